@@ -1,0 +1,177 @@
+"""What must be right around a process before it serves anybody, looked at in the running database and Redis.
+
+What would make a promise hollow forbids the start. What cannot be looked at is only a warning: the product
+starts and answers while the database or Redis is away.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+import redis
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+import settings
+from models.session import engine, system_engine
+
+log = logging.getLogger(__name__)
+
+#: The exit status. Gunicorn takes it for "the application cannot start" and stops, instead of starting
+#: the same worker again and again.
+REFUSED = 3
+
+
+class _Problem(str):
+    """A sentence about what forbids the start."""
+
+    __slots__ = ()
+
+
+class _Notice(str):
+    """A sentence about what somebody should know."""
+
+    __slots__ = ()
+
+
+def problems() -> list[str]:
+    """What forbids the start here, each as a sentence that says how to mend it."""
+    return [found for found in _look() if isinstance(found, _Problem)]
+
+
+def warnings() -> list[str]:
+    """What somebody should know, and what could not be looked at."""
+    return [found for found in _look() if isinstance(found, _Notice)]
+
+
+def refuse_to_start() -> None:
+    """Log what is to be noticed; with any problem, say them all on standard error and end the process."""
+    found = list(_look())
+    for each in (engine(), system_engine()):
+        each.dispose()  # a worker's parent has no further use for a connection
+    for notice in found:
+        if isinstance(notice, _Notice):
+            log.warning("%s", notice)
+    fatal = [problem for problem in found if isinstance(problem, _Problem)]
+    if fatal:
+        sys.stderr.write("\n  ".join(["Holdline does not start:", *fatal]) + "\n")
+        raise SystemExit(REFUSED)
+
+
+def redis_client() -> redis.Redis:
+    """A client of the broker that waits no longer for it than a request would."""
+    config = settings.get()
+    encrypted = config.redis_url.startswith("rediss://")
+    options = {"ssl_cert_reqs": "none"} if encrypted and config.redis_self_signed else {}
+    return redis.Redis.from_url(
+        config.redis_url,
+        socket_timeout=config.broker_timeout,
+        socket_connect_timeout=config.broker_timeout,
+        retry=None,
+        **options,
+    )
+
+
+def _look() -> Iterator[_Problem | _Notice]:
+    """In development only the exception from credentials is dangerous; all else is just told."""
+    if not settings.get().development:
+        yield from _debugging()
+        yield from _database()
+        yield from _redis()
+        return
+    if "DYNO" in os.environ:
+        yield _Problem(
+            "APP_ENV is development on a managed platform (DYNO is set), so tool calls would be answered"
+            " without a credential: unset APP_ENV there."
+        )
+    yield from map(_Notice, (*_database(), *_redis()))
+
+
+def _debugging() -> Iterator[_Problem]:
+    if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
+        yield _Problem("FLASK_DEBUG is on, and shows code and values to whoever meets an error: unset it.")
+
+
+# --- the database -------------------------------------------------------------------------------
+
+_ROLE = """
+SELECT rolname, rolsuper, rolbypassrls, current_setting('default_transaction_isolation') AS isolation
+  FROM pg_roles WHERE rolname = current_user
+"""
+
+#: Every table with an organisation, and that of the organisations themselves.
+_UNWALLED = """
+SELECT DISTINCT c.relname FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (current_schemas(false))
+  JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+ WHERE c.relkind IN ('r', 'p') AND (a.attname = 'org_id' OR c.relname = 'organizations')
+   AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+ ORDER BY c.relname
+"""
+
+
+def _database() -> Iterator[_Problem | _Notice]:
+    for each in dict.fromkeys((engine(), system_engine())):
+        found: list[_Problem | _Notice] = []
+        try:
+            with each.connect() as connection:
+                found += [*_of_the_role(connection), *_of_the_tables(connection)]
+        except SQLAlchemyError as error:
+            yield _Notice(
+                f"The database does not answer ({type(error).__name__}), so its role, its isolation level and"
+                " its row security could not be looked at."
+            )
+        yield from found
+
+
+def _of_the_role(connection: Connection) -> Iterator[_Problem]:
+    role, superuser, bypasses, isolation = connection.execute(text(_ROLE)).one()
+    if superuser or bypasses:
+        yield _Problem(
+            f"The database role {role} {'is a superuser' if superuser else 'has BYPASSRLS'}, and row security"
+            " does not bind it: connect as another, or as an administrator run"
+            f" `ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS`."
+        )
+    if isolation != "read committed":
+        yield _Problem(
+            f"Transactions of the database role {role} are {isolation} by default, and the locks need read"
+            f" committed: run `ALTER ROLE {role} SET default_transaction_isolation TO 'read committed'`, or"
+            " the same with ALTER DATABASE."
+        )
+
+
+def _of_the_tables(connection: Connection) -> Iterator[_Problem]:
+    tables = connection.scalars(text(_UNWALLED)).all()
+    if tables:
+        yield _Problem(
+            f"Row security is not forced on {', '.join(tables)}: run `alembic upgrade head`, and if that"
+            " changes nothing, `ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`."
+        )
+
+
+# --- Redis --------------------------------------------------------------------------------------
+
+
+def _redis() -> Iterator[_Problem | _Notice]:
+    try:
+        with redis_client() as client:
+            policy = client.info("memory").get("maxmemory_policy")
+    except redis.ResponseError as error:
+        yield _unknown_policy(type(error).__name__)
+    except redis.RedisError as error:
+        yield _Notice(f"Redis does not answer ({type(error).__name__}): SMS wait in the database meanwhile.")
+    else:
+        if policy is None:
+            yield _unknown_policy("INFO does not name it")
+        elif policy != "noeviction":
+            yield _Problem(
+                f"Redis throws keys away when it is full (maxmemory-policy {policy}), and tasks with them:"
+                " run `CONFIG SET maxmemory-policy noeviction`, or choose it where the platform offers it."
+            )
+
+
+def _unknown_policy(why: str) -> _Notice:
+    return _Notice(f"Redis does not tell its maxmemory-policy ({why}): make sure that it is noeviction.")

@@ -1,0 +1,188 @@
+"""Errors to Sentry and traces by OpenTelemetry, each only where its variable of the environment is set.
+
+Neither tells anybody more than the log does: an error is what logs.py says of it, and every text that
+leaves is masked. The packages are imported only where they are wanted; they cost half a second.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event
+
+import logs
+import settings
+from masking import mask
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import Tracer
+    from sentry_sdk.types import Event, Hint
+    from sqlalchemy.engine import ExceptionContext
+
+#: Of an error in a span only its class is told: its text may quote a row, its trace the values of one.
+_OF_AN_ERROR = {"exception.type", "exception.escaped"}
+
+
+def configure(service: str, app: Flask | None = None) -> None:
+    """Start what is set, once a process and after it was forked. `service` is web or worker."""
+    config = settings.get()
+    if config.sentry_dsn:
+        _report_errors(config.sentry_dsn, service)
+    if config.otel_exporter_otlp_endpoint:
+        _trace(service, app)
+
+
+# --- Sentry -------------------------------------------------------------------------------------
+
+
+def _report_errors(dsn: str, service: str) -> None:
+    """What is logged as an error is reported, in the log's own words: no other source is asked."""
+    import sentry_sdk  # noqa: PLC0415
+    from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
+    from sentry_sdk.integrations.logging import LoggingIntegration  # noqa: PLC0415
+
+    sentry_sdk.init(
+        dsn=dsn,
+        environment=settings.get().app_env.value,
+        default_integrations=False,  # these would add headers, bodies, arguments and local variables
+        integrations=[
+            LoggingIntegration(level=None, event_level=logging.ERROR),
+            AtexitIntegration(callback=lambda _pending, _timeout: None),
+        ],
+        max_breadcrumbs=0,
+        send_default_pii=False,
+        include_local_variables=False,
+        server_name=service,
+        before_send=_as_logged,
+    )
+
+
+def _as_logged(event: Event, hint: Hint) -> Event | None:
+    """The event with nothing in it but what the log says of the same record."""
+    record = hint.get("log_record")
+    if not isinstance(record, logging.LogRecord):
+        return None
+    told = logs.told(record)
+    errors = told.pop("errors", [])
+    kept: dict[str, Any] = {
+        name: value
+        for name, value in event.items()
+        if name
+        in {"event_id", "timestamp", "level", "platform", "environment", "server_name", "release", "sdk"}
+    }
+    kept |= {
+        "logger": record.name,
+        "logentry": {"message": told.pop("message")},
+        "tags": {name: str(value) for name, value in told.items() if not isinstance(value, list | Mapping)},
+        # Sentry wants the cause before what it caused.
+        "exception": {"values": [_as_sentry_has_it(error) for error in reversed(errors)]},
+    }
+    return kept  # type: ignore[return-value]  # a TypedDict, of which this has a part
+
+
+def _as_sentry_has_it(error: Mapping[str, Any]) -> dict[str, Any]:
+    frames = []
+    for frame in error.get("at", ()):
+        file, _, rest = frame.partition(":")
+        line, _, function = rest.partition(" ")
+        frames.append({"filename": file, "lineno": int(line), "function": function, "in_app": True})
+    rest = {name: str(error[name]) for name in ("sqlstate", "constraint", "status", "code") if name in error}
+    value = " ".join([str(error.get("text", "")), *(f"{name}={text}" for name, text in rest.items())]).strip()
+    return {"type": error["class"], "value": value, "stacktrace": {"frames": frames}}
+
+
+# --- OpenTelemetry ------------------------------------------------------------------------------
+
+
+def _trace(service: str, app: Flask | None) -> None:
+    """Spans of requests, tasks and SQL, to where OpenTelemetry's own variables say."""
+    from opentelemetry import trace  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415
+    from opentelemetry.instrumentation.flask import FlaskInstrumentor  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    resource = Resource.create({"service.name": f"holdline-{service}"})
+    provider = TracerProvider(resource=resource)
+    provider.add_span_processor(BatchSpanProcessor(masked(OTLPSpanExporter())))
+    trace.set_tracer_provider(provider)
+    _trace_statements(provider.get_tracer("holdline.sql"))
+    CeleryInstrumentor().instrument()  # type: ignore[no-untyped-call]
+    if app is not None:
+        FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call]
+
+
+def _trace_statements(tracer: Tracer) -> None:
+    """One span a statement, with its text and not its values. The library for it knows no SQLAlchemy 2.1."""
+    from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def begin(*told: Any) -> None:
+        _, _, statement, _, context, _ = told
+        if context is None:
+            return  # the driver's own, as a connection begins
+        context.holdline_span = tracer.start_span(statement.split(None, 1)[0].upper(), kind=SpanKind.CLIENT)
+        context.holdline_span.set_attributes({"db.system.name": "postgresql", "db.query.text": statement})
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def end(*told: Any) -> None:
+        if told[4] is not None:
+            told[4].holdline_span.end()
+
+    @event.listens_for(Engine, "handle_error")
+    def fail(context: ExceptionContext) -> None:
+        if span := getattr(context.execution_context, "holdline_span", None):
+            span.set_status(Status(StatusCode.ERROR))
+            span.end()
+
+
+def masked(inner: SpanExporter) -> SpanExporter:
+    """An exporter whose spans hold no telephone number, code, name or secret address."""
+    from opentelemetry.sdk.trace import Event, ReadableSpan  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult  # noqa: PLC0415
+    from opentelemetry.trace import Status  # noqa: PLC0415
+
+    def happened(each: Event) -> Event:
+        known = each.attributes or {}
+        if each.name == "exception":
+            known = {name: value for name, value in known.items() if name in _OF_AN_ERROR}
+        return Event(each.name, _attributes(known), each.timestamp)
+
+    def clean(span: ReadableSpan) -> ReadableSpan:
+        return ReadableSpan(
+            name=mask(span.name),
+            context=span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes=_attributes(span.attributes or {}),
+            events=[happened(each) for each in span.events],
+            links=span.links,
+            kind=span.kind,
+            status=Status(span.status.status_code),  # its words may be an error's
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+    class Masked(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            return inner.export([clean(span) for span in spans])
+
+        def shutdown(self) -> None:
+            inner.shutdown()
+
+        def force_flush(self, timeout_millis: int = 30_000) -> bool:
+            return inner.force_flush(timeout_millis)
+
+    return Masked()
+
+
+def _attributes(known: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: mask(value) if isinstance(value, str) else value for name, value in known.items()}

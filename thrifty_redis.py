@@ -1,0 +1,47 @@
+"""Kombu's Redis transport with fewer connections: what all channels of a process can share, they share.
+
+Kombu gives every channel two pools of its own, one of them opened for a single PING. A worker has five
+channels, and small Redis plans allow 20 connections in all. Here the channels of a process share one
+pool for everything that does not block, and keep a connection of their own only while they wait on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from kombu.transport import redis as kombu_redis
+
+#: One for each broker and database. redis-py's pools notice a fork, and begin anew in the child.
+_shared: dict[str, redis.ConnectionPool] = {}
+
+
+# The stubs of kombu leave out what a subclass needs.
+_Channel: Any = kombu_redis.Channel
+_Transport: Any = kombu_redis.Transport
+
+
+class Channel(_Channel):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The connection of the opening PING; a channel that blocks on Redis opens it again.
+        self.async_pool.disconnect(inuse_connections=False)
+
+    def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:  # noqa: FBT001, FBT002 (kombu's signature)
+        if asynchronous:
+            own: redis.ConnectionPool = super()._get_pool(asynchronous=True)
+            return own
+        params = self._connparams()
+        key = repr(sorted((name, str(value)) for name, value in params.items()))
+        if key not in _shared:
+            _shared[key] = super()._get_pool()
+        self.keyprefix_fanout: str = self.keyprefix_fanout.format(db=params["db"])
+        return _shared[key]
+
+    def _disconnect_pools(self) -> None:
+        self._pool = None  # the others are still using it
+        super()._disconnect_pools()
+
+
+class Transport(_Transport):  # type: ignore[misc]
+    Channel = Channel

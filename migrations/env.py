@@ -1,0 +1,59 @@
+"""How Alembic reaches the database: the settings' URL, one migrator at a time, no long waits for locks."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy.engine import make_url
+
+import settings
+from models.base import Base
+from models.session import sqlalchemy_url
+
+
+def bind_system_scope(connection: Connection, system_database_url: str) -> None:
+    """Let only the second role see every organisation, where one is given; without it any session may ask.
+
+    Written anew at every release, for the setting may have come or gone.
+    """
+    if connection.scalar(text("SELECT to_regprocedure('in_system_scope()')")) is None:
+        return  # all migrations were undone
+    rule = "coalesce(current_setting('app.scope', true) = 'system', false)"
+    if system_database_url:
+        role, name = connection.execute(
+            text("SELECT quote_ident(:role), quote_literal(:role)"),
+            {"role": make_url(system_database_url).username},
+        ).one()
+        rule += f" AND current_user = {name}"
+        grants = [
+            f"GRANT USAGE ON SCHEMA public TO {role}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+        ]
+        if connection.scalar(text("SELECT to_regclass('audit_log')")) is not None:
+            grants.append(f"REVOKE UPDATE, DELETE ON audit_log FROM {role}")
+        for grant in grants:
+            connection.execute(text(grant))
+    connection.execute(
+        text(
+            "CREATE OR REPLACE FUNCTION in_system_scope() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE"
+            f" AS $$ SELECT {rule} $$"
+        )
+    )
+
+
+def migrate() -> None:
+    """Run the migrations in one transaction, behind an advisory lock, so that two releases queue up."""
+    engine = create_engine(sqlalchemy_url(settings.get().database_url), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        context.configure(connection=connection, target_metadata=Base.metadata)
+        with context.begin_transaction():
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended('holdline/migrations', 0))")
+            )
+            connection.execute(text("SET LOCAL lock_timeout = '4s'"))
+            context.run_migrations()
+            bind_system_scope(connection, settings.get().system_database_url)
+
+
+migrate()

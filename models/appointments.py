@@ -1,0 +1,238 @@
+"""Appointments, and the verbs confirm, move and cancel.
+
+A hold whose code was read back becomes an appointment, with its SMS; a moved one has another SMS.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    Uuid,
+    bindparam,
+    func,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import availability, calendars, patient_links
+from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.calendars import Calendar
+
+
+class AppointmentStatus(StrEnum):
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+    NO_SHOW = "no_show"
+
+
+class Appointment(Base):
+    __tablename__ = "appointments"
+    __table_args__ = (
+        one_of("status", AppointmentStatus),
+        CheckConstraint("ends_at > scheduled_at", name="length"),
+        ForeignKeyConstraint(
+            ["org_id", "calendar_id", "resource_id"],
+            ["calendars.org_id", "calendars.id", "calendars.resource_id"],
+        ),
+        ForeignKeyConstraint(["org_id", "contact_id"], ["contacts.org_id", "contacts.id"]),
+        ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
+        UniqueConstraint("org_id", "id"),
+        # P2: an appointment and its confirmation cannot be parted, neither at commit nor later; and the
+        # confirmation is its own, not another's.
+        ForeignKeyConstraint(
+            ["confirmation_message_id", "id"],
+            ["sms_messages.id", "sms_messages.appointment_id"],
+            name="fk_appointments_confirmation_message",
+            deferrable=True,
+            initially="DEFERRED",
+            use_alter=True,
+        ),
+        Index("ix_appointments_org_id_scheduled_at", "org_id", "scheduled_at"),
+        Index("uq_appointments_hold_id", "hold_id", unique=True),
+        Index("ix_appointments_org_id_call_sid", "org_id", "call_sid"),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID]
+    calendar_id: Mapped[str]
+    resource_id: Mapped[str]
+    seat: Mapped[int] = mapped_column(server_default="0")
+    scheduled_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    status: Mapped[AppointmentStatus] = mapped_column(EnumText(AppointmentStatus), server_default="confirmed")
+    contact_id: Mapped[uuid.UUID]
+    hold_id: Mapped[uuid.UUID | None]
+    call_sid: Mapped[str | None]
+    patient_name: Mapped[str]
+    patient_phone: Mapped[str]
+    service_type: Mapped[str | None]
+    confirmation_message_id: Mapped[uuid.UUID]
+    # These three follow the confirmation's row, by trigger.
+    confirmation_sms_sent: Mapped[bool] = mapped_column(server_default="false")
+    confirmation_sms_id: Mapped[str | None]
+    confirmation_sms_sent_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What confirm_held_slot answered. `appointment_id` is set too when the hold was confirmed before."""
+
+    success: bool
+    appointment_id: uuid.UUID | None
+    error: str | None
+    code: str | None
+    tries_left: int | None
+    message_id: uuid.UUID | None
+
+
+_CONFIRM = text(
+    "SELECT success, appointment_id, error, code, tries_left, message_id "
+    "FROM confirm_held_slot(:hold, :org, :contact, :digest, :service, :tries)"
+).bindparams(bindparam("contact", type_=Uuid))
+
+
+def confirm(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    hold_id: uuid.UUID,
+    contact_id: uuid.UUID | None,
+    code_digest: str,
+    service_type: str | None,
+    max_tries: int,
+) -> Confirmation:
+    """Confirm a hold if the digest is that of its code; a wrong one costs a try. Its SMS gets a link.
+
+    Neither answer may be told before the transaction has committed.
+    """
+    row = session.execute(
+        _CONFIRM,
+        {
+            "hold": hold_id,
+            "org": org_id,
+            "contact": contact_id,
+            "digest": code_digest,
+            "service": service_type,
+            "tries": max_tries,
+        },
+    ).one()
+    if row.success:
+        _link(session, org_id, row.appointment_id, row.message_id)
+    return Confirmation(**row._mapping)
+
+
+def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:
+    """Its link ends as the appointment begins."""
+    begins = select(Appointment.scheduled_at).where(
+        Appointment.id == appointment_id, Appointment.org_id == org_id
+    )
+    patient_links.create(
+        session,
+        org_id=org_id,
+        appointment_id=appointment_id,
+        message_id=message_id,
+        expires_at=begins.scalar_subquery(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What cancel_appointment or move_appointment answered. `message_id` is the new confirmation's."""
+
+    success: bool
+    error: str | None
+    code: str | None
+    message_id: uuid.UUID | None = None
+
+
+_CANCEL = text(
+    "SELECT success, error, code FROM cancel_appointment(:appointment, :org, :message)"
+).bindparams(bindparam("message", type_=Uuid))
+_MOVE = text(
+    "SELECT success, error, code, message_id FROM move_appointment(:appointment, :org, :slot, :message)"
+).bindparams(bindparam("slot", type_=DateTime(timezone=True)), bindparam("message", type_=Uuid))
+
+
+def cancel(
+    session: Session, *, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID | None = None
+) -> Change:
+    """Cancel an appointment that is still to come; its time is free again.
+
+    `message_id` is the confirmation whose link was used: it must be the newest.
+    """
+    values = {"appointment": appointment_id, "org": org_id, "message": message_id}
+    change = Change(**session.execute(_CANCEL, values).one()._mapping)
+    _read_again(session, appointment_id)
+    return change
+
+
+def move(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    appointment_id: uuid.UUID,
+    starts_at: datetime,
+    message_id: uuid.UUID | None = None,
+) -> Change:
+    """Move an appointment to another start that its calendar offers, or learn why not; then it stays.
+
+    `message_id` as for cancel. Waits for claims of the same resource, at most the lock timeout.
+    """
+    appointment = get_or_none(session, org_id, appointment_id)
+    calendar = appointment and calendars.get_or_none(session, org_id, appointment.calendar_id)
+    if appointment and calendar:
+        now = session.scalars(select(func.app_clock())).one()
+        closed = availability.why_not_offered(as_long_as(calendar, appointment), starts_at, now)
+        if closed:
+            return Change(success=False, error="Not an offered time", code=closed.value)
+    values = {"appointment": appointment_id, "org": org_id, "slot": starts_at, "message": message_id}
+    change = Change(**session.execute(_MOVE, values).one()._mapping)
+    if change.success and change.message_id:
+        _link(session, org_id, appointment_id, change.message_id)
+    _read_again(session, appointment_id)
+    return change
+
+
+def as_long_as(calendar: Calendar, appointment: Appointment) -> Calendar:
+    """The calendar as it would be if all its appointments were as long as this one, to find room for it.
+
+    It is in no session: nothing of it is ever written.
+    """
+    length = (appointment.ends_at - appointment.scheduled_at) // timedelta(minutes=1)
+    values = {column.key: getattr(calendar, column.key) for column in inspect(Calendar).column_attrs}
+    return Calendar(**values | {"slot_minutes": length})
+
+
+def _read_again(session: Session, appointment_id: uuid.UUID) -> None:
+    """What this session knows of an appointment that a function has changed."""
+    known = session.identity_map.get(session.identity_key(Appointment, appointment_id))
+    if known is not None:
+        session.refresh(known)
+
+
+def get_or_none(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) -> Appointment | None:
+    return session.scalar(
+        select(Appointment).where(Appointment.id == appointment_id, Appointment.org_id == org_id)
+    )
+
+
+def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> Appointment | None:
+    return session.scalar(
+        select(Appointment)
+        .where(Appointment.org_id == org_id, Appointment.call_sid == call_sid)
+        .order_by(Appointment.created_at.desc())
+        .limit(1)
+    )

@@ -1,0 +1,31 @@
+"""Who or which call changed what. Written by triggers alone (migrations/sql/audit_log_v1.sql)."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import BigInteger, Identity, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt
+
+
+class AuditEntry(Base):
+    """Rows are only ever added: nobody has the right to change or delete one.
+
+    They name columns and never hold what stood in them, so that they can be kept for ever.
+    """
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("ix_audit_log_org_id_created_at", "org_id", text("created_at DESC")),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    org_id: Mapped[uuid.UUID]
+    #: "call <id>", "operator <name>", "twilio", or the database role of somebody at a prompt.
+    actor: Mapped[str]
+    action: Mapped[str]
+    table_name: Mapped[str]
+    row_id: Mapped[str]
+    columns: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[CreatedAt]

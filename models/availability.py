@@ -1,0 +1,145 @@
+"""Which starts a calendar offers, from the clinic's local wall time, and which of them are free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from models.calendars import Calendar
+from models.occupancies import find_taken
+
+#: How far ahead of a full day the next openings are looked for.
+LOOK_AHEAD = timedelta(days=21)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One start that the calendar offers; both ends in UTC."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
+class Closed(StrEnum):
+    """Why a start or a day is not on offer at all, whoever else wants it."""
+
+    PAST = "past"
+    TOO_SOON = "too_soon"
+    TOO_FAR = "too_far"
+    CLOSED = "closed"
+    OFF_THE_GRID = "off_the_grid"
+
+
+def today(calendar: Calendar, now: datetime) -> date:
+    return now.astimezone(calendar.zone).date()
+
+
+def slots_of_day(calendar: Calendar, day: date) -> Iterator[Slot]:
+    """Every start of one local day, taken or not, in order.
+
+    Starts are steps of wall-clock time. On the days the clocks change, a time that does not exist is
+    left out, and one that comes twice is offered once, the first time round.
+    """
+    length = timedelta(minutes=calendar.slot_minutes)
+    for opens, closes in calendar.opening_hours(day):
+        wall = datetime.combine(day, opens)
+        end_of_period = _instant(datetime.combine(day, closes), calendar.zone)
+        while wall < datetime.combine(day, closes):
+            starts_at = wall.replace(tzinfo=calendar.zone).astimezone(UTC)
+            exists = starts_at.astimezone(calendar.zone).replace(tzinfo=None) == wall
+            if exists and starts_at + length <= end_of_period:
+                yield Slot(starts_at, starts_at + length)
+            wall += timedelta(minutes=calendar.step_minutes)
+
+
+def why_day_is_closed(calendar: Calendar, day: date, now: datetime) -> Closed | None:
+    if day < today(calendar, now):
+        return Closed.PAST
+    if day > today(calendar, now) + timedelta(days=calendar.horizon_days):
+        return Closed.TOO_FAR
+    if not calendar.opening_hours(day):
+        return Closed.CLOSED
+    return None
+
+
+def why_not_offered(calendar: Calendar, starts_at: datetime, now: datetime) -> Closed | None:
+    """The rules again at the claim: a caller may name any instant."""
+    if starts_at <= now:
+        return Closed.PAST
+    if starts_at > now + timedelta(days=calendar.horizon_days + 2):
+        return Closed.TOO_FAR  # perhaps so far that it has no local date
+    day = starts_at.astimezone(calendar.zone).date()
+    if closed := why_day_is_closed(calendar, day, now):
+        return closed
+    if starts_at < _earliest(calendar, now):
+        return Closed.TOO_SOON
+    if all(slot.starts_at != starts_at for slot in slots_of_day(calendar, day)):
+        return Closed.OFF_THE_GRID
+    return None
+
+
+def find_free(
+    session: Session, calendar: Calendar, *, first: date, days: int, now: datetime
+) -> dict[date, list[Slot]]:
+    """The free slots of each of some local days in a row; days without any are left out."""
+    last = min(first + timedelta(days=days - 1), today(calendar, now) + timedelta(days=calendar.horizon_days))
+    first = max(first, today(calendar, now))
+    offered = {
+        first + timedelta(days=n): list(slots_of_day(calendar, first + timedelta(days=n)))
+        for n in range((last - first).days + 1)
+    }
+    every = [slot for slots in offered.values() for slot in slots]
+    if not every:
+        return {}
+    taken = find_taken(
+        session, calendar.org_id, calendar.resource_id, every[0].starts_at, max(s.ends_at for s in every)
+    )
+    earliest = _earliest(calendar, now)
+    free: dict[date, list[Slot]] = {}
+    for day, slots in offered.items():
+        of_day = [
+            slot
+            for slot in slots
+            if slot.starts_at >= earliest
+            and not any(begin < slot.ends_at and end > slot.starts_at for begin, end in taken)
+        ]
+        if of_day:
+            free[day] = of_day
+    return free
+
+
+def find_nearest(
+    session: Session, calendar: Calendar, *, wanted: datetime, now: datetime, count: int = 3
+) -> list[Slot]:
+    """The free slots nearest to a wanted time, in order of time."""
+    end = today(calendar, now) + timedelta(days=calendar.horizon_days + 1)
+    end_of_horizon = datetime.combine(end, time(), calendar.zone) - timedelta(microseconds=1)
+    wanted = min(max(wanted, now), end_of_horizon)
+    first = max(wanted.astimezone(calendar.zone).date() - timedelta(days=1), today(calendar, now))
+    for span in (3, LOOK_AHEAD.days):
+        free = find_free(session, calendar, first=first, days=span, now=now)
+        slots = [slot for of_day in free.values() for slot in of_day]
+        if len(slots) >= count:
+            break
+    nearest = sorted(slots, key=lambda slot: abs(slot.starts_at - wanted))[:count]
+    return sorted(nearest, key=lambda slot: slot.starts_at)
+
+
+def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """A wall-clock time as UTC; one that the clocks leap over is the moment of the leap."""
+    moment = wall.replace(tzinfo=zone).astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) != wall:
+        moment = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+        while moment.astimezone(zone).replace(tzinfo=None) < wall:
+            moment += timedelta(minutes=1)
+    return moment
+
+
+def _earliest(calendar: Calendar, now: datetime) -> datetime:
+    """The soonest start a caller may still have; strictly after now."""
+    return now + max(timedelta(minutes=calendar.min_notice_minutes), timedelta(microseconds=1))

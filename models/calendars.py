@@ -1,0 +1,73 @@
+"""A calendar: one bookable person or room of a clinic, its zone, opening hours and rules."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, time
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, CreatedAt
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class Calendar(Base):
+    __tablename__ = "calendars"
+    __table_args__ = (
+        # Holds and appointments point at all three columns, so that none can claim another resource.
+        UniqueConstraint("org_id", "id", "resource_id"),
+        CheckConstraint("slot_minutes BETWEEN 5 AND 480", name="slot_minutes"),
+        CheckConstraint("step_minutes BETWEEN 5 AND 480", name="step_minutes"),
+        CheckConstraint("hold_minutes BETWEEN 1 AND 60", name="hold_minutes"),
+        CheckConstraint("horizon_days BETWEEN 1 AND 3660", name="horizon_days"),
+        CheckConstraint("min_notice_minutes >= 0", name="min_notice_minutes"),
+    )
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    #: What cannot be in two places at once. Two calendars that name the same one exclude each other.
+    resource_id: Mapped[str]
+    #: IANA name; opening hours are wall-clock time in it.
+    time_zone: Mapped[str]
+    #: {"mon": [["09:00", "12:30"], ["13:30", "17:00"]], …}; a day that is missing is closed.
+    hours: Mapped[dict[str, Any]]
+    #: ISO dates on which the calendar is closed whatever its hours say.
+    closures: Mapped[list[str]] = mapped_column(server_default="[]")
+    #: What can be booked, in the clinic's own words; offered to the agent.
+    services: Mapped[list[str]] = mapped_column(server_default="[]")
+    #: How long an appointment lasts, and how far apart two offered starts are.
+    slot_minutes: Mapped[int] = mapped_column(server_default="30")
+    step_minutes: Mapped[int] = mapped_column(server_default="30")
+    hold_minutes: Mapped[int] = mapped_column(server_default="10")
+    #: The soonest a caller may come, and how many days ahead the diary is open.
+    min_notice_minutes: Mapped[int] = mapped_column(server_default="0")
+    horizon_days: Mapped[int] = mapped_column(server_default="90")
+    created_at: Mapped[CreatedAt]
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    def opening_hours(self, day: date) -> list[tuple[time, time]]:
+        """The opening periods of one local day in order; empty when closed."""
+        if day.isoformat() in self.closures:
+            return []
+        periods: list[list[str]] = self.hours.get(WEEKDAYS[day.weekday()], [])
+        return sorted((time.fromisoformat(start), time.fromisoformat(end)) for start, end in periods)
+
+
+_FIRST = select(Calendar).where(Calendar.org_id == bindparam("org_id")).order_by(Calendar.id).limit(1)
+_NAMED = _FIRST.where(Calendar.id == bindparam("calendar_id"))
+
+
+def get_or_none(session: Session, org_id: uuid.UUID, calendar_id: str | None) -> Calendar | None:
+    """One calendar; without an id the clinic's first one."""
+    if calendar_id is None:
+        return session.scalar(_FIRST, {"org_id": org_id})
+    return session.scalar(_NAMED, {"org_id": org_id, "calendar_id": calendar_id})

@@ -1,0 +1,34 @@
+"""Whoever of the clinic rang a lead back says so, once."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models.calls import Call
+
+
+def record(session: Session, org_id: uuid.UUID, call_id: str, *, by: str) -> Call | None:
+    """Note that this call was answered by ringing back; whoever said so first stays. None: no such call."""
+    session.execute(
+        update(Call)
+        .where(Call.org_id == org_id, Call.id == call_id, Call.called_back_at.is_(None))
+        .values(called_back_at=func.app_clock(), called_back_by=by)
+    )
+    return _read(session, org_id, call_id)
+
+
+def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
+    """It was the wrong button. None: no such call."""
+    session.execute(
+        update(Call)
+        .where(Call.org_id == org_id, Call.id == call_id)
+        .values(called_back_at=None, called_back_by=None)
+    )
+    return _read(session, org_id, call_id)
+
+
+def _read(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
+    return session.scalar(select(Call).where(Call.org_id == org_id, Call.id == call_id))

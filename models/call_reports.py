@@ -1,0 +1,266 @@
+"""What Vapi reports of a call, read leniently: any JSON goes in, and what can be made out comes out.
+
+The same shape comes as a webhook's message and from Vapi's API. Fields are documented and missing, or
+undocumented and sent; a call comes with a poor report first and a rich one later, or the other way round.
+Nothing else of the body is kept: it holds secrets (Twilio's tokens, an address that controls the call).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from models import redaction
+from models.lead_facts import NAME, parse_facts
+
+Object = Mapping[str, Any]
+
+MOST_TURNS = 600
+MOST_WORDS = 2_000  # characters of one turn
+LONGEST_CALL = 24 * 3600  # seconds
+
+CALLER, AGENT = "caller", "agent"
+_SPEAKERS = {"user": CALLER, "customer": CALLER, "bot": AGENT, "assistant": AGENT, "ai": AGENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a call after reading one report. None is "not said", and never "nothing"."""
+
+    status: str | None = None
+    ended_reason: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    #: Seconds.
+    duration: int | None = None
+    caller_number: str | None = None
+    call_type: str | None = None
+    assistant_id: str | None = None
+    phone_number_id: str | None = None
+    #: `{"who": "caller" | "agent", "text": …, "at": seconds or None}`, redacted.
+    turns: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    summary: str | None = field(default=None, repr=False)
+    #: The agent's own verdict, in whichever rubric: "true", "8", "Good" …
+    success: str | None = None
+    facts: dict[str, Any] | None = field(default=None, repr=False)
+    #: US dollars.
+    cost: Decimal | None = None
+
+    @property
+    def richness(self) -> int:
+        """How much there is in it, to tell a better report from a poorer one of the same call."""
+        extras = (self.duration, self.summary, self.success, self.facts, self.ended_reason)
+        return len(self.turns) + 1_000 * sum(extra is not None for extra in extras)
+
+
+def without_codes(report: Report, codes: Sequence[str]) -> Report:
+    """The report without the codes of its call, however and over however many turns they were said."""
+    if not codes:
+        return report
+    texts = redaction.without_codes([turn["text"] for turn in report.turns], codes)
+    turns = tuple({**turn, "text": text} for turn, text in zip(report.turns, texts, strict=True))
+
+    summary = report.summary and redaction.without_codes([report.summary], codes)[0]
+    facts = report.facts and {name: _without_codes(value, codes) for name, value in report.facts.items()}
+    return replace(report, turns=turns, summary=summary, facts=facts)
+
+
+def _without_codes(fact: object, codes: Sequence[str]) -> object:
+    """A fact is a word, a list of words, or nothing that could hold a code."""
+    if isinstance(fact, list):
+        return redaction.without_codes(fact, codes)
+    return redaction.without_codes([fact], codes)[0] if isinstance(fact, str) else fact
+
+
+def read(message: Object) -> Report:
+    """Read a webhook's message, or a call of Vapi's API wrapped as {"call": …}. Never raises."""
+    call = _object(message.get("call"))
+    artifact = _object(message.get("artifact")) or _object(call.get("artifact"))
+    analysis = _object(message.get("analysis")) or _object(call.get("analysis"))
+    turns = tuple(_turns(message, call, artifact))
+    started = _moment(message.get("startedAt")) or _moment(call.get("startedAt"))
+    ended = _moment(message.get("endedAt")) or _moment(call.get("endedAt"))
+    number = _word(_object(message.get("customer")).get("number")) or _word(
+        _object(call.get("customer")).get("number")
+    )
+    return Report(
+        status=_word(message.get("status")) or _word(call.get("status")),
+        ended_reason=_word(message.get("endedReason")) or _word(call.get("endedReason")),
+        started_at=started,
+        ended_at=ended,
+        duration=_duration(message, call, started, ended, turns),
+        caller_number=number,
+        call_type=_word(call.get("type")),
+        assistant_id=_word(call.get("assistantId")),
+        phone_number_id=_word(call.get("phoneNumberId")),
+        turns=turns,
+        summary=_words(analysis.get("summary")) or _words(message.get("summary")),
+        success=_success(analysis.get("successEvaluation")),
+        facts=_facts(analysis, artifact),
+        cost=_dollars(message.get("cost")) or _dollars(call.get("cost")),
+    )
+
+
+# --- who said what ------------------------------------------------------------------------------
+
+
+def _turns(message: Object, call: Object, artifact: Object) -> Iterator[dict[str, Any]]:
+    lists = (
+        artifact.get("messages"),
+        message.get("messages"),
+        call.get("messages"),
+        artifact.get("messagesOpenAIFormatted"),
+    )
+    for entries in lists:
+        said = [turn for entry in _objects(entries) if (turn := _turn(entry))]
+        if said:
+            yield from said[:MOST_TURNS]
+            return
+    for text in (artifact.get("transcript"), message.get("transcript"), call.get("transcript")):
+        if isinstance(text, str) and text.strip():
+            yield from _from_text(text)
+            return
+
+
+def _turn(entry: Object) -> dict[str, Any] | None:
+    role = entry.get("role")
+    who = _SPEAKERS.get(role.lower()) if isinstance(role, str) else None
+    text = _words(entry.get("message")) or _words(entry.get("content"))
+    return {"who": who, "text": text, "at": _seconds(entry.get("secondsFromStart"))} if who and text else None
+
+
+def _from_text(text: str) -> Iterator[dict[str, Any]]:
+    """Lines as “AI: …” and “User: …”; a line without a speaker goes on where the one before stopped."""
+    turns: list[dict[str, Any]] = []
+    for line in text.splitlines()[: MOST_TURNS * 4]:
+        speaker, colon, rest = line.partition(":")
+        who = _SPEAKERS.get(speaker.strip().lower()) if colon else None
+        if who:
+            turns.append({"who": who, "text": rest.strip(), "at": None})
+        elif turns and line.strip():
+            turns[-1]["text"] += " " + line.strip()
+    for turn in turns[:MOST_TURNS]:
+        if words := _words(turn["text"]):
+            yield {**turn, "text": words}
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def _duration(
+    message: Object,
+    call: Object,
+    started: datetime | None,
+    ended: datetime | None,
+    turns: Sequence[dict[str, Any]],
+) -> int | None:
+    """Seconds: as sent (undocumented, it may vanish), else from start to end, else to the last word."""
+    for source in (message, call):
+        for name, unit in (("durationSeconds", 1.0), ("durationMs", 0.001), ("durationMinutes", 60.0)):
+            seconds = _seconds(source.get(name))
+            if seconds is not None and seconds * unit <= LONGEST_CALL:
+                return round(seconds * unit)
+    if started and ended and 0 <= (ended - started).total_seconds() <= LONGEST_CALL:
+        return round((ended - started).total_seconds())
+    last = max((turn["at"] for turn in turns if turn["at"] is not None), default=None)
+    return round(last) if last is not None and last <= LONGEST_CALL else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _moment(value: object) -> datetime | None:
+    """An ISO time, or an epoch in milliseconds; UTC."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def _dollars(value: object) -> Decimal | None:
+    amount = _seconds(value)
+    return Decimal(f"{amount:.4f}") if amount is not None and amount < 10_000 else None
+
+
+# --- what the agent thinks ----------------------------------------------------------------------
+
+
+def _success(value: object) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:g}" if math.isfinite(value) else None
+    return _word(value)
+
+
+def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
+    """What Vapi found out for us: our structured output, or older structured data of a clinic's own making.
+
+    A clinic may have other outputs besides: ours goes first, then the first in which there is any fact.
+    """
+    outputs = _objects([*_object(artifact.get("structuredOutputs")).values()])
+    outputs.sort(key=lambda output: output.get("name") != NAME)
+    found = (
+        _bounded(_object(each))
+        for each in (*(o.get("result") for o in outputs), analysis.get("structuredData"))
+    )
+    return next((facts for facts in found if parse_facts(facts)), None)
+
+
+def _bounded(data: Object) -> dict[str, Any]:
+    """Flat and short: models/lead_scoring.py reads it leniently, and it is kept."""
+    kept: dict[str, Any] = {}
+    for name, value in list(data.items())[:40]:
+        if isinstance(value, str):
+            kept[_clean(name, 60)] = redaction.redact(_clean(value, 400))
+        elif value is None or isinstance(value, bool | int | float):
+            kept[_clean(name, 60)] = value if not isinstance(value, float) or math.isfinite(value) else None
+        elif isinstance(value, list):
+            kept[_clean(name, 60)] = [
+                redaction.redact(_clean(item, 400)) for item in value[:20] if isinstance(item, str)
+            ]
+    return kept
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def _object(value: object) -> Object:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> list[Object]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _word(value: object) -> str | None:
+    """A short text as an id or a status is; 600 reasons for an end are known, and more come."""
+    return (_clean(value, 200) or None) if isinstance(value, str) else None
+
+
+def _words(value: object) -> str | None:
+    """What somebody said or wrote, redacted."""
+    return (redaction.redact(_clean(value, MOST_WORDS)) or None) if isinstance(value, str) else None
+
+
+def _clean(text: str, limit: int) -> str:
+    """Storable: no NUL, no half of a surrogate pair, no control characters."""
+    whole = text[: limit * 2].encode("utf-8", "ignore").decode()
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in whole)).strip()[:limit]

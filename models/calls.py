@@ -1,0 +1,249 @@
+"""Telephone calls as Vapi reports them, and the tool calls made in them with their answers."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    Index,
+    Numeric,
+    UniqueConstraint,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import call_reports, otp
+from models.base import Base, CreatedAt, Id
+from models.call_reports import Report
+
+
+class Call(Base):
+    __tablename__ = "calls"
+    __table_args__ = (
+        Index("ix_calls_org_id_created_at", "org_id", text("created_at DESC")),
+        Index("ix_calls_score_due_at", "score_due_at", postgresql_where=text("score_due_at IS NOT NULL")),
+    )
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    #: Vapi's id of the call.
+    id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    ended_reason: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    #: Seconds.
+    duration: Mapped[int | None]
+    #: As Vapi has it: E.164, a SIP address, or null where it was withheld.
+    caller_number: Mapped[str | None]
+    call_type: Mapped[str | None]
+    assistant_id: Mapped[str | None]
+    phone_number_id: Mapped[str | None]
+    #: Who said what (models/call_reports.py), redacted; gone after the clinic's keep_words_days.
+    turns: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    summary: Mapped[str | None]
+    #: The agent's own verdict, in whichever rubric.
+    success: Mapped[str | None]
+    facts: Mapped[dict[str, Any] | None]
+    #: US dollars.
+    cost: Mapped[Decimal | None] = mapped_column(Numeric(10, 4))
+    #: How much was in the best report so far, and when that came.
+    richness: Mapped[int] = mapped_column(server_default="0")
+    reported_at: Mapped[datetime | None]
+    #: When it is to be scored; null while it goes on, and once it is scored.
+    score_due_at: Mapped[datetime | None]
+    nudged_at: Mapped[datetime | None]
+    scored_at: Mapped[datetime | None]
+    #: 0 to 100, and why: [{"code", "points", "why", "quote"}].
+    lead_score: Mapped[int | None]
+    lead_band: Mapped[str | None]
+    #: What the caller wants, as far as it was made out.
+    lead_service: Mapped[str | None]
+    lead_reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    #: The clinic rang back.
+    called_back_at: Mapped[datetime | None]
+    called_back_by: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ToolCall(Base):
+    """One tool call of a telephone call, and what was answered: a repeat gets the same answer.
+
+    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. Arguments
+    are kept as a keyed digest: among them is the code that the patient said.
+    """
+
+    __tablename__ = "tool_calls"
+    __table_args__ = (
+        UniqueConstraint("org_id", "call_id", "tool_call_id", "tool", "arguments_digest"),
+        Index("ix_tool_calls_org_id_created_at", "org_id", "created_at"),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
+    call_id: Mapped[str]
+    tool_call_id: Mapped[str]
+    tool: Mapped[str]
+    arguments_digest: Mapped[str]
+    #: As json and not jsonb, which would forget the order in which it was said.
+    reply: Mapped[dict[str, Any]] = mapped_column(JSON)
+    #: False while whoever answers still watches an SMS: a repeat waits for the same answer.
+    final: Mapped[bool] = mapped_column(server_default="true")
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallKey:
+    """What makes a repeated tool call the same one, within its organisation."""
+
+    call_id: str
+    tool_call_id: str
+    tool: str
+    arguments_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """`reply` is what was answered to this tool call before; `holds_a_slot` speaks of the telephone call."""
+
+    reply: dict[str, Any] | None
+    final: bool | None
+    holds_a_slot: bool
+
+
+_BEGIN = text(
+    "SELECT reply, final, holds_a_slot"
+    " FROM begin_tool_call(:org_id, :call_id, :tool_call_id, :tool, :arguments_digest)"
+)
+_FINAL = text(
+    "SELECT reply FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id AND final"
+    " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
+)
+_KEEP = text(
+    "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, final)"
+    " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final) RETURNING id"
+).bindparams(bindparam("reply", type_=JSON))
+
+
+def begin(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> Begun:
+    """Wait for the other tool calls of this telephone call, then learn what is known of this one.
+
+    Taken before any other lock, and kept until the transaction ends.
+    """
+    row = session.execute(_BEGIN, {"org_id": org_id, **asdict(key)}).one()
+    return Begun(row.reply, row.final, row.holds_a_slot)
+
+
+def keep_reply(
+    session: Session, org_id: uuid.UUID, key: ToolCallKey, reply: dict[str, Any], *, final: bool
+) -> uuid.UUID:
+    """Keep an answer in the transaction that its effect is in. Returns the row's id."""
+    values = {"org_id": org_id, **asdict(key), "reply": reply, "final": final}
+    kept: uuid.UUID = session.execute(_KEEP, values).scalar_one()
+    return kept
+
+
+def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:
+    """What was answered to a tool call, once that is settled."""
+    reply: dict[str, Any] | None = session.execute(_FINAL, {"org_id": org_id, **asdict(key)}).scalar()
+    return reply
+
+
+def replace_reply(session: Session, tool_call: uuid.UUID, reply: dict[str, Any]) -> None:
+    """The final answer in place of the one that was true when the transaction committed."""
+    session.execute(update(ToolCall).where(ToolCall.id == tool_call).values(reply=reply, final=True))
+
+
+def lock(session: Session, org_id: uuid.UUID, call_id: str) -> None:
+    """The lock that `begin` takes, for what is no tool call: the end of the call waits its turn, too."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"call/{org_id}/{call_id}", 0))))
+
+
+#: A call that ended is scored so long after its report: a richer one often follows at once.
+AFTER_REPORT = timedelta(seconds=2)
+
+#: Where no report comes at all, so long after its end.
+WITHOUT_REPORT = timedelta(minutes=15)
+
+#: What a better report replaces, and a poorer one only fills in.
+_REPORTED = (
+    *("ended_reason", "started_at", "ended_at", "duration", "caller_number", "call_type", "assistant_id"),
+    *("phone_number_id", "summary", "success", "facts", "cost"),
+)
+
+ENDED = "ended"
+
+#: What stands in place of the number of a patient who was erased (models/privacy.py).
+ERASED = "erased:"
+
+
+def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: Report, final: bool) -> Call:
+    """Take in what was reported of a call, in whatever order and however often it comes.
+
+    A later and richer report wins over an earlier and poorer one; what a report does not say changes
+    nothing. `final` is the report after the call; a call that ended goes on no more.
+    """
+    report = call_reports.without_codes(report, otp.codes_of_call(session, org_id, call_id))
+    now = session.scalars(select(func.app_clock())).one()
+    session.execute(
+        insert(Call)
+        .values(org_id=org_id, id=call_id, status=report.status or "in-progress", created_at=now)
+        .on_conflict_do_nothing()
+    )
+    call = session.scalars(
+        select(Call).where(Call.org_id == org_id, Call.id == call_id).with_for_update()
+    ).one()
+    if (call.caller_number or "").startswith(ERASED):
+        return call  # its patient asked for that: a late report must not bring back what was said
+    better = report.richness >= call.richness
+    for name in _REPORTED:
+        said = getattr(report, name)
+        if said is not None and (better or getattr(call, name) is None):
+            setattr(call, name, said)
+    if report.turns and (call.turns is None or len(report.turns) >= len(call.turns)):
+        call.turns = list(report.turns)
+    if final or report.status == ENDED:
+        call.status = ENDED
+        call.ended_at = call.ended_at or now
+    elif call.status != ENDED and report.status:
+        call.status = report.status
+    news = final and (call.reported_at is None or (better and report.richness > call.richness))
+    call.richness = max(call.richness, report.richness)
+    if news:
+        call.reported_at, call.score_due_at, call.nudged_at = now, now + AFTER_REPORT, None
+    elif call.status == ENDED and call.scored_at is None and call.score_due_at is None:
+        call.score_due_at = now + WITHOUT_REPORT
+    session.flush()
+    return call
+
+
+def sweep(session: Session, *, limit: int = 100) -> list[tuple[uuid.UUID, str]]:
+    """The ended calls that are due to be scored and that no nudge reached lately."""
+    now = func.app_clock()
+    due = (
+        select(Call.org_id, Call.id)
+        .where(
+            Call.score_due_at <= now,
+            or_(Call.nudged_at.is_(None), Call.nudged_at < now - timedelta(seconds=30)),
+        )
+        .order_by(Call.score_due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = session.execute(due).all()
+    for row in rows:
+        session.execute(
+            update(Call).where(Call.org_id == row.org_id, Call.id == row.id).values(nudged_at=now)
+        )
+    return [(row.org_id, row.id) for row in rows]

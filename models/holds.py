@@ -1,0 +1,253 @@
+"""Holds: a slot kept for one caller for ten minutes, and the verbs claim, move, release and expire."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    UniqueConstraint,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.calendars import Calendar
+
+
+class HoldStatus(StrEnum):
+    HELD = "held"
+    CONFIRMED = "confirmed"
+    RELEASED = "released"  # given back: the caller chose another time, or the call ended
+    EXPIRED = "expired"
+    LOCKED = "locked"  # given back after too many wrong codes
+
+
+class AppointmentHold(Base):
+    __tablename__ = "appointment_holds"
+    __table_args__ = (
+        one_of("status", HoldStatus),
+        CheckConstraint("ends_at > starts_at", name="length"),
+        CheckConstraint("code_tries >= 0", name="code_tries"),
+        ForeignKeyConstraint(
+            ["org_id", "calendar_id", "resource_id"],
+            ["calendars.org_id", "calendars.id", "calendars.resource_id"],
+        ),
+        ForeignKeyConstraint(["org_id", "contact_id"], ["contacts.org_id", "contacts.id"]),
+        UniqueConstraint("org_id", "id"),  # what points at a hold points within its organisation
+        Index("ix_appointment_holds_org_id_call_sid", "org_id", "call_sid", "created_at"),
+        Index("ix_appointment_holds_org_id_patient_phone", "org_id", "patient_phone", "created_at"),
+        Index("ix_appointment_holds_expires_at", "expires_at", postgresql_where=text("status = 'held'")),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID]
+    calendar_id: Mapped[str]
+    #: Filled in from the calendar where raw SQL leaves it out; likewise ends_at.
+    resource_id: Mapped[str]
+    seat: Mapped[int] = mapped_column(server_default="0")
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    status: Mapped[HoldStatus] = mapped_column(EnumText(HoldStatus), server_default="held")
+    expires_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]
+    #: Vapi's call id; null when the request came without one.
+    call_sid: Mapped[str | None]
+    contact_id: Mapped[uuid.UUID]
+    patient_name: Mapped[str]
+    #: Fixed here: no later step can send a code or a confirmation anywhere else.
+    patient_phone: Mapped[str]
+    #: Keyed digest of the code that was sent (models/otp.py), in hex; null until one is sent.
+    code_digest: Mapped[str | None]
+    #: Which SECRET_KEY the code was made with (settings.key_ids): it may be another one tomorrow.
+    code_key: Mapped[str | None]
+    #: How many digits it has: the clinic may want another number of them tomorrow.
+    code_length: Mapped[int | None]
+    code_tries: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What claim_slot_atomic answered. `held_by_call` and `expires_at` also tell of whoever was first."""
+
+    success: bool
+    hold_id: uuid.UUID | None
+    error: str | None
+    code: str | None
+    expires_at: datetime | None
+    held_by_call: str | None
+    contact_id: uuid.UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneHistory:
+    held: int
+    wrong_codes: int
+
+
+_CLAIM = text(
+    "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id "
+    "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes)"
+).bindparams(bindparam("call", type_=String), bindparam("name", type_=String))
+
+
+_OF_PHONE = text(
+    "SELECT count(*) FILTER (WHERE status = 'held' AND expires_at > app_clock()"
+    "   AND (:call IS NULL OR call_sid IS DISTINCT FROM :call)),"
+    " coalesce(sum(code_tries) FILTER (WHERE status <> 'confirmed'), 0)"
+    " FROM appointment_holds WHERE org_id = :org AND patient_phone = :phone"
+    " AND created_at > app_clock() - interval '24 hours'"
+).bindparams(bindparam("call", type_=String))
+
+
+def claim(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    calendar_id: str,
+    starts_at: datetime,
+    call_sid: str | None,
+    patient_name: str,
+    patient_phone: str,
+    hold_minutes: int,
+) -> Claim:
+    """Hold one slot, or learn why not. Exactly one of any number of simultaneous callers succeeds.
+
+    Waits for other claims of the same resource, at most the lock timeout (LockNotAvailable after it).
+    """
+    row = session.execute(
+        _CLAIM,
+        {
+            "org": org_id,
+            "calendar": calendar_id,
+            "slot": starts_at,
+            "call": call_sid,
+            "name": patient_name,
+            "phone": patient_phone,
+            "minutes": hold_minutes,
+        },
+    ).one()
+    return Claim(**row._mapping)
+
+
+def claim_instead(
+    session: Session,
+    before: list[AppointmentHold],
+    *,
+    org_id: uuid.UUID,
+    calendar: Calendar,
+    starts_at: datetime,
+    call_sid: str | None,
+    patient_name: str,
+    patient_phone: str,
+) -> Claim:
+    """Claim a slot for a call in place of what it holds; if that is refused, the call keeps what it had.
+
+    The old hold must go first, for the new time may overlap it, so all the locks are taken before, in
+    sorted order: two calls that swap their calendars cannot wait for each other.
+    """
+    if before:
+        for resource in sorted({hold.resource_id for hold in before} | {calendar.resource_id}):
+            session.execute(select(func.pg_advisory_xact_lock(func.resource_lock_key(org_id, resource))))
+    with session.begin_nested() if before else nullcontext() as savepoint:
+        for hold in before:
+            release(session, org_id=org_id, hold_id=hold.id)
+        claimed = claim(
+            session,
+            org_id=org_id,
+            calendar_id=calendar.id,
+            starts_at=starts_at,
+            call_sid=call_sid,
+            patient_name=patient_name,
+            patient_phone=patient_phone,
+            hold_minutes=calendar.hold_minutes,
+        )
+        if savepoint is not None and not claimed.success:
+            savepoint.rollback()
+    return claimed
+
+
+def release(session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID) -> bool:
+    """Give a held slot back. False when there was nothing to give back."""
+    return bool(
+        session.scalar(
+            text("SELECT success FROM release_hold(:hold, :org)"), {"hold": hold_id, "org": org_id}
+        )
+    )
+
+
+def get_or_none(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> AppointmentHold | None:
+    return session.scalar(
+        select(AppointmentHold).where(AppointmentHold.id == hold_id, AppointmentHold.org_id == org_id)
+    )
+
+
+def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> AppointmentHold | None:
+    """The hold this call made last, whatever became of it."""
+    return session.scalar(
+        select(AppointmentHold)
+        .where(AppointmentHold.org_id == org_id, AppointmentHold.call_sid == call_sid)
+        .order_by(AppointmentHold.created_at.desc())
+        .limit(1)
+    )
+
+
+def find_live_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> list[AppointmentHold]:
+    return list(
+        session.scalars(
+            select(AppointmentHold).where(
+                AppointmentHold.org_id == org_id,
+                AppointmentHold.call_sid == call_sid,
+                AppointmentHold.status == HoldStatus.HELD,
+            )
+        )
+    )
+
+
+def count_of_phone(
+    session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None
+) -> PhoneHistory:
+    """What one number holds now, and how many wrong codes were said for it in 24 hours."""
+    row = session.execute(_OF_PHONE, {"org": org_id, "phone": phone, "call": but_for_call}).one()
+    return PhoneHistory(*row)
+
+
+def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> int:
+    """Release what an ended call still holds; how many slots that freed."""
+    live = find_live_of_call(session, org_id, call_sid)
+    # The order in which locks are taken, here as in claim_instead: Python's, whatever the collation is.
+    live.sort(key=lambda hold: hold.resource_id)
+    return sum(release(session, org_id=org_id, hold_id=hold.id) for hold in live)
+
+
+def expire(session: Session, *, limit: int = 500) -> int:
+    """Mark holds whose time is over. Tidying only: a claim clears what stands in its own way.
+
+    Rows that someone else is deciding about right now are left for the next time.
+    """
+    due = (
+        select(AppointmentHold.id)
+        .where(AppointmentHold.status == HoldStatus.HELD, AppointmentHold.expires_at <= func.app_clock())
+        .order_by(AppointmentHold.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    result = session.execute(
+        update(AppointmentHold)
+        .where(AppointmentHold.id.in_(due.scalar_subquery()))
+        .values(status=HoldStatus.EXPIRED, released_at=func.app_clock())
+        .returning(AppointmentHold.id)
+    )
+    return len(result.all())

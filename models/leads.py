@@ -1,0 +1,243 @@
+"""Leads: a call that is over is scored, and a hot one makes the alert to the clinic's owner, once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, func, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import appointments, organizations
+from models.appointments import Appointment
+from models.base import Base, CreatedAt, Id
+from models.calendars import Calendar
+from models.calls import Call
+from models.contacts import Contact
+from models.lead_facts import parse_facts
+from models.lead_scoring import Evidence, Rules, Score, Speaker, Turn, score, service_named
+from models.organizations import IntegrationSettings, Organization
+from models.sms import Due, SmsKind, SmsMessage
+
+
+class HotLeadAlert(Base):
+    __tablename__ = "hot_lead_alerts"
+    __table_args__ = (
+        UniqueConstraint("org_id", "call_id"),
+        ForeignKeyConstraint(["org_id", "call_id"], ["calls.org_id", "calls.id"]),
+        Index("ix_hot_lead_alerts_org_id_created_at", "org_id", text("created_at DESC")),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
+    call_id: Mapped[str]
+    lead_name: Mapped[str | None]
+    lead_phone: Mapped[str | None]
+    lead_score: Mapped[int]
+    message_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("sms_messages.id"))
+    #: Null until the provider has accepted the SMS; suppressed_reason says why there is none.
+    alert_sent_at: Mapped[datetime | None]
+    suppressed_reason: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """`alert` is the SMS to the owner, if this scoring made one."""
+
+    score: Score
+    alert: Due | None
+
+
+def score_call(session: Session, org_id: uuid.UUID, call_id: str) -> Scored | None:
+    """Score a call that is due, store it with its reasons, and alert the owner if it is hot.
+
+    None when there is nothing to do: it is not due (any more), or somebody is scoring it right now.
+    """
+    call = session.scalar(
+        select(Call)
+        .where(Call.org_id == org_id, Call.id == call_id, Call.score_due_at <= func.app_clock())
+        .with_for_update(skip_locked=True)
+    )
+    clinic = organizations.get_or_none(session, org_id)
+    if call is None or clinic is None:
+        return None
+    account = organizations.get_integration_settings(session, org_id) or _usual(org_id)
+    scored = score(evidence(session, call), rules(clinic, account))
+    _keep(call, scored)
+    call.scored_at = session.scalars(select(func.app_clock())).one()
+    call.score_due_at = None
+    session.flush()
+    return Scored(scored, _alert(session, call, account, scored))
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """One call, as it was scored and as the rules would score it now."""
+
+    call_id: str
+    created_at: datetime
+    before: int
+    after: Score
+
+
+def rescore(session: Session, org_id: uuid.UUID, by: Rules, *, days: int, keep: bool) -> list[Rescored]:
+    """Score the calls of the last days again, by other rules; kept only if `keep`. Alerts nobody.
+
+    A call whose transcript is gone is left as it was scored.
+    """
+    scored = session.scalars(
+        select(Call)
+        .where(
+            Call.org_id == org_id,
+            Call.lead_score.is_not(None),
+            Call.turns.is_not(None),
+            Call.created_at > func.app_clock() - timedelta(days=days),
+        )
+        .order_by(Call.created_at)
+    )
+    found = []
+    for call in scored:
+        after = score(evidence(session, call), by)
+        found.append(Rescored(call.id, call.created_at, call.lead_score or 0, after))
+        if keep:
+            _keep(call, after)
+    session.flush()
+    return found
+
+
+def _keep(call: Call, scored: Score) -> None:
+    call.lead_score, call.lead_band, call.lead_service = scored.value, scored.band.value, scored.service
+    call.lead_reasons = [
+        {"code": code, "points": points, "why": why, "quote": quote}
+        for code, points, why, quote in scored.reasons
+    ]
+
+
+def rules(clinic: Organization, account: IntegrationSettings) -> Rules:
+    """The clinic's own weights and words; the usual ones if they cannot be used (flask doctor says so)."""
+    try:
+        own = Rules.model_validate(clinic.lead_rules or {})
+    except ValidationError:
+        own = Rules()
+    hot = account.hot_lead_threshold
+    return own.model_copy(update={"hot": hot, "warm": min(own.warm, hot - 1)})
+
+
+def evidence(session: Session, call: Call) -> Evidence:
+    """What is known of a call, from its report and from our own rows."""
+    booked = appointments.latest_of_call(session, call.org_id, call.id)
+    lists = session.scalars(select(Calendar.services).where(Calendar.org_id == call.org_id)).all()
+    offered = {name for services in lists for name in services}
+    return Evidence(
+        turns=tuple(Turn(Speaker(turn["who"]), turn["text"], turn.get("at")) for turn in call.turns or ()),
+        duration=call.duration,
+        booked=booked is not None and booked.status is appointments.AppointmentStatus.CONFIRMED,
+        service=service_named(booked.service_type, offered) if booked and booked.service_type else None,
+        services=dict.fromkeys(offered),
+        returning=_returning(session, call),
+        ended_reason=call.ended_reason,
+        evaluation=call.success,
+        facts=parse_facts(call.facts),
+    )
+
+
+def _returning(session: Session, call: Call) -> bool | None:
+    """Whether this number had an appointment, or rang, before this call; None where it was withheld."""
+    if not call.caller_number:
+        return None
+    before = select(Appointment.id).where(
+        Appointment.org_id == call.org_id,
+        Appointment.patient_phone == call.caller_number,
+        Appointment.call_sid.is_distinct_from(call.id),
+        Appointment.created_at < call.created_at,
+    )
+    earlier = select(Call.id).where(
+        Call.org_id == call.org_id,
+        Call.caller_number == call.caller_number,
+        Call.id != call.id,
+        Call.created_at < call.created_at,
+    )
+    return bool(session.scalar(select(or_(before.exists(), earlier.exists()))))
+
+
+def _usual(org_id: uuid.UUID) -> IntegrationSettings:
+    return IntegrationSettings(org_id=org_id, hot_lead_threshold=70, hot_lead_min_duration=300)
+
+
+# --- the alert ----------------------------------------------------------------------------------
+
+
+def _alert(session: Session, call: Call, account: IntegrationSettings, scored: Score) -> Due | None:
+    """A row whenever the score passes; its SMS if the call was long enough and there is a number for it.
+
+    Once a call: a better report may still turn a suppressed alert into a sent one, never into two.
+    """
+    if scored.value < account.hot_lead_threshold:
+        return None
+    lead = _who(session, call)
+    suppressed = _why_not(call, account)
+    session.execute(
+        insert(HotLeadAlert)
+        .values(
+            org_id=call.org_id,
+            call_id=call.id,
+            lead_name=lead["name"],
+            lead_phone=lead["phone"],
+            lead_score=scored.value,
+            suppressed_reason=suppressed,
+        )
+        .on_conflict_do_nothing()
+    )
+    alert = session.scalars(
+        select(HotLeadAlert)
+        .where(HotLeadAlert.org_id == call.org_id, HotLeadAlert.call_id == call.id)
+        .with_for_update()
+    ).one()
+    if alert.message_id is not None or suppressed is not None:
+        return None
+    message = SmsMessage(
+        id=uuid.uuid4(),
+        org_id=call.org_id,
+        kind=SmsKind.HOT_LEAD_ALERT,
+        to_phone=account.hot_lead_alert_phone or "",
+        call_sid=call.id,
+        next_attempt_at=call.scored_at,
+        created_at=call.scored_at,
+    )
+    session.add(message)
+    session.flush()
+    alert.message_id, alert.suppressed_reason, alert.lead_score = message.id, None, scored.value
+    session.flush()
+    return Due(call.org_id, message.id, message.kind)
+
+
+def _why_not(call: Call, account: IntegrationSettings) -> str | None:
+    if not account.hot_lead_alert_phone:
+        return "no number for alerts is set"
+    if call.duration is None:
+        return "nobody said how long the call was"
+    if call.duration <= account.hot_lead_min_duration:
+        return f"the call lasted {call.duration} seconds, not over {account.hot_lead_min_duration}"
+    return None
+
+
+def _who(session: Session, call: Call) -> Mapping[str, str | None]:
+    """Name and number of the lead: as booked in this call, else as the number is known, else as it rang."""
+    booked = appointments.latest_of_call(session, call.org_id, call.id)
+    if booked:
+        return {"name": booked.patient_name, "phone": booked.patient_phone}
+    name = session.scalar(
+        select(Contact.name).where(Contact.org_id == call.org_id, Contact.phone == call.caller_number)
+    )
+    return {"name": name, "phone": call.caller_number}
+
+
+def alert_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> HotLeadAlert | None:
+    return session.scalar(
+        select(HotLeadAlert).where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id == message_id)
+    )

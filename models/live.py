@@ -1,0 +1,188 @@
+"""What goes on in a clinic now, as its people watch it, and a version that changes whenever that does."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, func, select, text
+from sqlalchemy.orm import Session
+
+from models.calendars import Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class CallUnderWay:
+    id: str
+    number: str | None
+    since: datetime
+    #: Who the caller is, where the call has got so far as to hold a time.
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveHold:
+    id: uuid.UUID
+    name: str
+    phone: str
+    calendar: str
+    starts_at: datetime
+    expires_at: datetime
+    code_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    id: uuid.UUID
+    name: str
+    phone: str
+    service: str | None
+    calendar: str
+    starts_at: datetime
+    status: str
+    booked_at: datetime
+    #: The state of its confirmation's SMS.
+    sms: str
+
+
+@dataclass(frozen=True, slots=True)
+class HotLead:
+    call_id: str
+    name: str | None
+    phone: str | None
+    score: int
+    service: str | None
+    why: str | None
+    scored_at: datetime
+    called_back_at: datetime | None
+    called_back_by: str | None
+    #: When the owner was told by SMS; else why not, if that is so for good.
+    told_at: datetime | None
+    not_told: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    now: datetime
+    calls: list[CallUnderWay]
+    holds: list[LiveHold]
+    bookings: list[Booking]
+    leads: list[HotLead]
+
+
+#: A call of which nothing more is heard is not under way for ever; nor is one that we know only by its
+#: tool calls, for then nobody tells us of its end.
+_UNDER_WAY = """
+    SELECT c.id, c.caller_number AS number, coalesce(c.started_at, c.created_at) AS since
+      FROM calls c
+     WHERE c.org_id = :org AND c.status <> 'ended' AND c.created_at > app_clock() - interval '2 hours'
+    UNION ALL
+    SELECT t.call_id, NULL, min(t.created_at)
+      FROM tool_calls t
+     WHERE t.org_id = :org AND t.created_at > app_clock() - interval '3 minutes'
+       AND NOT EXISTS (SELECT FROM calls c WHERE c.org_id = t.org_id AND c.id = t.call_id)
+     GROUP BY t.call_id
+"""
+
+_CALLS = f"""
+    SELECT u.id, coalesce(u.number, h.patient_phone) AS number, u.since, h.patient_name AS name
+      FROM ({_UNDER_WAY}) u
+      LEFT JOIN LATERAL (
+        SELECT patient_name, patient_phone FROM appointment_holds
+         WHERE org_id = :org AND call_sid = u.id ORDER BY created_at DESC LIMIT 1) h ON true
+     ORDER BY u.since DESC, u.id LIMIT 50
+"""
+
+_HOLDS = """
+    SELECT h.id, h.patient_name AS name, h.patient_phone AS phone, k.name AS calendar, h.starts_at,
+           h.expires_at, h.code_digest IS NOT NULL AS code_sent
+      FROM appointment_holds h
+      JOIN calendars k ON k.org_id = h.org_id AND k.id = h.calendar_id
+     WHERE h.org_id = :org AND h.status = 'held' AND h.expires_at > app_clock()
+     ORDER BY h.expires_at, h.id LIMIT 50
+"""
+
+# By way of the confirmations, which have an index on their time; an appointment is made with its own.
+_BOOKINGS = """
+    SELECT a.id, a.patient_name AS name, a.patient_phone AS phone, a.service_type AS service,
+           k.name AS calendar, a.scheduled_at AS starts_at, a.status, a.created_at AS booked_at,
+           now_sms.status AS sms
+      FROM sms_messages m
+      JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id AND a.created_at >= :today
+      JOIN calendars k ON k.org_id = a.org_id AND k.id = a.calendar_id
+      JOIN sms_messages now_sms ON now_sms.id = a.confirmation_message_id
+     WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today
+     GROUP BY a.id, k.name, now_sms.status
+     ORDER BY a.created_at DESC, a.id LIMIT 50
+"""
+
+_LEADS = """
+    SELECT c.id AS call_id, coalesce(l.lead_name, p.name) AS name,
+           coalesce(l.lead_phone, c.caller_number) AS phone, c.lead_score AS score,
+           c.lead_service AS service,
+           (SELECT r ->> 'why' FROM jsonb_array_elements(c.lead_reasons) r WHERE r ->> 'code' <> 'base'
+             ORDER BY (r ->> 'points')::int DESC LIMIT 1) AS why,
+           c.scored_at, c.called_back_at, c.called_back_by, l.alert_sent_at AS told_at,
+           l.suppressed_reason AS not_told
+      FROM calls c
+      LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
+      LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
+     WHERE c.org_id = :org AND c.lead_band = 'hot' AND c.created_at > app_clock() - interval '24 hours'
+     ORDER BY c.scored_at DESC, c.id LIMIT 50
+"""
+
+# Every change of a row gives it another xmin, whoever makes it: so nothing has to remember to count.
+_VERSION = text(f"""
+    SELECT md5(concat_ws('/', :today,
+      (SELECT string_agg(id, ',' ORDER BY id) FROM ({_UNDER_WAY}) u),
+      (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM calls
+        WHERE org_id = :org AND created_at > app_clock() - interval '24 hours'),
+      (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM appointment_holds
+        WHERE org_id = :org AND status = 'held' AND expires_at > app_clock()),
+      (SELECT string_agg(m.id::text || ':' || m.xmin::text || ':' || a.xmin::text, ',' ORDER BY m.id)
+         FROM sms_messages m JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
+        WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today),
+      (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM hot_lead_alerts
+        WHERE org_id = :org AND created_at > app_clock() - interval '24 hours')
+    ))
+""")
+
+
+def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
+    """The clinic's, which is that of its first calendar."""
+    name = session.scalar(
+        select(Calendar.time_zone).where(Calendar.org_id == org_id).order_by(Calendar.id).limit(1)
+    )
+    return ZoneInfo(name or "UTC")
+
+
+def version(session: Session, org_id: uuid.UUID) -> str:
+    """Another one whenever a call, a hold, a booking or an alert that `read` gives has changed."""
+    _, today = _clock(session, org_id)
+    return str(session.scalar(_VERSION, {"org": org_id, "today": today}))
+
+
+def read(session: Session, org_id: uuid.UUID) -> Live:
+    now, today = _clock(session, org_id)
+
+    def rows(query: str) -> list[Row[tuple[object, ...]]]:
+        values: dict[str, object] = {"org": org_id}
+        if ":today" in query:
+            values["today"] = today
+        return list(session.execute(text(query), values))
+
+    return Live(
+        now=now,
+        calls=[CallUnderWay(**row._mapping) for row in rows(_CALLS)],
+        holds=[LiveHold(**row._mapping) for row in rows(_HOLDS)],
+        bookings=[Booking(**row._mapping) for row in rows(_BOOKINGS)],
+        leads=[HotLead(**row._mapping) for row in rows(_LEADS)],
+    )
+
+
+def _clock(session: Session, org_id: uuid.UUID) -> tuple[datetime, datetime]:
+    """The database's time, and the midnight in the clinic's zone that it follows."""
+    now = session.scalars(select(func.app_clock())).one()
+    return now, now.astimezone(zone(session, org_id)).replace(hour=0, minute=0, second=0, microsecond=0)

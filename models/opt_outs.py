@@ -1,0 +1,63 @@
+"""Who asked for no more SMS from a clinic. Respected before every sending, whatever it is about."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, EnumText, one_of
+
+
+class OptOutSource(StrEnum):
+    PROVIDER = "provider"  # Twilio refused with 21610: it knew before we did
+    KEYWORD = "keyword"  # STOP and its like
+    WORDS = "words"  # "please stop texting me"
+    STAFF = "staff"
+
+
+class OptOut(Base):
+    __tablename__ = "opt_outs"
+    __table_args__ = (one_of("source", OptOutSource),)
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    #: E.164.
+    phone: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[OptOutSource] = mapped_column(EnumText(OptOutSource))
+    opted_out_at: Mapped[datetime]
+    #: When START came, or staff was told; null while it stands.
+    lifted_at: Mapped[datetime | None]
+
+
+def record(session: Session, org_id: uuid.UUID, phone: str, source: OptOutSource) -> None:
+    """From now on nothing is sent to this number. Saying it again changes nothing."""
+    values = {"source": source, "opted_out_at": func.app_clock(), "lifted_at": None}
+    session.execute(
+        insert(OptOut)
+        .values(org_id=org_id, phone=phone, **values)
+        .on_conflict_do_update(
+            index_elements=["org_id", "phone"], set_=values, where=OptOut.lifted_at.is_not(None)
+        )
+    )
+
+
+def lift(session: Session, org_id: uuid.UUID, phone: str) -> bool:
+    """False when there was nothing to lift."""
+    lifted = session.scalar(
+        update(OptOut)
+        .where(OptOut.org_id == org_id, OptOut.phone == phone, OptOut.lifted_at.is_(None))
+        .values(lifted_at=func.app_clock())
+        .returning(OptOut.phone)
+    )
+    return lifted is not None
+
+
+def stands(session: Session, org_id: uuid.UUID, phone: str) -> bool:
+    found = session.scalar(
+        select(OptOut.phone).where(OptOut.org_id == org_id, OptOut.phone == phone, OptOut.lifted_at.is_(None))
+    )
+    return found is not None

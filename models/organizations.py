@@ -1,0 +1,188 @@
+"""A clinic, its limits, its connections to Twilio and Vapi, and who is hot enough to ring about."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, bindparam, func, or_, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, CreatedAt, EnumText, Id, one_of
+
+
+class Organization(Base):
+    __tablename__ = "organizations"
+    __table_args__ = (
+        CheckConstraint("code_length BETWEEN 4 AND 8", name="code_length"),
+        CheckConstraint("code_tries BETWEEN 1 AND 5", name="code_tries"),
+        CheckConstraint("keep_words_days >= 1", name="keep_words_days"),
+        CheckConstraint("keep_patients_days >= 1", name="keep_patients_days"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str]
+    #: Where a patient rings to change an appointment; printed in the confirmation.
+    phone: Mapped[str | None]
+    #: ISO 3166 code: the country that a number without its country code belongs to.
+    region: Mapped[str]
+    #: A clinic whose SMS all go to the sandbox may use numbers that no telephone can have.
+    sandbox: Mapped[bool] = mapped_column(server_default="false")
+    code_length: Mapped[int] = mapped_column(server_default="4")
+    code_tries: Mapped[int] = mapped_column(server_default="3")
+    #: How many codes may be sent for one hold, in one call, to one number in 24 hours, and to anyone.
+    codes_per_hold: Mapped[int] = mapped_column(server_default="3")
+    codes_per_call: Mapped[int] = mapped_column(server_default="6")
+    codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
+    codes_a_day: Mapped[int] = mapped_column(server_default="1000")
+    #: Wrong codes for one number in 24 hours, over all its holds, after which it is sent no more.
+    wrong_codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="15")
+    #: How many times one number may hold at once.
+    holds_per_phone: Mapped[int] = mapped_column(server_default="3")
+    #: ISO 3166 codes of the countries whose numbers may be sent a code; empty: the clinic's own alone.
+    allowed_countries: Mapped[list[str]] = mapped_column(server_default="[]")
+    #: The clinic's own weights and words for scoring leads (models/lead_scoring.py); null: the usual ones.
+    lead_rules: Mapped[dict[str, Any] | None]
+    #: Days; null keeps for ever. What was said: answers to tool calls, the words of SMS, transcripts.
+    keep_words_days: Mapped[int | None] = mapped_column(server_default="90")
+    #: Days after a patient's last appointment or call, when name and number are erased.
+    keep_patients_days: Mapped[int | None]
+    created_at: Mapped[CreatedAt]
+
+
+class IntegrationSettings(Base):
+    __tablename__ = "integration_settings"
+    __table_args__ = (CheckConstraint("sms_per_second BETWEEN 0 AND 1000", name="sms_per_second"),)
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    twilio_account_sid: Mapped[str | None]
+    #: Sealed for this organisation (models/sealing.py); a dump shows nothing usable.
+    twilio_auth_token_sealed: Mapped[str | None]
+    #: An API key (SK…) sends in place of the auth token, which then only checks signatures.
+    twilio_api_key_sid: Mapped[str | None]
+    twilio_api_key_secret_sealed: Mapped[str | None]
+    twilio_from_number: Mapped[str | None]
+    twilio_messaging_service_sid: Mapped[str | None]
+    #: How many SMS a second its sender takes; 0 leaves the pace to Twilio's own queue.
+    sms_per_second: Mapped[int] = mapped_column(server_default="10")
+    hot_lead_alert_phone: Mapped[str | None]
+    #: A score of this much, of 100, makes a hot lead.
+    hot_lead_threshold: Mapped[int] = mapped_column(server_default="70")
+    #: Seconds; a call must have lasted longer than this for its alert to be sent.
+    hot_lead_min_duration: Mapped[int] = mapped_column(server_default="300")
+    vapi_api_key_sealed: Mapped[str | None]
+    #: The credential in Vapi's keeping that our tools are called with.
+    vapi_credential_id: Mapped[str | None]
+    vapi_phone_number_id: Mapped[str | None]
+    vapi_assistant_id: Mapped[str | None]
+    #: Of the configuration as it was last pushed: pushing the same again is no call.
+    vapi_assistant_digest: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+
+
+class CredentialKind(StrEnum):
+    BEARER = "bearer"
+    VAPI_SECRET = "vapi_secret"  # noqa: S105 (the name of a kind)
+    HMAC = "hmac"
+
+
+class SignatureAlgorithm(StrEnum):
+    SHA256 = "sha256"
+    SHA512 = "sha512"
+
+
+class SignatureEncoding(StrEnum):
+    HEX = "hex"
+    BASE64 = "base64"
+
+
+class VapiCredential(Base):
+    __tablename__ = "vapi_credentials"
+    __table_args__ = (
+        one_of("kind", CredentialKind),
+        one_of("algorithm", SignatureAlgorithm),
+        one_of("encoding", SignatureEncoding),
+        # What is presented as it is, is kept as a digest; what signs is needed whole, and is kept sealed.
+        CheckConstraint(
+            "CASE WHEN kind = 'hmac' THEN secret_digest IS NULL AND"
+            " num_nonnulls(secret_sealed, algorithm, encoding, signature_header, timestamp_header) = 5"
+            " ELSE secret_digest IS NOT NULL AND secret_sealed IS NULL END",
+            name="secret",
+        ),
+        Index("uq_vapi_credentials_secret_digest", "secret_digest", unique=True),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
+    kind: Mapped[CredentialKind] = mapped_column(EnumText(CredentialKind))
+    #: SHA-256 of the secret, in hex. The secret is 32 random bytes, so that no slow hash is needed.
+    secret_digest: Mapped[str | None]
+    #: For HMAC: the secret itself, sealed for this organisation, and how Vapi was told to sign with it.
+    secret_sealed: Mapped[str | None]
+    algorithm: Mapped[SignatureAlgorithm | None] = mapped_column(EnumText(SignatureAlgorithm))
+    encoding: Mapped[SignatureEncoding | None] = mapped_column(EnumText(SignatureEncoding))
+    signature_prefix: Mapped[str] = mapped_column(server_default="")
+    signature_header: Mapped[str | None]
+    timestamp_header: Mapped[str | None]
+    #: What an operator calls it.
+    label: Mapped[str | None]
+    #: To the minute.
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+_WITH_CLOCK = select(Organization, func.app_clock().label("now")).where(
+    Organization.id == bindparam("org_id")
+)
+
+
+def get_or_none(session: Session, org_id: uuid.UUID) -> Organization | None:
+    return session.get(Organization, org_id)
+
+
+def get_with_clock(session: Session, org_id: uuid.UUID) -> tuple[Organization, datetime] | None:
+    """The clinic and the database's time, in one trip; both are wanted by every tool call."""
+    row = session.execute(_WITH_CLOCK, {"org_id": org_id}).one_or_none()
+    return (row.Organization, row.now) if row else None
+
+
+def get_integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSettings | None:
+    return session.get(IntegrationSettings, org_id)
+
+
+def find_by_secret(session: Session, secret_digest: str) -> VapiCredential | None:
+    """The live credential whose secret has this digest."""
+    return session.scalar(
+        select(VapiCredential).where(
+            VapiCredential.secret_digest == secret_digest, VapiCredential.revoked_at.is_(None)
+        )
+    )
+
+
+def find_signing(session: Session, credential_id: uuid.UUID | None, *, limit: int) -> list[VapiCredential]:
+    """The live HMAC credential of this id; without one all of them, if they are no more than `limit`."""
+    query = select(VapiCredential).where(
+        VapiCredential.kind == CredentialKind.HMAC, VapiCredential.revoked_at.is_(None)
+    )
+    if credential_id is not None:
+        query = query.where(VapiCredential.id == credential_id)
+    found = list(session.scalars(query.limit(limit + 1)))
+    return found if len(found) <= limit else []
+
+
+def record_use(session: Session, credential_id: uuid.UUID) -> None:
+    """At most one write a minute, however many calls there are."""
+    session.execute(
+        update(VapiCredential)
+        .where(
+            VapiCredential.id == credential_id,
+            or_(
+                VapiCredential.last_used_at.is_(None),
+                VapiCredential.last_used_at < func.now() - timedelta(minutes=1),
+            ),
+        )
+        .values(last_used_at=func.now())
+    )

@@ -1,0 +1,287 @@
+"""Everything held about one telephone number of one clinic: shown, or erased for good.
+
+Rows stay when a person is erased, for the counts; what told who it was goes. What other parties hold (Twilio
+the texts, Vapi the recordings) is theirs to erase; the export has the ids to ask them by.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Text, cast, func, inspect, literal, null, or_, select, update
+from sqlalchemy.orm import Session
+
+from models import calls, holds
+from models.appointments import Appointment, AppointmentStatus
+from models.base import Base
+from models.calls import Call, ToolCall
+from models.contacts import Contact
+from models.holds import AppointmentHold, HoldStatus
+from models.leads import HotLeadAlert
+from models.opt_outs import OptOut
+from models.patient_links import PatientLink
+from models.sms import SmsMessage
+from models.sms_states import Cause, SmsStatus
+
+#: What stands where a name or a number stood.
+ERASED = "erased"
+MARK = calls.ERASED
+
+#: What a kept answer becomes. Readable to whoever replays it, and never a success.
+ERASED_REPLY: dict[str, Any] = {
+    "say": "What was answered here has been erased.",
+    "facts": {},
+    "code": "unavailable",
+    "error": "Erased",
+    "line": None,
+}
+
+#: The columns that tell who somebody is or what was said, by table. A test looks for one that is missing.
+PERSONAL = {
+    "contacts": {"phone", "name"},
+    "appointment_holds": {"patient_phone", "patient_name", "code_digest"},
+    "appointments": {"patient_phone", "patient_name"},
+    "sms_messages": {"to_phone", "body", "error_reason"},
+    "calls": {"caller_number", "turns", "summary", "success", "facts", "lead_reasons", "lead_service"},
+    "tool_calls": {"reply"},
+    "hot_lead_alerts": {"lead_name", "lead_phone"},
+    "opt_outs": {"phone"},
+}
+
+#: Of no use to anybody outside, and better not handed out.
+_NOT_SHOWN = {"code_digest", "code_key", "arguments_digest", "org_id", "lease_until", "nudged_at"}
+
+
+class NothingHeld(LookupError):
+    """Nothing in this clinic is about that number."""
+
+
+class StillExpected(Exception):
+    """The patient has appointments to come, of which nobody could tell them anything any more."""
+
+    def __init__(self, starts: list[datetime]) -> None:
+        super().__init__(f"{len(starts)} appointments are still to come")
+        self.starts = starts
+
+
+class BeingSent(Exception):
+    """An SMS to the patient is with a worker at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rows about one person."""
+
+    contacts: list[Contact] = field(default_factory=list)
+    holds: list[AppointmentHold] = field(default_factory=list)
+    appointments: list[Appointment] = field(default_factory=list)
+    sms: list[SmsMessage] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    lead_alerts: list[HotLeadAlert] = field(default_factory=list)
+    opt_outs: list[OptOut] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in self.__slots__}
+
+
+def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_update: bool = False) -> Held:
+    """Raises NothingHeld. `phones`: one number, in each way in which it may have been written."""
+
+    def rows(entity: type[Any], *where: Any) -> list[Any]:
+        query = select(entity).where(entity.org_id == org_id, *where)
+        query = query.order_by(*inspect(entity).primary_key)
+        if for_update:
+            query = query.with_for_update().execution_options(populate_existing=True)
+        return list(session.scalars(query))
+
+    contacts = rows(Contact, Contact.phone.in_(phones))
+    known = [contact.id for contact in contacts]
+    of_holds = rows(
+        AppointmentHold,
+        or_(AppointmentHold.patient_phone.in_(phones), AppointmentHold.contact_id.in_(known)),
+    )
+    of_appointments = rows(
+        Appointment, or_(Appointment.patient_phone.in_(phones), Appointment.contact_id.in_(known))
+    )
+    leads = rows(HotLeadAlert, HotLeadAlert.lead_phone.in_(phones))
+    messages = rows(
+        SmsMessage,
+        or_(
+            SmsMessage.to_phone.in_(phones),
+            SmsMessage.id.in_([lead.message_id for lead in leads]),  # its text names the patient
+            SmsMessage.hold_id.in_([hold.id for hold in of_holds]),
+            SmsMessage.appointment_id.in_([appointment.id for appointment in of_appointments]),
+        ),
+    )
+    in_calls = {row.call_sid for row in [*of_holds, *of_appointments, *messages] if row.call_sid}
+    in_calls |= {lead.call_id for lead in leads}
+    calls = rows(Call, or_(Call.id.in_(in_calls), Call.caller_number.in_(phones)))
+    in_calls |= {call.id for call in calls}
+    held = Held(
+        contacts=contacts,
+        holds=of_holds,
+        appointments=of_appointments,
+        sms=messages,
+        calls=calls,
+        tool_calls=rows(ToolCall, ToolCall.call_id.in_(in_calls)),
+        lead_alerts=leads,
+        opt_outs=rows(OptOut, OptOut.phone.in_(phones)),
+    )
+    if not any(held.counts().values()):
+        raise NothingHeld
+    return held
+
+
+def export(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> dict[str, Any]:
+    """All of it, as JSON can carry it. Raises NothingHeld.
+
+    Of a code there is no text: it is nowhere at rest.
+    """
+    held = find(session, org_id, phones)
+    about = {name: [_shown(row) for row in getattr(held, name)] for name in held.counts()}
+    return json.loads(json.dumps(about, default=_as_text))  # type: ignore[no-any-return]
+
+
+def _shown(row: Base) -> dict[str, Any]:
+    names = (column.key for column in inspect(type(row)).column_attrs)
+    return {name: getattr(row, name) for name in names if name not in _NOT_SHOWN}
+
+
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def erase(
+    session: Session, org_id: uuid.UUID, phones: Collection[str], *, cancel: bool = False
+) -> dict[str, int]:
+    """Take name, number and words out of every row. Returns how many rows of each kind there were.
+
+    With `cancel` appointments to come are cancelled. Raises NothingHeld, StillExpected or BeingSent, and
+    has changed nothing then.
+    """
+    _lock_diaries(session, org_id, phones)
+    _lock_sms(session, org_id, find(session, org_id, phones))
+    held = find(session, org_id, phones, for_update=True)
+    now = session.scalars(select(func.app_clock())).one()
+    expected = [
+        row for row in held.appointments if row.status is AppointmentStatus.CONFIRMED and row.ends_at > now
+    ]
+    if expected and not cancel:
+        raise StillExpected([row.scheduled_at for row in expected])
+    if any(message.status is SmsStatus.SENDING for message in held.sms):
+        raise BeingSent
+    for appointment in expected:
+        appointment.status = AppointmentStatus.CANCELLED
+    for hold in held.holds:
+        if hold.status is HoldStatus.HELD:
+            holds.release(session, org_id=org_id, hold_id=hold.id)
+    session.flush()
+    _settle_sms(session, org_id, held)
+    _erase_rows(session, org_id, held, phones)
+    session.expire_all()
+    return held.counts()
+
+
+def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> None:
+    """First the locks of the resources whose times may become free, in order; rows only after them."""
+    live = (
+        select(AppointmentHold.resource_id)
+        .where(
+            AppointmentHold.org_id == org_id,
+            AppointmentHold.patient_phone.in_(phones),
+            AppointmentHold.status == HoldStatus.HELD,
+        )
+        .union(
+            select(Appointment.resource_id).where(
+                Appointment.org_id == org_id,
+                Appointment.patient_phone.in_(phones),
+                Appointment.status == AppointmentStatus.CONFIRMED,
+                Appointment.ends_at > func.app_clock(),
+            )
+        )
+    )
+    for resource in sorted(session.scalars(live)):
+        session.execute(select(func.pg_advisory_xact_lock(func.resource_lock_key(org_id, resource))))
+
+
+def _lock_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
+    """Before the appointments: a worker that records an SMS goes from its row to the appointment's."""
+    ids = [message.id for message in held.sms]
+    session.execute(
+        select(SmsMessage.id)
+        .where(SmsMessage.org_id == org_id, SmsMessage.id.in_(ids))
+        .order_by(SmsMessage.id)
+        .with_for_update()
+    )
+
+
+def _settle_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
+    """What has not gone out never will, and of what is unknown nobody can find out any more.
+
+    What the provider wrote of it goes, too: it likes to repeat the number.
+    """
+    of_these = (SmsMessage.org_id == org_id, SmsMessage.id.in_([message.id for message in held.sms]))
+    session.execute(update(SmsMessage).where(*of_these).values(error_reason=None))
+    for before, after in ((SmsStatus.QUEUED, SmsStatus.EXPIRED), (SmsStatus.UNKNOWN, SmsStatus.FAILED)):
+        session.execute(
+            update(SmsMessage)
+            .where(*of_these, SmsMessage.status == before)
+            .values(
+                status=after,
+                cause=Cause.ERASED,
+                error_reason=Cause.ERASED.value,
+                unknown_since=None,
+                check_at=None,
+            )
+        )
+
+
+def _erase_rows(session: Session, org_id: uuid.UUID, held: Held, phones: Collection[str]) -> None:
+    # Each contact has a mark of its own: a clinic has a number once only.
+    nobody = f"{MARK}{held.contacts[0].id if held.contacts else uuid.uuid4()}"
+
+    def every(entity: type[Any], rows: list[Any], **values: object) -> None:
+        ids = [row.id for row in rows]
+        session.execute(
+            update(entity)
+            .where(entity.org_id == org_id, entity.id.in_(ids))
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+
+    every(Contact, held.contacts, phone=literal(MARK).concat(cast(Contact.id, Text)), name=ERASED)
+    every(AppointmentHold, held.holds, patient_phone=nobody, patient_name=ERASED, code_digest=None)
+    every(Appointment, held.appointments, patient_phone=nobody, patient_name=ERASED)
+    every(HotLeadAlert, held.lead_alerts, lead_phone=nobody, lead_name=ERASED)
+    every(
+        Call,
+        held.calls,
+        **dict.fromkeys(
+            ("turns", "summary", "success", "facts", "lead_reasons", "lead_service", "score_due_at"), null()
+        ),
+    )
+    # Who rang may be somebody else, for a relative: that number stays.
+    every(Call, [call for call in held.calls if call.caller_number in phones], caller_number=nobody)
+    every(ToolCall, held.tool_calls, reply=ERASED_REPLY, final=True)
+    every(SmsMessage, held.sms, body=None)
+    # An alert went to the clinic: its number stays.
+    to_patient = [message for message in held.sms if message.to_phone in phones]
+    every(SmsMessage, to_patient, to_phone=nobody)
+    for opted_out in held.opt_outs:
+        # Whoever rings again asks to be sent a code: that is a new beginning.
+        opted_out.phone = f"{MARK}{uuid.uuid4()}"
+    session.execute(
+        update(PatientLink)
+        .where(
+            PatientLink.org_id == org_id,
+            PatientLink.appointment_id.in_([appointment.id for appointment in held.appointments]),
+        )
+        .values(expires_at=func.least(PatientLink.expires_at, func.app_clock()))
+    )
+    session.flush()

@@ -1,0 +1,145 @@
+"""What is taken out of a transcript before it is kept: codes, card numbers, telephone numbers, addresses.
+
+A code that this call was sent is known and goes in whatever way it was said, also over several turns. Of
+other numbers those go that could be one; prices, times and years stay, for what a caller wants is in them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from models import spoken
+
+GONE = "[...]"
+
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_TOKEN = re.compile(r"\d+|[a-z]+|[^\s\da-z]", re.IGNORECASE)
+
+#: What may stand within a number as it is said; anything else ends it.
+_WITHIN = frozenset(",.-()‐‑–—…+#") | spoken.HESITATION  # noqa: RUF001 (dashes as speech-to-text writes them)
+_MONEY = frozenset("£$€") | {
+    "pounds",
+    "pound",
+    "dollars",
+    "bucks",
+    "euros",
+    "quid",
+    "pence",
+    "grand",
+    "percent",
+}
+_MONTHS = (
+    "january february march april may june july august september october november december"
+    " jan feb mar apr jun jul aug sep sept oct nov dec"
+)
+#: Before a year, and so before no code.
+_BEFORE_A_YEAR = frozenset(f"in since year until till from by of back late early / {_MONTHS}".split())
+_YEAR = re.compile(r"(?:19|20)\d\d")
+
+#: Shorter ones are said all the time.
+_SHORTEST = 4
+
+
+@dataclass(slots=True)
+class _Number:
+    """Digits said in one go, and where."""
+
+    text: int
+    start: int
+    end: int
+    before: str
+    after: str = ""
+    #: What each token of it came to: "5", "06", "42".
+    parts: list[str] = field(default_factory=list)
+    #: Said with a word for two digits, as times are: ten, fifteen, forty.
+    in_pairs: bool = False
+
+    @property
+    def digits(self) -> str:
+        return "".join(self.parts)
+
+    @property
+    def personal(self) -> bool:
+        """Whether it could be a code, a card or a telephone number."""
+        if len(self.digits) < _SHORTEST or {self.before, self.after} & _MONEY:
+            return False
+        if self.parts == [self.digits] and _YEAR.fullmatch(self.digits) and self.before in _BEFORE_A_YEAR:
+            return False
+        return not (self.in_pairs or len(self.parts) == 2) or not self._is_a_time()
+
+    def _is_a_time(self) -> bool:
+        """Ten thirty, nine forty five."""
+        hour, minute = self.parts[0], "".join(self.parts[1:])
+        return len(minute) == 2 and int(hour) in range(1, 13) and int(minute) in range(0, 60, 5)
+
+
+def redact(text: str) -> str:
+    """The text without them. Names stay: a lead without a name is no use to the clinic."""
+    text = _EMAIL.sub(GONE, text)
+    return _without(text, [number for number in _numbers(0, text) if number.personal])
+
+
+def without_codes(texts: Sequence[str], codes: Sequence[str]) -> list[str]:
+    """What was said, in its order, without these codes: in digits, in words, or part by part."""
+    found: list[_Number] = []
+    for homophones in (False, True):  # "to for six ate" may be a code, and most often is none
+        numbers = [
+            number for at, text in enumerate(texts) for number in _numbers(at, text, homophones=homophones)
+        ]
+        said = "".join(number.digits for number in numbers)
+        ends = [sum(len(number.digits) for number in numbers[: at + 1]) for at in range(len(numbers))]
+        for code in codes:
+            for hit in re.finditer(f"(?={re.escape(code)})", said):
+                first, last = hit.start(), hit.start() + len(code)
+                found += [
+                    number
+                    for number, end in zip(numbers, ends, strict=True)
+                    if end - len(number.digits) < last and end > first
+                ]
+    return [
+        _without(text, [number for number in found if number.text == at]) for at, text in enumerate(texts)
+    ]
+
+
+def _without(text: str, numbers: Sequence[_Number]) -> str:
+    for start, end in sorted({(number.start, number.end) for number in numbers}, reverse=True):
+        text = text[:start] + GONE + text[end:]
+    return text
+
+
+def _numbers(at: int, text: str, *, homophones: bool = False) -> Iterator[_Number]:
+    """The numbers in a text. "Double five" is 55, "forty two" is 42, "oh" is 0."""
+    number: _Number | None = None
+    times, tens, before = 1, False, ""
+    for token in _TOKEN.finditer(text):
+        word = token[0].lower()
+        part = _part(word, homophones=homophones)
+        if part is None and word in spoken.TIMES:
+            times = spoken.TIMES[word]
+        elif part is None and word not in _WITHIN:
+            if number is not None:
+                number.after = word
+                yield number
+            number, times, tens = None, 1, False
+        elif part is not None:
+            number = number or _Number(at, token.start(), token.end(), before)
+            if tens and len(part) == 1 and part != "0":
+                number.parts[-1] = number.parts[-1][0] + part
+            else:
+                number.parts.append(part * times)
+            times, tens = 1, word in spoken.TENS
+            number.in_pairs |= word in spoken.TWO_DIGITS
+            number.end = token.end()
+        before = word
+    if number is not None:
+        yield number
+
+
+def _part(word: str, *, homophones: bool) -> str | None:
+    if word.isdecimal():
+        return "".join(str(unicodedata.decimal(digit)) for digit in word)
+    known = spoken.DIGITS.get(word) or spoken.TWO_DIGITS.get(word)
+    return known or (spoken.HOMOPHONES.get(word) if homophones else None)

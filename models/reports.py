@@ -1,0 +1,334 @@
+"""What the clinic's people look up and count: leads, calls, messages in trouble, and the figures of days.
+
+Days are the clinic's own. Lists end where `before` begins: the next page asks from the last row's time.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, func, select, text
+from sqlalchemy.orm import Session
+
+from models import sms
+from models.calls import Call
+from models.leads import HotLeadAlert
+
+#: Rows of one page; a file that is downloaded has so many at most.
+PAGE = 50
+MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One call in a list, with who it was as far as our rows tell."""
+
+    id: str
+    created_at: datetime
+    name: str | None
+    phone: str | None
+    status: str
+    ended_reason: str | None
+    duration: int | None
+    cost: Decimal | None
+    summary: str | None
+    score: int | None
+    band: str | None
+    reasons: list[dict[str, Any]] | None
+    #: What the caller wants, as far as it was made out.
+    service: str | None
+    called_back_at: datetime | None
+    called_back_by: str | None
+    #: The state of the appointment that was made in it; null where none was.
+    booked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetails:
+    row: CallRow
+    call: Call
+    alert: HotLeadAlert | None
+    service: str | None
+    appointment_at: datetime | None
+
+
+_CALLS = """
+    SELECT c.id, c.created_at, coalesce(a.patient_name, l.lead_name, p.name) AS name,
+           coalesce(a.patient_phone, l.lead_phone, c.caller_number) AS phone, c.status, c.ended_reason,
+           c.duration, c.cost, c.summary, c.lead_score AS score, c.lead_band AS band,
+           c.lead_reasons AS reasons, c.lead_service AS service,
+           c.called_back_at, c.called_back_by, a.status AS booked
+      FROM calls c
+      LEFT JOIN LATERAL (
+        SELECT patient_name, patient_phone, status FROM appointments
+         WHERE org_id = c.org_id AND call_sid = c.id ORDER BY created_at DESC LIMIT 1) a ON true
+      LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
+      LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
+     WHERE c.org_id = :org
+"""
+_NEWEST_FIRST = """
+       AND (CAST(:before AS timestamptz) IS NULL OR c.created_at < :before)
+     ORDER BY c.created_at DESC, c.id LIMIT :most
+"""
+_LIST = text(_CALLS + _NEWEST_FIRST)
+_LEADS = text(
+    _CALLS
+    + """
+       AND c.lead_score IS NOT NULL
+       AND (CAST(:band AS text) IS NULL OR c.lead_band = :band)
+       AND (NOT :waiting OR c.called_back_at IS NULL)
+"""
+    + _NEWEST_FIRST
+)
+_ONE = text(_CALLS + " AND c.id = :call")
+
+
+def list_calls(
+    session: Session, org_id: uuid.UUID, *, before: datetime | None = None, most: int = PAGE
+) -> list[CallRow]:
+    rows = session.execute(_LIST, {"org": org_id, "before": before, "most": most})
+    return [CallRow(**row._mapping) for row in rows]
+
+
+def list_leads(
+    session: Session,
+    org_id: uuid.UUID,
+    *,
+    band: str | None = None,
+    waiting: bool = False,
+    before: datetime | None = None,
+    most: int = PAGE,
+) -> list[CallRow]:
+    """Calls that were scored; `waiting` leaves out whoever was rung back."""
+    values = {"org": org_id, "band": band, "waiting": waiting, "before": before, "most": most}
+    return [CallRow(**row._mapping) for row in session.execute(_LEADS, values)]
+
+
+def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails | None:
+    found = session.execute(_ONE, {"org": org_id, "call": call_id}).one_or_none()
+    if found is None:
+        return None
+    call = session.scalars(select(Call).where(Call.org_id == org_id, Call.id == call_id)).one()
+    alert = session.scalar(
+        select(HotLeadAlert).where(HotLeadAlert.org_id == org_id, HotLeadAlert.call_id == call_id)
+    )
+    booked = session.execute(
+        text(
+            "SELECT service_type, scheduled_at FROM appointments WHERE org_id = :org AND call_sid = :call"
+            " ORDER BY created_at DESC LIMIT 1"
+        ),
+        {"org": org_id, "call": call_id},
+    ).one_or_none()
+    return CallDetails(CallRow(**found._mapping), call, alert, *(booked or (None, None)))
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One message that somebody should look at (sms_trouble), with whom it is for."""
+
+    id: uuid.UUID
+    kind: str
+    status: str
+    trouble: str
+    created_at: datetime
+    age: timedelta
+    attempt: int
+    next_attempt_at: datetime
+    error_code: str | None
+    error_reason: str | None
+    provider_id: str | None
+    cause: str
+    to_phone: str
+    name: str | None
+    #: Too late to be of use.
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SmsHealth:
+    waiting: int
+    late: int
+    unknown: int
+    failed_today: int
+    delivered_today: int
+    sender_stopped_at: datetime | None
+    sender_stopped_reason: str | None
+
+
+_TROUBLE = text("""
+    SELECT t.id, t.kind, t.status, t.trouble, t.created_at, t.age, t.attempt, t.next_attempt_at,
+           t.error_code, t.error_reason, t.provider_id, m.cause, m.to_phone,
+           coalesce(a.patient_name, h.patient_name) AS name,
+           coalesce(m.expires_at <= app_clock(), false) AS over
+      FROM sms_trouble t
+      JOIN sms_messages m ON m.id = t.id AND m.org_id = t.org_id
+      LEFT JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
+      LEFT JOIN appointment_holds h ON h.id = m.hold_id AND h.org_id = m.org_id
+     WHERE t.org_id = :org AND (CAST(:before AS timestamptz) IS NULL OR t.created_at < :before)
+     ORDER BY t.created_at DESC, t.id LIMIT :most
+""")
+_HEALTH = text("""
+    SELECT waiting, late, "unknown", failed_today, delivered_today, sender_stopped_at, sender_stopped_reason
+      FROM sms_health WHERE org_id = :org
+""")
+
+
+def list_trouble(
+    session: Session, org_id: uuid.UUID, *, before: datetime | None = None, most: int = PAGE
+) -> list[Trouble]:
+    rows = session.execute(_TROUBLE, {"org": org_id, "before": before, "most": most})
+    return [Trouble(**row._mapping) for row in rows]
+
+
+def is_a_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> bool:
+    """Of this clinic, in whatever state."""
+    return sms.get_or_none(session, org_id, message_id) is not None
+
+
+def sms_health(session: Session, org_id: uuid.UUID) -> SmsHealth:
+    return SmsHealth(**session.execute(_HEALTH, {"org": org_id}).one()._mapping)
+
+
+# --- figures of days ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One line of the daily report; a day without appointments has no rate."""
+
+    day: date
+    appointments: int
+    confirmed: int
+    rate: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    kind: str
+    status: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """How many telephone calls came so far."""
+
+    checked: int
+    held: int
+    code_sent: int
+    confirmed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Seconds from the commit of a message to the provider's having it."""
+
+    kind: str
+    messages: int
+    median: float
+    slowest_tenth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    calls: Decimal
+    minutes: int
+    segments: int
+    #: By currency: the provider says so some time after sending.
+    sms: list[tuple[str, Decimal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    since: date
+    days: list[Day]
+    delivery: list[Delivery]
+    funnel: Funnel
+    waits: list[Wait]
+    cost: Cost
+
+
+_DAYS = """
+    SELECT d::date AS day, count(a.id) AS appointments,
+           count(a.id) FILTER (WHERE a.confirmation_sms_sent) AS confirmed,
+           round(100.0 * count(a.id) FILTER (WHERE a.confirmation_sms_sent) / nullif(count(a.id), 0), 2)
+             AS rate
+      FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') d
+      LEFT JOIN appointments a ON a.org_id = :org AND a.created_at >= :since
+           AND (a.created_at AT TIME ZONE CAST(:zone AS text))::date = d::date
+     GROUP BY d ORDER BY d DESC
+"""
+_DELIVERY = """
+    SELECT kind, status, count(*) AS messages FROM sms_messages
+     WHERE org_id = :org AND created_at >= :since GROUP BY kind, status ORDER BY kind, count(*) DESC, status
+"""
+# A request without a call id counts for itself; a later step has the earlier ones behind it.
+_FUNNEL = """
+    WITH holds AS (
+      SELECT coalesce(call_sid, id::text) AS call, bool_or(code_digest IS NOT NULL) AS code,
+             bool_or(status = 'confirmed') AS confirmed
+        FROM appointment_holds WHERE org_id = :org AND created_at >= :since GROUP BY 1),
+    checks AS (
+      SELECT call_id AS call FROM tool_calls
+       WHERE org_id = :org AND created_at >= :since AND tool = 'check_availability'
+       UNION SELECT call FROM holds)
+    SELECT (SELECT count(*) FROM checks) AS checked, count(*) AS held,
+           count(*) FILTER (WHERE code OR confirmed) AS code_sent,
+           count(*) FILTER (WHERE confirmed) AS confirmed
+      FROM holds
+"""
+_WAITS = """
+    SELECT kind, count(*) AS messages,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS slowest_tenth
+      FROM (SELECT kind, extract(epoch FROM sent_at - created_at)::float AS seconds FROM sms_messages
+             WHERE org_id = :org AND created_at >= :since AND sent_at >= created_at) sent
+     GROUP BY kind ORDER BY kind
+"""
+_CALL_COST = """
+    SELECT coalesce(sum(cost), 0) AS cost, coalesce(sum(duration), 0) AS seconds FROM calls
+     WHERE org_id = :org AND created_at >= :since
+"""
+_SEGMENTS = """
+    SELECT coalesce(sum(segments), 0) FROM sms_messages WHERE org_id = :org AND created_at >= :since
+"""
+_PRICES = """
+    SELECT coalesce(upper(price_unit), 'USD') AS unit, sum(abs(price)) AS price FROM sms_messages
+     WHERE org_id = :org AND created_at >= :since AND price IS NOT NULL GROUP BY 1 ORDER BY 1
+"""
+
+
+def figures(session: Session, org_id: uuid.UUID, *, days: int, zone: ZoneInfo) -> Figures:
+    """Of the last `days` days in the clinic's zone, today among them."""
+    now = session.scalars(select(func.app_clock())).one().astimezone(zone)
+    first = now.date() - timedelta(days=days - 1)
+    since = datetime(first.year, first.month, first.day, tzinfo=zone)
+    of_days = {"first": first, "last": now.date(), "zone": zone.key}
+
+    def rows(query: str, **values: object) -> list[Row[Any]]:
+        return list(session.execute(text(query), {"org": org_id, "since": since} | values))
+
+    [calls] = rows(_CALL_COST)
+    [[segments]] = rows(_SEGMENTS)
+    [funnel] = rows(_FUNNEL)
+    return Figures(
+        since=first,
+        days=[Day(**row._mapping) for row in rows(_DAYS, **of_days)],
+        delivery=[Delivery(**row._mapping) for row in rows(_DELIVERY)],
+        funnel=Funnel(**funnel._mapping),
+        waits=[Wait(**row._mapping) for row in rows(_WAITS)],
+        cost=Cost(
+            calls=calls.cost,
+            minutes=round(calls.seconds / 60),
+            segments=segments,
+            sms=[(row.unit, row.price) for row in rows(_PRICES)],
+        ),
+    )

@@ -1,0 +1,218 @@
+"""How long what is kept: each clinic's keep_words_days and keep_patients_days, applied bit by bit."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Text, false, func, literal, null, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.expression import cast
+
+from models import privacy
+from models.appointments import Appointment
+from models.calls import Call, ToolCall
+from models.contacts import Contact
+from models.holds import AppointmentHold
+from models.leads import HotLeadAlert
+from models.organizations import Organization
+from models.sms import SmsMessage
+from models.sms_states import SmsKind, SmsStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """How many answers, texts of SMS and words of calls were erased, and how many patients."""
+
+    answers: int
+    texts: int
+    calls: int
+    patients: int
+
+    def __bool__(self) -> bool:
+        return any((self.answers, self.texts, self.calls, self.patients))
+
+
+def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
+    """Erase what is kept too long, at most so much of it; the next run goes on. For system scope.
+
+    Rows that somebody else is at work on are left for the next time.
+    """
+    return Tidied(
+        answers=_forget_answers(session, words),
+        texts=_forget_texts(session, words),
+        calls=_forget_calls(session, words),
+        patients=_forget_patients(session, patients),
+    )
+
+
+def _before(days: InstrumentedAttribute[int | None]) -> ColumnElement[object]:
+    """The moment that is so many days ago; null, and so no row is older, where it is kept for ever."""
+    return func.app_clock() - func.make_interval(0, 0, 0, days)
+
+
+def _forget_answers(session: Session, limit: int) -> int:
+    old = (
+        select(ToolCall.id)
+        .join(Organization, Organization.id == ToolCall.org_id)
+        .where(
+            ToolCall.created_at < _before(Organization.keep_words_days),
+            cast(ToolCall.reply, JSONB)["error"].astext.is_distinct_from(privacy.ERASED_REPLY["error"]),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=ToolCall)
+    )
+    forgotten = session.execute(
+        update(ToolCall)
+        .where(ToolCall.id.in_(old.scalar_subquery()))
+        .values(reply=privacy.ERASED_REPLY, final=True)
+        .returning(ToolCall.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(forgotten.all())
+
+
+def _forget_texts(session: Session, limit: int) -> int:
+    old = (
+        select(SmsMessage.id)
+        .join(Organization, Organization.id == SmsMessage.org_id)
+        .where(SmsMessage.created_at < _before(Organization.keep_words_days), SmsMessage.body.is_not(None))
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=SmsMessage)
+    )
+    forgotten = session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id.in_(old.scalar_subquery()))
+        .values(body=None)
+        .returning(SmsMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(forgotten.all())
+
+
+def _forget_calls(session: Session, limit: int) -> int:
+    """The score stays with its reasons, without the words that they quote."""
+    spoken = (Call.turns, Call.summary, Call.success, Call.facts)
+    quoted = func.jsonb_path_exists(Call.lead_reasons, cast("$[*].quote", JSONPATH))
+    old = (
+        select(Call.org_id, Call.id)
+        .join(Organization, Organization.id == Call.org_id)
+        .where(
+            Call.created_at < _before(Organization.keep_words_days),
+            or_(*(column.is_not(None) for column in spoken), quoted),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Call)
+    )
+    reason = func.jsonb_array_elements(Call.lead_reasons).column_valued("reason")
+    unquoted = select(func.jsonb_agg(reason.op("-")(literal("quote", Text)))).scalar_subquery()
+    forgotten = session.execute(
+        update(Call)
+        .where(tuple_(Call.org_id, Call.id).in_(old))
+        .values({column: null() for column in spoken} | {Call.lead_reasons: unquoted})
+        .returning(Call.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(forgotten.all())
+
+
+def _forget_patients(session: Session, limit: int) -> int:
+    due = [
+        *_old_contacts(session, limit),
+        *_old_numbers(session, HotLeadAlert, HotLeadAlert.lead_phone, limit),
+        *_old_numbers(session, Call, Call.caller_number, limit),
+    ]
+    forgotten = 0
+    for org_id, number in list(dict.fromkeys(due))[:limit]:
+        try:
+            privacy.erase(session, org_id, [number])
+        except (privacy.StillExpected, privacy.BeingSent, privacy.NothingHeld):
+            continue  # something happened since we looked
+        forgotten += 1
+    return forgotten
+
+
+def _old_contacts(session: Session, limit: int) -> list[tuple[uuid.UUID, str]]:
+    until = _before(Organization.keep_patients_days)
+    query = (
+        select(Contact.org_id, Contact.phone)
+        .join(Organization, Organization.id == Contact.org_id)
+        .where(
+            Contact.created_at < until,
+            Contact.phone.not_like(f"{privacy.MARK}%"),
+            ~_seen_since(Contact.org_id, Contact.phone, Contact.id, until),
+        )
+        .order_by(Contact.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Contact)
+    )
+    return [(row.org_id, row.phone) for row in session.execute(query)]
+
+
+def _old_numbers(
+    session: Session,
+    entity: type[HotLeadAlert | Call],
+    number: InstrumentedAttribute[str | None],
+    limit: int,
+) -> list[tuple[uuid.UUID, str]]:
+    """Who rang or was a lead, and never held a time, has no contact."""
+    until = _before(Organization.keep_patients_days)
+    query = (
+        select(entity.org_id, number)
+        .join(Organization, Organization.id == entity.org_id)
+        .where(
+            entity.created_at < until,
+            number.not_like(f"{privacy.MARK}%"),
+            ~_seen_since(entity.org_id, number, None, until),
+        )
+        .order_by(entity.created_at)
+        .limit(limit)
+    )
+    return [(org_id, found) for org_id, found in session.execute(query) if found]
+
+
+def _seen_since(
+    org_id: InstrumentedAttribute[uuid.UUID],
+    number: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
+    contact_id: InstrumentedAttribute[uuid.UUID] | None,
+    until: ColumnElement[object],
+) -> ColumnElement[bool]:
+    """Whether there was a hold, a visit, an SMS, a call or an alert after that moment."""
+    seen = SmsMessage.__table__.alias()
+    lead = HotLeadAlert.__table__.alias()
+    call = Call.__table__.alias()
+    visit = or_(
+        Appointment.patient_phone == number,
+        Appointment.contact_id == contact_id if contact_id is not None else false(),
+    )
+    return or_(
+        select(1)
+        .where(
+            AppointmentHold.org_id == org_id,
+            AppointmentHold.patient_phone == number,
+            AppointmentHold.created_at >= until,
+        )
+        .exists(),
+        select(1)
+        .where(
+            Appointment.org_id == org_id,
+            visit,
+            or_(Appointment.ends_at >= until, Appointment.created_at >= until),
+        )
+        .exists(),
+        select(1)
+        .where(
+            seen.c.org_id == org_id,
+            seen.c.to_phone == number,
+            seen.c.kind != SmsKind.HOT_LEAD_ALERT,
+            or_(seen.c.created_at >= until, seen.c.status == SmsStatus.SENDING),
+        )
+        .exists(),
+        select(1)
+        .where(lead.c.org_id == org_id, lead.c.lead_phone == number, lead.c.created_at >= until)
+        .exists(),
+        select(1)
+        .where(call.c.org_id == org_id, call.c.caller_number == number, call.c.created_at >= until)
+        .exists(),
+    )

@@ -1,0 +1,88 @@
+"""Every column that holds a sealed secret, with the purpose it is sealed for, and how it is sealed anew."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from models import sealing
+from models.organizations import IntegrationSettings, VapiCredential
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    column: InstrumentedAttribute[str | None]
+    #: The primary key of its table.
+    key: InstrumentedAttribute[uuid.UUID]
+    org_id: InstrumentedAttribute[uuid.UUID]
+    purpose: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.column.class_.__tablename__}.{self.column.key}"
+
+
+def _of_settings(column: InstrumentedAttribute[str | None], purpose: str) -> SealedColumn:
+    return SealedColumn(column, IntegrationSettings.org_id, IntegrationSettings.org_id, purpose)
+
+
+#: A column that is missing here would be lost with the SECRET_KEY it was sealed with.
+SEALED = (
+    _of_settings(IntegrationSettings.twilio_auth_token_sealed, "twilio_auth_token"),
+    _of_settings(IntegrationSettings.twilio_api_key_secret_sealed, "twilio_api_key_secret"),
+    _of_settings(IntegrationSettings.vapi_api_key_sealed, "vapi_api_key"),
+    SealedColumn(VapiCredential.secret_sealed, VapiCredential.id, VapiCredential.org_id, "vapi_hmac"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecret:
+    """Where one sealed secret stands."""
+
+    column: SealedColumn
+    org_id: uuid.UUID
+    key: uuid.UUID
+
+    def __str__(self) -> str:
+        return f"{self.column.name} of {self.key}"
+
+
+def find(session: Session, org_id: uuid.UUID | None = None) -> list[SealedSecret]:
+    """Every sealed secret there is, of one organisation or of all."""
+    found = []
+    for sealed in SEALED:
+        query = select(sealed.org_id, sealed.key).where(sealed.column.is_not(None)).order_by(sealed.key)
+        if org_id is not None:
+            query = query.where(sealed.org_id == org_id)
+        found += [SealedSecret(sealed, *row) for row in session.execute(query)]
+    return found
+
+
+def get(session: Session, secret: SealedSecret, *, for_update: bool = False) -> str | None:
+    """As it is stored; None if it has gone meanwhile."""
+    sealed = secret.column
+    query = select(sealed.column).where(sealed.org_id == secret.org_id, sealed.key == secret.key)
+    return session.scalar(query.with_for_update() if for_update else query)
+
+
+def reseal(session: Session, secret: SealedSecret) -> bool:
+    """Seal it anew with the current SECRET_KEY. False if it is so already, or has gone meanwhile.
+
+    Its row is locked, so that a secret that is being replaced is not put back. Raises CannotUnseal.
+    """
+    stored = get(session, secret, for_update=True)
+    if stored is None or sealing.is_current(stored):
+        return False
+    sealed = secret.column
+    plaintext = sealing.unseal(secret.org_id, sealed.purpose, stored)
+    values: dict[Any, Any] = {sealed.column: sealing.seal(secret.org_id, sealed.purpose, plaintext)}
+    session.execute(
+        update(sealed.column.class_)
+        .where(sealed.org_id == secret.org_id, sealed.key == secret.key)
+        .values(values)
+    )
+    return True

@@ -1,0 +1,662 @@
+"""Every SMS of every kind: the rows that are the outbox, and the verbs that move a message along.
+
+The states and their legal moves are in models/sms_states.py. Nothing here talks to a provider:
+tasks/sms.py claims a row, calls, and records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Numeric,
+    UniqueConstraint,
+    and_,
+    case,
+    false,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+import settings
+from models import opt_outs, patient_links, sms_senders
+from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.organizations import IntegrationSettings
+from models.sms_events import SmsEvent
+from models.sms_states import Cause, may_become
+from models.sms_states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414
+from models.sms_states import SmsStatus as SmsStatus  # noqa: PLC0414
+
+#: Longer than the provider's time-out, so that a living worker's claim never runs out under it.
+LEASE = timedelta(seconds=30)
+
+#: How long a row waits after its n-th attempt that was certainly not sent. Celery's own retries fall into
+#: the first three.
+BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 30, 60, 300))
+
+#: How long the provider may take to show a message it accepted. Asked earlier, its "no" proves nothing.
+GRACE = timedelta(seconds=90)
+
+#: After so many attempts whose outcome was lost, a person decides.
+MOST_ATTEMPTS = 5
+
+#: After this long without a receipt the provider is asked, counted from the hand-over; after the last
+#: one it is given up.
+ASK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))
+
+#: Whoever takes a message to ask the provider about it has it for so long; when the provider cannot be
+#: asked, it is this long until the next try.
+ASK_AGAIN = timedelta(seconds=60)
+RECEIPT_AGAIN = timedelta(minutes=5)
+
+#: How far ahead of its moment in the clinic's pace a message may go, so as not to be put back for nothing.
+EARLY = timedelta(seconds=0.5)
+
+#: How long a message that nobody can be asked about is left alone: the key or the account may come back.
+LOST_SIGHT = timedelta(hours=1)
+
+#: The sweep leaves a row to the nudge that went out when it was made, then nudges it again this often.
+SWEEP_AFTER = timedelta(seconds=2)
+NUDGE_AGAIN_AFTER = timedelta(seconds=30)
+
+
+class SmsMessage(Base):
+    __tablename__ = "sms_messages"
+    __table_args__ = (
+        one_of("kind", SmsKind),
+        one_of("status", SmsStatus),
+        one_of("cause", Cause),
+        UniqueConstraint("id", "appointment_id"),
+        ForeignKeyConstraint(["org_id", "appointment_id"], ["appointments.org_id", "appointments.id"]),
+        ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
+        CheckConstraint(
+            "(kind = 'confirmation') = (appointment_id IS NOT NULL)", name="confirms_an_appointment"
+        ),
+        # P4: no code in clear at rest.
+        CheckConstraint("kind <> 'otp' OR (hold_id IS NOT NULL AND body IS NULL)", name="code_is_not_kept"),
+        Index(
+            "ix_sms_messages_due",
+            "next_attempt_at",
+            postgresql_where=text("status IN ('queued', 'sending')"),
+        ),
+        Index("ix_sms_messages_check_at", "check_at", postgresql_where=text("check_at IS NOT NULL")),
+        Index(
+            "ix_sms_confirmation_logs_appointment_id",
+            "appointment_id",
+            postgresql_where=text("kind = 'confirmation'"),
+        ),
+        Index(
+            "ix_sms_confirmation_logs_org_id_created_at",
+            "org_id",
+            text("created_at DESC"),
+            postgresql_where=text("kind = 'confirmation'"),
+        ),
+        Index("ix_sms_messages_org_id_to_phone_created_at", "org_id", "to_phone", "created_at"),
+        Index("ix_sms_messages_hold_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
+    kind: Mapped[SmsKind] = mapped_column(EnumText(SmsKind))
+    status: Mapped[SmsStatus] = mapped_column(EnumText(SmsStatus), server_default="queued")
+    to_phone: Mapped[str]
+    appointment_id: Mapped[uuid.UUID | None]
+    hold_id: Mapped[uuid.UUID | None]
+    call_sid: Mapped[str | None]
+    #: As it was sent. Never set for a code: that text is made again for each attempt.
+    body: Mapped[str | None]
+    #: The account that its last attempt was made with: only that one knows what became of it.
+    account_sid: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[datetime | None]
+    unknown_since: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    nudged_at: Mapped[datetime | None]
+    #: Its own moment in the clinic's pace, once it has one.
+    slot_at: Mapped[datetime | None]
+    #: When the provider is to be asked what became of it.
+    check_at: Mapped[datetime | None]
+    #: Why it is in the state that it is in.
+    cause: Mapped[Cause] = mapped_column(EnumText(Cause), server_default="created")
+    #: After this it is not worth sending: the end of the hold, or the beginning of the appointment.
+    expires_at: Mapped[datetime | None]
+    #: Twilio's message sid, SM….
+    provider_id: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_reason: Mapped[str | None]
+    segments: Mapped[int | None]
+    price: Mapped[Decimal | None] = mapped_column(Numeric(10, 5))
+    price_unit: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A row that is due; what a nudge carries."""
+
+    org_id: uuid.UUID
+    message_id: uuid.UUID
+    kind: SmsKind
+
+
+def get_or_none(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> SmsMessage | None:
+    return session.scalar(select(SmsMessage).where(SmsMessage.id == message_id, SmsMessage.org_id == org_id))
+
+
+def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> SmsMessage | None:
+    """Take the row for one attempt, or None: somebody has it, it is done, or it may not go now.
+
+    The caller commits before it calls the provider. `attempt` is the fence: only its holder may record.
+    """
+    now = func.app_clock()
+    message = session.scalar(
+        select(SmsMessage)
+        .where(
+            SmsMessage.id == message_id,
+            SmsMessage.org_id == org_id,
+            SmsMessage.status == SmsStatus.QUEUED,
+            SmsMessage.next_attempt_at <= now,
+        )
+        .with_for_update(skip_locked=True)  # whoever has it is claiming it
+    )
+    if message is None:
+        return None
+    if message.expires_at and message.expires_at <= session.scalars(select(now)).one():
+        _settle(session, message, SmsStatus.EXPIRED, Cause.TOO_LATE)
+        return None
+    if opt_outs.stands(session, org_id, message.to_phone):
+        _settle(session, message, SmsStatus.FAILED, Cause.OPTED_OUT, error_code="opted_out")
+        return None
+    if not _its_turn(session, message):
+        return None
+    return session.scalar(
+        update(SmsMessage)
+        .where(SmsMessage.id == message_id)
+        .values(
+            status=SmsStatus.SENDING,
+            cause=Cause.CLAIMED,
+            attempt=SmsMessage.attempt + 1,
+            lease_until=now + LEASE,
+            slot_at=None,
+        )
+        .returning(SmsMessage)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _settle(session: Session, message: SmsMessage, status: SmsStatus, cause: Cause, **values: object) -> None:
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id)
+        .values(status=status, cause=cause, error_reason=cause.value, **values)
+    )
+
+
+def _its_turn(session: Session, message: SmsMessage) -> bool:
+    """Whether the clinic's sender may send it now; else the row is put back to when it may."""
+    until = sms_senders.paused_until(session, message.org_id)
+    if until is None and message.slot_at is None and message.kind is not SmsKind.OTP:
+        # A code goes ahead of whatever waits; all else takes its place in the clinic's pace.
+        pace = session.scalar(
+            select(IntegrationSettings.sms_per_second).where(IntegrationSettings.org_id == message.org_id)
+        )
+        if pace:
+            message.slot_at = sms_senders.take_slot(session, message.org_id, per_second=pace)
+            if message.slot_at > session.scalars(select(func.app_clock() + EARLY)).one():
+                until = message.slot_at
+    if until is None:
+        return True
+    message.next_attempt_at = until
+    message.nudged_at = None
+    session.flush()
+    return False
+
+
+def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: object) -> None:
+    """Write what became of this attempt, unless a receipt or a later attempt already knows better."""
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.status.in_((SmsStatus.SENDING, *also)),
+        )
+        .values(lease_until=None, **values)
+    )
+
+
+def record_body(session: Session, message: SmsMessage, body: str) -> None:
+    """Keep the text that this attempt sends, without what makes its link work."""
+    kept = patient_links.hidden(body)
+    session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(body=kept))
+
+
+def record_account(session: Session, message: SmsMessage, account_sid: str) -> None:
+    session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(account_sid=account_sid))
+
+
+def record_sent(
+    session: Session,
+    message: SmsMessage,
+    *,
+    provider_id: str,
+    segments: int | None,
+    cause: Cause = Cause.ACCEPTED,
+) -> None:
+    """The provider has it, whichever attempt that was. A receipt may have come first: then only the gaps
+    are filled.
+    """
+    now = func.app_clock()
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id, or_(SmsMessage.provider_id.is_(None), SmsMessage.segments.is_(None))
+        )
+        .values(
+            provider_id=func.coalesce(SmsMessage.provider_id, provider_id),
+            segments=func.coalesce(SmsMessage.segments, segments),
+            sent_at=func.coalesce(SmsMessage.sent_at, now),
+            check_at=func.coalesce(SmsMessage.sent_at, now) + ASK_AFTER[0],
+        )
+    )
+    # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id, SmsMessage.status.in_(may_become(SmsStatus.SENT)))
+        .values(
+            status=SmsStatus.SENT,
+            cause=cause,
+            lease_until=None,
+            unknown_since=None,
+            error_code=None,
+            error_reason=None,
+        )
+    )
+    sms_senders.record_success(session, message.org_id)
+
+
+def record_unavailable(
+    session: Session,
+    message: SmsMessage,
+    reason: str,
+    *,
+    code: str | None = None,
+    after: timedelta | None = None,
+) -> None:
+    """Certainly not sent: try again, later each time, until it expires. `after` is the provider's wish."""
+    wait = after or BACKOFF[min(message.attempt, len(BACKOFF)) - 1]
+    _record(
+        session,
+        message,
+        status=SmsStatus.QUEUED,
+        cause=Cause.UNAVAILABLE,
+        next_attempt_at=func.app_clock() + wait,
+        error_code=code,
+        error_reason=reason,
+    )
+
+
+def record_unreachable(session: Session, message: SmsMessage, reason: str) -> None:
+    """Certainly not sent, for nobody answered: the sender pauses if that goes on."""
+    record_unavailable(session, message, reason)
+    sms_senders.record_silence(session, message.org_id)
+
+
+def record_refused(
+    session: Session,
+    message: SmsMessage,
+    *,
+    code: str | None,
+    reason: str,
+    cause: Cause = Cause.REFUSED,
+) -> None:
+    """It will never be sent."""
+    _record(session, message, status=SmsStatus.FAILED, cause=cause, error_code=code, error_reason=reason)
+    if cause is not Cause.CANNOT_PREPARE:
+        sms_senders.record_answer(session, message.org_id)
+
+
+def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
+    """Whether no other message of this organisation failed with that code in the last day."""
+    return (
+        session.scalar(
+            select(SmsMessage.id)
+            .where(
+                SmsMessage.org_id == message.org_id,
+                SmsMessage.id != message.id,
+                SmsMessage.error_code == code,
+                SmsMessage.created_at > func.app_clock() - timedelta(hours=24),
+            )
+            .limit(1)
+        )
+        is None
+    )
+
+
+def record_opted_out(session: Session, message: SmsMessage, *, code: str, reason: str) -> None:
+    """The provider knew before we did that this number wants no more."""
+    record_refused(session, message, code=code, reason=reason, cause=Cause.OPTED_OUT)
+    opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
+
+
+def record_misconfigured(session: Session, message: SmsMessage, *, code: str | None, reason: str) -> bool:
+    """The provider refuses the clinic's sender, whatever it sends: the message waits, the sender stops.
+
+    True the first time, so that one alert is raised.
+    """
+    _record(
+        session,
+        message,
+        status=SmsStatus.QUEUED,
+        cause=Cause.UNAVAILABLE,
+        next_attempt_at=func.app_clock() + sms_senders.PROBE_EVERY,
+        error_code=code,
+        error_reason=reason,
+    )
+    return sms_senders.record_stop(session, message.org_id, code=code, reason=reason)
+
+
+def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
+    """It may or may not have been sent. Never resent blindly; a receipt settles it."""
+    now = func.app_clock()
+    _record(
+        session,
+        message,
+        status=SmsStatus.UNKNOWN,
+        cause=Cause.ANSWER_LOST,
+        unknown_since=now,
+        check_at=now + GRACE,
+        error_reason=reason,
+    )
+    sms_senders.record_silence(session, message.org_id)
+
+
+def sweep(session: Session, *, limit: int = 500) -> list[Due]:
+    """Settle what was left lying, and return the rows that are due and that no nudge reached.
+
+    A claim whose lease ran out died with its worker: nobody knows whether it was sent.
+    """
+    now = func.app_clock()
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.status == SmsStatus.SENDING, SmsMessage.lease_until < now)
+        .values(
+            status=SmsStatus.UNKNOWN,
+            cause=Cause.WORKER_STOPPED,
+            unknown_since=now,
+            check_at=now + GRACE,
+            lease_until=None,
+            error_reason=Cause.WORKER_STOPPED.value,
+        )
+    )
+    due = (
+        select(SmsMessage.id)
+        .where(
+            SmsMessage.status == SmsStatus.QUEUED,
+            SmsMessage.next_attempt_at <= now - SWEEP_AFTER,
+            or_(SmsMessage.nudged_at.is_(None), SmsMessage.nudged_at < now - NUDGE_AGAIN_AFTER),
+        )
+        .order_by(SmsMessage.kind != SmsKind.OTP, SmsMessage.next_attempt_at)  # codes first
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id.in_(due.scalar_subquery()))
+        .values(nudged_at=now)
+        .returning(SmsMessage.org_id, SmsMessage.id, SmsMessage.kind)
+    )
+    return [Due(row.org_id, row.id, row.kind) for row in rows]
+
+
+def find_unsettled(session: Session, *, limit: int = 50) -> list[SmsMessage]:
+    """Messages of which nobody knows whether they were sent, once the provider has had time to show them.
+
+    Whoever finds one has it for ASK_AGAIN.
+    """
+    return _take(session, SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN, limit)
+
+
+def find_without_receipt(session: Session, *, limit: int = 50) -> list[SmsMessage]:
+    """Likewise messages that the provider accepted, and whose fate or price nobody has told us in time."""
+    accepted = and_(SmsMessage.status != SmsStatus.UNKNOWN, SmsMessage.provider_id.is_not(None))
+    return _take(session, accepted, RECEIPT_AGAIN, limit)
+
+
+def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: int) -> list[SmsMessage]:
+    now = func.app_clock()
+    due = (
+        select(SmsMessage.id)
+        .where(which, SmsMessage.check_at <= now)
+        .order_by(SmsMessage.check_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = update(SmsMessage).where(SmsMessage.id.in_(due.scalar_subquery())).values(check_at=now + keep)
+    return list(session.scalars(taken.returning(SmsMessage)))
+
+
+def ask_later(session: Session, org_id: uuid.UUID) -> None:
+    """The provider cannot be asked about this organisation's messages: they stay as they are until it can.
+
+    All that are due are put off, so that they do not take the others' turn.
+    """
+    now = func.app_clock()
+    again = case((SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN), else_=RECEIPT_AGAIN)
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.org_id == org_id, SmsMessage.check_at <= now)
+        .values(check_at=now + again)
+    )
+
+
+def lose_sight_of(session: Session, message: SmsMessage) -> None:
+    """Nobody can be asked about this one message: it stays unknown, in front of a person."""
+    session.execute(
+        update(SmsMessage).where(SmsMessage.id == message.id).values(check_at=func.app_clock() + LOST_SIGHT)
+    )
+
+
+def record_never_sent(session: Session, message: SmsMessage) -> None:
+    """The provider knows nothing of this attempt: the row waits for the next one.
+
+    A code does not: it would come minutes late, and the agent has offered another. After MOST_ATTEMPTS
+    of this kind a person decides. A "no" before the provider had its time to show it proves nothing.
+    """
+    now = session.scalars(select(func.app_clock())).one()
+    proven = (message.unknown_since or now) + GRACE
+    values: dict[str, object] = {"check_at": None}
+    if proven > now:
+        values = {"check_at": proven}
+    elif message.kind is SmsKind.OTP:
+        reason = Cause.NOT_FOUND.value
+        values |= {"status": SmsStatus.EXPIRED, "cause": Cause.NOT_FOUND, "error_reason": reason}
+    elif _count_lost(session, message) < MOST_ATTEMPTS:
+        values |= {"status": SmsStatus.QUEUED, "cause": Cause.NOT_FOUND, "unknown_since": None}
+        values |= {"next_attempt_at": now, "nudged_at": None}
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.status == SmsStatus.UNKNOWN,
+        )
+        .values(**values)
+    )
+
+
+def _count_lost(session: Session, message: SmsMessage) -> int:
+    """How many attempts ended with nobody knowing whether the provider has it."""
+    lost = select(func.count()).where(
+        SmsEvent.message_id == message.id, SmsEvent.to_status == SmsStatus.UNKNOWN.value
+    )
+    return session.scalars(lost).one()
+
+
+def find_other(session: Session, message: SmsMessage, provider_ids: Collection[str]) -> set[str]:
+    """Those of these ids that are known to be of other messages: a code that was asked for twice has the
+    same words twice.
+    """
+    found = session.scalars(
+        select(SmsMessage.provider_id).where(
+            SmsMessage.org_id == message.org_id,
+            SmsMessage.to_phone == message.to_phone,
+            SmsMessage.id != message.id,
+            SmsMessage.provider_id.in_(provider_ids),
+        )
+    )
+    return {each for each in found if each}
+
+
+def apply_receipt(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    message_id: uuid.UUID,
+    provider_id: str,
+    status: SmsStatus,
+    error_code: str | None,
+    error_reason: str | None = None,
+    cause: Cause = Cause.RECEIPT,
+) -> bool:
+    """What the provider says became of a message. False if we knew as much, or it is of another message."""
+    now = func.app_clock()
+    sent_at = func.coalesce(SmsMessage.sent_at, now)
+    values: dict[str, object] = {
+        "status": status,
+        "cause": cause,
+        "provider_id": provider_id,
+        "sent_at": sent_at,
+        "check_at": func.coalesce(SmsMessage.check_at, sent_at + ASK_AFTER[0]),
+        "lease_until": None,
+        "error_code": error_code,
+        "error_reason": error_reason,
+    }
+    if status is SmsStatus.DELIVERED:
+        values |= {"delivered_at": now, "error_code": None, "error_reason": None}
+    moved = session.scalar(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message_id,
+            SmsMessage.org_id == org_id,
+            SmsMessage.status.in_(may_become(status)),
+            or_(SmsMessage.provider_id.is_(None), SmsMessage.provider_id == provider_id),
+        )
+        .values(**values)
+        .returning(SmsMessage.id)
+    )
+    return moved is not None
+
+
+def record_cost(
+    session: Session, message: SmsMessage, *, segments: int | None, price: Decimal | None, unit: str | None
+) -> None:
+    """What the provider says it was: known only some time after it was sent."""
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id)
+        .values(
+            segments=func.coalesce(segments, SmsMessage.segments),
+            # Twilio writes what it charges as a negative amount; here it is a cost.
+            price=func.coalesce(func.abs(price), SmsMessage.price),
+            price_unit=func.coalesce(unit, SmsMessage.price_unit),
+        )
+    )
+
+
+def record_checked(session: Session, message: SmsMessage, *, asked: bool = True) -> None:
+    """The provider was asked after a message that it accepted: ask again later, or never more.
+
+    Three days after the hand-over a message of which nothing is known is `unconfirmed`, whether the
+    provider could be asked or not.
+    """
+    row = session.scalars(select(SmsMessage).where(SmsMessage.id == message.id).with_for_update()).one()
+    now = session.scalars(select(func.app_clock())).one()
+    settled = row.status is not SmsStatus.SENT and row.price is not None
+    later = [row.sent_at + wait for wait in ASK_AFTER if row.sent_at and row.sent_at + wait > now]
+    row.check_at = None if settled or not later else later[0] if asked else now + RECEIPT_AGAIN
+    if row.status is SmsStatus.SENT and not later:
+        row.status, row.cause = SmsStatus.UNCONFIRMED, Cause.NO_RECEIPT
+    session.flush()
+
+
+def last_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> SmsMessage | None:
+    """The newest code for this hold, whatever became of it."""
+    return session.scalar(
+        select(SmsMessage)
+        .where(SmsMessage.org_id == org_id, SmsMessage.hold_id == hold_id, SmsMessage.kind == SmsKind.OTP)
+        .order_by(SmsMessage.created_at.desc())
+        .limit(1)
+    )
+
+
+def waiting_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> SmsMessage | None:
+    """A code for this hold that is still on its way to the provider."""
+    return session.scalar(
+        select(SmsMessage).where(
+            SmsMessage.org_id == org_id,
+            SmsMessage.hold_id == hold_id,
+            SmsMessage.kind == SmsKind.OTP,
+            SmsMessage.status.in_((SmsStatus.QUEUED, SmsStatus.SENDING)),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CodesSent:
+    """How many codes went out: for one hold, in one call, and in 24 hours to one number and in all."""
+
+    for_hold: int
+    in_call: int
+    to_phone: int
+    in_all: int
+
+
+def count_codes(
+    session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID, call_sid: str | None, phone: str
+) -> CodesSent:
+    today = SmsMessage.created_at > func.app_clock() - timedelta(hours=24)
+    row = session.execute(
+        select(
+            func.count().filter(SmsMessage.hold_id == hold_id),
+            # Codes that were asked for outside of any call are not those of one call.
+            func.count().filter(SmsMessage.call_sid == call_sid if call_sid else false()),
+            func.count().filter(SmsMessage.to_phone == phone),
+            func.count(),
+        ).where(and_(SmsMessage.org_id == org_id, SmsMessage.kind == SmsKind.OTP, today))
+    ).one()
+    return CodesSent(*row)
+
+
+def receipt_token(message_id: uuid.UUID, attempt: int, key_id: str | None = None) -> str:
+    """Part of the URL that the provider reports one attempt to: whoever knows it was told by us."""
+    key = settings.get().subkey("sms-receipts", key_id)
+    return hmac.new(key, f"{message_id}|{attempt}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def is_receipt_token(token: str, message_id: uuid.UUID, attempt: int) -> bool:
+    """Whether we gave this token out, with today's SECRET_KEY or a former one."""
+    ours = (receipt_token(message_id, attempt, key_id) for key_id in settings.get().key_ids)
+    return any(hmac.compare_digest(token.encode(), own.encode()) for own in ours)
+
+
+def find_owner(session: Session, message_id: uuid.UUID) -> uuid.UUID | None:
+    """The organisation of a message, whichever it is: a receipt's token has said that it is ours."""
+    return session.scalar(select(SmsMessage.org_id).where(SmsMessage.id == message_id))

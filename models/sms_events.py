@@ -1,0 +1,28 @@
+"""Every move of every SMS, with its time and cause. Written by trigger (migrations/sql/sms_life_v1.sql)."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, CreatedAt
+
+
+class SmsEvent(Base):
+    """Copies of what the message said (models/sms_states.py), kept as they were."""
+
+    __tablename__ = "sms_events"
+    __table_args__ = (Index("ix_sms_events_message_id_id", "message_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    org_id: Mapped[uuid.UUID]
+    message_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("sms_messages.id", ondelete="CASCADE"))
+    #: Null for the first: it was made.
+    from_status: Mapped[str | None]
+    to_status: Mapped[str]
+    cause: Mapped[str]
+    attempt: Mapped[int]
+    error_code: Mapped[str | None]
+    created_at: Mapped[CreatedAt]

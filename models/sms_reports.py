@@ -1,0 +1,69 @@
+"""What the provider says became of a message, told by itself or asked for, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from models import opt_outs, sms, sms_senders, twilio_codes
+from models.sms_states import Cause, SmsStatus
+from models.twilio_codes import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    provider_id: str
+    status: SmsStatus
+    error_code: str | None = None
+    segments: int | None = None
+    price: Decimal | None = None
+    price_unit: str | None = None
+
+
+def apply(
+    session: Session, message: sms.SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
+) -> list[str]:
+    """Move the message to where it is, forward only, and remember what its code says of number and sender.
+
+    Returns what somebody should be told of: the caller has a log.
+    """
+    if message.provider_id not in (None, report.provider_id):
+        return [sent_twice(message, report.provider_id)]
+    moved = sms.apply_receipt(
+        session,
+        org_id=message.org_id,
+        message_id=message.id,
+        provider_id=report.provider_id,
+        status=report.status,
+        error_code=report.error_code,
+        error_reason=twilio_codes.reason_of(report.error_code),
+        cause=cause,
+    )
+    if report.segments or report.price is not None:
+        sms.record_cost(
+            session, message, segments=report.segments, price=report.price, unit=report.price_unit
+        )
+    if not moved:
+        return []
+    if report.status is SmsStatus.DELIVERED:
+        sms_senders.record_success(session, message.org_id, delivered=True)
+    return _follow(session, message, report.error_code) if report.error_code else []
+
+
+def _follow(session: Session, message: sms.SmsMessage, code: str) -> list[str]:
+    """What a code says of more than its own message. Nothing is sent again: it would be another message,
+    and the first one is billed and may still arrive.
+    """
+    meaning = twilio_codes.meaning(code)
+    if meaning.action is Action.OPT_OUT:
+        opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
+    elif meaning.action is Action.CONFIGURATION:
+        first = sms_senders.record_stop(session, message.org_id, code=code, reason=meaning.reason)
+        return [f"the sender of organisation {message.org_id} is stopped: {meaning.reason}"] if first else []
+    return [] if meaning.known else [f"sms {message.id} failed with the unknown code {code}"]
+
+
+def sent_twice(message: sms.SmsMessage, provider_id: str) -> str:
+    return f"sms {message.id} was accepted twice: as {message.provider_id or 'another'} and as {provider_id}"

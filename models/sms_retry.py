@@ -1,0 +1,75 @@
+"""An operator's "try that one again", which cannot send anything twice."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models.sms import MOST_ATTEMPTS, Due, SmsKind, SmsMessage, SmsStatus
+from models.sms_states import Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What was done, in words; `due` if the message may go at once."""
+
+    done: bool
+    why: str
+    due: Due | None = None
+
+
+def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
+    """Queue a message that certainly never reached the provider, or have the provider asked at once.
+
+    What the provider accepted is never sent again: what became of it is the provider's to say.
+    """
+    message = session.scalar(
+        select(SmsMessage).where(SmsMessage.id == message_id, SmsMessage.org_id == org_id).with_for_update()
+    )
+    if message is None:
+        return Retry(done=False, why="there is no such message")
+    now = session.scalars(select(func.app_clock())).one()
+    if why := _never_again(message, now):
+        return Retry(done=False, why=why)
+    match message.status:
+        case SmsStatus.UNKNOWN if message.attempt < MOST_ATTEMPTS or message.check_at is not None:
+            session.execute(update(SmsMessage).where(SmsMessage.id == message_id).values(check_at=now))
+            return Retry(
+                done=True,
+                why="the provider is asked first; if it does not have it, it is sent again by itself",
+            )
+        case SmsStatus.FAILED | SmsStatus.EXPIRED | SmsStatus.UNKNOWN:
+            # The last of these: the provider was asked after every attempt, and has none of them.
+            session.execute(
+                update(SmsMessage)
+                .where(SmsMessage.id == message_id)
+                .values(
+                    status=SmsStatus.QUEUED,
+                    cause=Cause.OPERATOR,
+                    next_attempt_at=now,
+                    check_at=None,
+                    unknown_since=None,
+                    error_code=None,
+                    error_reason=None,
+                )
+            )
+            return Retry(done=True, why="it is queued", due=Due(org_id, message_id, message.kind))
+        case _:
+            return Retry(done=False, why=f"it is {message.status}, and on its way without help")
+
+
+def _never_again(message: SmsMessage, now: datetime) -> str | None:
+    """Why it must not be sent again, whatever state it is in."""
+    if message.cause in (Cause.SUPERSEDED, Cause.ERASED):
+        return f"it is not to be sent any more: {message.cause}"
+    if message.provider_id is not None:
+        return f"the provider accepted it as {message.provider_id}: it is {message.status}"
+    if message.kind is SmsKind.OTP:
+        return "a code is not sent again by hand: the agent offers another one"
+    if message.expires_at is not None and message.expires_at <= now:
+        return "it is of no use any more: what it is about has begun"
+    return None

@@ -1,0 +1,155 @@
+"""A clinic's sender: its pace, and whether it can send at all.
+
+One clinic's broken account must not hold up the others, and a configuration error must be one alert and
+not a thousand failed messages: what waits stays queued until the sender works again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import cast
+
+from sqlalchemy import ForeignKey, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models import twilio_codes
+from models.base import Base
+
+#: A stopped sender tries one message this often, in case somebody mended it at the provider's.
+PROBE_EVERY = timedelta(minutes=10)
+
+#: Attempts in a row without an answer, after which a sender pauses; each of them held a worker for the
+#: whole time-out.
+SILENT_ATTEMPTS = 3
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 30, 60))
+
+
+class SmsSender(Base):
+    __tablename__ = "sms_senders"
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    #: When the next message may go, at the clinic's pace.
+    next_at: Mapped[datetime | None]
+    #: Attempts in a row that got no answer.
+    failures: Mapped[int] = mapped_column(server_default="0")
+    #: Nothing is sent before this.
+    retry_at: Mapped[datetime | None]
+    #: Set while the provider refuses everything, with its code and what that means.
+    stopped_at: Mapped[datetime | None]
+    stopped_code: Mapped[str | None]
+    stopped_reason: Mapped[str | None]
+
+
+def get_or_none(session: Session, org_id: uuid.UUID) -> SmsSender | None:
+    return session.scalar(select(SmsSender).where(SmsSender.org_id == org_id))
+
+
+def paused_until(session: Session, org_id: uuid.UUID) -> datetime | None:
+    """When this sender may be tried again; None if it may be now.
+
+    Of all that waited for the end of a pause one message goes ahead, and the others wait for what comes of
+    it: a broken account must cost one attempt, and not one of each message.
+    """
+    sender = session.execute(
+        select(SmsSender.failures, SmsSender.stopped_at, SmsSender.retry_at, func.app_clock().label("now"))
+        .where(SmsSender.org_id == org_id, SmsSender.retry_at.is_not(None))
+        .with_for_update()
+    ).one_or_none()
+    if sender is None:
+        return None
+    if sender.retry_at > sender.now:
+        return cast("datetime", sender.retry_at)
+    again = PROBE_EVERY if sender.stopped_at else _pause(sender.failures)
+    session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=sender.now + again))
+    return None
+
+
+def _pause(failures: int) -> timedelta:
+    return PAUSES[min(max(failures - SILENT_ATTEMPTS, 0), len(PAUSES) - 1)]
+
+
+def take_slot(session: Session, org_id: uuid.UUID, *, per_second: int) -> datetime:
+    """The next moment in the clinic's pace; whoever takes one has it for himself."""
+    now = func.app_clock()
+    step = timedelta(seconds=1) / per_second
+    upsert = insert(SmsSender).values(org_id=org_id, next_at=now + step)
+    moment = upsert.on_conflict_do_update(
+        index_elements=["org_id"],
+        set_={"next_at": func.greatest(func.coalesce(SmsSender.next_at, now), now) + step},
+    ).returning(SmsSender.next_at - step)
+    return cast("datetime", session.execute(moment).scalar_one())
+
+
+def record_answer(session: Session, org_id: uuid.UUID) -> None:
+    """The provider answered, though it may have refused this one message: it is no longer silent."""
+    session.execute(
+        update(SmsSender)
+        .where(SmsSender.org_id == org_id, SmsSender.failures > 0, SmsSender.stopped_at.is_(None))
+        .values(failures=0, retry_at=None)
+    )
+
+
+def record_success(session: Session, org_id: uuid.UUID, *, delivered: bool = False) -> None:
+    """The provider took a message, or delivered one: whatever was wrong is right again.
+
+    A stop that was learnt only after a message had been taken is not undone by the next one that is taken,
+    but by one that is delivered.
+    """
+    sender = get_or_none(session, org_id)
+    if sender is None or (twilio_codes.is_late(sender.stopped_code) and not delivered):
+        return
+    if sender.retry_at:
+        resume(session, org_id)
+    else:
+        record_answer(session, org_id)
+
+
+def record_silence(session: Session, org_id: uuid.UUID) -> None:
+    """No answer came in time. After a few in a row the sender pauses, longer each time."""
+    failures: int = session.scalars(
+        insert(SmsSender)
+        .values(org_id=org_id, failures=1)
+        .on_conflict_do_update(index_elements=["org_id"], set_={"failures": SmsSender.failures + 1})
+        .returning(SmsSender.failures)
+    ).one()
+    if failures >= SILENT_ATTEMPTS:
+        # A sender that is stopped stays so for longer.
+        until = func.greatest(SmsSender.retry_at, func.app_clock() + _pause(failures))
+        session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=until))
+
+
+def record_stop(session: Session, org_id: uuid.UUID, *, code: str | None, reason: str) -> bool:
+    """The provider refuses the sender itself. True the first time, so that one alert is raised."""
+    now = func.app_clock()
+    session.execute(insert(SmsSender).values(org_id=org_id).on_conflict_do_nothing())
+    sender = session.scalars(select(SmsSender).where(SmsSender.org_id == org_id).with_for_update()).one()
+    first = sender.stopped_at is None
+    values: dict[str, object] = {
+        "stopped_code": code,
+        "stopped_reason": reason,
+        "retry_at": now + PROBE_EVERY,
+    }
+    if first:
+        values["stopped_at"] = now
+    session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(**values))
+    return first
+
+
+def resume(session: Session, org_id: uuid.UUID) -> None:
+    """Try at once again, and all that waits for it, too: the account works, or somebody put it right."""
+    session.execute(
+        update(SmsSender)
+        .where(SmsSender.org_id == org_id)
+        .values(failures=0, retry_at=None, stopped_at=None, stopped_code=None, stopped_reason=None)
+    )
+    # Waits for no row: a claim holds its message while it waits for the sender.
+    session.execute(_BRING_FORWARD, {"org_id": org_id})
+
+
+_BRING_FORWARD = text(
+    "UPDATE sms_messages SET next_attempt_at = greatest(app_clock(), slot_at), nudged_at = NULL"
+    " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"
+    " AND next_attempt_at > app_clock() FOR UPDATE SKIP LOCKED)"
+)

@@ -1,0 +1,68 @@
+"""The life of a message: its kinds, its states, the legal moves between them, and why it moved."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SmsKind(StrEnum):
+    OTP = "otp"
+    CONFIRMATION = "confirmation"
+    HOT_LEAD_ALERT = "hot_lead_alert"
+
+
+class SmsStatus(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"  # claimed by a worker, until lease_until
+    SENT = "sent"  # accepted by the provider
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    UNCONFIRMED = "unconfirmed"  # sent, and the provider could not say in three days what became of it
+    FAILED = "failed"  # refused by the provider or by us, for good
+    UNKNOWN = "unknown"  # the provider's answer was lost; never resent blindly
+    EXPIRED = "expired"  # too old to be of use before it could be sent
+
+
+_OUTCOMES = frozenset({SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.UNDELIVERED, SmsStatus.FAILED})
+
+#: From each state, where it may go. The database refuses all else (migrations/sql/sms_life_v1.sql).
+#: A receipt may come at any time, also for an attempt that we had given up: so nearly everything can
+#: still turn out to be sent or delivered, and nothing that was delivered becomes anything else.
+MOVES: dict[SmsStatus, frozenset[SmsStatus]] = {
+    SmsStatus.QUEUED: _OUTCOMES | {SmsStatus.SENDING, SmsStatus.EXPIRED},
+    SmsStatus.SENDING: _OUTCOMES | {SmsStatus.QUEUED, SmsStatus.UNKNOWN, SmsStatus.EXPIRED},
+    SmsStatus.UNKNOWN: _OUTCOMES | {SmsStatus.QUEUED, SmsStatus.EXPIRED},
+    SmsStatus.SENT: _OUTCOMES - {SmsStatus.SENT} | {SmsStatus.UNCONFIRMED},
+    SmsStatus.UNCONFIRMED: _OUTCOMES - {SmsStatus.SENT},
+    SmsStatus.UNDELIVERED: frozenset({SmsStatus.DELIVERED}),
+    SmsStatus.FAILED: frozenset({SmsStatus.QUEUED, SmsStatus.DELIVERED}),
+    SmsStatus.EXPIRED: _OUTCOMES | {SmsStatus.QUEUED},
+    SmsStatus.DELIVERED: frozenset(),
+}
+
+
+class Cause(StrEnum):
+    """What moved a message; kept with every move in sms_events."""
+
+    CREATED = "created"
+    CLAIMED = "claimed by a worker"
+    ACCEPTED = "accepted by the provider"
+    UNAVAILABLE = "the provider could not take it"
+    REFUSED = "refused by the provider"
+    ANSWER_LOST = "its answer was lost"
+    WORKER_STOPPED = "the worker stopped while sending it"
+    RECEIPT = "a receipt"
+    FOUND = "the provider has it"
+    NOT_FOUND = "the provider does not have it"
+    TOO_LATE = "it could not be sent in time"
+    OPTED_OUT = "the patient has opted out"
+    CANNOT_PREPARE = "there is nothing to send or nobody to send it"
+    SUPERSEDED = "a later message says something else"
+    ERASED = "the patient was erased"
+    NO_RECEIPT = "no receipt in three days"
+    OPERATOR = "an operator asked for it"
+
+
+def may_become(status: SmsStatus) -> tuple[SmsStatus, ...]:
+    """The states from which a message may come to this one."""
+    return tuple(before for before, after in MOVES.items() if status in after)

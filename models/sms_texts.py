@@ -1,0 +1,211 @@
+"""The words of every SMS. Templates with bounded fields; nothing a caller said stands in them freely."""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+import settings
+from models import (
+    appointments,
+    calendars,
+    calls,
+    holds,
+    leads,
+    organizations,
+    otp,
+    patient_links,
+    phone,
+    when,
+)
+from models.appointments import AppointmentStatus
+from models.sms import SmsKind, SmsMessage
+
+#: What fits into two SMS: each gives some of its room to saying which part it is.
+TWO_SMS = 2 * 153
+
+#: GSM 03.38, the basic set: what fits 160 characters into one SMS.
+_GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_LOOK_ALIKES = str.maketrans(
+    {
+        "\N{LEFT SINGLE QUOTATION MARK}": "'",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": '"',
+        "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
+        "\N{EN DASH}": "-",
+        "\N{EM DASH}": "-",
+        "\N{HORIZONTAL ELLIPSIS}": "...",
+    }
+)
+
+
+def gsm(text: str, *, limit: int) -> str:
+    """The text in GSM characters only: one other character would halve what fits into an SMS."""
+    plain = []
+    for character in text.translate(_LOOK_ALIKES):
+        if character in _GSM and character not in "\r\n":
+            plain.append(character)
+        else:
+            folded = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
+            plain.append("".join(part for part in folded if part in _GSM) or " ")
+    return " ".join("".join(plain).split())[:limit].strip()
+
+
+def code(clinic: str, digits: str) -> str:
+    """The code stands alone: no other group of digits that could be taken for it."""
+    name = re.sub(r"\d{3,}", "", gsm(clinic, limit=40)).strip()
+    return (
+        f"{digits} is your {name or 'booking'} code."
+        " Please read it to the assistant on the phone to confirm your booking."
+    )
+
+
+def confirmation(
+    *,
+    clinic: str,
+    clinic_phone: str | None,
+    starts_at: datetime,
+    zone: ZoneInfo,
+    appointment_id: uuid.UUID,
+    link: str | None = None,
+) -> str:
+    """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out."""
+    call = f"call {gsm(phone.readable(clinic_phone), limit=40)}" if clinic_phone else ""
+    booked = f"Confirmed: {when.written(starts_at, zone)}, {gsm(clinic, limit=40) or 'at the clinic'}."
+    ref = f"Ref {reference(appointment_id)}"
+    if link:
+        # Nothing stands right behind the link: telephones would take a full stop for a part of it.
+        text = f"{booked} {ref}. To change or cancel: {link}{' or ' if call else ''}{call}"
+        if set(text) <= _GSM and len(text) <= TWO_SMS:
+            return text
+    change = f" To change it, {call}." if call else ""
+    return f"{booked}{change} {ref}"
+
+
+def render(session: Session, message: SmsMessage) -> str | None:
+    """The words of a message, made from the rows it is about; None if those are gone."""
+    clinic = organizations.get_or_none(session, message.org_id)
+    if clinic is None:
+        return None
+    if message.kind is SmsKind.OTP and message.hold_id:
+        hold = holds.get_or_none(session, message.org_id, message.hold_id)
+        if hold:
+            try:
+                digits = otp.derive(
+                    hold.id,
+                    hold.patient_phone,
+                    length=hold.code_length or clinic.code_length,
+                    key_id=hold.code_key,
+                )
+            except settings.UnknownKey:
+                return None  # its SECRET_KEY is gone: another code can be asked for
+            return code(clinic.name, digits)
+    if message.kind is SmsKind.CONFIRMATION and message.appointment_id:
+        appointment = appointments.get_or_none(session, message.org_id, message.appointment_id)
+        calendar = appointment and calendars.get_or_none(session, message.org_id, appointment.calendar_id)
+        if appointment and calendar and _stands(appointment, message):
+            return confirmation(
+                clinic=clinic.name,
+                clinic_phone=clinic.phone,
+                starts_at=appointment.scheduled_at,
+                zone=calendar.zone,
+                appointment_id=appointment.id,
+                link=patient_links.address(session, message.org_id, message.id),
+            )
+    if message.kind is SmsKind.HOT_LEAD_ALERT:
+        return _alert(session, message)
+    return None
+
+
+def _alert(session: Session, message: SmsMessage) -> str | None:
+    alert = leads.alert_of_message(session, message.org_id, message.id)
+    call = session.get(calls.Call, (alert.org_id, alert.call_id)) if alert else None
+    if alert is None or call is None:
+        return None
+    reasons = sorted(call.lead_reasons or (), key=lambda reason: -int(reason["points"]))
+    return hot_lead(
+        name=alert.lead_name,
+        number=alert.lead_phone,
+        service=call.lead_service,
+        score=alert.lead_score,
+        # What every call has says nothing of this one, and the service has been named.
+        reasons=[
+            str(reason["why"])
+            for reason in reasons
+            if int(reason["points"]) > 0
+            and reason["code"] != "base"
+            and not reason["code"].endswith("_value")
+        ],
+        seconds=call.duration,
+    )
+
+
+def hot_lead(
+    *,
+    name: str | None,
+    number: str | None,
+    service: str | None,
+    score: int,
+    reasons: Sequence[str],
+    seconds: int | None,
+) -> str:
+    """For a lock screen: how hot, who, for what, and the few reasons that weigh most; at most two SMS."""
+    who = _only_a_name(name or "") or "Somebody"
+    at = f", {number}" if number and re.fullmatch(r"\+?\d{3,15}", number) else ", number withheld"
+    wants = f", for {gsm(service, limit=40)}" if service else ""
+    lasted = f" {seconds // 60} min call." if seconds else ""
+    text = f"Hot lead {score}/100: {who}{at}{wants}.{lasted}"
+    for reason in reasons[:4]:
+        more = f"{text} {gsm(reason, limit=70).rstrip('.')}."
+        if len(more) > TWO_SMS:
+            break
+        text = more
+    return text
+
+
+def _only_a_name(said: str) -> str:
+    """Letters and what stands in names: a caller who is called "http://…" puts no link on a lock screen."""
+    kept = "".join(c if c.isalpha() or c in " -'’" else " " for c in said)  # noqa: RUF001 (as keyboards write it)
+    return gsm(" ".join(kept.split()), limit=30)
+
+
+def _stands(appointment: appointments.Appointment, message: SmsMessage) -> bool:
+    """Whether the appointment is still what this message is to confirm."""
+    return (
+        appointment.status is not AppointmentStatus.CANCELLED
+        and appointment.confirmation_message_id == message.id
+    )
+
+
+def as_shown(session: Session, message: SmsMessage) -> str | None:
+    """The words as they may be kept, shown and told: never a code, and of a link not what makes it work."""
+    if message.kind is SmsKind.OTP:
+        return None
+    text = message.body or render(session, message)
+    return text and patient_links.hidden(text)
+
+
+def as_sent(session: Session, message: SmsMessage) -> str | None:
+    """The words as the provider was given them, to find the message there by; None if they are gone."""
+    if message.body is None:
+        return render(session, message)
+    link = patient_links.get_or_none(session, message.org_id, message.id)
+    if link is None or not patient_links.has_hidden(message.body):
+        return message.body
+    token = patient_links.token_of(link)
+    return patient_links.revealed(message.body, token) if token else None  # its SECRET_KEY is gone
+
+
+def reference(appointment_id: uuid.UUID) -> str:
+    """Six letters and digits to name a booking by; they also tell one confirmation from another."""
+    return base64.b32encode(appointment_id.bytes[:4]).decode()[:6]

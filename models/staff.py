@@ -1,0 +1,143 @@
+"""The people of a clinic who may sign in, and their passwords."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, CreatedAt, EnumText, Id, one_of
+
+
+class StaffRole(StrEnum):
+    OWNER = "owner"
+    STAFF = "staff"
+
+
+class StaffUser(Base):
+    __tablename__ = "staff_users"
+    __table_args__ = (
+        one_of("role", StaffRole),
+        CheckConstraint("email = lower(email) AND email LIKE '%@%'", name="email"),
+        UniqueConstraint("email"),  # who signs in names an address and no clinic
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
+    email: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[StaffRole] = mapped_column(EnumText(StaffRole), server_default="staff")
+    #: argon2id; null until a password is set, and then nobody signs in.
+    password_hash: Mapped[str | None]
+    #: Counts up to end every session of this person at once.
+    session_epoch: Mapped[int] = mapped_column(server_default="0")
+    last_seen_at: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class WeakPassword(ValueError):
+    """The message says what is wrong with it."""
+
+
+SHORTEST, LONGEST = 12, 1024
+
+#: 19 MiB and two passes, OWASP's least: sixteen people who sign in at once must fit into a small machine.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+def normal_email(email: str) -> str:
+    return email.strip().lower()
+
+
+def find(session: Session, org_id: uuid.UUID, email: str) -> StaffUser | None:
+    return session.scalar(
+        select(StaffUser).where(StaffUser.org_id == org_id, StaffUser.email == normal_email(email))
+    )
+
+
+def find_by_email(session: Session, email: str) -> StaffUser | None:
+    """Whoever it is, of whichever clinic: for signing in, beyond one organisation."""
+    return session.scalar(select(StaffUser).where(StaffUser.email == normal_email(email)))
+
+
+def list_of(session: Session, org_id: uuid.UUID) -> list[StaffUser]:
+    return list(
+        session.scalars(select(StaffUser).where(StaffUser.org_id == org_id).order_by(StaffUser.email))
+    )
+
+
+def add(session: Session, *, org_id: uuid.UUID, email: str, name: str, role: StaffRole) -> StaffUser:
+    """Without a password nobody signs in: see set_password."""
+    user = StaffUser(
+        id=uuid.uuid4(), org_id=org_id, email=normal_email(email), name=name, role=role, session_epoch=0
+    )
+    session.add(user)
+    return user
+
+
+def check_password(password: str, *, email: str, name: str = "") -> None:
+    """Raises WeakPassword for what everybody who knows the address would try first."""
+    if len(password) < SHORTEST:
+        raise WeakPassword(f"it needs {SHORTEST} characters or more")
+    if len(password) > LONGEST:
+        raise WeakPassword(f"it may have {LONGEST} characters at most")
+    if len(set(password)) < 4:
+        raise WeakPassword("it is one character over and over")
+    address = normal_email(email)
+    if password.strip().lower() in {address, address.partition("@")[0], name.strip().lower()}:
+        raise WeakPassword("it is the e-mail address or the name itself")
+
+
+def set_password(user: StaffUser, password: str) -> None:
+    """Also ends every session of this person. Raises WeakPassword."""
+    check_password(password, email=user.email, name=user.name)
+    user.password_hash = _hasher.hash(_normal(password))
+    user.session_epoch += 1
+
+
+def verify(user: StaffUser | None, password: str) -> bool:
+    """Whether this person may come in. Takes as long for an address that nobody has."""
+    stored = user.password_hash if user else None
+    try:
+        _hasher.verify(stored or _nobodys(), _normal(password[: LONGEST + 1]))
+    except (VerificationError, InvalidHashError):
+        return False
+    return user is not None and stored is not None and user.disabled_at is None
+
+
+def needs_rehash(user: StaffUser) -> bool:
+    """Whether the password was hashed with other costs than today's. After signing in: hash it again."""
+    return user.password_hash is not None and _hasher.check_needs_rehash(user.password_hash)
+
+
+def rehash(user: StaffUser, password: str) -> None:
+    """The password that was just verified, with today's costs; sessions go on."""
+    user.password_hash = _hasher.hash(_normal(password))
+
+
+def disable(session: Session, user: StaffUser) -> None:
+    """No sign-in, and every session ends."""
+    user.disabled_at = user.disabled_at or session.scalar(select(func.now()))
+    user.session_epoch += 1
+
+
+def enable(user: StaffUser) -> None:
+    user.disabled_at = None
+
+
+def _normal(password: str) -> str:
+    """Two keyboards may write one letter in two ways."""
+    return unicodedata.normalize("NFKC", password)
+
+
+@cache
+def _nobodys() -> str:
+    return _hasher.hash("the password of nobody")

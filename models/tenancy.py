@@ -1,0 +1,35 @@
+"""Whose a thing is, when only the thing is known. Nothing but the development exception asks this."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models.appointments import Appointment
+from models.calls import ToolCall
+from models.holds import AppointmentHold
+
+
+def find_organization_of(
+    session: Session, *, hold_id: uuid.UUID | None, appointment_id: uuid.UUID | None, call_sid: str | None
+) -> uuid.UUID | None:
+    """The organisation of a hold, else of an appointment, else of what a telephone call did last."""
+    queries = []
+    if hold_id:
+        queries.append(select(AppointmentHold.org_id).where(AppointmentHold.id == hold_id))
+    if appointment_id:
+        queries.append(select(Appointment.org_id).where(Appointment.id == appointment_id))
+    if call_sid:
+        queries.append(
+            select(AppointmentHold.org_id)
+            .where(AppointmentHold.call_sid == call_sid)
+            .order_by(AppointmentHold.created_at.desc())
+            .limit(1)
+        )
+        queries.append(select(ToolCall.org_id).where(ToolCall.call_id == call_sid).limit(1))
+    for query in queries:
+        if org_id := session.scalar(query):
+            return org_id
+    return None

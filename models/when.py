@@ -1,0 +1,41 @@
+"""The one formatter of times: always the clinic's zone, for the ear and for the eye."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+
+def instant(moment: datetime) -> str:
+    """2026-12-07T10:00:00Z: how the wire and a slotId write a moment."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def spoken_day(day: date) -> str:
+    """Monday 7 December."""
+    return f"{day:%A} {day.day} {day:%B}"
+
+
+def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
+    """10:00 in the morning."""
+    local = moment.astimezone(zone)
+    if local.hour < 12:
+        part = "in the morning"
+    elif local.hour < 18:
+        part = "in the afternoon"
+    else:
+        part = "in the evening"
+    return f"{local.hour % 12 or 12}:{local:%M} {part}"
+
+
+def spoken(moment: datetime, zone: ZoneInfo) -> str:
+    """Monday 7 December, 10:00 in the morning."""
+    return f"{spoken_day(moment.astimezone(zone).date())}, {spoken_time(moment, zone)}"
+
+
+def written(moment: datetime, zone: ZoneInfo) -> str:
+    """Mon 7 Dec 2026 at 10:00 am: short, for an SMS."""
+    local = moment.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b %Y} at {local.hour % 12 or 12}:{local:%M} {local:%p}".replace(
+        "AM", "am"
+    ).replace("PM", "pm")

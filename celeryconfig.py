@@ -1,0 +1,114 @@
+"""Celery as data: the names of queues and tasks, routes, beat, and the settings that keep Redis bounded.
+
+Read by the workers (tasks/app.py) and by the web's producer (webapp/nudge.py).
+"""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+from enum import StrEnum
+
+from kombu import Exchange
+from kombu import Queue as KombuQueue
+
+import settings
+import thrifty_redis as _transport  # noqa: F401 (named below, and looked up when the path may be another)
+
+_config = settings.get()
+
+
+class Queue(StrEnum):
+    """What waits in each queue."""
+
+    OTP = "otp"  # codes: a process of their own, so that none waits behind a slow confirmation
+    SMS = "sms"  # every other SMS
+    CALLS = "calls"  # what is worked out after a call
+    HOUSEKEEPING = "housekeeping"  # what beat starts
+
+
+class Task(StrEnum):
+    DELIVER_SMS = "sms.deliver_sms"
+    SWEEP_SMS = "sms.sweep_sms"
+    RECONCILE_SMS = "sms.reconcile_sms"
+    CHECK_RECEIPTS = "sms.check_receipts"
+    EXPIRE_HOLDS = "holds.expire_holds"
+    KEEP_HOUSE = "housekeeping.keep_house"
+    SCORE_CALL = "leads.score_call"
+    SWEEP_CALLS = "leads.sweep_calls"
+    FETCH_REPORTS = "leads.fetch_reports"
+
+
+#: Every task module by name: registering a task must not hang on somebody importing it.
+imports = ("tasks.sms", "tasks.holds", "tasks.housekeeping", "tasks.leads")
+
+task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
+task_default_queue = Queue.HOUSEKEEPING.value
+task_create_missing_queues = False
+#: A nudge for a code goes to the otp queue instead; whoever nudges says so (queue_for_code).
+task_routes = {
+    Task.DELIVER_SMS: {"queue": Queue.SMS.value},
+    Task.SWEEP_SMS: {"queue": Queue.HOUSEKEEPING.value},
+    Task.RECONCILE_SMS: {"queue": Queue.HOUSEKEEPING.value},
+    Task.CHECK_RECEIPTS: {"queue": Queue.HOUSEKEEPING.value},
+    Task.EXPIRE_HOLDS: {"queue": Queue.HOUSEKEEPING.value},
+    Task.KEEP_HOUSE: {"queue": Queue.HOUSEKEEPING.value},
+    Task.SCORE_CALL: {"queue": Queue.CALLS.value},
+    Task.SWEEP_CALLS: {"queue": Queue.HOUSEKEEPING.value},
+    Task.FETCH_REPORTS: {"queue": Queue.CALLS.value},
+}
+
+#: How often beat starts what.
+_EVERY = {
+    Task.SWEEP_SMS: timedelta(seconds=5),
+    Task.RECONCILE_SMS: timedelta(seconds=15),
+    Task.CHECK_RECEIPTS: timedelta(seconds=30),
+    Task.EXPIRE_HOLDS: timedelta(seconds=30),
+    Task.SWEEP_CALLS: timedelta(seconds=5),
+    Task.FETCH_REPORTS: timedelta(minutes=5),
+    Task.KEEP_HOUSE: timedelta(hours=1),
+}
+# A tick that nobody took until the next one is due is of no use to anyone.
+beat_schedule = {
+    task.value: {"task": task.value, "schedule": every, "options": {"expires": int(every.total_seconds())}}
+    for task, every in _EVERY.items()
+}
+
+broker_url = _config.redis_url
+broker_transport = "thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
+if broker_url.startswith("rediss://") and _config.redis_self_signed:
+    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_NONE}
+
+# Nothing of value lives in Redis: rows are the outbox, messages are hints.
+result_backend = None
+task_ignore_result = True
+task_serializer = "json"
+accept_content = ["json"]
+enable_utc = True
+timezone = "UTC"
+
+# A task that dies with its worker runs again; claiming its row makes a second run harmless.
+task_acks_late = True
+task_reject_on_worker_lost = True
+worker_prefetch_multiplier = 1
+task_time_limit = 25
+task_soft_time_limit = 20
+worker_soft_shutdown_timeout = 15
+worker_cancel_long_running_tasks_on_connection_loss = False
+worker_max_tasks_per_child = 1000
+worker_hijack_root_logger = False
+
+# Frozen or gone, Redis is waited for no longer than this by whoever publishes.
+task_publish_retry = False
+broker_pool_limit = 2
+broker_pool_acquire_timeout = 5
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+#: Twice the longest task and more, so that no message is given out again while it is being worked on.
+visibility_timeout = 120
+broker_transport_options = {
+    "visibility_timeout": visibility_timeout,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 30,
+}

@@ -1,0 +1,147 @@
+"""What a claimed SMS needs before it can be handed over, and what is recorded of what came of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+import settings
+from models import organizations, sealing, sms, sms_texts
+from models.organizations import IntegrationSettings
+from models.sms_states import Cause
+from tasks import providers
+from tasks.providers import Account, Misconfigured, Text
+
+log = logging.getLogger(__name__)
+
+#: How far Twilio's clock may be behind ours.
+CLOCK_SKEW = timedelta(seconds=60)
+
+
+class CannotPrepare(Exception):
+    """There is nothing to send: the message is for a person to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    account: Account
+    text: Text
+
+
+#: Seconds that the provider may hold on to a message of each kind: a late code is worse than none.
+VALID_FOR = {
+    sms.SmsKind.OTP: 300,
+    sms.SmsKind.CONFIRMATION: 4 * 3600,
+    sms.SmsKind.HOT_LEAD_ALERT: 4 * 3600,
+}
+
+
+# --- before -------------------------------------------------------------------------------------
+
+
+def prepare(session: Session, message: sms.SmsMessage) -> Outgoing | None:
+    """None when it cannot be sent now, or ever; then its row says so."""
+    try:
+        return _outgoing(session, message)
+    except Misconfigured as problem:
+        record_problem(session, message, problem)
+    except CannotPrepare as problem:
+        log.error("sms %s cannot be sent: %s", message.id, problem)  # noqa: TRY400 (a fact, not a crash)
+        sms.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
+    return None
+
+
+def _outgoing(session: Session, message: sms.SmsMessage) -> Outgoing:
+    """Raises CannotPrepare or Misconfigured."""
+    account = account_of(session, message)
+    body = sms_texts.render(session, message)
+    if body is None:
+        raise CannotPrepare("what it is about is gone")
+    if message.kind is not sms.SmsKind.OTP:
+        sms.record_body(session, message, body)
+    sms.record_account(session, message, account.account_sid)
+    token = sms.receipt_token(message.id, message.attempt)
+    public = settings.get().public_base_url.rstrip("/")
+    report_to = f"{public}/api/twilio/status/{message.id}/{message.attempt}/{token}"
+    return Outgoing(account, Text(message.to_phone, body, report_to, VALID_FOR[message.kind]))
+
+
+def account_of(session: Session, message: sms.SmsMessage) -> Account:
+    """Raises Misconfigured: what waits is sent once the account is put right."""
+    config = organizations.get_integration_settings(session, message.org_id)
+    if config is None or not config.twilio_account_sid:
+        raise Misconfigured(None, "the clinic has no Twilio account set")
+    if not config.twilio_from_number and not config.twilio_messaging_service_sid:
+        raise Misconfigured(None, "the clinic has no number to send from")
+    try:
+        username, password = _signs_in_with(config)
+    except sealing.CannotUnseal as error:
+        raise Misconfigured(None, str(error)) from error
+    return Account(
+        config.twilio_account_sid,
+        username,
+        password,
+        config.twilio_from_number,
+        config.twilio_messaging_service_sid,
+    )
+
+
+def asked_of(session: Session, message: sms.SmsMessage) -> Account | None:
+    """The account that knows of a message; None if the clinic has another one now. Raises Misconfigured."""
+    account = account_of(session, message)
+    return account if message.account_sid in (None, account.account_sid) else None
+
+
+def _signs_in_with(config: IntegrationSettings) -> tuple[str, str]:
+    """User name and password for Twilio: an API key if there is one, else account and auth token.
+
+    Raises Misconfigured or sealing.CannotUnseal.
+    """
+    if config.twilio_api_key_sid and config.twilio_api_key_secret_sealed:
+        secret = sealing.unseal(config.org_id, "twilio_api_key_secret", config.twilio_api_key_secret_sealed)
+        return config.twilio_api_key_sid, secret
+    if config.twilio_account_sid and config.twilio_auth_token_sealed:
+        token = sealing.unseal(config.org_id, "twilio_auth_token", config.twilio_auth_token_sealed)
+        return config.twilio_account_sid, token
+    raise Misconfigured(None, "the clinic has no auth token and no API key for Twilio set")
+
+
+# --- after --------------------------------------------------------------------------------------
+
+
+def record_problem(session: Session, message: sms.SmsMessage, problem: BaseException) -> None:
+    """What a bad answer means for the message and for the clinic's sender; the log has what needs somebody.
+
+    Whatever is not one of the providers' Problems broke off in the middle: nobody knows what came of it.
+    """
+    why = str(problem)
+    match problem:
+        case providers.Misconfigured():
+            if sms.record_misconfigured(session, message, code=problem.code, reason=why):
+                log.error("the sender of organisation %s is stopped: %s", message.org_id, why)
+        case providers.Unreachable():
+            sms.record_unreachable(session, message, why)
+        case providers.Unavailable():
+            sms.record_unavailable(session, message, why, code=problem.code, after=problem.after)
+        case providers.OptedOut():
+            sms.record_opted_out(session, message, code=problem.code or "", reason=why)
+        case providers.Refused():
+            if problem.alert and sms.is_news(session, message, problem.code):
+                log.error("sms %s of organisation %s: %s", message.id, message.org_id, why)
+            sms.record_refused(session, message, code=problem.code, reason=why)
+        case _:
+            why = why if isinstance(problem, providers.OutcomeUnknown) else "the provider took too long"
+            log.warning("sms %s may or may not have been sent: %s", message.id, why)
+            sms.record_unknown(session, message, why)
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def words_of(session: Session, message: sms.SmsMessage) -> set[str]:
+    """The texts by which the provider's copy of a message is known; none if they cannot be made again."""
+    text = sms_texts.as_sent(session, message)
+    return {text} if text else set()

@@ -1,0 +1,27 @@
+"""Beat's tidying of what is kept too long."""
+
+from __future__ import annotations
+
+import logging
+
+from celeryconfig import Task
+from models import retention
+from models.session import Door, system_transaction
+from tasks.app import app
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name=Task.KEEP_HOUSE.value)
+def keep_house() -> None:
+    """Erase the words and the patients whose time is over, a bounded number of them; the next run goes on."""
+    with system_transaction(Door.SWEEP, actor=Task.KEEP_HOUSE.value) as session:
+        tidied = retention.tidy(session)
+    if tidied:
+        log.info(
+            "erased %d answers, %d texts, the words of %d calls, and %d patients",
+            tidied.answers,
+            tidied.texts,
+            tidied.calls,
+            tidied.patients,
+        )

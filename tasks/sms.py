@@ -1,0 +1,181 @@
+"""Sending SMS: claim the row and commit, call the provider, record what came of it; and asking afterwards."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from celeryconfig import Queue, Task
+from models import sms, sms_reports
+from models.session import Door, system_transaction, transaction
+from models.sms_states import Cause
+from tasks import providers
+from tasks.app import app
+from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_problem, words_of
+from tasks.providers import Accepted, Misconfigured, Unavailable
+from tasks.providers.twilio import TwilioSms
+
+log = logging.getLogger(__name__)
+
+#: The first level of retries, for what passes in seconds; the second is the row's next_attempt_at.
+RETRY_ON = (Unavailable, OperationalError)
+RETRIES = 3
+RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
+
+#: Seconds after which a claimed attempt is no longer made; half of its lease (models/sms.py).
+STALE = sms.LEASE.total_seconds() / 2
+
+#: Seconds after which a run begins no further question to Twilio, and for one question.
+RUN = 8.0
+PATIENCE = 4.0
+
+#: Seconds for which an outcome is brought to a database that is away, perhaps only starting anew.
+INSIST = 5.0
+
+
+@app.task(
+    name=Task.DELIVER_SMS.value,
+    autoretry_for=RETRY_ON,
+    max_retries=RETRIES,
+    retry_backoff=RETRY_FIRST,
+    retry_backoff_max=RETRY_LONGEST,
+    retry_jitter=False,
+)
+def deliver_sms(*, org_id: str, message_id: str) -> None:
+    """Send one queued SMS. Harmless to run twice, or for a row that needs nothing."""
+    begun = time.monotonic()
+    clinic = uuid.UUID(org_id)
+    with transaction(clinic) as session:
+        message = sms.claim_for_sending(session, clinic, uuid.UUID(message_id))
+        outgoing = prepare(session, message) if message else None
+    if message is None or outgoing is None:
+        return
+    twilio = TwilioSms(outgoing.account)
+    if time.monotonic() - begun > STALE:
+        return  # this process was frozen: the lease may be over, and somebody else's attempt under way
+    try:
+        accepted = twilio.send(outgoing.text)
+    except (providers.Problem, SoftTimeLimitExceeded) as problem:
+        _record(clinic, partial(record_problem, message=message, problem=problem))
+        if isinstance(problem, Unavailable) and not problem.after:
+            raise
+    else:
+        provider_id, segments = accepted.provider_id, accepted.segments
+        _record(clinic, partial(sms.record_sent, message=message, provider_id=provider_id, segments=segments))
+
+
+def _record(clinic: uuid.UUID, verb: Callable[[Session], None]) -> None:
+    """Write an outcome down. It is known nowhere else, so a database that is away is tried for a while."""
+    until = time.monotonic() + INSIST
+    while True:
+        try:
+            with transaction(clinic) as session:
+                return verb(session)
+        except OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+@app.task(name=Task.SWEEP_SMS.value)
+def sweep_sms() -> None:
+    """Nudge what is due and was never nudged: Redis was away, or the web process died after its commit."""
+    with system_transaction(Door.SWEEP) as session:
+        due = sms.sweep(session)
+    for row in due:
+        queue = Queue.OTP if row.kind is sms.SmsKind.OTP else Queue.SMS
+        deliver_sms.apply_async(
+            kwargs={"org_id": str(row.org_id), "message_id": str(row.message_id)}, queue=queue.value
+        )
+
+
+@app.task(name=Task.RECONCILE_SMS.value)
+def reconcile_sms() -> None:
+    """Ask about SMS that may or may not have been sent: sent after all, or to be sent again."""
+    _ask_about_each(sms.find_unsettled, _settle)
+
+
+@app.task(name=Task.CHECK_RECEIPTS.value)
+def check_receipts() -> None:
+    """Ask about SMS that were accepted and of which no receipt came, or no price."""
+    _ask_about_each(sms.find_without_receipt, _check)
+
+
+def _ask_about_each(find: Callable[..., list[sms.SmsMessage]], ask: Callable[[sms.SmsMessage], None]) -> None:
+    """A clinic whose account does not answer is asked once a run and then left for a while, and a run is
+    short: nobody else's messages wait behind it, nor do the SMS that the same workers send.
+    """
+    until = time.monotonic() + RUN
+    while time.monotonic() < until:
+        with system_transaction(Door.SWEEP) as session:
+            found = find(session, limit=1)
+        if not found:
+            return
+        [message] = found
+        try:
+            ask(message)
+        except (Misconfigured, Unavailable) as problem:
+            log.warning(
+                "organisation %s: sms %s cannot be asked about: %s", message.org_id, message.id, problem
+            )
+            with transaction(message.org_id) as session:
+                sms.ask_later(session, message.org_id)
+
+
+def _settle(message: sms.SmsMessage) -> None:
+    """Raises Misconfigured or Unavailable."""
+    with transaction(message.org_id) as session:
+        account = asked_of(session, message)
+        bodies = words_of(session, message)
+    if account is None or not bodies:
+        # Another account has it, or its words cannot be made again: it stays unknown, for a person to see.
+        log.warning("organisation %s: sms %s can no longer be looked for", message.org_id, message.id)
+        with transaction(message.org_id) as session:
+            sms.lose_sight_of(session, message)
+        return
+    found = TwilioSms(account, timeout=PATIENCE).find(
+        to=message.to_phone, bodies=bodies, since=message.created_at - CLOCK_SKEW
+    )
+    with transaction(message.org_id) as session:
+        others = sms.find_other(session, message, [each.provider_id for each in found])
+        own = [each for each in found if each.provider_id not in others]
+        if own:
+            _record_found(session, message, own)
+        else:
+            sms.record_never_sent(session, message)
+
+
+def _record_found(session: Session, message: sms.SmsMessage, own: list[Accepted]) -> None:
+    """One settles it, whichever attempt it was; the first is what the patient got first."""
+    first = own[-1]
+    if len(own) > 1 and message.kind is not sms.SmsKind.OTP:  # the same code may have been asked for again
+        log.error("%s", sms_reports.sent_twice(message, own[0].provider_id))
+    sms.record_sent(
+        session, message, provider_id=first.provider_id, segments=first.segments, cause=Cause.FOUND
+    )
+
+
+def _check(message: sms.SmsMessage) -> None:
+    """Raises Misconfigured or Unavailable."""
+    if message.provider_id is None:
+        return
+    try:
+        with transaction(message.org_id) as session:
+            account = asked_of(session, message)
+        known = TwilioSms(account, timeout=PATIENCE).fetch(message.provider_id) if account else None
+    except (Misconfigured, Unavailable):
+        with transaction(message.org_id) as session:
+            sms.record_checked(session, message, asked=False)
+        raise
+    with transaction(message.org_id) as session:
+        if known:
+            for alert in sms_reports.apply(session, message, known, cause=Cause.FOUND):
+                log.error("%s", alert)
+        sms.record_checked(session, message)

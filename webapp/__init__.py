@@ -1,0 +1,45 @@
+"""The synchronous half: tool calls, receipts, pages. A thin adapter over models/."""
+
+from __future__ import annotations
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import logs
+import preflight
+import settings
+import telemetry
+from webapp import api_page, cli, errors, health, metrics, openapi, security_headers
+from webapp.dashboard import pages as dashboard
+from webapp.patient import pages
+from webapp.twilio import inbound, receipts
+from webapp.vapi import routes as vapi
+
+
+def create_app() -> Flask:
+    """The application. Raises SettingsError when the environment is incomplete.
+
+    In production it ends the process where the database or Redis would make a promise hollow.
+    """
+    settings.get()
+    logs.configure()
+    preflight.refuse_to_start()
+    app = Flask(__name__)
+    app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that whatever id came in can go out again
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config["MAX_CONTENT_LENGTH"] = None  # webapp/vapi reads at most max_body_bytes itself
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=0)  # type: ignore[method-assign]
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(vapi.blueprint)
+    app.register_blueprint(receipts.blueprint)
+    app.register_blueprint(inbound.blueprint)
+    app.register_blueprint(pages.blueprint)
+    dashboard.register(app)
+    app.register_blueprint(openapi.blueprint)
+    app.register_blueprint(metrics.blueprint)
+    app.register_blueprint(api_page.blueprint)
+    errors.register(app)
+    security_headers.register(app)
+    cli.register(app)
+    telemetry.configure("web", app)
+    return app

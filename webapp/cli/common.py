@@ -1,0 +1,155 @@
+"""What the commands share: who is at work, the transaction, typed secrets, and how rows are printed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from psycopg import errors
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from models import organizations, phone
+from models.organizations import IntegrationSettings, Organization
+from models.session import Door, system_transaction, transaction
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def actor() -> str:
+    """Who the audit log says it was."""
+    try:
+        return f"operator {getpass.getuser()}"
+    except (OSError, KeyError):  # a container's account may have no name
+        return "operator"
+
+
+@contextmanager
+def at(org_id: uuid.UUID) -> Iterator[tuple[Session, Organization]]:
+    """A transaction within one organisation, which must exist."""
+    with spoken_errors(), transaction(org_id, actor=actor()) as session:
+        clinic = organizations.get_or_none(session, org_id)
+        if clinic is None:
+            raise click.ClickException(
+                f"there is no organisation {org_id}; `flask organization list` shows those there are"
+            )
+        yield session, clinic
+
+
+@contextmanager
+def everywhere() -> Iterator[Session]:
+    """A transaction that sees every organisation."""
+    with spoken_errors(), system_transaction(Door.OPERATOR, actor=actor()) as session:
+        yield session
+
+
+@contextmanager
+def spoken_errors() -> Iterator[None]:
+    """The database's trouble as one line. A refused value is the business of whoever gave it."""
+    try:
+        yield
+    except DBAPIError as error:
+        if isinstance(error.orig, errors.LockNotAvailable | errors.DeadlockDetected):
+            raise click.ClickException(
+                "somebody else is at work on the same rows; nothing was changed, try again"
+            ) from error
+        if isinstance(error.orig, errors.IntegrityError):
+            name = error.orig.diag.constraint_name
+            raise click.ClickException(f"the database refused it ({name}); nothing was changed") from error
+        first_line = str(error.orig).partition("\n")[0]
+        raise click.ClickException(f"the database did not do it: {first_line}") from error
+
+
+def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSettings:
+    """Those of the clinic; made if there are none yet."""
+    found = organizations.get_integration_settings(session, org_id)
+    if found is None:
+        found = IntegrationSettings(org_id=org_id)
+        session.add(found)
+        session.flush()
+        session.refresh(found)
+    return found
+
+
+def telephone(clinic: Organization, said: str) -> str:
+    """In E.164, or a refusal in words."""
+    try:
+        return phone.e164(said, region=clinic.region, sandbox=clinic.sandbox)
+    except phone.ImpossibleNumber as error:
+        raise click.ClickException(f"{said} is no telephone number: {error}") from None
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+
+def secret(what: str, *, twice: bool = False) -> str:
+    """Typed without an echo, or one line of standard input: an argument would be for all to see."""
+    if sys.stdin.isatty():
+        typed: str = click.prompt(what, hide_input=True, confirmation_prompt=twice)
+    else:
+        typed = sys.stdin.readline().rstrip("\r\n")
+    if not typed.strip():
+        raise click.ClickException(f"{what}: one line was expected on standard input, and there was none")
+    return typed
+
+
+# --- printing -----------------------------------------------------------------------------------
+
+as_json = click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *, json_wanted: bool, none: str) -> None:
+    """A table, its columns as wide as they must be; `none` is said when there is nothing."""
+    if json_wanted:
+        print_json(rows)
+    elif not rows:
+        click.echo(none)
+    else:
+        lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            click.echo("  ".join(cells).rstrip())
+
+
+def print_facts(facts: Mapping[str, object], *, json_wanted: bool) -> None:
+    if json_wanted:
+        print_json(facts)
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        click.echo(f"{name.ljust(width)}  {_cell(value)}".rstrip())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value) or "-"
+    return str(value)
+
+
+def whole_numbers(limits: Mapping[str, tuple[int, int, str]]) -> Callable[[F], F]:
+    """One option a limit, within what the database allows: a name, its least, its most, its meaning."""
+
+    def add(command: F) -> F:
+        for name, (least, most, meaning) in reversed(list(limits.items())):
+            option = click.option(
+                f"--{name.replace('_', '-')}", type=click.IntRange(least, most), help=meaning
+            )
+            command = option(command)
+        return command
+
+    return add

@@ -1,0 +1,213 @@
+"""`flask credential …`: what Vapi calls a clinic's tools with. A secret is shown once, when it is made."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from dataclasses import dataclass
+
+import click
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models import sealing
+from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding, VapiCredential
+from webapp.cli.common import as_json, at, print_rows
+from webapp.vapi.credentials import CREDENTIAL_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How Vapi is told to sign."""
+
+    algorithm: SignatureAlgorithm
+    encoding: SignatureEncoding
+    prefix: str
+    signature_header: str
+    timestamp_header: str
+
+
+@click.group("credential")
+def credential() -> None:
+    """Credentials for Vapi: make, list, rotate, revoke."""
+
+
+@credential.command("add")
+@click.argument("org_id", type=click.UUID)
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in CredentialKind]),
+    default=CredentialKind.BEARER.value,
+    show_default=True,
+    help="bearer: Authorization: Bearer …; vapi_secret: X-Vapi-Secret: …; hmac: a signature.",
+)
+@click.option("--label", help="What you call it.")
+@click.option(
+    "--algorithm",
+    type=click.Choice([name.value for name in SignatureAlgorithm]),
+    help="Of hmac; sha256 if not given.",
+)
+@click.option(
+    "--encoding",
+    type=click.Choice([name.value for name in SignatureEncoding]),
+    help="Of hmac; hex if not given.",
+)
+@click.option("--prefix", help="Of hmac: what stands before the signature, such as sha256=.")
+@click.option("--signature-header", help=f"Of hmac; {SIGNATURE_HEADER} if not given.")
+@click.option("--timestamp-header", help=f"Of hmac; {TIMESTAMP_HEADER} if not given.")
+def add(
+    org_id: uuid.UUID,
+    kind: str,
+    label: str | None,
+    algorithm: str | None,
+    encoding: str | None,
+    prefix: str | None,
+    signature_header: str | None,
+    timestamp_header: str | None,
+) -> None:
+    """Make a credential for Vapi to call the tools of ORG_ID with, and print its secret this once."""
+    signature = None
+    if CredentialKind(kind) is CredentialKind.HMAC:
+        signature = Signature(
+            SignatureAlgorithm(algorithm or SignatureAlgorithm.SHA256.value),
+            SignatureEncoding(encoding or SignatureEncoding.HEX.value),
+            prefix or "",
+            signature_header or SIGNATURE_HEADER,
+            timestamp_header or TIMESTAMP_HEADER,
+        )
+    elif algorithm or encoding or prefix or signature_header or timestamp_header:
+        raise click.UsageError("only --kind hmac is signed")
+    with at(org_id) as (session, _):
+        made, secret = _make(session, org_id, CredentialKind(kind), label, signature)
+    _show(made, secret)
+
+
+@credential.command("list")
+@click.argument("org_id", type=click.UUID)
+@as_json
+def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
+    """The credentials of ORG_ID, without their secrets."""
+    with at(org_id) as (session, _):
+        found = session.scalars(
+            select(VapiCredential).where(VapiCredential.org_id == org_id).order_by(VapiCredential.created_at)
+        )
+        rows = [
+            {
+                "id": row.id,
+                "kind": row.kind.value,
+                "label": row.label,
+                "made": f"{row.created_at:%Y-%m-%d %H:%M}",
+                "last_used": f"{row.last_used_at:%Y-%m-%d %H:%M}" if row.last_used_at else None,
+                "revoked": f"{row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else None,
+            }
+            for row in found
+        ]
+    print_rows(rows, json_wanted=as_json, none=f"there is none yet: flask credential add {org_id}")
+
+
+@credential.command("rotate")
+@click.argument("org_id", type=click.UUID)
+@click.argument("credential_id", type=click.UUID)
+def rotate(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
+    """Make another of the same kind beside CREDENTIAL_ID. Both are good until you revoke the old one."""
+    with at(org_id) as (session, _):
+        old = _find(session, org_id, credential_id)
+        if old.revoked_at:
+            raise click.ClickException(f"{credential_id} is revoked already; flask credential add {org_id}")
+        made, secret = _make(session, org_id, old.kind, old.label, _signature_of(old))
+    _show(made, secret)
+    click.echo(
+        "enter it in Vapi; when `flask credential list` shows that it is used, end the old one with:\n"
+        f"  flask credential revoke {org_id} {credential_id}",
+        err=True,
+    )
+
+
+@credential.command("revoke")
+@click.argument("org_id", type=click.UUID)
+@click.argument("credential_id", type=click.UUID)
+def revoke(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
+    """End CREDENTIAL_ID; web processes may remember it for ten seconds more."""
+    with at(org_id) as (session, _):
+        row = _find(session, org_id, credential_id)
+        row.revoked_at = row.revoked_at or session.scalar(select(func.now()))
+        left = session.scalar(
+            select(func.count())
+            .select_from(VapiCredential)
+            .where(
+                VapiCredential.org_id == org_id,
+                VapiCredential.revoked_at.is_(None),
+                VapiCredential.id != credential_id,
+            )
+        )
+    click.echo(f"revoked {credential_id}; {left} left")
+    if not left:
+        click.echo(f"the agent has no tools until there is another: flask credential add {org_id}", err=True)
+
+
+def _make(
+    session: Session,
+    org_id: uuid.UUID,
+    kind: CredentialKind,
+    label: str | None,
+    signature: Signature | None,
+) -> tuple[VapiCredential, str]:
+    secret = secrets.token_urlsafe(32)
+    made = VapiCredential(id=uuid.uuid4(), org_id=org_id, kind=kind, label=label)
+    if signature:
+        made.secret_sealed = sealing.seal(org_id, "vapi_hmac", secret)
+        made.algorithm = signature.algorithm
+        made.encoding = signature.encoding
+        made.signature_prefix = signature.prefix
+        made.signature_header = signature.signature_header
+        made.timestamp_header = signature.timestamp_header
+    else:
+        made.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
+    session.add(made)
+    return made, secret
+
+
+def _signature_of(row: VapiCredential) -> Signature | None:
+    if row.algorithm is None or row.encoding is None:
+        return None
+    return Signature(
+        row.algorithm,
+        row.encoding,
+        row.signature_prefix,
+        row.signature_header or SIGNATURE_HEADER,
+        row.timestamp_header or TIMESTAMP_HEADER,
+    )
+
+
+def _find(session: Session, org_id: uuid.UUID, credential_id: uuid.UUID) -> VapiCredential:
+    row = session.scalar(
+        select(VapiCredential)
+        .where(VapiCredential.org_id == org_id, VapiCredential.id == credential_id)
+        .with_for_update()
+    )
+    if row is None:
+        raise click.ClickException(
+            f"there is no credential {credential_id}; `flask credential list {org_id}` shows those there are"
+        )
+    return row
+
+
+def _show(made: VapiCredential, secret: str) -> None:
+    """The secret alone goes to standard output; what to do with it goes beside it."""
+    click.echo(secret)
+    match made.kind:
+        case CredentialKind.BEARER:
+            how = "In Vapi: a Bearer Token credential with this token, header Authorization, prefix Bearer."
+        case CredentialKind.VAPI_SECRET:
+            how = "In Vapi: the server's secret, which it sends as X-Vapi-Secret."
+        case CredentialKind.HMAC:
+            prefix = f'"{made.signature_prefix}"' if made.signature_prefix else "none"
+            how = (
+                "In Vapi: an HMAC credential with this secret key;"
+                f" algorithm {made.algorithm}, encoding {made.encoding}, prefix {prefix},\n"
+                f"signature header {made.signature_header}, timestamp header {made.timestamp_header},"
+                " payload {timestamp}.{body}; and with every request the header\n"
+                f"{CREDENTIAL_HEADER}: {made.id}"
+            )
+    click.echo(f"This is credential {made.id}; its secret is not shown again.\n{how}", err=True)

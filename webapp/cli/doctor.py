@@ -1,0 +1,475 @@
+"""`flask doctor ORG`: the deployment checklist, walked: what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import click
+import redis
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+import preflight
+import settings
+from celeryconfig import Queue
+from models import organizations, phone, sealed_columns, sealing, sms_senders
+from models.appointments import Appointment
+from models.calendars import Calendar
+from models.leads import HotLeadAlert
+from models.organizations import IntegrationSettings, Organization, VapiCredential
+from models.session import Door, system_transaction, transaction
+from models.sms import SmsMessage
+from models.sms_states import SmsKind, SmsStatus
+from models.staff import StaffUser
+from webapp.cli import workers
+from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
+
+
+class State(StrEnum):
+    OK = "ok"
+    MISSING = "missing"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the checklist. `mend` is what to type or to do."""
+
+    state: State
+    what: str
+    why: str = ""
+    mend: str = ""
+
+
+ok = partial(Finding, State.OK)
+missing = partial(Finding, State.MISSING)
+warning = partial(Finding, State.WARNING)
+
+Findings = Iterator[Finding]
+
+FUNCTIONS = ("claim_slot_atomic", "confirm_held_slot", "release_hold", "begin_tool_call")
+MIGRATE = "alembic upgrade head, with the settings of the web process"
+
+#: Beat sweeps every five seconds.
+ONE_TICK = 8.0
+
+#: The quick reference's, to the word: a test compares.
+MONITORING = {
+    "Daily Report": """
+        SELECT
+          DATE(created_at) as date,
+          COUNT(*) as appointments_created,
+          COUNT(*) FILTER (WHERE confirmation_sms_sent = true) as confirmations_sent,
+          ROUND(100.0 * COUNT(*) FILTER (WHERE confirmation_sms_sent = true) / COUNT(*), 2)
+            as confirmation_rate
+        FROM appointments
+        WHERE org_id = 'YOUR_ORG_ID'
+          AND created_at > NOW() - INTERVAL '7 days'
+        GROUP BY DATE(created_at)
+        ORDER BY date DESC;
+    """,
+    "SMS Delivery Status": """
+        SELECT
+          status,
+          COUNT(*) as count
+        FROM sms_confirmation_logs
+        WHERE created_at > NOW() - INTERVAL '24 hours'
+        GROUP BY status;
+    """,
+    "Hot Leads Generated": """
+        SELECT
+          lead_name,
+          lead_phone,
+          lead_score,
+          alert_sent_at
+        FROM hot_lead_alerts
+        WHERE org_id = 'YOUR_ORG_ID'
+          AND created_at > NOW() - INTERVAL '24 hours'
+        ORDER BY created_at DESC;
+    """,
+}
+
+
+@click.command("doctor")
+@click.argument("org_id", type=click.UUID)
+@as_json
+def doctor(org_id: uuid.UUID, *, as_json: bool) -> None:
+    """Walk the deployment checklist for ORG_ID. Exit 1 if anything required is missing."""
+    findings = list(examine(org_id))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            _say(finding)
+        click.echo(
+            "not asked here: does your monitoring ask for failed SMS, and does the team know the system?"
+        )
+    lacking = sum(finding.state is State.MISSING for finding in findings)
+    if lacking:
+        raise click.ClickException(f"{lacking} missing")
+
+
+def _say(finding: Finding) -> None:
+    colours = {State.OK: "green", State.MISSING: "red", State.WARNING: "yellow"}
+    state = click.style(f"{finding.state.value:8}", fg=colours[finding.state])
+    click.echo(f"{state} {finding.what}{': ' + finding.why if finding.why else ''}")
+    if finding.mend:
+        click.echo(f"{'':8} -> {finding.mend}")
+
+
+def examine(org_id: uuid.UUID) -> Findings:
+    """Everything, in the order in which it is best mended."""
+    yield from _surroundings()
+    database = list(_database())
+    yield from database
+    yield from _redis_and_workers()
+    if any(finding.state is State.MISSING for finding in database):
+        return  # rows cannot be asked for
+    with at(org_id):
+        pass  # an unknown organisation is told once
+    for check in CLINIC_CHECKS:
+        with spoken_errors(), transaction(org_id, actor=actor()) as session:
+            clinic = organizations.get_or_none(session, org_id)
+            row = organizations.get_integration_settings(session, org_id)
+            if clinic:
+                yield from list(check(session, clinic, row or IntegrationSettings(org_id=org_id)))
+
+
+# --- the machine --------------------------------------------------------------------------------
+
+
+def _surroundings() -> Findings:
+    config = settings.get()
+    url = urlsplit(config.public_base_url)
+    mend = "set PUBLIC_BASE_URL to https://… as Twilio and Vapi reach it, without a path"
+    local = _is_local(url.hostname or "")
+    if url.scheme == "https" and not local:
+        yield ok("PUBLIC_BASE_URL", config.public_base_url)
+    elif config.development:
+        yield ok("PUBLIC_BASE_URL", f"{config.public_base_url}, which will do for development")
+    else:
+        why = "nobody outside reaches this machine by it" if local else "it is not https"
+        yield missing("PUBLIC_BASE_URL", f"{config.public_base_url}: {why}", mend)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host in ("", "localhost") or host.endswith((".localhost", ".local"))
+    return address.is_loopback or address.is_private or address.is_unspecified
+
+
+def _database() -> Findings:
+    try:
+        with system_transaction(Door.READINESS) as session:
+            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
+            there = set(
+                session.scalars(
+                    text("SELECT proname FROM pg_proc WHERE proname = ANY(:names)"),
+                    {"names": list(FUNCTIONS)},
+                )
+            )
+    except SQLAlchemyError as error:
+        yield missing(
+            "database", f"no answer ({type(error).__name__})", "is DATABASE_URL right, and is it migrated?"
+        )
+        return
+    newest = _newest_revision()
+    if revision == newest:
+        yield ok("database", f"at revision {revision}")
+    else:
+        yield missing("database", f"it is at revision {revision}, the code needs {newest}", MIGRATE)
+    if lost := sorted(set(FUNCTIONS) - there):
+        yield missing("SQL functions", f"not there: {', '.join(lost)}", MIGRATE)
+    else:
+        yield ok("SQL functions", ", ".join(FUNCTIONS))
+    yield from _preflight()
+
+
+def _preflight() -> Findings:
+    """What every process looks at before it starts: the role, its isolation, row security, Redis' policy."""
+    problems, noticed = preflight.problems(), preflight.warnings()
+    for problem in problems:
+        yield missing("before the start", problem)
+    for notice in noticed:
+        yield warning("before the start", notice)
+    if not (problems or noticed):
+        yield ok("before the start", "row security, isolation and Redis are as they must be")
+
+
+def _newest_revision() -> str | None:
+    config = Config(str(Path(__file__).parents[2] / "alembic.ini"))
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+def _redis_and_workers() -> Findings:
+    mend = "is REDIS_URL right, and does the server run? Meanwhile calls are answered, and SMS wait"
+    try:
+        with preflight.redis_client() as client:
+            client.ping()
+        yield ok("Redis", "answers")
+        served = workers.queues_served()
+    except (redis.RedisError, workers.RedisAway) as error:
+        yield missing("Redis", f"no answer ({type(error).__name__})", mend)
+        return
+    for queue in Queue:
+        process = "worker_otp" if queue is Queue.OTP else "worker"
+        if queue.value in served:
+            yield ok(f"queue {queue.value}", "a worker answers")
+        else:
+            yield missing(f"queue {queue.value}", "no worker answers", f"start {process} of the Procfile")
+    if Queue.HOUSEKEEPING.value in served:
+        if workers.beat_ticks(within=ONE_TICK):
+            yield ok("beat", "a sweep has just run")
+        else:
+            yield missing("beat", f"no sweep in {ONE_TICK:.0f} seconds", "start beat of the Procfile, once")
+
+
+# --- the clinic ---------------------------------------------------------------------------------
+
+
+def _playing(clinic: Organization) -> bool:
+    """Whether nobody outside is ever spoken to: then what only the outside needs may be missing."""
+    return clinic.sandbox or settings.get().development
+
+
+def _required(clinic: Organization) -> Callable[..., Finding]:
+    return warning if _playing(clinic) else missing
+
+
+def _calendars(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    rows = session.scalars(select(Calendar).where(Calendar.org_id == clinic.id).order_by(Calendar.id)).all()
+    if not rows:
+        yield missing(
+            "calendar",
+            "there is none",
+            f'flask calendar add {clinic.id} cal-1 --name "Main diary" --zone Europe/London'
+            ' --hours "mon-fri 09:00-17:00"',
+        )
+    for row in rows:
+        change = f"flask calendar set {clinic.id} {row.id}"
+        try:
+            ZoneInfo(row.time_zone)
+        except (ValueError, OSError, LookupError):
+            yield missing(f"calendar {row.id}", f"no such zone: {row.time_zone}", f"{change} --zone …")
+            continue
+        if not any(row.hours.values()):
+            yield missing(f"calendar {row.id}", "it is never open", f'{change} --hours "mon-fri 09:00-17:00"')
+        else:
+            yield ok(f"calendar {row.id}", f"{row.time_zone}, {len(row.hours)} days a week")
+
+
+def _credentials(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    last_used, live = session.execute(
+        select(func.max(VapiCredential.last_used_at), func.count()).where(
+            VapiCredential.org_id == clinic.id, VapiCredential.revoked_at.is_(None)
+        )
+    ).one()
+    if not live:
+        yield _required(clinic)(
+            "Vapi credential",
+            "there is none: every tool call is refused, but in development",
+            f"flask credential add {clinic.id}",
+        )
+    elif last_used is None:
+        yield _required(clinic)("Vapi credential", "never used", "enter it in Vapi, then ring the agent")
+    else:
+        yield ok("Vapi credential", f"{live} live, last used {last_used:%Y-%m-%d %H:%M} UTC")
+
+
+def _twilio(session: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    change = f"flask twilio set {clinic.id}"
+    if not row.twilio_account_sid:
+        yield missing("Twilio account", "none is set", f"{change} --account-sid AC…")
+    elif not (row.twilio_auth_token_sealed or (row.twilio_api_key_sid and row.twilio_api_key_secret_sealed)):
+        yield missing(
+            "Twilio account", "it has neither an auth token nor an API key", f"{change} --auth-token-stdin"
+        )
+    else:
+        yield ok("Twilio account", row.twilio_account_sid)
+        if not row.twilio_auth_token_sealed:
+            yield warning(
+                "Twilio auth token",
+                "there is none, and Twilio signs with it: incoming requests cannot be checked",
+                f"{change} --auth-token-stdin",
+            )
+    if row.twilio_from_number or row.twilio_messaging_service_sid:
+        yield ok("sender", row.twilio_messaging_service_sid or row.twilio_from_number or "")
+    else:
+        yield missing("sender", "SMS come from nobody", f"{change} --from +44…")
+    sender = sms_senders.get_or_none(session, clinic.id)
+    if sender and sender.stopped_at:
+        yield missing(
+            "sender",
+            f"Twilio refuses it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
+            f"put it right at Twilio, or set it anew: {change} …",
+        )
+    yield from _secrets(session, clinic)
+
+
+def _secrets(session: Session, clinic: Organization) -> Findings:
+    found = sealed_columns.find(session, clinic.id)
+    former = 0
+    for stored in found:
+        sealed = sealed_columns.get(session, stored) or ""
+        try:
+            sealing.unseal(stored.org_id, stored.column.purpose, sealed)
+        except sealing.CannotUnseal:
+            yield missing(
+                "stored secrets",
+                f"{stored} cannot be opened",
+                "name the SECRET_KEY it was sealed with in FORMER_SECRET_KEYS, or set this secret anew",
+            )
+            continue
+        former += not sealing.is_current(sealed)
+    if former:
+        yield warning("stored secrets", f"{former} hang on a former SECRET_KEY", "flask secrets rotate")
+    elif found:
+        yield ok("stored secrets", f"{len(found)} sealed")
+
+
+def _alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    change = f"flask organization set {clinic.id} --alert-phone …"
+    number = row.hot_lead_alert_phone
+    if not number:
+        yield missing("hot lead alert phone", "none is set", change)
+        return
+    try:
+        same = phone.e164(number, region=clinic.region, sandbox=clinic.sandbox) == number
+    except phone.ImpossibleNumber as error:
+        yield missing("hot lead alert phone", f"{number}: {error}", change)
+        return
+    yield (
+        ok("hot lead alert phone", number)
+        if same
+        else missing("hot lead alert phone", f"{number} is not in the form +44…", change)
+    )
+
+
+def _assistant(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    mend = f"flask vapi assistant {clinic.id} --push"
+    if row.vapi_assistant_id:
+        yield ok(
+            "assistant",
+            f"{row.vapi_assistant_id}, made for {clinic.id}; pushed again where it changed: {mend}",
+        )
+    else:
+        yield _required(clinic)("assistant", "it was never pushed to Vapi", mend)
+
+
+def _staff(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    people = session.scalar(
+        select(func.count()).where(
+            StaffUser.org_id == clinic.id,
+            StaffUser.disabled_at.is_(None),
+            StaffUser.password_hash.is_not(None),
+        )
+    )
+    if people:
+        yield ok("staff", f"{people} may sign in")
+    else:
+        yield _required(clinic)(
+            "staff", "nobody may sign in", f"flask staff add {clinic.id} EMAIL --name … --role owner"
+        )
+
+
+def _sms(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    look = f"flask sms trouble {clinic.id}"
+    last_week: ColumnElement[bool] = SmsMessage.created_at > func.now() - text("interval '7 days'")
+    by_status: dict[SmsStatus, int] = {
+        row.status: row.number
+        for row in session.execute(
+            select(SmsMessage.status, func.count().label("number"))
+            .where(SmsMessage.org_id == clinic.id, last_week)
+            .group_by(SmsMessage.status)
+        )
+    }
+    went_out = sum(by_status.get(status, 0) for status in (SmsStatus.SENT, SmsStatus.DELIVERED))
+    if went_out:
+        yield ok("SMS of the last 7 days", f"{went_out} went out")
+    else:
+        yield _required(clinic)(
+            "SMS of the last 7 days", "none went out", "ring the agent and book, from your own telephone"
+        )
+    for status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED, SmsStatus.UNKNOWN):
+        if number := by_status.get(status):
+            yield warning(f"SMS {status.value}", f"{number} in the last 7 days", look)
+    waiting = session.scalar(
+        select(func.count()).where(
+            SmsMessage.org_id == clinic.id,
+            SmsMessage.status == SmsStatus.QUEUED,
+            SmsMessage.next_attempt_at < func.now() - text("interval '1 minute'"),
+        )
+    )
+    if waiting:
+        yield warning("SMS waiting", f"{waiting} are due for more than a minute", look)
+
+
+def _booking(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    """The test booking, end to end: an appointment whose confirmation arrived."""
+    delivered = session.scalar(
+        select(func.max(SmsMessage.delivered_at))
+        .join(Appointment, Appointment.confirmation_message_id == SmsMessage.id)
+        .where(
+            SmsMessage.org_id == clinic.id,
+            SmsMessage.kind == SmsKind.CONFIRMATION,
+            SmsMessage.status == SmsStatus.DELIVERED,
+        )
+    )
+    if delivered:
+        yield ok("test booking", f"a confirmation was delivered on {delivered:%Y-%m-%d %H:%M} UTC")
+        return
+    booked = session.scalar(select(func.count()).where(Appointment.org_id == clinic.id))
+    yield _required(clinic)(
+        "test booking",
+        f"{booked} appointments, and no confirmation of theirs is known to have arrived"
+        if booked
+        else "there is no appointment yet",
+        "is PUBLIC_BASE_URL what Twilio can reach? Receipts come there"
+        if booked
+        else "ring the agent, book, and read the SMS",
+    )
+
+
+def _hot_leads(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    alerted = session.scalar(
+        select(func.max(HotLeadAlert.alert_sent_at)).where(HotLeadAlert.org_id == clinic.id)
+    )
+    if alerted:
+        yield ok("hot lead alert", f"the last one went out on {alerted:%Y-%m-%d %H:%M} UTC")
+    else:
+        yield warning("hot lead alert", "none has gone out yet")
+
+
+def _monitoring(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    for statement in MONITORING.values():
+        session.execute(
+            text(statement.replace("'YOUR_ORG_ID'", "CAST(:org_id AS uuid)")), {"org_id": clinic.id}
+        )
+    yield ok("monitoring queries", ", ".join(MONITORING))
+
+
+CLINIC_CHECKS = (
+    _calendars,
+    _credentials,
+    _twilio,
+    _alert_phone,
+    _assistant,
+    _staff,
+    _sms,
+    _booking,
+    _hot_leads,
+    _monitoring,
+)

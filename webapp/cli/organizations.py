@@ -1,0 +1,208 @@
+"""`flask organization …`: clinics, their limits, who is rung about a hot lead, how long what is kept."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+import click
+import phonenumbers
+from sqlalchemy import select
+
+from models import sealing
+from models.organizations import IntegrationSettings, Organization
+from models.session import transaction
+from webapp.cli.common import (
+    actor,
+    as_json,
+    at,
+    everywhere,
+    integration_settings,
+    print_facts,
+    print_rows,
+    secret,
+    spoken_errors,
+    telephone,
+    whole_numbers,
+)
+
+MOST = 2**31 - 1
+LIMITS = {
+    "code_length": (4, 8, "Digits of a code."),
+    "code_tries": (1, 5, "Wrong codes after which a hold is given back."),
+    "codes_per_hold": (1, MOST, "Codes that may be sent for one hold."),
+    "codes_per_call": (1, MOST, "Codes that may be sent in one call."),
+    "codes_per_phone_a_day": (1, MOST, "Codes that one number may be sent in 24 hours."),
+    "codes_a_day": (1, MOST, "Codes that all numbers together may be sent in 24 hours."),
+    "wrong_codes_per_phone_a_day": (1, MOST, "Wrong codes for one number in 24 hours; then it is sent none."),
+    "holds_per_phone": (1, MOST, "Times that one number may hold at once."),
+}
+#: In integration_settings.
+PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to Twilio.")}
+LEADS = {
+    "hot_lead_threshold": (0, 100, "The score that makes a hot lead."),
+    "hot_lead_min_duration": (0, MOST, "Seconds that the call must have lasted longer than."),
+}
+
+
+class Days(click.ParamType[int]):
+    """A number of days, or `ever`, which becomes 0."""
+
+    name = "days|ever"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        days = str(value).lower()
+        if days == "ever":
+            return 0
+        if not re.fullmatch("[0-9]{1,5}", days) or not 1 <= int(days) <= 36_500:
+            self.fail(f"{value!r} is neither a number of days from 1 to 36500 nor `ever`", param, ctx)
+        return int(days)
+
+
+class Country(click.ParamType[str]):
+    """An ISO 3166 code that telephone numbers can belong to."""
+
+    name = "country"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        country = str(value).strip().upper()
+        if country not in phonenumbers.SUPPORTED_REGIONS:
+            self.fail(f"{value!r} is no country code such as GB or US", param, ctx)
+        return country
+
+
+@click.group("organization")
+def organization() -> None:
+    """Clinics: make one, show it, change its limits."""
+
+
+@organization.command("create")
+@click.argument("name")
+@click.option("--region", type=Country(), required=True, help="Whose numbers need no country code: GB, US, …")
+@click.option("--phone", required=True, help="Where patients ring to change an appointment.")
+@click.option("--sandbox", is_flag=True, help="Its SMS go nowhere, and impossible numbers are taken.")
+def create(name: str, region: str, phone: str, *, sandbox: bool) -> None:
+    """Make a clinic called NAME. Its id is printed; what is still missing, `flask doctor` says."""
+    if not name.strip():
+        raise click.ClickException("a clinic needs a name: patients read it in their SMS")
+    org_id = uuid.uuid4()
+    clinic = Organization(id=org_id, name=name.strip(), region=region, sandbox=sandbox)
+    clinic.phone = telephone(clinic, phone)
+    with spoken_errors(), transaction(org_id, actor=actor()) as session:
+        session.add(clinic)
+        session.flush()
+        session.add(IntegrationSettings(org_id=org_id))
+    click.echo(org_id)
+    click.echo(f"next: flask doctor {org_id}", err=True)
+
+
+@organization.command("list")
+@as_json
+def list_(*, as_json: bool) -> None:
+    """Every clinic."""
+    with everywhere() as session:
+        clinics = session.scalars(select(Organization).order_by(Organization.created_at))
+        rows = [
+            {
+                "id": clinic.id,
+                "name": clinic.name,
+                "region": clinic.region,
+                "phone": clinic.phone,
+                "sandbox": clinic.sandbox,
+            }
+            for clinic in clinics
+        ]
+    print_rows(rows, json_wanted=as_json, none="there is none yet: flask organization create NAME …")
+
+
+@organization.command("show")
+@click.argument("org_id", type=click.UUID)
+@as_json
+def show(org_id: uuid.UUID, *, as_json: bool) -> None:
+    """What is set for ORG_ID. Of secrets only whether they are there."""
+    with at(org_id) as (session, clinic):
+        settings = integration_settings(session, org_id)
+        facts: dict[str, object] = {
+            "id": clinic.id,
+            "name": clinic.name,
+            "region": clinic.region,
+            "phone": clinic.phone,
+            "sandbox": clinic.sandbox,
+            **{name: getattr(clinic, name) for name in LIMITS},
+            "allowed_countries": clinic.allowed_countries or [clinic.region],
+            "keep_words_days": clinic.keep_words_days or "ever",
+            "keep_patients_days": clinic.keep_patients_days or "ever",
+            "hot_lead_alert_phone": settings.hot_lead_alert_phone,
+            **{name: getattr(settings, name) for name in LEADS | PACE},
+            "twilio_account_sid": settings.twilio_account_sid,
+            "twilio_auth_token": settings.twilio_auth_token_sealed is not None,
+            "twilio_api_key_sid": settings.twilio_api_key_sid,
+            "twilio_from_number": settings.twilio_from_number,
+            "twilio_messaging_service_sid": settings.twilio_messaging_service_sid,
+            "vapi_api_key": settings.vapi_api_key_sealed is not None,
+            "vapi_credential_id": settings.vapi_credential_id,
+            "vapi_phone_number_id": settings.vapi_phone_number_id,
+            "vapi_assistant_id": settings.vapi_assistant_id,
+        }
+    print_facts(facts, json_wanted=as_json)
+
+
+@organization.command("set")
+@click.argument("org_id", type=click.UUID)
+@click.option("--name", help="As patients read it in their SMS.")
+@click.option("--phone", help="Where patients ring to change an appointment.")
+@click.option("--region", type=Country(), help="Whose numbers need no country code.")
+@whole_numbers(LIMITS)
+@click.option("--allow-country", type=Country(), multiple=True, help="May be sent codes; once for each one.")
+@click.option("--only-own-country", is_flag=True, help="Codes go to numbers of the region alone.")
+@click.option("--keep-words-days", type=Days(), help="Answers and texts of SMS are erased after so long.")
+@click.option("--keep-patients-days", type=Days(), help="A patient is erased so long after the last visit.")
+@click.option("--alert-phone", help="Whose telephone hears of a hot lead.")
+@whole_numbers(LEADS | PACE)
+def set_(org_id: uuid.UUID, **given: Any) -> None:
+    """Change what is given, and nothing else."""
+    countries, only_own = given.pop("allow_country"), given.pop("only_own_country")
+    changed = {name: value for name, value in given.items() if value is not None}
+    if countries and only_own:
+        raise click.UsageError("--allow-country and --only-own-country exclude each other")
+    if not (changed or countries or only_own):
+        raise click.UsageError("nothing was given to change; see --help")
+    with at(org_id) as (session, clinic):
+        if "name" in changed and not changed["name"].strip():
+            raise click.ClickException("a clinic needs a name: patients read it in their SMS")
+        clinic.region = changed.pop("region", clinic.region)
+        settings = integration_settings(session, org_id)
+        for name in ("keep_words_days", "keep_patients_days"):
+            if name in changed:
+                setattr(clinic, name, changed.pop(name) or None)
+        if "phone" in changed:
+            clinic.phone = telephone(clinic, changed.pop("phone"))
+        if "alert_phone" in changed:
+            settings.hot_lead_alert_phone = telephone(clinic, changed.pop("alert_phone"))
+        if countries or only_own:
+            clinic.allowed_countries = list(dict.fromkeys(countries))
+        for name, value in changed.items():
+            setattr(settings if name in LEADS | PACE else clinic, name, value)
+    click.echo("changed; see it with: flask organization show " + str(org_id))
+
+
+@organization.command("vapi")
+@click.argument("org_id", type=click.UUID)
+@click.option("--credential-id", help="The credential in Vapi's keeping that it calls our tools with.")
+@click.option("--phone-number-id", help="The number in Vapi that the assistant answers.")
+@click.option("--api-key-stdin", is_flag=True, help="Ask for Vapi's private API key, or read it from stdin.")
+def vapi(
+    org_id: uuid.UUID, credential_id: str | None, phone_number_id: str | None, *, api_key_stdin: bool
+) -> None:
+    """What pushing the assistant to Vapi needs."""
+    if not (credential_id or phone_number_id or api_key_stdin):
+        raise click.UsageError("nothing was given to change; see --help")
+    api_key = secret("Vapi's private API key") if api_key_stdin else None
+    with at(org_id) as (session, _):
+        settings = integration_settings(session, org_id)
+        settings.vapi_credential_id = credential_id or settings.vapi_credential_id
+        settings.vapi_phone_number_id = phone_number_id or settings.vapi_phone_number_id
+        if api_key:
+            settings.vapi_api_key_sealed = sealing.seal(org_id, "vapi_api_key", api_key.strip())
+    click.echo("changed; see it with: flask organization show " + str(org_id))

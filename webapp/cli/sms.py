@@ -1,0 +1,91 @@
+"""`flask sms …`: which SMS are in trouble, what happened to one, and a retry that cannot send twice."""
+
+from __future__ import annotations
+
+import uuid
+
+import click
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from models import sms_retry, sms_senders
+from webapp.cli.common import as_json, at, everywhere, print_rows
+from webapp.nudge import nudge
+
+_TROUBLE = text(
+    "SELECT org_id, id, kind, trouble, date_trunc('second', age) AS age, attempt, error_code, error_reason"
+    " FROM sms_trouble WHERE org_id = coalesce(:org_id, org_id) ORDER BY created_at DESC LIMIT :limit"
+).bindparams(org_id=None)
+_HEALTH = text(
+    "SELECT org_id, waiting, late, unknown, failed_today, delivered_today,"
+    " date_trunc('second', oldest_waiting) AS oldest_waiting, sender_stopped_code AS stopped"
+    " FROM sms_health ORDER BY late DESC, unknown DESC, failed_today DESC"
+)
+_EVENTS = text(
+    "SELECT created_at, from_status, to_status, cause, attempt, error_code"
+    " FROM sms_events WHERE message_id = :id AND org_id = :org_id ORDER BY id"
+)
+
+
+@click.group("sms")
+def sms() -> None:
+    """SMS that are late, failed or of which nobody knows."""
+
+
+@sms.command("health")
+@as_json
+def health(*, as_json: bool) -> None:
+    """One line a clinic: what waits, is late, is unknown, has failed today, and senders that stopped."""
+    with everywhere() as session:
+        print_rows(_rows(session, _HEALTH), json_wanted=as_json, none="there is no organisation yet")
+
+
+@sms.command("trouble")
+@click.argument("org_id", type=click.UUID, required=False)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@as_json
+def trouble(org_id: uuid.UUID | None, limit: int, *, as_json: bool) -> None:
+    """What somebody should look at, newest first; of one clinic or of all."""
+    with everywhere() as session:
+        found = _rows(session, _TROUBLE, org_id=org_id, limit=limit)
+    print_rows(found, json_wanted=as_json, none="no SMS is late, failed or unknown")
+
+
+@sms.command("show")
+@click.argument("org_id", type=click.UUID)
+@click.argument("message_id", type=click.UUID)
+@as_json
+def show(org_id: uuid.UUID, message_id: uuid.UUID, *, as_json: bool) -> None:
+    """Every move of one message, when and why."""
+    with at(org_id) as (session, _):
+        found = _rows(session, _EVENTS, id=message_id, org_id=org_id)
+    if not found:
+        raise click.ClickException("there is no such message in this organisation")
+    print_rows(found, json_wanted=as_json, none="")
+
+
+@sms.command("retry")
+@click.argument("org_id", type=click.UUID)
+@click.argument("message_id", type=click.UUID)
+def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
+    """Send a message again that never reached Twilio; ask Twilio first where nobody knows."""
+    with at(org_id) as (session, _):
+        outcome = sms_retry.retry(session, org_id, message_id)
+    if not outcome.done:
+        raise click.ClickException(outcome.why)
+    if outcome.due:
+        nudge(outcome.due)
+    click.echo(outcome.why)
+
+
+@sms.command("resume")
+@click.argument("org_id", type=click.UUID)
+def resume(org_id: uuid.UUID) -> None:
+    """Let a stopped sender try again at once: its account was put right."""
+    with at(org_id) as (session, _):
+        sms_senders.resume(session, org_id)
+    click.echo("the sender tries again; what waited goes out within seconds")
+
+
+def _rows(session: Session, query: object, **parameters: object) -> list[dict[str, object]]:
+    return [dict(row._mapping) for row in session.execute(query, parameters)]  # type: ignore[call-overload]

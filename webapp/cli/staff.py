@@ -1,0 +1,112 @@
+"""`flask staff …`: the people of a clinic who may sign in."""
+
+from __future__ import annotations
+
+import uuid
+
+import click
+from sqlalchemy.orm import Session
+
+from models import staff as people
+from models.staff import StaffRole, StaffUser
+from webapp.cli.common import as_json, at, print_rows, secret
+
+
+@click.group("staff")
+def staff() -> None:
+    """People who may sign in. A password is typed, or one line of standard input."""
+
+
+@staff.command("add")
+@click.argument("org_id", type=click.UUID)
+@click.argument("email")
+@click.option("--name", required=True)
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in StaffRole]),
+    default=StaffRole.STAFF.value,
+    show_default=True,
+)
+def add(org_id: uuid.UUID, email: str, name: str, role: str) -> None:
+    """Let EMAIL sign in for ORG_ID."""
+    local, _, domain = people.normal_email(email).partition("@")
+    if not local or "." not in domain or " " in email.strip():
+        raise click.ClickException(f"{email} is no e-mail address")
+    password = _new_password(email, name)
+    with at(org_id) as (session, _):
+        if people.find(session, org_id, email):
+            raise click.ClickException(f"{email} is there already; see `flask staff password`")
+        user = people.add(session, org_id=org_id, email=email, name=name, role=StaffRole(role))
+        people.set_password(user, password)
+    click.echo(f"{user.email} may sign in")
+
+
+@staff.command("list")
+@click.argument("org_id", type=click.UUID)
+@as_json
+def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
+    """Who may sign in for ORG_ID."""
+    with at(org_id) as (session, _):
+        rows = [
+            {
+                "email": user.email,
+                "name": user.name,
+                "role": user.role.value,
+                "password": user.password_hash is not None,
+                "last_seen": f"{user.last_seen_at:%Y-%m-%d %H:%M}" if user.last_seen_at else None,
+                "disabled": f"{user.disabled_at:%Y-%m-%d %H:%M}" if user.disabled_at else None,
+            }
+            for user in people.list_of(session, org_id)
+        ]
+    print_rows(
+        rows, json_wanted=as_json, none=f"there is nobody yet: flask staff add {org_id} EMAIL --name …"
+    )
+
+
+@staff.command("password")
+@click.argument("org_id", type=click.UUID)
+@click.argument("email")
+def password(org_id: uuid.UUID, email: str) -> None:
+    """Another password for EMAIL; whoever is signed in with the old one is out."""
+    with at(org_id) as (session, _):
+        name = _find(session, org_id, email).name
+    chosen = _new_password(email, name)
+    with at(org_id) as (session, _):
+        people.set_password(_find(session, org_id, email), chosen)
+    click.echo(f"{people.normal_email(email)} has another password")
+
+
+@staff.command("disable")
+@click.argument("org_id", type=click.UUID)
+@click.argument("email")
+def disable(org_id: uuid.UUID, email: str) -> None:
+    """EMAIL may not sign in any more, and is out wherever signed in. What was done stays in the log."""
+    with at(org_id) as (session, _):
+        people.disable(session, _find(session, org_id, email))
+    click.echo(f"{people.normal_email(email)} may not sign in any more")
+
+
+@staff.command("enable")
+@click.argument("org_id", type=click.UUID)
+@click.argument("email")
+def enable(org_id: uuid.UUID, email: str) -> None:
+    """EMAIL may sign in again, with the same password."""
+    with at(org_id) as (session, _):
+        people.enable(_find(session, org_id, email))
+    click.echo(f"{people.normal_email(email)} may sign in again")
+
+
+def _new_password(email: str, name: str) -> str:
+    chosen = secret("Password", twice=True)
+    try:
+        people.check_password(chosen, email=email, name=name)
+    except people.WeakPassword as error:
+        raise click.ClickException(f"this password will not do: {error}") from None
+    return chosen
+
+
+def _find(session: Session, org_id: uuid.UUID, email: str) -> StaffUser:
+    user = people.find(session, org_id, email)
+    if user is None:
+        raise click.ClickException(f"{email} is not there; `flask staff list {org_id}` shows who is")
+    return user

@@ -1,0 +1,71 @@
+"""Asking the workers, over Redis, who is there: for commands only, no request waits for an answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError as BrokerError
+
+import settings
+from celeryconfig import Task
+
+#: Seconds that all of them have to answer.
+PATIENCE = 1.0
+
+
+class RedisAway(Exception):
+    """Nobody could be asked."""
+
+
+def queues_served() -> set[str]:
+    """The queues that some worker takes from. Raises RedisAway."""
+    with _asking() as app:
+        try:
+            answers = app.control.inspect(timeout=PATIENCE).active_queues()
+        except (OSError, BrokerError, redis.RedisError) as error:
+            raise RedisAway from error
+    return {queue["name"] for queues in (answers or {}).values() for queue in queues}
+
+
+def beat_ticks(*, within: float) -> bool:
+    """Whether a worker takes up a sweep of beat's within so many seconds. Raises RedisAway."""
+    seen = False
+
+    def note(event: dict[str, Any]) -> None:
+        nonlocal seen
+        if event.get("name") == Task.SWEEP_SMS.value:
+            seen = receiver.should_stop = True
+
+    logging.getLogger("kombu.mixins").setLevel(logging.WARNING)  # it says where it connected to
+    with _asking() as app, app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"task-received": note})
+        until = time.monotonic() + within
+        try:
+            # Its own time-out begins anew with every event, and workers send one every other second.
+            for _ in receiver.itercapture(timeout=within, wakeup=False):
+                if time.monotonic() > until:
+                    break
+        except TimeoutError:
+            pass
+        except (OSError, BrokerError, redis.RedisError) as error:
+            raise RedisAway from error
+    return seen
+
+
+def _asking() -> Celery:
+    app = Celery("holdline-doctor", set_as_current=False)
+    app.config_from_object("celeryconfig")
+    app.conf.broker_pool_limit = 0  # the product's may be too small to ask and to listen at the same time
+    timeout = settings.get().broker_timeout
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        "socket_timeout": timeout + PATIENCE,
+        "socket_connect_timeout": timeout,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+    }
+    return app

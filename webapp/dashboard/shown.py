@@ -1,0 +1,125 @@
+"""Words for what the pages show: times in the clinic's zone, states and reasons as a person says them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from models import phone, when
+
+_KINDS = {"otp": "Code", "confirmation": "Confirmation", "hot_lead_alert": "Hot-lead alert"}
+_SMS = {
+    "queued": "text waiting",
+    "sending": "text being sent",
+    "sent": "text sent",
+    "delivered": "text delivered",
+    "undelivered": "text not delivered",
+    "unconfirmed": "text sent, delivery not known",
+    "failed": "text failed",
+    "unknown": "text: outcome not known",
+    "expired": "text not sent in time",
+}
+_TROUBLE = {
+    "late": "Late",
+    "failed": "Failed",
+    "unknown": "Unknown",
+    "undelivered": "Not delivered",
+    "unconfirmed": "No receipt",
+    "expired": "Not sent in time",
+}
+_ENDED = {
+    "customer-ended-call": "Caller hung up",
+    "assistant-ended-call": "Agent ended the call",
+    "assistant-said-end-call-phrase": "Agent said goodbye",
+    "assistant-ended-call-after-message-spoken": "Agent said goodbye",
+    "assistant-forwarded-call": "Put through to the clinic",
+    "silence-timed-out": "Nobody spoke",
+    "exceeded-max-duration": "Reached the longest duration",
+    "customer-did-not-answer": "Nobody answered",
+    "customer-busy": "Line was busy",
+    "voicemail": "Voicemail",
+}
+_APPOINTMENT = {
+    "confirmed": "Booked",
+    "cancelled": "Booked, then cancelled",
+    "completed": "Booked",
+    "no_show": "Booked, did not come",
+}
+
+
+class Words:
+    """What the templates call as `words`."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+
+    def clock(self, moment: datetime) -> str:
+        """10:00 am."""
+        return when.written(moment, self.zone).partition(" at ")[2]
+
+    def moment(self, moment: datetime) -> str:
+        """Mon 7 Dec 2026 at 10:00 am."""
+        return when.written(moment, self.zone)
+
+    def short(self, moment: datetime) -> str:
+        """Mon 7 Dec, 10:00 am."""
+        local = moment.astimezone(self.zone)
+        return f"{local:%a} {local.day} {local:%b}, {self.clock(moment)}"
+
+    @staticmethod
+    def instant(moment: datetime) -> str:
+        return when.instant(moment)
+
+    @staticmethod
+    def number(number: str | None) -> str:
+        return phone.readable(number) if number else "number withheld"
+
+    @staticmethod
+    def dial(number: str | None) -> str | None:
+        """For a tel: link; only what is a telephone number."""
+        return number if number and number.startswith("+") and number[1:].isdigit() else None
+
+    @staticmethod
+    def length(seconds: int | None) -> str:
+        """4:05."""
+        return "not known" if seconds is None else f"{seconds // 60}:{seconds % 60:02d}"
+
+    @staticmethod
+    def age(age: timedelta) -> str:
+        minutes = int(age.total_seconds()) // 60
+        if minutes < 1:
+            return f"{max(int(age.total_seconds()), 0)} s"
+        if minutes < 60:
+            return f"{minutes} min"
+        return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
+
+    @staticmethod
+    def seconds(seconds: float) -> str:
+        return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+    @staticmethod
+    def money(amount: Decimal, unit: str = "USD") -> str:
+        return f"{'$' if unit == 'USD' else unit + ' '}{amount:.2f}"
+
+    @staticmethod
+    def sms(status: str) -> str:
+        return _SMS.get(status, status)
+
+    @staticmethod
+    def kind(kind: str) -> str:
+        return _KINDS.get(kind, kind)
+
+    @staticmethod
+    def trouble(trouble: str) -> str:
+        return _TROUBLE.get(trouble, trouble)
+
+    @staticmethod
+    def outcome(booked: str | None, status: str, ended_reason: str | None) -> str:
+        """What a call came to: a booking before all else."""
+        if booked:
+            return _APPOINTMENT.get(booked, booked)
+        if status != "ended":
+            return "Under way"
+        reason = ended_reason or ""
+        return _ENDED.get(reason) or reason.replace("-", " ").replace("_", " ").capitalize() or "Ended"

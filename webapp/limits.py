@@ -1,0 +1,92 @@
+"""How often one credential and one telephone call may ask, counted in this process's own memory.
+
+So the limits hold while Redis and the database are away, and cost a dictionary look-up. Every web process
+counts for itself: together they let through so many times as much.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from enum import StrEnum
+from functools import cache
+
+import settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds' worth of requests that may come at once, after as long a silence.
+BURST = 10.0
+
+#: Keys that are remembered. Beyond these the one that asked least recently is forgotten: it starts afresh.
+MOST_KEYS = 10_000
+
+#: One line in the log for each kind of limit in so many seconds: a flood must not become a flood of lines.
+_TOLD_EVERY = 10.0
+
+
+class Kind(StrEnum):
+    """What is counted."""
+
+    CREDENTIAL = "credential"
+    CALL = "call"
+
+
+class Limiter:
+    """At most `rate` requests a second of each key, and BURST seconds' worth of them at once.
+
+    All that is kept of a key is the moment at which it has its whole burst again (GCRA): a request moves
+    that moment ahead by 1/rate, and is refused if it would then lie more than BURST ahead. What is refused
+    moves nothing.
+    """
+
+    def __init__(
+        self, rate: float, *, most_keys: int = MOST_KEYS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._step = 1 / rate if rate else 0.0
+        self._longest = max(BURST, self._step) + self._step * 1e-6  # a thousand roundings are not a request
+        self._most_keys = most_keys
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._full_again: OrderedDict[Hashable, float] = OrderedDict()
+
+    def allow(self, key: Hashable) -> bool:
+        if not self._step:
+            return True
+        with self._lock:
+            now = self._clock()
+            moment = max(self._full_again.get(key, now), now) + self._step
+            if moment - now > self._longest:
+                return False
+            self._full_again[key] = moment
+            self._full_again.move_to_end(key)
+            if len(self._full_again) > self._most_keys:
+                self._full_again.popitem(last=False)
+            return True
+
+    def __len__(self) -> int:
+        return len(self._full_again)
+
+
+@cache
+def _limiters() -> dict[Kind, Limiter]:
+    config = settings.get()
+    return {
+        Kind.CREDENTIAL: Limiter(config.rate_per_credential),
+        Kind.CALL: Limiter(config.rate_per_call),
+    }
+
+
+_quiet_until: dict[Kind, float] = {}
+
+
+def allow(kind: Kind, key: Hashable) -> bool:
+    """Whether one more request may be worked on now; if so, it has been counted."""
+    allowed = _limiters()[kind].allow(key)
+    if not allowed and time.monotonic() >= _quiet_until.get(kind, 0.0):
+        _quiet_until[kind] = time.monotonic() + _TOLD_EVERY
+        log.warning("a %s asks too often and is refused", kind.value, extra={"limited": str(key)})
+    return allowed

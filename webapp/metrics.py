@@ -1,0 +1,203 @@
+"""/metrics for Prometheus: figures of all clinics, read from the rows when they are asked for.
+
+Not counters of a process: there are several of those, they restart, and the rows know it all anyway.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, abort, request
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+from prometheus_client.registry import Collector
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+import settings
+from models.session import Door
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
+
+blueprint = Blueprint("metrics", __name__)
+
+#: name, help, labels, query: a query gives the labels and then the value.
+GAUGES = (
+    (
+        "holdline_sms_messages",
+        "SMS of the last 24 hours by kind and state",
+        ("kind", "status"),
+        (
+            "SELECT kind, status, count(*) FROM sms_messages"
+            " WHERE created_at > app_clock() - interval '24 hours' GROUP BY kind, status"
+        ),
+    ),
+    (
+        "holdline_sms_trouble",
+        "SMS that somebody should look at: late, failed, unknown, undelivered, unconfirmed, expired",
+        ("org", "trouble"),
+        (
+            "SELECT org_id::text, trouble, count(*) FROM sms_trouble"
+            " WHERE created_at > app_clock() - interval '7 days' GROUP BY org_id, trouble"
+        ),
+    ),
+    (
+        "holdline_sms_oldest_waiting_seconds",
+        "age of the oldest SMS that still waits to be handed over",
+        ("kind",),
+        (
+            "SELECT kind, extract(epoch FROM app_clock() - min(created_at)) FROM sms_messages"
+            " WHERE status IN ('queued', 'sending') GROUP BY kind"
+        ),
+    ),
+    (
+        "holdline_sms_handover_seconds",
+        "time from commit to the provider's acceptance in the last hour, by quantile",
+        ("kind", "quantile"),
+        (
+            "SELECT kind, q::text,"
+            " percentile_cont(q) WITHIN GROUP (ORDER BY extract(epoch FROM sent_at - created_at))"
+            " FROM sms_messages, unnest(ARRAY[0.5, 0.99]::float8[]) AS q"
+            " WHERE sent_at > app_clock() - interval '1 hour' GROUP BY kind, q"
+        ),
+    ),
+    (
+        "holdline_provider_seconds",
+        "time that the provider took to answer in the last hour, by quantile",
+        ("kind", "quantile"),
+        (
+            "SELECT m.kind, q::text,"
+            " percentile_cont(q) WITHIN GROUP (ORDER BY extract(epoch FROM answer.created_at - e.created_at))"
+            "  FROM sms_messages m JOIN sms_events e ON e.message_id = m.id AND e.to_status = 'sending',"
+            "  LATERAL (SELECT created_at FROM sms_events n WHERE n.message_id = e.message_id"
+            "            AND n.from_status = 'sending' AND n.id > e.id ORDER BY n.id LIMIT 1) AS answer,"
+            "  unnest(ARRAY[0.5, 0.99]::float8[]) AS q"
+            " WHERE m.created_at > app_clock() - interval '1 hour' GROUP BY m.kind, q"
+        ),
+    ),
+    (
+        "holdline_receipt_seconds",
+        "time from the provider's acceptance to its receipt of delivery in the last hour, by quantile",
+        ("quantile",),
+        (
+            "SELECT q::text,"
+            " percentile_cont(q) WITHIN GROUP (ORDER BY extract(epoch FROM delivered_at - sent_at))"
+            " FROM sms_messages, unnest(ARRAY[0.5, 0.99]::float8[]) AS q"
+            " WHERE delivered_at > app_clock() - interval '1 hour' AND sent_at IS NOT NULL GROUP BY q"
+        ),
+    ),
+    (
+        "holdline_webhook_lag_seconds",
+        "time from the end of a call to its report in the last hour, by quantile",
+        ("quantile",),
+        (
+            "SELECT q::text,"
+            " percentile_cont(q) WITHIN GROUP"
+            " (ORDER BY greatest(0, extract(epoch FROM reported_at - ended_at)))"
+            " FROM calls, unnest(ARRAY[0.5, 0.99]::float8[]) AS q"
+            " WHERE reported_at > app_clock() - interval '1 hour' AND ended_at IS NOT NULL GROUP BY q"
+        ),
+    ),
+    (
+        "holdline_calls",
+        "calls of the last 24 hours by state and band of their score",
+        ("status", "band"),
+        (
+            "SELECT status, coalesce(lead_band, ''), count(*) FROM calls"
+            " WHERE created_at > app_clock() - interval '24 hours' GROUP BY 1, 2"
+        ),
+    ),
+    (
+        "holdline_calls_oldest_unscored_seconds",
+        "how long the oldest call that is due to be scored has waited for it",
+        (),
+        (
+            "SELECT extract(epoch FROM app_clock() - min(score_due_at)) FROM calls"
+            " WHERE score_due_at < app_clock() HAVING count(*) > 0"
+        ),
+    ),
+    (
+        "holdline_hot_lead_alerts",
+        "hot leads of the last 24 hours by what became of the owner's SMS",
+        ("outcome",),
+        (
+            "SELECT CASE WHEN alert_sent_at IS NOT NULL THEN 'sent' WHEN suppressed_reason IS NOT NULL"
+            " THEN 'suppressed' ELSE 'waiting' END, count(*) FROM hot_lead_alerts"
+            " WHERE created_at > app_clock() - interval '24 hours' GROUP BY 1"
+        ),
+    ),
+    (
+        "holdline_sender_stopped",
+        "1 while the provider refuses a clinic's sender",
+        ("org", "code"),
+        "SELECT org_id::text, coalesce(stopped_code, ''), 1 FROM sms_senders WHERE stopped_at IS NOT NULL",
+    ),
+    (
+        "holdline_holds",
+        "holds made in the last 24 hours by what became of them",
+        ("status",),
+        (
+            "SELECT status, count(*) FROM appointment_holds"
+            " WHERE created_at > app_clock() - interval '24 hours' GROUP BY status"
+        ),
+    ),
+    (
+        "holdline_code_tries",
+        "codes that were said in the last 24 hours: right ones and wrong ones",
+        ("outcome",),
+        (
+            "SELECT o.outcome, sum(CASE o.outcome WHEN 'right' THEN (h.status = 'confirmed')::int"
+            "   ELSE h.code_tries - (h.status = 'confirmed')::int END)"
+            "  FROM appointment_holds h, (VALUES ('right'), ('wrong')) AS o (outcome)"
+            " WHERE h.created_at > app_clock() - interval '24 hours' GROUP BY o.outcome"
+        ),
+    ),
+    (
+        "holdline_lock_waits",
+        "database sessions that wait for a lock right now",
+        (),
+        (
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ),
+    ),
+)
+
+
+class _Rows(Collector):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def collect(self) -> Iterator[Metric]:
+        for name, meaning, labels, query in GAUGES:
+            family = GaugeMetricFamily(name, meaning, labels=labels)
+            for *values, figure in self._session.execute(text(query)):
+                family.add_metric([str(value) for value in values], float(figure))
+            yield family
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """404 unless the bearer token METRICS_TOKEN is given; in development it is open."""
+    if not _allowed():
+        abort(404)
+    try:
+        page = in_system_transaction(Door.METRICS, _page)
+    except (Busy, DatabaseAway):
+        return Response("the database is away\n", status=503, mimetype="text/plain")
+    return Response(page, content_type=CONTENT_TYPE_PLAIN_1_0_0)
+
+
+def _page(session: Session) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_Rows(session))
+    return generate_latest(registry)
+
+
+def _allowed() -> bool:
+    config = settings.get()
+    if not config.metrics_token:
+        return config.development
+    given = request.headers.get("Authorization", "")
+    return hmac.compare_digest(given.encode(), f"Bearer {config.metrics_token}".encode())

@@ -1,0 +1,69 @@
+"""Telling the workers that a row is due. A hint and no more: what it misses, the sweep finds."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import Celery
+from celery.exceptions import OperationalError as BrokerError
+
+import settings
+from celeryconfig import Queue, Task
+from models.sms import Due, SmsKind
+
+log = logging.getLogger(__name__)
+
+#: Seconds without another attempt once Redis has failed to answer, so that only one request feels it.
+BREAK = 10.0
+
+
+def _producer() -> Celery:
+    """A Celery app that only publishes, and waits for Redis no longer than it is told."""
+    producer = Celery("holdline-web", set_as_current=False)
+    producer.config_from_object("celeryconfig")
+    timeout = settings.get().broker_timeout
+    # One connection a process: publishing takes a millisecond, and small Redis plans allow few.
+    producer.conf.broker_pool_limit = 1
+    producer.conf.broker_pool_acquire_timeout = timeout / 2
+    producer.conf.broker_transport_options = {
+        **producer.conf.broker_transport_options,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout / 2,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+    }
+    return producer
+
+
+class Nudger:
+    """One a process; made at first use, so that nothing connects at import."""
+
+    def __init__(self) -> None:
+        self._producer: Celery | None = None
+        self._closed_until = 0.0
+
+    def nudge(self, due: Due) -> None:
+        """Publish that a row is due, after its commit. Never raises and never waits long."""
+        if time.monotonic() < self._closed_until:
+            return
+        if self._producer is None:
+            self._producer = _producer()
+        queue = Queue.OTP if due.kind is SmsKind.OTP else Queue.SMS
+        try:
+            self._producer.send_task(
+                Task.DELIVER_SMS.value,
+                kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
+                queue=queue.value,
+                retry=False,
+                ignore_result=True,
+            )
+        except (BrokerError, OSError) as error:
+            self._closed_until = time.monotonic() + BREAK
+            log.warning(
+                "no nudge for sms %s, the sweep will find it: %s", due.message_id, type(error).__name__
+            )
+
+
+_nudger = Nudger()
+nudge = _nudger.nudge

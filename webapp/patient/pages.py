@@ -1,0 +1,312 @@
+"""GET /a/<token> and what can be done from there. Nothing changes on GET: scanners follow links, too.
+
+Whoever has the link has no other credential, so there is no session that somebody else's page could use.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from typing import TypeVar
+
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from models import appointments, opt_outs, patient_links, when
+from models.appointments import AppointmentStatus
+from models.patient_links import Found, LinkOutcome
+from models.session import Door
+from models.sms import Due, SmsKind
+from webapp.limits import Limiter
+from webapp.nudge import nudge
+from webapp.patient.guesses import Guesses
+from webapp.patient.shown import Linked, NotThere, Openings, Shown, State, Time, read, time_of
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("patient", __name__, url_prefix="/a", template_folder="templates")
+T = TypeVar("T")
+
+#: Who the audit log says it was.
+ACTOR = "patient link"
+
+#: So long after a move the same request is taken for a repetition of it.
+REPEATED = timedelta(minutes=10)
+
+#: The longest form that a page of ours sends is a time.
+MOST_BYTES = 4096
+
+_HEADERS = {
+    "X-Robots-Tag": "noindex, nofollow, noarchive",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+}
+
+guesses = Guesses()
+#: Pages a second for one address, behind which a whole mobile network may be.
+requests = Limiter(5.0)
+
+
+class UnknownLink(Exception):
+    """No appointment has it."""
+
+
+class TooMany(Exception):
+    """This address asked too often, or tried too many links that do not exist."""
+
+
+# --- the pages ----------------------------------------------------------------------------------
+
+
+@blueprint.get("/<token>")
+def appointment(token: str) -> ResponseReturnValue:
+    shown = _at(token, lambda linked: linked.show())
+    return _page("appointment.html", token, shown) if shown.state is State.STANDS else _ended(token, shown)
+
+
+@blueprint.get("/<token>/cancel")
+def ask_to_cancel(token: str) -> ResponseReturnValue:
+    shown = _at(token, lambda linked: linked.show())
+    return _page("cancel.html", token, shown) if shown.state is State.STANDS else _ended(token, shown)
+
+
+@blueprint.get("/<token>/move")
+def choose(token: str) -> ResponseReturnValue:
+    shown, openings = _at(token, lambda linked: _with_openings(linked, _day(request.args.get("day"))))
+    if openings is None:
+        return _ended(token, shown)
+    return _page("move.html", token, shown, openings=openings)
+
+
+@blueprint.post("/<token>/cancel")
+def cancel(token: str) -> ResponseReturnValue:
+    """Done twice it is done once, and says the same."""
+    shown, cancelled = _at(token, _cancel)
+    return _page("cancelled.html", token, shown) if cancelled else _ended(token, shown)
+
+
+@blueprint.post("/<token>/move")
+def move(token: str) -> ResponseReturnValue:
+    """Done twice it is done once: whoever asks again for the time that it was moved to is told so again."""
+    slot = _instant(request.form.get("slot", ""))
+    if slot is None:
+        return choose(token)
+    done = _at(token, lambda linked: _move(linked, slot))
+    if done.new_time:
+        if done.due:
+            nudge(done.due)
+        return _page("moved.html", token, done.shown, new_time=done.new_time, text_follows=done.text_follows)
+    if done.openings is None:
+        return _ended(token, done.shown)
+    return _page(
+        "move.html",
+        token,
+        done.shown,
+        status=HTTPStatus.CONFLICT,
+        openings=done.openings,
+        problem="too_often" if done.code == "too_many_moves" else "gone",
+    )
+
+
+# --- what they do -------------------------------------------------------------------------------
+
+
+def _with_openings(linked: Linked, day: date | None) -> tuple[Shown, Openings | None]:
+    shown = linked.show()
+    return shown, linked.openings(day) if shown.state is State.STANDS else None
+
+
+def _cancel(linked: Linked) -> tuple[Shown, bool]:
+    if linked.state() is not State.STANDS:
+        return linked.show(), False
+    change = appointments.cancel(
+        linked.session,
+        org_id=linked.link.org_id,
+        appointment_id=linked.appointment.id,
+        message_id=linked.link.message_id,
+    )
+    return _as_it_is_now(linked).show(), change.success
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """`new_time` if it is at the time that was asked for; else `openings`, if it may be moved still."""
+
+    shown: Shown
+    new_time: Time | None = None
+    due: Due | None = None
+    text_follows: bool = True
+    openings: Openings | None = None
+    code: str | None = None
+
+
+def _move(linked: Linked, slot: datetime) -> _Moved:
+    shown = linked.show()
+    if _moved_there_just_now(linked, slot):
+        return _moved_to(linked, slot, shown, None)
+    if shown.state is not State.STANDS:
+        return _Moved(shown)
+    change = appointments.move(
+        linked.session,
+        org_id=linked.link.org_id,
+        appointment_id=linked.appointment.id,
+        starts_at=slot,
+        message_id=linked.link.message_id,
+    )
+    if change.success and change.message_id:
+        return _moved_to(linked, slot, shown, change.message_id)
+    now = _as_it_is_now(linked)  # somebody may have been faster with the same link, or a button tapped twice
+    if _moved_there_just_now(now, slot):
+        return _moved_to(now, slot, shown, None)
+    if now.state() is not State.STANDS:
+        return _Moved(now.show())
+    near = min(max(slot, now.now), now.now + timedelta(days=10_000))  # a time so far off may have no date
+    day = near.astimezone(linked.calendar.zone).date()
+    return _Moved(shown, openings=now.openings(day), code=change.code)
+
+
+def _moved_to(linked: Linked, slot: datetime, shown: Shown, message_id: uuid.UUID | None) -> _Moved:
+    org_id = linked.link.org_id
+    return _Moved(
+        shown,
+        time_of(slot, linked.calendar.zone),
+        Due(org_id, message_id, SmsKind.CONFIRMATION) if message_id else None,
+        text_follows=not opt_outs.stands(linked.session, org_id, linked.appointment.patient_phone),
+    )
+
+
+def _moved_there_just_now(linked: Linked, slot: datetime) -> bool:
+    """Whether this request came before and its answer was lost; an old link must not become a way to ask."""
+    row, used_at = linked.appointment, linked.link.used_at
+    return (
+        linked.link.outcome is LinkOutcome.MOVED
+        and used_at is not None
+        and linked.now - used_at < REPEATED
+        and row.scheduled_at == slot
+        and row.status is AppointmentStatus.CONFIRMED
+    )
+
+
+def _as_it_is_now(linked: Linked) -> Linked:
+    """The same rows once more: a function has changed them, or somebody else was faster."""
+    linked.session.refresh(linked.link)
+    linked.session.refresh(linked.appointment)
+    return read(linked.session, linked.link.org_id, linked.link.message_id)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def _instant(text: str) -> datetime | None:
+    """As the page's own form has it; one without a zone could be anybody's 10 o'clock."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+# --- whose link it is ---------------------------------------------------------------------------
+
+
+def _at(token: str, work: Callable[[Linked], T]) -> T:
+    """Do something with the rows of a link, in one transaction of its clinic.
+
+    Raises UnknownLink, NotThere, TooMany, Busy or DatabaseAway.
+    """
+    address = request.remote_addr or ""
+    if guesses.too_many(address) or not requests.allow(address):
+        raise TooMany
+    found = _find(token)
+    if found is None:
+        guesses.record(address)
+        raise UnknownLink
+    return in_transaction(
+        found.org_id, lambda session: work(read(session, found.org_id, found.message_id)), actor=ACTOR
+    )
+
+
+def _find(token: str) -> Found | None:
+    plain = patient_links.as_typed(token)
+    if plain is None:
+        return None
+    return in_system_transaction(Door.PATIENT_LINK, lambda session: patient_links.find(session, plain))
+
+
+# --- how they look ------------------------------------------------------------------------------
+
+
+def _page(
+    template: str, token: str, shown: Shown, *, status: int = HTTPStatus.OK, **facts: object
+) -> ResponseReturnValue:
+    page = render_template(
+        f"patient/{template}", token=token, shown=shown, spoken_day=when.spoken_day, **facts
+    )
+    return page, status
+
+
+def _ended(token: str, shown: Shown) -> ResponseReturnValue:
+    return _page("ended.html", token, shown, status=HTTPStatus.GONE)
+
+
+def _plain(what: str, status: int) -> Response:
+    """A page about no appointment: the same whoever asks."""
+    return Response(render_template("patient/plain.html", what=what), status=status)
+
+
+@blueprint.errorhandler(UnknownLink)
+@blueprint.errorhandler(NotThere)
+def _unknown(_: Exception) -> ResponseReturnValue:
+    return _plain("unknown", HTTPStatus.NOT_FOUND)
+
+
+@blueprint.errorhandler(TooMany)
+def _too_many(_: TooMany) -> ResponseReturnValue:
+    response = _plain("too_many", HTTPStatus.TOO_MANY_REQUESTS)
+    response.headers["Retry-After"] = "60"
+    return response
+
+
+@blueprint.errorhandler(Busy)
+@blueprint.errorhandler(DatabaseAway)
+def _later(_: Exception) -> ResponseReturnValue:
+    response = _plain("later", HTTPStatus.SERVICE_UNAVAILABLE)
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+@blueprint.errorhandler(HTTPException)
+def _refused(error: HTTPException) -> ResponseReturnValue:
+    return _plain("later", error.code or HTTPStatus.BAD_REQUEST)
+
+
+@blueprint.errorhandler(Exception)
+def _failed(error: Exception) -> ResponseReturnValue:
+    # Flask's own line would have the path, and the path is the key.
+    log.error("a patient's page failed: %s", request.endpoint, exc_info=error)
+    return _plain("later", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+@blueprint.before_request
+def _bound_the_body() -> None:
+    request.max_content_length = MOST_BYTES
+
+
+@blueprint.after_request
+def _add_headers(response: Response) -> Response:
+    response.headers.update(_HEADERS)
+    return response

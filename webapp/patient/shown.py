@@ -1,0 +1,198 @@
+"""What the pages show of an appointment: what its SMS said, and not who it is for."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models import appointments, availability, calendars, organizations, patient_links, phone, sms_texts, when
+from models.appointments import Appointment, AppointmentStatus
+from models.availability import Slot
+from models.calendars import Calendar
+from models.patient_links import LinkOutcome, PatientLink
+
+#: Looking for the next day with openings goes on for so many stretches of availability.LOOK_AHEAD.
+_STRETCHES = 12
+
+
+class NotThere(Exception):
+    """What a link is about is gone."""
+
+
+class State(StrEnum):
+    """What its link says of an appointment."""
+
+    STANDS = "stands"
+    MOVED = "moved"
+    CANCELLED = "cancelled"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A start in the clinic's zone, in words."""
+
+    instant: str
+    day: str
+    clock: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One appointment, as whoever has its link may see it."""
+
+    state: State
+    clinic: str
+    telephone: str | None
+    tel: str | None
+    time: Time
+    zone: str
+    service: str | None
+    reference: str
+    #: When it was cancelled or moved by its link, in words.
+    used_on: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """The free times of one day by part of the day, and the days before and after it that have any."""
+
+    day: date
+    words: str
+    parts: tuple[tuple[str, tuple[Time, ...]], ...]
+    before: date | None
+    after: date | None
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link's rows, in an open transaction."""
+
+    session: Session
+    link: PatientLink
+    appointment: Appointment
+    calendar: Calendar
+    now: datetime
+
+    def show(self) -> Shown:
+        clinic = organizations.get_or_none(self.session, self.link.org_id)
+        service = self.appointment.service_type
+        zone = self.calendar.zone
+        number = clinic.phone if clinic else None
+        return Shown(
+            state=self.state(),
+            clinic=clinic.name if clinic else "",
+            telephone=number and phone.readable(number),
+            tel=number and (re.sub(r"[^\d+]", "", number) or None),
+            time=time_of(self.appointment.scheduled_at, zone),
+            zone=zone_name(zone),
+            # What was said in the call may be anything; the clinic's own words are not.
+            service=service if service in self.calendar.services else None,
+            reference=sms_texts.reference(self.appointment.id),
+            used_on=when.spoken_day(self.link.used_at.astimezone(zone).date()) if self.link.used_at else None,
+        )
+
+    def state(self) -> State:
+        if self.link.outcome is LinkOutcome.MOVED or (
+            self.appointment.confirmation_message_id != self.link.message_id
+        ):
+            return State.MOVED
+        if self.appointment.status is AppointmentStatus.CANCELLED:
+            return State.CANCELLED
+        if self.appointment.status is not AppointmentStatus.CONFIRMED or (
+            min(self.link.expires_at, self.appointment.scheduled_at) <= self.now
+        ):
+            return State.OVER
+        return State.STANDS
+
+    def openings(self, day: date | None) -> Openings:
+        """The free times of this day; without a day, of the appointment's or the next that has any."""
+        room = appointments.as_long_as(self.calendar, self.appointment)
+        first = availability.today(room, self.now)
+        last = first + timedelta(days=room.horizon_days)
+        wanted = min(max(day or self._own_day(), first), last)
+        free = self._free(room, wanted, 1).get(wanted, [])
+        after = self._next_day(room, wanted, last)
+        if day is None and not free and after:
+            return self.openings(after)
+        return Openings(
+            day=wanted,
+            words=when.spoken_day(wanted),
+            parts=tuple(_by_part_of_day(free, room.zone)),
+            before=self._previous_day(room, wanted, first),
+            after=after,
+            first=first,
+            last=last,
+        )
+
+    def _own_day(self) -> date:
+        return self.appointment.scheduled_at.astimezone(self.calendar.zone).date()
+
+    def _free(self, room: Calendar, first: date, days: int) -> dict[date, list[Slot]]:
+        return availability.find_free(self.session, room, first=first, days=days, now=self.now)
+
+    def _next_day(self, room: Calendar, day: date, last: date) -> date | None:
+        stretch = availability.LOOK_AHEAD
+        for number in range(_STRETCHES):
+            begin = day + timedelta(days=1) + number * stretch
+            if begin > last:
+                break
+            if free := self._free(room, begin, stretch.days):
+                return min(free)
+        return None
+
+    def _previous_day(self, room: Calendar, day: date, first: date) -> date | None:
+        stretch = availability.LOOK_AHEAD
+        for number in range(1, _STRETCHES + 1):
+            end = day - (number - 1) * stretch
+            begin = max(end - stretch, first)
+            if begin >= end:
+                break
+            if free := self._free(room, begin, (end - begin).days):
+                return max(free)
+        return None
+
+
+def read(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Linked:
+    """Raises NotThere."""
+    link = patient_links.get_or_none(session, org_id, message_id)
+    if link is not None:
+        appointment = appointments.get_or_none(session, org_id, link.appointment_id)
+        if appointment is not None:
+            calendar = calendars.get_or_none(session, org_id, appointment.calendar_id)
+            if calendar is not None:
+                now = session.scalars(select(func.app_clock())).one()
+                return Linked(session, link, appointment, calendar, now)
+    raise NotThere
+
+
+def time_of(moment: datetime, zone: ZoneInfo) -> Time:
+    day = moment.astimezone(zone).date()
+    _, _, clock = when.written(moment, zone).partition(" at ")
+    return Time(when.instant(moment), f"{when.spoken_day(day)} {day.year}", clock)
+
+
+def zone_name(zone: ZoneInfo) -> str:
+    """London time."""
+    place = zone.key.rpartition("/")[2].replace("_", " ")
+    return f"{place} time" if "/" in zone.key else place
+
+
+def _by_part_of_day(free: list[Slot], zone: ZoneInfo) -> Iterator[tuple[str, tuple[Time, ...]]]:
+    hours = {"Morning": range(12), "Afternoon": range(12, 18), "Evening": range(18, 24)}
+    for part, of_part in hours.items():
+        times = tuple(
+            time_of(slot.starts_at, zone) for slot in free if slot.starts_at.astimezone(zone).hour in of_part
+        )
+        if times:
+            yield part, times

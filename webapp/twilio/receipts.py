@@ -1,0 +1,92 @@
+"""Status callbacks: what became of an SMS after Twilio accepted it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from decimal import Decimal
+
+from flask import Blueprint, Response, request
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+
+from models import organizations, sealing, sms, sms_reports, twilio_codes
+from models.session import Door
+from models.sms_reports import Report
+from webapp.twilio.webhooks import form_of, is_genuine, sid
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("twilio_receipts", __name__, url_prefix="/api/twilio")
+
+_CODE = re.compile(r"[1-9][0-9]{2,5}")
+_PRICE = re.compile(r"-?[0-9]{1,4}(\.[0-9]{1,8})?")
+_UNIT = re.compile(r"[A-Za-z]{3}")
+
+
+@blueprint.post("/status/<uuid:message_id>/<int:attempt>/<token>")
+def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
+    """204 for whatever is ours, known or new; 403 for the rest; 503 makes Twilio's retry worth while."""
+    if not sms.is_receipt_token(token, message_id, attempt):
+        return Response(status=403)
+    form = form_of(request)
+    try:
+        org_id = in_system_transaction(Door.RECEIPT, lambda session: sms.find_owner(session, message_id))
+        if org_id is None:
+            return Response(status=403)
+        return Response(
+            status=in_transaction(
+                org_id, lambda session: _apply(session, org_id, message_id, form), actor="twilio"
+            )
+        )
+    except (Busy, DatabaseAway):
+        return Response(status=503)
+
+
+def _apply(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, form: MultiDict[str, str]) -> int:
+    account = organizations.get_integration_settings(session, org_id)
+    message = sms.get_or_none(session, org_id, message_id)
+    if account is None or message is None:
+        return 403
+    try:
+        genuine = is_genuine(request, account, secret_address=True)
+    except sealing.CannotUnseal:
+        log.exception("a receipt cannot be checked")
+        return 503
+    if not genuine:
+        log.warning("receipt for sms %s is not from its account", message_id)
+        return 403
+    if report := _read(form):
+        for alert in sms_reports.apply(session, message, report):
+            log.error("%s", alert)
+    return 204
+
+
+def _read(form: MultiDict[str, str]) -> Report | None:
+    """Only what is needed of it, and only as it should look; None for a state that says nothing to us.
+
+    RawDlrDoneDate is left alone: it has no time zone, and only some networks give it.
+    """
+    became = twilio_codes.STATUS.get(form.get("MessageStatus", ""))
+    provider_id = sid(form.get("MessageSid"))
+    if became is None or provider_id is None:
+        return None
+    price = _matching(_PRICE, form.get("Price"))
+    return Report(
+        provider_id,
+        became,
+        error_code=_matching(_CODE, form.get("ErrorCode")),
+        segments=_whole(form.get("NumSegments")),
+        price=Decimal(price) if price else None,
+        price_unit=_matching(_UNIT, form.get("PriceUnit")),
+    )
+
+
+def _matching(pattern: re.Pattern[str], written: str | None) -> str | None:
+    return written if written and pattern.fullmatch(written) else None
+
+
+def _whole(written: str | None) -> int | None:
+    found = _matching(re.compile(r"[0-9]{1,2}"), written)
+    return (int(found) or None) if found else None

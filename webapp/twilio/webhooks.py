@@ -1,0 +1,70 @@
+"""What is true of every request that says it comes from Twilio: how much of it is read, and who signed it."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Request
+from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, SIGNATURE_SETTINGS_HEADER, RequestValidator
+from werkzeug.datastructures import MultiDict
+
+import settings
+from models import sealing
+from models.organizations import IntegrationSettings
+
+#: Twilio's own are 2 KB or so; an SMS has 1,600 characters at most.
+MOST_BYTES = 64 * 1024
+MOST_FIELDS = 1000
+
+_ALGORITHM = re.compile(r"(?:[^,=]+=[^,=]*,)*\s*algorithm\s*=\s*([^,=]+?)\s*(?:,[^,=]+=[^,=]*)*")
+_SID = re.compile(r"[A-Z]{2}[0-9a-zA-Z]{1,40}")
+
+
+def form_of(request: Request) -> MultiDict[str, str]:
+    """The fields of a webhook, each with all its values. Raises RequestEntityTooLarge (413)."""
+    request.max_content_length = request.max_form_memory_size = MOST_BYTES
+    request.max_form_parts = MOST_FIELDS
+    return request.form
+
+
+def sid(written: str | None) -> str | None:
+    """One of Twilio's ids, if it looks like one."""
+    return written if written and _SID.fullmatch(written) else None
+
+
+def is_genuine(request: Request, account: IntegrationSettings, *, secret_address: bool = False) -> bool:
+    """Whether this clinic's account with Twilio sent it.
+
+    Twilio signs with the auth token, never with an API key. Where the clinic gave only a key, an address
+    that nobody but Twilio was told has to do; any other is refused. Raises CannotUnseal.
+    """
+    form = form_of(request)
+    if not account.twilio_account_sid or form.getlist("AccountSid") != [account.twilio_account_sid]:
+        return False
+    if not account.twilio_auth_token_sealed:
+        return secret_address
+    algorithm = _algorithm(request)
+    if algorithm is None:
+        return False
+    token = sealing.unseal(account.org_id, "twilio_auth_token", account.twilio_auth_token_sealed)
+    signature = request.headers.get("X-Twilio-Signature", "")
+    return bool(RequestValidator(token).validate(_url(request), form, signature, algorithm))
+
+
+def _algorithm(request: Request) -> str | None:
+    """How it says that it is signed; None for a way that is not known.
+
+    The header is not itself signed. So whoever names an algorithm gets that one or none: nothing in it
+    leads back to the weaker one.
+    """
+    named = request.headers.getlist(SIGNATURE_SETTINGS_HEADER)
+    if not named:
+        return str(HMAC_SHA1)
+    found = _ALGORITHM.fullmatch(named[0]) if len(named) == 1 else None
+    return str(HMAC_SHA256) if found and found[1] == HMAC_SHA256 else None
+
+
+def _url(request: Request) -> str:
+    """The URL as Twilio was told it: behind a proxy the request's own would differ."""
+    query = request.query_string.decode("latin-1")
+    return settings.get().public_base_url.rstrip("/") + request.path + (f"?{query}" if query else "")

@@ -1,0 +1,1 @@
+"""What Vapi sends and what it gets back."""

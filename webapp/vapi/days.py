@@ -1,0 +1,86 @@
+"""A day as a caller says it and a language model passes it on, made a date in the clinic's own calendar."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import date, timedelta
+
+_WEEKDAYS = [name.lower() for name in calendar.day_name]
+_MONTHS = [name.lower() for name in calendar.month_name[1:]]
+_NOISE = re.compile(r"\b(?:the|of|on|this|coming|next)\b|,")
+_NUMBER = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?$")
+_YEAR = re.compile(r"^\d{4}$")
+_AWAY = {"today": 0, "tonight": 0, "tomorrow": 1, "day after tomorrow": 2}
+
+
+class NotADay(ValueError):
+    """It is no date, or one that contradicts itself; the message is a sentence for the caller."""
+
+
+def read(said: str, today: date) -> date:
+    """The date that is meant, as 2026-12-07, tomorrow, Monday, 7 December or Monday the 7th.
+
+    A weekday is the next one after today. A day without a year, or without a month, is the next such day
+    from today on. Nothing is put right silently: a weekday that is not the date's raises NotADay.
+    """
+    text = said.strip().lower()
+    try:
+        if re.match(r"\d{4}-", text):
+            return date.fromisoformat(text[:10] if text[10:11] in ("", "t", " ") else text)
+        words = _NOISE.sub(" ", text).split()
+        if (away := _AWAY.get(" ".join(words))) is not None:
+            return today + timedelta(days=away)
+        return _named(words, today)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, NotADay):
+            raise
+        raise NotADay("I need the day as a date.") from None
+
+
+def _named(words: list[str], today: date) -> date:
+    weekday = month = number = year = None
+    for word in words:
+        if weekday is None and (found := _index(word, _WEEKDAYS)) is not None:
+            weekday = found
+        elif month is None and (found := _index(word, _MONTHS)) is not None:
+            month = found + 1
+        elif number is None and (match := _NUMBER.match(word)):
+            number = int(match[1])
+        elif year is None and _YEAR.match(word):
+            year = int(word)
+        else:
+            raise NotADay("I need the day as a date.")
+    if number is None:
+        if weekday is None or month or year:
+            raise NotADay("I need the day as a date.")
+        return today + timedelta(days=(weekday - today.weekday() - 1) % 7 + 1)
+    day = _next(today, year, month, number)
+    if weekday is not None and day.weekday() != weekday:
+        raise NotADay(
+            f"{day.day} {day:%B} {day.year} is a {day:%A}, not a {_WEEKDAYS[weekday].capitalize()}."
+        )
+    return day
+
+
+def _next(today: date, year: int | None, month: int | None, number: int) -> date:
+    """That day of that month, or else the next one from today on that exists."""
+    if year and month:
+        return date(year, month, number)
+    if year or not 1 <= number <= 31:
+        raise NotADay("I need the day as a date.")
+    for months in range(12 * 8 + 1):  # 29 February comes within eight years
+        ahead = today.month - 1 + months
+        in_year, in_month = today.year + ahead // 12, ahead % 12 + 1
+        if month in (None, in_month) and number <= calendar.monthrange(in_year, in_month)[1]:
+            day = date(in_year, in_month, number)
+            if day >= today:
+                return day
+    raise NotADay("I need the day as a date.")
+
+
+def _index(word: str, names: list[str]) -> int | None:
+    """Which of the names it is, or the beginning of, with three letters or more."""
+    if len(word) < 3:
+        return None
+    return next((at for at, name in enumerate(names) if name.startswith(word.rstrip("."))), None)

@@ -1,0 +1,350 @@
+"""Where a tool call is worked on: whose it is, once and once only, and what may be waited for.
+
+A tool itself sees a Desk: an open transaction, the clinic, and the telephone call it happens in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from marshmallow import Schema, ValidationError
+from sqlalchemy.orm import Session
+
+import settings
+from models import appointments, calls, holds, organizations, sms, tenancy
+from models.appointments import Appointment
+from models.holds import AppointmentHold
+from models.organizations import Organization
+from models.session import Door
+from webapp.nudge import nudge
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+from webapp.vapi.credentials import Caller
+from webapp.vapi.envelope import Envelope, ToolCall, storable
+from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    session: Session
+    clinic: Organization
+    call_id: str | None
+    caller_number: str | None
+    now: datetime
+    call_holds_a_slot: bool = False
+    #: SMS that this made, to be nudged once it is committed.
+    due: list[sms.Due] = field(default_factory=list)
+
+    @property
+    def org_id(self) -> uuid.UUID:
+        return self.clinic.id
+
+    def nudge_afterwards(self, due: sms.Due) -> None:
+        self.due.append(due)
+
+    def hold(self, given: str | None) -> AppointmentHold | None:
+        """The hold that is meant: this call's, or the one that is named if this call may name it."""
+        own = holds.latest_of_call(self.session, self.org_id, self.call_id) if self.call_id else None
+        if given is None:
+            return own
+        hold_id = as_uuid(given)
+        named = hold_id and holds.get_or_none(self.session, self.org_id, hold_id)
+        return named if named and self._may_name(named.call_sid) else None
+
+    def appointment(self, given: str | None) -> Appointment | None:
+        """Likewise of appointments."""
+        own = appointments.latest_of_call(self.session, self.org_id, self.call_id) if self.call_id else None
+        if given is None:
+            return own
+        appointment_id = as_uuid(given)
+        named = appointment_id and appointments.get_or_none(self.session, self.org_id, appointment_id)
+        return named if named and self._may_name(named.call_sid) else None
+
+    def _may_name(self, call_sid: str | None) -> bool:
+        # What was made in a telephone call belongs to that call.
+        return call_sid is None or self.call_id is None or call_sid == self.call_id
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`says_not_booked`: a failure of this tool is a booking that did not happen."""
+
+    name: str
+    path: str
+    summary: str
+    arguments: type[Schema]
+    answer: type[Schema]
+    run: Callable[[Desk, dict[str, Any]], Reply | Watched]
+    says_not_booked: bool = True
+
+
+def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Reply:
+    """Answer one tool call. A repeat of it is given the first answer, and has no effect."""
+    try:
+        arguments: dict[str, Any] = _schema(tool.arguments).load(call.arguments)
+    except ValidationError as error:
+        return _not_understood(tool, error)
+    try:
+        org_id = _organization_of(caller, envelope, arguments)
+        if org_id is None:
+            return _unknown_tenant(tool)
+        return _serve_in(org_id, tool, envelope, arguments, _key_of(tool, envelope, call))
+    except Busy:
+        return busy(tool)
+    except DatabaseAway:
+        return unavailable(tool)
+    except Exception:
+        log.exception("%s failed in a way that nobody thought of", tool.name)
+        return unavailable(tool)  # the other calls of the message have their answers all the same
+
+
+def _serve_in(
+    org_id: uuid.UUID,
+    tool: Tool,
+    envelope: Envelope,
+    arguments: dict[str, Any],
+    key: calls.ToolCallKey | None,
+) -> Reply:
+    """Raises Busy or DatabaseAway."""
+    done = in_transaction(
+        org_id,
+        lambda session: _work(session, org_id, tool, envelope, arguments, key),
+        actor=actor_of(envelope),
+    )
+    for due in done.due:
+        nudge(due)
+    if done.settled_elsewhere and key is not None:
+        return _settled(org_id, key) or done.reply
+    if done.watched is None:
+        return done.reply
+    reply = done.watched.tell(watch(org_id, done.watched.message_id))
+    if done.kept_as is not None:
+        kept_as = done.kept_as
+        in_transaction(org_id, lambda session: calls.replace_reply(session, kept_as, reply.as_json()))
+    return reply
+
+
+@cache
+def _schema(kind: type[Schema]) -> Schema:
+    """One instance serves every request: making one copies all of its fields."""
+    return kind()
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What the transaction came to: a reply that is true as it commits, and what may still improve it."""
+
+    reply: Reply
+    watched: Watched | None = None
+    kept_as: uuid.UUID | None = None
+    #: The first of several equal calls is still watching its SMS.
+    settled_elsewhere: bool = False
+    due: tuple[sms.Due, ...] = ()
+
+
+def _work(
+    session: Session,
+    org_id: uuid.UUID,
+    tool: Tool,
+    envelope: Envelope,
+    arguments: dict[str, Any],
+    key: calls.ToolCallKey | None,
+) -> _Done:
+    found = organizations.get_with_clock(session, org_id)
+    if found is None:
+        return _Done(_unknown_tenant(tool))
+    clinic, now = found
+    begun = calls.begin(session, clinic.id, key) if key else None
+    if begun and begun.reply:
+        return _Done(Reply.from_json(begun.reply), settled_elsewhere=not begun.final)
+    desk = Desk(
+        session,
+        clinic,
+        envelope.call_id,
+        envelope.caller_number,
+        now,
+        call_holds_a_slot=bool(begun and begun.holds_a_slot),
+    )
+    outcome = tool.run(desk, arguments)
+    watched = outcome if isinstance(outcome, Watched) else None
+    reply = outcome.as_it_stands(session) if isinstance(outcome, Watched) else outcome
+    kept_as = None
+    if key:
+        kept_as = calls.keep_reply(session, clinic.id, key, reply.as_json(), final=watched is None)
+    return _Done(reply, watched, kept_as, due=tuple(desk.due))
+
+
+def trouble(tool: Tool | None, code: Code, error: str, why: str) -> Reply:
+    """An answer that is nobody's fault, and that was not kept: a repeat may well succeed."""
+    make = not_booked if tool is None or tool.says_not_booked else refusal
+    return make(code, error, why)
+
+
+def busy(tool: Tool | None) -> Reply:
+    return trouble(tool, Code.BUSY, "Busy", "one moment please, I will try that again.")
+
+
+def unavailable(tool: Tool | None) -> Reply:
+    return trouble(
+        tool,
+        Code.UNAVAILABLE,
+        "Unavailable",
+        "I cannot reach the diary right now. Please try again in a moment.",
+    )
+
+
+# --- whose call it is ---------------------------------------------------------------------------
+
+
+def _organization_of(caller: Caller, envelope: Envelope, arguments: dict[str, Any]) -> uuid.UUID | None:
+    """The caller's clinic. `tenantId` may agree with the credential, never choose.
+
+    In development a request without a credential is its tenantId's, else that of what it names.
+    Raises Busy or DatabaseAway.
+    """
+    given = arguments.get("tenantId")
+    tenant = as_uuid(given)
+    if given and tenant is None:
+        return None
+    if caller.org_id is not None:
+        return caller.org_id if tenant in (None, caller.org_id) else None
+    return tenant or in_system_transaction(
+        Door.DEVELOPMENT,
+        lambda session: tenancy.find_organization_of(
+            session,
+            hold_id=as_uuid(arguments.get("holdId")),
+            appointment_id=as_uuid(arguments.get("appointmentId")),
+            call_sid=envelope.call_id,
+        ),
+    )
+
+
+def actor_of(envelope: Envelope) -> str:
+    """Who the audit log says it was."""
+    return f"call {envelope.call_id}" if envelope.call_id else "tool call"
+
+
+# --- once and once only -------------------------------------------------------------------------
+
+
+def _key_of(tool: Tool, envelope: Envelope, call: ToolCall) -> calls.ToolCallKey | None:
+    """How a tool call is recognised when it comes again.
+
+    None without a call id: then nothing tells a repeat from somebody else's first.
+    """
+    if envelope.call_id is None:
+        return None
+    canonical = json.dumps(call.arguments, sort_keys=True).encode()
+    digest = hmac.new(settings.get().subkey("tool-arguments"), canonical, hashlib.sha256).hexdigest()
+    return calls.ToolCallKey(envelope.call_id, _bounded(storable(str(call.id))), tool.name, digest)
+
+
+def _bounded(tool_call_id: str) -> str:
+    """An index takes no text of any length."""
+    long = len(tool_call_id) > 200
+    return hashlib.sha256(tool_call_id.encode()).hexdigest() if long else tool_call_id
+
+
+# --- what may be waited for ---------------------------------------------------------------------
+
+#: At most half of a process's threads may watch an SMS; the others answer new calls.
+_watchers = threading.BoundedSemaphore(max(1, settings.get().web_threads // 2))
+
+_ON_ITS_WAY = (sms.SmsStatus.QUEUED, sms.SmsStatus.SENDING)
+
+
+def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
+    """Nudge an SMS, and look at its row until the provider has it or SMS_WATCH seconds are over.
+
+    No transaction is open while it waits.
+    """
+    pauses = _pauses(time.monotonic() + settings.get().sms_watch)
+    message = _look(org_id, message_id)
+    if message.status in _ON_ITS_WAY:
+        nudge(sms.Due(org_id, message_id, message.kind))
+    while message.status in _ON_ITS_WAY and next(pauses, False):
+        message = _look(org_id, message_id)
+    pauses.close()
+    return message
+
+
+def _settled(org_id: uuid.UUID, key: calls.ToolCallKey) -> Reply | None:
+    """The answer that the first of several equal calls comes to; None if it takes too long."""
+    pauses = _pauses(time.monotonic() + settings.get().sms_watch + 0.5)
+    kept = None
+    while kept is None and next(pauses, False):
+        kept = in_transaction(org_id, lambda session: calls.get_final_reply(session, org_id, key))
+    pauses.close()
+    return Reply.from_json(kept) if kept else None
+
+
+def _pauses(until: float) -> Generator[bool, None, None]:
+    """Short sleeps until that moment; none at all when too many threads wait already."""
+    if not _watchers.acquire(blocking=False):
+        return
+    try:
+        pause = 0.02
+        while time.monotonic() < until:
+            time.sleep(pause)
+            yield True
+            pause = min(pause * 1.5, 0.2)
+    finally:
+        _watchers.release()
+
+
+def _look(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
+    message = in_transaction(org_id, lambda session: sms.get_or_none(session, org_id, message_id))
+    if message is None:
+        raise DatabaseAway
+    return message
+
+
+# --- what was not understood --------------------------------------------------------------------
+
+_NAMES = {
+    "date": "the day",
+    "slotId": "which time was chosen",
+    "patientName": "the patient's name",
+    "patientPhone": "the patient's telephone number",
+    "providedOTP": "the code from the text message",
+    "holdId": "which reservation is meant",
+    "appointmentId": "which appointment is meant",
+}
+
+
+def _not_understood(tool: Tool, error: ValidationError) -> Reply:
+    make = not_booked if tool.says_not_booked else refusal
+    problems = error.normalized_messages()  # type: ignore[no-untyped-call]
+    missing = [name for name, why in problems.items() if "Missing data for required field." in why]
+    if missing:
+        wanted = " and ".join(_NAMES.get(name, name) for name in missing)
+        return make(Code.MISSING_ARGUMENT, f"Missing: {', '.join(missing)}", f"I still need {wanted}.")
+    names = sorted(problems)
+    wanted = " and ".join(_NAMES.get(name, name) for name in names)
+    return make(
+        Code.INVALID_ARGUMENT, f"Not usable: {', '.join(names)}", f"I could not make sense of {wanted}."
+    )
+
+
+def _unknown_tenant(tool: Tool) -> Reply:
+    make = not_booked if tool.says_not_booked else refusal
+    return make(Code.UNKNOWN_TENANT, "Unknown clinic", "I cannot find that clinic or reservation.")
+
+
+def as_uuid(text: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,77 @@
+"""What Vapi reports of a call, and the one question it asks: which assistant is to answer.
+
+A call that ended gives back what it still held, and is stored to be scored. Reports come more than once,
+in any order and with bodies that differ; all that is merged in models/calls.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models import call_reports, calls, holds, organizations, tenancy
+from models.session import Door
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+from webapp.vapi.credentials import Caller
+from webapp.vapi.envelope import Envelope
+
+log = logging.getLogger(__name__)
+
+REPORT, STATUS, ASSISTANT_REQUEST = "end-of-call-report", "status-update", "assistant-request"
+
+
+def note(caller: Caller, event: Envelope) -> None:
+    """Take in an event; all but these two need nothing done. Never raises."""
+    call_id = event.call_id
+    if event.event not in (REPORT, STATUS) or call_id is None:
+        return
+    report = call_reports.read(event.message)
+    final = event.event == REPORT
+
+    def work(session: Session, org_id: uuid.UUID) -> int:
+        calls.lock(session, org_id, call_id)
+        calls.record_report(session, org_id=org_id, call_id=call_id, report=report, final=final)
+        if not final and report.status != calls.ENDED:
+            return 0
+        return holds.release_of_call(session, org_id=org_id, call_sid=call_id)
+
+    try:
+        org_id = caller.org_id or in_system_transaction(
+            Door.DEVELOPMENT,
+            lambda session: tenancy.find_organization_of(
+                session, hold_id=None, appointment_id=None, call_sid=call_id
+            ),
+        )
+        if org_id is None:
+            return
+        released = in_transaction(org_id, lambda session: work(session, org_id), actor=f"call {call_id}")
+    except (Busy, DatabaseAway):
+        log.warning("an event of call %s could not be noted; its holds will expire", call_id)
+    else:
+        if released:
+            log.info("a call ended; %d holds were given back", released)
+
+
+def assistant_for(caller: Caller, event: Envelope) -> dict[str, Any]:
+    """The answer to an assistant-request, at top level as Vapi wants it, by one read.
+
+    The credential says which clinic it is; the number that was dialled must be that clinic's, if the
+    clinic named one.
+    """
+    org_id = caller.org_id
+    if org_id is None:
+        return {"error": "This number is not connected to a clinic yet."}
+    try:
+        account = in_transaction(
+            org_id, lambda session: organizations.get_integration_settings(session, org_id)
+        )
+    except (Busy, DatabaseAway):
+        return {"error": "We cannot take calls right now. Please try again in a few minutes."}
+    dialled = call_reports.read(event.message).phone_number_id
+    ours = account and account.vapi_phone_number_id
+    if account is None or account.vapi_assistant_id is None or (ours and dialled and ours != dialled):
+        return {"error": "This number is not connected to a clinic yet."}
+    return {"assistantId": account.vapi_assistant_id}

@@ -1,0 +1,69 @@
+"""What several tools say of a hold or a number that is not as it should be."""
+
+from __future__ import annotations
+
+from models import phone
+from models.holds import HoldStatus
+from webapp.vapi.desk import Desk
+from webapp.vapi.replies import Code, Reply, not_booked
+
+_OVER = {
+    HoldStatus.EXPIRED: (
+        Code.HOLD_EXPIRED,
+        "the ten minutes are over and the time was given back. Shall we choose a time again?",
+    ),
+    HoldStatus.RELEASED: (
+        Code.HOLD_RELEASED,
+        "that reservation was given back. Shall we choose a time again?",
+    ),
+    HoldStatus.LOCKED: (
+        Code.HOLD_LOCKED,
+        "there were too many wrong codes and the time was given back. Shall we choose a time again?",
+    ),
+    HoldStatus.CONFIRMED: (
+        Code.HOLD_CONFIRMED,
+        "not a second time. This reservation was already confirmed, and that appointment stands.",
+    ),
+}
+
+
+def hold_is_over(status: HoldStatus, **facts: str) -> Reply:
+    code, why = _OVER[status]
+    return not_booked(code, f"Hold already {status.value}", why, **facts)
+
+
+def appointment_cancelled() -> Reply:
+    return not_booked(
+        Code.APPOINTMENT_CANCELLED,
+        "The appointment was cancelled",
+        "that appointment was booked, and has been cancelled since. Shall we choose a time again?",
+    )
+
+
+def unknown_hold(desk: Desk, given: str | None) -> Reply:
+    if given is None and desk.call_id is None:
+        return not_booked(
+            Code.MISSING_ARGUMENT, "Missing: holdId", "I still need which reservation is meant."
+        )
+    return not_booked(
+        Code.UNKNOWN_HOLD, "Unknown hold", "I have no such reservation. Shall we choose a time first?"
+    )
+
+
+def same_phone(desk: Desk, given: str | None, fixed: str) -> bool:
+    """Whether a number that was given is the one that the hold fixed; none given is no other one."""
+    if given is None:
+        return True
+    try:
+        return phone.e164(given, region=desk.clinic.region, sandbox=desk.clinic.sandbox) == fixed
+    except phone.ImpossibleNumber:
+        return False
+
+
+def phone_mismatch() -> Reply:
+    return not_booked(
+        Code.PHONE_MISMATCH,
+        "Not the number of this reservation",
+        "text messages go only to the number that the reservation was made with."
+        " For another number, reserve again with it.",
+    )

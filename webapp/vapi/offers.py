@@ -1,0 +1,51 @@
+"""Slots as an answer shows them: for the model to choose from, and for the ear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from models import when
+from models.availability import Slot
+from models.calendars import Calendar
+
+
+def offered(calendar: Calendar, slots: Iterable[Slot]) -> list[dict[str, str]]:
+    return [
+        {
+            "slotId": when.instant(slot.starts_at),
+            "calendarId": calendar.id,
+            "label": when.spoken(slot.starts_at, calendar.zone),
+        }
+        for slot in slots
+    ]
+
+
+def ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
+    """For Vapi's line: which words stand for which slotId."""
+    pairs = [
+        f"{when.spoken_time(slot.starts_at, calendar.zone)} = {when.instant(slot.starts_at)}"
+        for slot in slots
+    ]
+    return f"calendarId={calendar.id}; slotId by time: {', '.join(pairs)}" if pairs else ""
+
+
+def said(calendar: Calendar, slots: Iterable[Slot]) -> str:
+    """Monday 7 December at 9:00 in the morning or 10:00 in the morning; Tuesday 8 December at …"""
+    days = []
+    for day, of_day in groupby(slots, key=lambda slot: slot.starts_at.astimezone(calendar.zone).date()):
+        times = [when.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]
+        days.append(f"{when.spoken_day(day)} at {_either(times)}")
+    return "; ".join(days)
+
+
+def dated_ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
+    """Like `ids`, for slots of more than one day."""
+    pairs = [
+        f"{when.spoken(slot.starts_at, calendar.zone)} = {when.instant(slot.starts_at)}" for slot in slots
+    ]
+    return f"calendarId={calendar.id}; slotId by time: {'; '.join(pairs)}" if pairs else ""
+
+
+def _either(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

@@ -1,0 +1,135 @@
+"""What a tool answers, before it takes the form that was asked for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models import sms
+from models.sms import SmsMessage
+
+
+class Code(StrEnum):
+    """Every refusal's machine code. These are an interface: they do not change."""
+
+    MISSING_ARGUMENT = "missing_argument"
+    INVALID_ARGUMENT = "invalid_argument"
+    UNKNOWN_TENANT = "unknown_tenant"
+    UNKNOWN_CALENDAR = "unknown_calendar"
+    INVALID_DATE = "invalid_date"
+    DAY_IN_THE_PAST = "day_in_the_past"
+    DAY_CLOSED = "day_closed"
+    DAY_TOO_FAR = "day_too_far"
+    INVALID_SLOT = "invalid_slot"
+    SLOT_IN_THE_PAST = "slot_in_the_past"
+    SLOT_TOO_SOON = "slot_too_soon"
+    SLOT_NOT_OFFERED = "slot_not_offered"
+    SLOT_TAKEN = "slot_taken"
+    IMPOSSIBLE_PHONE = "impossible_phone"
+    PHONE_MISMATCH = "phone_mismatch"
+    UNKNOWN_HOLD = "unknown_hold"
+    HOLD_EXPIRED = "hold_expired"
+    HOLD_RELEASED = "hold_released"
+    HOLD_CONFIRMED = "hold_confirmed"
+    HOLD_LOCKED = "hold_locked"
+    CODE_NOT_SENT = "code_not_sent"
+    CODE_UNREADABLE = "code_unreadable"
+    WRONG_CODE = "wrong_code"
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    TOO_MANY_HOLDS = "too_many_holds"
+    RATE_LIMITED = "rate_limited"
+    TOO_MANY_CODES = "too_many_codes"
+    SMS_FAILED = "sms_failed"
+    CANNOT_RECEIVE_SMS = "cannot_receive_sms"
+    OPTED_OUT = "opted_out"
+    APPOINTMENT_CANCELLED = "appointment_cancelled"
+    UNKNOWN_APPOINTMENT = "unknown_appointment"
+    UNREADABLE = "unreadable_request"
+    TOO_LARGE = "request_too_large"
+    UNAUTHORIZED = "unauthorized"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer. `say` is for the ear, `facts` are the named values of the bare form.
+
+    A refusal has a code and an error. `line` replaces the facts in Vapi's one line of text.
+    """
+
+    say: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    code: Code | None = None
+    error: str | None = None
+    line: str | None = None
+
+    @property
+    def success(self) -> bool:
+        return self.error is None
+
+    def bare(self) -> dict[str, Any]:
+        """The quick reference's form."""
+        answer: dict[str, Any] = {"success": self.success, **self.facts}
+        if self.error is not None:
+            answer["error"] = self.error
+        if self.code is not None:
+            answer["code"] = self.code.value
+        return answer | {"say": self.say}
+
+    def spoken(self) -> str:
+        """Vapi's form: what to say, then the facts."""
+        line = self.line
+        if line is None:
+            plain = {name: value for name, value in self.facts.items() if isinstance(value, str | bool | int)}
+            line = " ".join(f"{name}={_plain(value)}" for name, value in plain.items())
+        if self.code is not None:
+            line = f"code={self.code.value} {line}".strip()
+        return f"{self.say} [{line}]" if line else self.say
+
+    def as_json(self) -> dict[str, Any]:
+        """For keeping with the tool call."""
+        return {
+            "say": self.say,
+            "facts": self.facts,
+            "code": self.code and self.code.value,
+            "error": self.error,
+            "line": self.line,
+        }
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Reply:
+        return cls(**{**kept, "code": Code(kept["code"]) if kept["code"] else None})
+
+
+def refusal(code: Code, error: str, say: str, **facts: Any) -> Reply:
+    return Reply(say, facts, code, error)
+
+
+def not_booked(code: Code, error: str, why: str, **facts: Any) -> Reply:
+    """A refusal where a booking was asked for: it says so first, so that no agent can hear it wrong."""
+    return refusal(code, error, f"NOT BOOKED: {why}", **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A reply that depends on an SMS: once the row has moved on, or time is up, `tell` makes the answer."""
+
+    org_id: uuid.UUID
+    message_id: uuid.UUID
+    tell: Callable[[SmsMessage], Reply]
+
+    def as_it_stands(self, session: Session) -> Reply:
+        message = sms.get_or_none(session, self.org_id, self.message_id)
+        if message is None:
+            raise LookupError(f"sms {self.message_id} is not there")
+        return self.tell(message)
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,190 @@
+"""The HTTP side of the tools and of Vapi's events: bodies in, the right form of answer out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from flask import Blueprint, g, jsonify, make_response, request
+from flask.typing import ResponseReturnValue
+
+import logs
+import settings
+from webapp import limits
+from webapp.unit_of_work import Busy, DatabaseAway
+from webapp.vapi import credentials, envelope, events
+from webapp.vapi.credentials import Caller, Unauthorized
+from webapp.vapi.desk import Tool, busy, serve, trouble, unavailable
+from webapp.vapi.envelope import Answer, Envelope, Form, ToolCall, Unreadable
+from webapp.vapi.replies import Code, Reply, refusal
+from webapp.vapi.tools import BY_NAME, TOOLS
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("vapi", __name__, url_prefix="/api/vapi")
+
+#: Where the bare form's few troubles have a status of their own; all else is 200 with success false.
+_STATUS = {
+    Code.UNREADABLE: 400,
+    Code.UNAUTHORIZED: 401,
+    Code.TOO_LARGE: 413,
+    Code.RATE_LIMITED: 429,
+    Code.BUSY: 503,
+    Code.UNAVAILABLE: 503,
+}
+_PEEK = 64 * 1024
+
+#: Seconds after which no further call of one message is begun. Vapi ignores all answers after 20.
+BUDGET = 5.0
+
+#: What is read and thrown away of a body that is too large: many clients hear no answer before they
+#: have sent it all.
+_DRAIN = 64 * 1024 * 1024
+
+
+def _tool_view(tool: Tool) -> ResponseReturnValue:
+    return _handle(tool)
+
+
+for _tool in TOOLS:
+    blueprint.add_url_rule(
+        f"/tools/{_tool.path}", _tool.name, _tool_view, methods=["POST"], defaults={"tool": _tool}
+    )
+
+
+@blueprint.post("/webhook")
+def webhook() -> ResponseReturnValue:
+    """Every event of a call. Answered with 200 whatever it is, but for a missing credential."""
+    return _handle(None)
+
+
+def _handle(tool: Tool | None) -> ResponseReturnValue:
+    """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
+    body, rest = _read_body()
+    g.body = body  # a stream is read once, and whatever goes wrong still wants an answer in the right form
+    try:
+        caller = credentials.resolve(request, body)
+    except Unauthorized:
+        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
+        return jsonify(reply.bare()), 401
+    except (Busy, DatabaseAway):
+        return _away(tool, body)
+    if rest:
+        form, ids = envelope.guess(body[:_PEEK])
+        reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
+        return _unreadable(tool, form, ids, reply)
+    try:
+        read = envelope.read(body)
+    except Unreadable as error:
+        reply = trouble(
+            tool, Code.UNREADABLE, "Unreadable request", f"I could not read that request. {error}"
+        )
+        return _unreadable(tool, error.form, error.tool_call_ids, reply)
+    with logs.bound(org_id=caller.org_id, call_id=read.call_id):
+        return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
+
+
+def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
+    """A message of Vapi's: tool calls, an event, or its one question."""
+    if read.event == events.ASSISTANT_REQUEST:
+        return jsonify(events.assistant_for(caller, read))
+    events.note(caller, read)
+    if read.calls and not _within_limits(caller, read):
+        replies = [(call, _too_fast(BY_NAME.get(call.name or ""))) for call in read.calls]
+        return _vapi(read, [Answer(call.id, call.name, reply.spoken()) for call, reply in replies])
+    until = time.monotonic() + BUDGET
+    return _vapi(read, [_answer(caller, read, call, until) for call in read.calls])
+
+
+def _within_limits(caller: Caller, read: Envelope) -> bool:
+    """Whether this credential and this telephone call may ask once more now. Events are never refused."""
+    if caller.credential_id and not limits.allow(limits.Kind.CREDENTIAL, caller.credential_id):
+        return False
+    return read.call_id is None or limits.allow(limits.Kind.CALL, (caller.org_id, read.call_id))
+
+
+def _too_fast(tool: Tool | None) -> Reply:
+    return trouble(
+        tool, Code.RATE_LIMITED, "Too many requests", "one moment please, that was too much at once."
+    )
+
+
+def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnValue:
+    if tool is None:
+        return jsonify(received=True)
+    call = read.calls[0]
+    if call.problem:
+        return _as_bare(trouble(tool, Code.UNREADABLE, "Unreadable request", call.problem))
+    if not _within_limits(caller, read):
+        response = make_response(_as_bare(_too_fast(tool)))
+        response.headers["Retry-After"] = "1"
+        return response
+    return _as_bare(serve(tool, caller, read, call))
+
+
+def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Answer:
+    tool = BY_NAME.get(call.name or "")
+    if tool is None:
+        return Answer(
+            call.id,
+            call.name,
+            f"There is no tool {call.name!r}. There are: {', '.join(BY_NAME)}.",
+            is_error=True,
+        )
+    if call.problem:
+        text = trouble(tool, Code.UNREADABLE, "Unreadable arguments", call.problem).say
+        return Answer(call.id, call.name, text, is_error=True)
+    with logs.bound(tool_call_id=call.id):
+        reply = serve(tool, caller, read, call) if time.monotonic() < until else busy(tool)
+    return Answer(call.id, call.name, reply.spoken())
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def _vapi(read: Envelope, answers: Sequence[Answer]) -> ResponseReturnValue:
+    return jsonify(envelope.results(answers, read.form))
+
+
+def _as_bare(reply: Reply) -> ResponseReturnValue:
+    return jsonify(reply.bare()), _STATUS.get(reply.code, 200) if reply.code else 200
+
+
+def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply) -> ResponseReturnValue:
+    """Vapi ignores any answer but 200; it gets one, with a line for each call that could be made out."""
+    if tool is None or form is not Form.BARE:
+        answers = [Answer(tool_call_id, None, reply.say, is_error=True) for tool_call_id in ids]
+        return jsonify({**envelope.results(answers), "error": envelope.one_line(reply.say)})
+    return _as_bare(reply)
+
+
+def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
+    reply = unavailable(tool)
+    try:
+        read = envelope.read(body)
+    except Unreadable as error:
+        return _unreadable(tool, error.form, error.tool_call_ids, reply)
+    if read.form is Form.BARE:
+        return _as_bare(reply)
+    replies = [(call, unavailable(BY_NAME.get(call.name or ""))) for call in read.calls]
+    return _vapi(read, [Answer(call.id, call.name, reply.say) for call, reply in replies])
+
+
+def _read_body() -> tuple[bytes, bool]:
+    """The body, at most max_body_bytes of it, and whether there is more."""
+    limit = settings.get().max_body_bytes
+    body = request.stream.read(limit + 1)
+    if len(body) <= limit:
+        return body, False
+    drained = 0
+    while drained < _DRAIN and (chunk := request.stream.read(_PEEK)):
+        drained += len(chunk)
+    return body[:limit], True
+
+
+@blueprint.errorhandler(Exception)
+def _last_resort(error: Exception) -> ResponseReturnValue:
+    """Nothing that goes wrong in here may reach the caller as silence."""
+    log.error("tool request failed", exc_info=error)
+    tool: Tool | None = (request.view_args or {}).get("tool")
+    return _away(tool, g.get("body", b""))

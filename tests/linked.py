@@ -1,0 +1,77 @@
+"""An appointment made by telephone, whose confirmation has a link."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from flask.testing import FlaskClient
+
+from models import patient_links
+from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
+
+
+def at(slot_id: str) -> datetime:
+    return datetime.fromisoformat(slot_id).astimezone(UTC)
+
+
+class Linked:
+    """A booking, and what the database says of it now."""
+
+    def __init__(
+        self,
+        client: FlaskClient,
+        sql: psycopg.Connection,
+        org: str | None = None,
+        *,
+        start: str | None = None,
+        service: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        self.client, self.sql = client, sql
+        self.org = org or create_clinic(sandbox=True)
+        self.start = start or slot()
+        self.phone = phone_number()
+        values = {"slotId": self.start, "patientPhone": self.phone} | arguments
+        hold = reserve(client, self.org, **values)["holdId"]
+        bare(client, "booking/send-otp", holdId=hold)
+        self.code = code_of(hold)
+        said = {"serviceType": service} if service else {}
+        self.appointment: str = bare(
+            client, "booking/verify-otp", holdId=hold, providedOTP=self.code, **said
+        )["appointmentId"]
+        self.message: uuid.UUID = self.newest()
+        self.token = patient_links.derive(self.message)
+
+    @property
+    def path(self) -> str:
+        return f"/a/{self.token}"
+
+    def row(self, columns: str) -> Any:
+        return self.one(f"SELECT {columns} FROM appointments WHERE id = %s", self.appointment)
+
+    def sms(self, message: uuid.UUID | None = None, columns: str = "status, cause") -> Any:
+        return self.one(f"SELECT {columns} FROM sms_messages WHERE id = %s", message or self.message)
+
+    def link(self, message: uuid.UUID | None = None) -> Any:
+        return self.one(
+            "SELECT outcome, used_at IS NOT NULL, expires_at FROM patient_links WHERE message_id = %s",
+            message or self.message,
+        )
+
+    def newest(self) -> uuid.UUID:
+        """The confirmation that is the newest now."""
+        found: uuid.UUID = self.row("confirmation_message_id")
+        return found
+
+    def taken(self) -> list[datetime]:
+        rows = self.sql.execute(
+            "SELECT starts_at FROM occupancies WHERE org_id = %s ORDER BY starts_at", [self.org]
+        ).fetchall()
+        return [row[0].astimezone(UTC) for row in rows]
+
+    def one(self, statement: str, *values: object) -> Any:
+        [row] = self.sql.execute(statement.encode(), values).fetchall()
+        return row if len(row) > 1 else row[0]

@@ -1,0 +1,147 @@
+"""The audit log: who changed which columns of what, never what stood in them; and nobody can change it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from psycopg import errors
+from sqlalchemy import delete
+
+from models.calendars import Calendar
+from models.contacts import Contact
+from models.organizations import IntegrationSettings, Organization, VapiCredential
+from models.session import transaction
+from tests.factories import bare, code_of, create_clinic, phone_number, slot
+
+SECRET = "a-value-that-nobody-should-read"
+
+
+def entries(sql: psycopg.Connection, org_id: str, table: str) -> list[tuple[Any, ...]]:
+    return sql.execute(
+        "SELECT actor, action, row_id, columns FROM audit_log WHERE org_id = %s AND table_name = %s"
+        " ORDER BY id",
+        [org_id, table],
+    ).fetchall()
+
+
+def test_made_changed_and_deleted(sql: psycopg.Connection) -> None:
+    org = create_clinic()
+    org_id = uuid.UUID(org)
+    with transaction(org_id, actor="operator ann") as session:
+        session.add(Contact(org_id=org_id, phone="+447700900001", name=SECRET))
+    with transaction(org_id, actor="call 42") as session:
+        contact = session.query(Contact).filter_by(org_id=org_id).one()
+        contact.name = "Other"
+        contact.booking_source = "desk"
+    with transaction(org_id) as session:
+        session.execute(delete(Contact).where(Contact.org_id == org_id))
+    row_id = str(contact.id)
+    assert entries(sql, org, "contacts") == [
+        ("operator ann", "insert", row_id, []),
+        ("call 42", "update", row_id, ["booking_source", "name"]),
+        ("holdline", "delete", row_id, []),
+    ]
+
+
+def test_an_update_that_changes_nothing_is_none(sql: psycopg.Connection) -> None:
+    org = create_clinic()
+    sql.execute("UPDATE organizations SET name = name WHERE id = %s", [org])
+    assert [entry[1] for entry in entries(sql, org, "organizations")] == ["insert"]
+
+
+def test_who_comes_by_hand_is_named_by_role(sql: psycopg.Connection) -> None:
+    org = create_clinic()
+    sql.execute("UPDATE organizations SET name = 'By hand' WHERE id = %s", [org])
+    role = sql.execute("SELECT session_user").fetchone()
+    assert role
+    assert entries(sql, org, "organizations")[-1] == (f"sql {role[0]}", "update", org, ["name"])
+
+
+def test_using_a_credential_is_no_change(sql: psycopg.Connection) -> None:
+    org = create_clinic()
+    with transaction(uuid.UUID(org)) as session:
+        session.add(VapiCredential(org_id=uuid.UUID(org), kind="bearer", secret_digest=uuid.uuid4().hex))
+    before = entries(sql, org, "vapi_credentials")
+    sql.execute("UPDATE vapi_credentials SET last_used_at = now() WHERE org_id = %s", [org])
+    assert entries(sql, org, "vapi_credentials") == before
+
+
+def test_a_call_is_the_actor_of_what_it_books(client: FlaskClient, sql: psycopg.Connection) -> None:
+    org = create_clinic(sandbox=True)
+    call = f"call-{uuid.uuid4()}"
+    number = phone_number()
+
+    def tool(name: str, **arguments: object) -> str:
+        function = {"name": name, "arguments": {"tenantId": org, **arguments}}
+        body = {
+            "message": {
+                "type": "tool-calls",
+                "call": {"id": call},
+                "toolCallList": [{"id": name, "type": "function", "function": function}],
+            }
+        }
+        response = client.post("/api/vapi/tools/booking/reserve-atomic", json=body)
+        (result,) = response.get_json()["results"]
+        return str(result["result"])
+
+    tool("reserve_atomic", slotId=slot(), calendarId="cal-1", patientName="Jo", patientPhone=number)
+    tool("send_otp_code")
+    hold = sql.execute("SELECT id::text FROM appointment_holds WHERE org_id = %s", [org]).fetchone()
+    assert hold
+    assert "Booked" in tool("verify_otp", providedOTP=code_of(hold[0]))
+    for table in ("contacts", "appointments"):
+        ((actor, action, _, columns),) = entries(sql, org, table)
+        assert (actor, action, columns) == (f"call {call}", "insert", [])
+
+
+def test_what_moves_at_every_call_is_not_audited(client: FlaskClient, sql: psycopg.Connection) -> None:
+    org = create_clinic(sandbox=True)
+    arguments = {"tenantId": org, "slotId": slot(), "calendarId": "cal-1"}
+    bare(client, "booking/reserve-atomic", **arguments, patientName="Jo", patientPhone=phone_number())
+    tables = sql.execute("SELECT DISTINCT table_name FROM audit_log WHERE org_id = %s", [org]).fetchall()
+    assert {name for (name,) in tables} == {"organizations", "integration_settings", "calendars", "contacts"}
+
+
+def test_no_value_is_ever_in_it(sql: psycopg.Connection) -> None:
+    org = create_clinic()
+    org_id = uuid.UUID(org)
+    with transaction(org_id, actor="operator ann") as session:
+        clinic = session.get_one(Organization, org_id)
+        clinic.name = SECRET
+        session.get_one(IntegrationSettings, org_id).twilio_from_number = SECRET
+        session.get_one(Calendar, (org_id, "cal-1")).name = SECRET
+        session.add(Contact(org_id=org_id, phone=SECRET, name=SECRET))
+    rows = sql.execute("SELECT audit_log::text FROM audit_log WHERE org_id = %s", [org]).fetchall()
+    assert len(rows) == 7
+    assert not any(SECRET in text for (text,) in rows)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit_log SET actor = 'nobody'",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+    ],
+)
+def test_nobody_has_the_right_to_change_it(sql: psycopg.Connection, statement: str) -> None:
+    create_clinic()
+    with pytest.raises(errors.InsufficientPrivilege):
+        sql.execute(statement)
+
+
+def test_one_clinic_does_not_see_the_log_of_another(database_url: str) -> None:
+    mine, theirs = create_clinic(), create_clinic()
+    with psycopg.connect(database_url, options=f"-c app.org_id={mine}") as connection:
+        seen = connection.execute("SELECT DISTINCT org_id::text FROM audit_log").fetchall()
+        assert seen == [(mine,)]
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(
+                "INSERT INTO audit_log (org_id, actor, action, table_name, row_id, columns)"
+                " VALUES (%s, 'me', 'update', 'x', 'x', '{}')",
+                [theirs],
+            )

@@ -1,0 +1,447 @@
+"""P8: slots are steps of the clinic's wall clock, on the days the clocks change too; and only free ones."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from models import availability, calendars
+from models.availability import Closed, Slot
+from models.calendars import WEEKDAYS, Calendar
+from models.session import Door, system_transaction
+from tests.factories import create_clinic, phone_number
+
+any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
+
+Sql = psycopg.Connection[tuple[Any, ...]]
+
+NIGHT = {day: [["00:00", "05:00"]] for day in WEEKDAYS}
+WITH_LUNCH = {day: [["09:00", "12:30"], ["13:30", "17:00"]] for day in WEEKDAYS}
+TODAY = datetime.now(UTC).date()
+DAY = TODAY + timedelta(days=14)
+
+
+def make(**changes: Any) -> Calendar:
+    """A calendar that is in no database."""
+    values = {
+        "org_id": uuid.uuid4(),
+        "id": "cal-1",
+        "resource_id": "cal-1",
+        "time_zone": "UTC",
+        "hours": WITH_LUNCH,
+        "closures": [],
+        "slot_minutes": 30,
+        "step_minutes": 30,
+        "min_notice_minutes": 0,
+        "horizon_days": 90,
+    }
+    return Calendar(**(values | changes))
+
+
+def offered(calendar: Calendar, day: date) -> list[str]:
+    """The starts of a day, as the UTC clock shows them."""
+    return [f"{slot.starts_at.astimezone(UTC):%H:%M}" for slot in availability.slots_of_day(calendar, day)]
+
+
+def at(hour: int, minute: int = 0, *, day: date = DAY) -> datetime:
+    return datetime.combine(day, time(hour, minute), UTC)
+
+
+def half_hours(first: str, last: str) -> list[str]:
+    """Every half hour from one to the other, over midnight if need be."""
+    moment, end = datetime.strptime(first, "%H:%M"), datetime.strptime(last, "%H:%M")  # noqa: DTZ007
+    end += timedelta(days=end < moment)
+    return [
+        f"{moment + n * timedelta(minutes=30):%H:%M}"
+        for n in range((end - moment) // timedelta(minutes=30) + 1)
+    ]
+
+
+# The days the clocks change
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "starts"),
+    [
+        # At 01:00 it becomes 02:00: two starts do not exist.
+        ("Europe/London", date(2027, 3, 28), half_hours("00:00", "03:30")),
+        # At 02:00 it becomes 01:00: 01:00 and 01:30 come twice, and the second time round is no start.
+        ("Europe/London", date(2027, 10, 31), [*half_hours("23:00", "00:30"), *half_hours("02:00", "04:30")]),
+        # At 02:00 it becomes 03:00.
+        ("America/New_York", date(2027, 3, 14), half_hours("05:00", "08:30")),
+        # At 02:00 it becomes 01:00.
+        (
+            "America/New_York",
+            date(2027, 11, 7),
+            [*half_hours("04:00", "05:30"), *half_hours("07:00", "09:30")],
+        ),
+        # Half an hour forward at 02:00; and a zone whose day begins at 01:00.
+        ("Australia/Lord_Howe", date(2027, 10, 3), half_hours("13:30", "17:30")),
+        ("America/Havana", date(2027, 3, 14), half_hours("05:00", "08:30")),
+        # The days around it are whole.
+        ("Europe/London", date(2027, 3, 27), half_hours("00:00", "04:30")),
+        ("Europe/London", date(2027, 3, 29), half_hours("23:00", "03:30")),
+        ("America/New_York", date(2027, 11, 8), half_hours("05:00", "09:30")),
+    ],
+)
+def test_a_clinic_open_at_night_offers_each_wall_time_once_if_it_exists(
+    zone: str, day: date, starts: list[str]
+) -> None:
+    assert offered(make(time_zone=zone, hours=NIGHT), day) == starts
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "utc"),
+    [
+        ("Europe/London", date(2027, 3, 27), "10:00"),
+        ("Europe/London", date(2027, 3, 28), "09:00"),
+        ("Europe/London", date(2027, 10, 30), "09:00"),
+        ("Europe/London", date(2027, 10, 31), "10:00"),
+        ("America/New_York", date(2027, 3, 13), "15:00"),
+        ("America/New_York", date(2027, 3, 14), "14:00"),
+        ("America/New_York", date(2027, 11, 6), "14:00"),
+        ("America/New_York", date(2027, 11, 7), "15:00"),
+    ],
+)
+def test_ten_is_the_clinics_ten_on_every_day(zone: str, day: date, utc: str) -> None:
+    calendar = make(time_zone=zone)
+    starts = offered(calendar, day)
+    assert starts[2] == utc  # after 9:00 and 9:30
+    assert len(starts) == len(offered(calendar, day - timedelta(days=7)))
+
+
+def test_a_long_slot_ends_by_the_wall_clock_on_the_short_night() -> None:
+    calendar = make(time_zone="Europe/London", hours=NIGHT, slot_minutes=60)
+    # 05:00 is 04:00 UTC: the last hour begins at 04:00, which is 03:00.
+    assert offered(calendar, date(2027, 3, 28)) == half_hours("00:00", "03:00")
+
+
+def test_a_long_slot_over_the_repeated_hour_lasts_as_long_as_any_other() -> None:
+    calendar = make(time_zone="Europe/London", hours=NIGHT, slot_minutes=90)
+    for slot in availability.slots_of_day(calendar, date(2027, 10, 31)):
+        assert slot.ends_at - slot.starts_at == timedelta(minutes=90)
+    assert offered(calendar, date(2027, 10, 31))[-1] == "03:30"
+
+
+ZONES = ("UTC", "Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Havana")
+CHANGES = (
+    date(2027, 3, 28),
+    date(2027, 10, 31),
+    date(2027, 3, 14),
+    date(2027, 11, 7),
+    date(2027, 4, 4),
+    date(2027, 10, 3),
+)
+clock_times = st.integers(0, 287).map(lambda n: time(n * 5 // 60, n * 5 % 60))
+
+
+def walls_of(zone: ZoneInfo, day: date) -> list[datetime]:
+    """Every fifth minute of a local day, from UTC and so in the order in which they come, as aware times."""
+    begin = datetime.combine(day, time(), UTC) - timedelta(hours=15)
+    moments = ((begin + n * timedelta(minutes=5)).astimezone(zone) for n in range(12 * 54))
+    return [local for local in moments if local.date() == day]
+
+
+@any_speed
+@given(
+    zone=st.sampled_from(ZONES),
+    day=st.one_of(st.sampled_from(CHANGES), st.dates(date(2026, 1, 1), date(2029, 12, 31))),
+    edges=st.lists(clock_times, min_size=2, max_size=4, unique=True).map(sorted),
+    slot_minutes=st.integers(1, 24).map(lambda n: n * 5),
+    step_minutes=st.integers(1, 24).map(lambda n: n * 5),
+)
+@example("Europe/London", date(2027, 3, 28), [time(0), time(5)], 45, 15)
+@example("America/New_York", date(2027, 11, 7), [time(0, 30), time(4)], 60, 20)
+def test_the_slots_of_any_day_are_the_steps_of_its_wall_clock(
+    zone: str, day: date, edges: list[time], slot_minutes: int, step_minutes: int
+) -> None:
+    """Against a second way to find them: walk through the day in UTC, and read the clinic's clock."""
+    periods = list(zip(edges[::2], edges[1::2], strict=False))
+    walls = walls_of(ZoneInfo(zone), day)
+    expected = []
+    for opens, closes in periods:
+        # A closing time that does not exist that day is the moment at which the clocks leap over it.
+        end = next(wall for wall in walls if wall.time() >= closes).astimezone(UTC)
+        for wall in walls:
+            since = (wall.hour - opens.hour) * 60 + wall.minute - opens.minute
+            if wall.fold == 0 and since >= 0 and since % step_minutes == 0:
+                starts_at = wall.astimezone(UTC)
+                if starts_at + timedelta(minutes=slot_minutes) <= end:
+                    expected.append(starts_at)
+    calendar = make(
+        time_zone=zone,
+        hours={WEEKDAYS[day.weekday()]: [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in periods]},
+        slot_minutes=slot_minutes,
+        step_minutes=step_minutes,
+    )
+    slots = list(availability.slots_of_day(calendar, day))
+    assert [slot.starts_at for slot in slots] == expected
+    assert all(slot.ends_at - slot.starts_at == timedelta(minutes=slot_minutes) for slot in slots)
+    assert all(before.starts_at < after.starts_at for before, after in itertools.pairwise(slots))
+
+
+def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
+    """Open until 01:30 in the night without one: an hour from 00:30 would end at 02:30 on the wall."""
+    calendar = make(time_zone="Europe/London", hours={"sun": [["00:00", "01:30"]]}, slot_minutes=60)
+    assert offered(calendar, date(2027, 3, 28)) == ["00:00"]
+
+
+# Hours, closures and rules
+
+
+def test_hours_may_be_written_in_any_order() -> None:
+    hours = {day: periods[::-1] for day, periods in WITH_LUNCH.items()}
+    assert offered(make(hours=hours), DAY) == offered(make(), DAY)
+
+
+def test_a_lunch_break_is_kept_free() -> None:
+    assert offered(make(), DAY) == [*half_hours("09:00", "12:00"), *half_hours("13:30", "16:30")]
+
+
+def test_a_slot_longer_than_its_step_ends_before_the_break() -> None:
+    starts = offered(make(slot_minutes=60, step_minutes=15), DAY)
+    assert starts[:3] == ["09:00", "09:15", "09:30"]
+    assert [start for start in starts if "11:00" < start < "14:00"] == ["11:15", "11:30", "13:30", "13:45"]
+    assert starts[-1] == "16:00"
+
+
+def test_a_slot_longer_than_the_opening_hours_is_never_offered() -> None:
+    assert offered(make(slot_minutes=240), DAY) == []
+
+
+def test_a_closure_or_a_weekday_without_hours_is_closed() -> None:
+    assert offered(make(closures=[DAY.isoformat()]), DAY) == []
+    assert offered(make(closures=[DAY.isoformat()]), DAY + timedelta(days=1)) != []
+    hours = {day: periods for day, periods in WITH_LUNCH.items() if day != WEEKDAYS[DAY.weekday()]}
+    assert offered(make(hours=hours), DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (at(9), None),
+        (at(16, 30), None),
+        (at(9, 15), Closed.OFF_THE_GRID),
+        (at(12, 30), Closed.OFF_THE_GRID),
+        (at(17), Closed.OFF_THE_GRID),
+        (at(8, 30), Closed.OFF_THE_GRID),
+        (at(9) + timedelta(seconds=1), Closed.OFF_THE_GRID),
+        (at(8, day=DAY - timedelta(days=7)), Closed.PAST),
+        (at(9, day=DAY - timedelta(days=7)), Closed.PAST),  # this very moment
+        (at(9, 30, day=DAY - timedelta(days=7)), Closed.TOO_SOON),
+        (at(11, day=DAY - timedelta(days=7)), None),  # the notice is met to the minute
+        (at(9, day=DAY + timedelta(days=1)), Closed.CLOSED),
+        (at(9, day=DAY + timedelta(days=3)), None),  # the last day of the horizon
+        (at(9, day=DAY + timedelta(days=4)), Closed.TOO_FAR),
+    ],
+)
+def test_why_a_start_is_not_offered(wanted: datetime, why: Closed | None) -> None:
+    now = at(9, day=DAY - timedelta(days=7))
+    closures = [(DAY + timedelta(days=1)).isoformat()]
+    calendar = make(min_notice_minutes=120, horizon_days=10, closures=closures)
+    assert availability.why_not_offered(calendar, wanted, now) == why
+
+
+def test_today_is_the_clinics_day_and_not_utcs() -> None:
+    late = datetime(2027, 6, 1, 23, 30, tzinfo=UTC)
+    assert availability.today(make(time_zone="Europe/London"), late) == date(2027, 6, 2)
+    assert availability.today(make(time_zone="America/New_York"), late) == date(2027, 6, 1)
+    calendar = make(time_zone="America/New_York", horizon_days=1)
+    assert availability.why_day_is_closed(calendar, date(2027, 6, 1), late) is None
+    assert availability.why_day_is_closed(calendar, date(2027, 5, 31), late) is Closed.PAST
+    assert availability.why_day_is_closed(calendar, date(2027, 6, 3), late) is Closed.TOO_FAR
+
+
+# What is free
+
+
+def clinic(**changes: Any) -> str:
+    return create_clinic(calendar={"hours": WITH_LUNCH, **changes})
+
+
+def book(sql: Sql, org: str, starts_at: datetime, *, calendar: str = "cal-1") -> bool:
+    row = sql.execute(
+        "SELECT success FROM claim_slot_atomic(%s, %s, %s, NULL, 'John', %s, 10)",
+        [org, calendar, starts_at, phone_number()],
+    ).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def load(org: str, calendar_id: str = "cal-1") -> Calendar:
+    with system_transaction(Door.OPERATOR) as session:
+        calendar = calendars.get_or_none(session, uuid.UUID(org), calendar_id)
+    assert calendar is not None
+    return calendar
+
+
+def free(
+    org: str, *, first: date = DAY, days: int = 1, now: datetime | None = None, calendar_id: str = "cal-1"
+) -> dict[date, list[str]]:
+    with system_transaction(Door.OPERATOR) as session:
+        found = availability.find_free(
+            session, load(org, calendar_id), first=first, days=days, now=now or datetime.now(UTC)
+        )
+    return {
+        day: [f"{slot.starts_at.astimezone(UTC):%H:%M}" for slot in slots] for day, slots in found.items()
+    }
+
+
+def nearest(org: str, wanted: datetime, *, now: datetime | None = None, count: int = 3) -> list[Slot]:
+    with system_transaction(Door.OPERATOR) as session:
+        return availability.find_nearest(
+            session, load(org), wanted=wanted, now=now or datetime.now(UTC), count=count
+        )
+
+
+def test_a_taken_time_takes_every_start_that_would_overlap_it(sql: Sql) -> None:
+    org = clinic(slot_minutes=60, step_minutes=15)
+    assert book(sql, org, at(11))
+    starts = free(org)[DAY]
+    assert [start for start in starts if "09:30" < start < "14:00"] == ["09:45", "10:00", "13:30", "13:45"]
+
+
+def test_exactly_the_free_starts_can_be_claimed(sql: Sql) -> None:
+    """What the agent offers and what the database accepts are the same."""
+    org = clinic(slot_minutes=45, step_minutes=15)
+    for wanted in (at(9, 30), at(11, 15), at(14), at(16)):
+        assert book(sql, org, wanted)
+    starts = free(org)[DAY]
+    assert 0 < len(starts) < len(offered(load(org), DAY))
+    for slot in availability.slots_of_day(load(org), DAY):
+        with sql.transaction(force_rollback=True):
+            assert book(sql, org, slot.starts_at) is (f"{slot.starts_at:%H:%M}" in starts)
+
+
+def test_a_full_day_is_left_out_and_the_next_is_not(sql: Sql) -> None:
+    org = clinic()
+    for slot in availability.slots_of_day(load(org), DAY):
+        assert book(sql, org, slot.starts_at)
+    assert list(free(org, days=3)) == [DAY + timedelta(days=1), DAY + timedelta(days=2)]
+
+
+def test_a_cancelled_or_stale_booking_takes_nothing(sql: Sql, clock: Any) -> None:
+    org = clinic()
+    assert book(sql, org, at(9))
+    assert "09:00" not in free(org)[DAY]
+    clock.forward(601)
+    assert "09:00" in free(org)[DAY]
+
+
+def test_hours_in_another_order_hide_no_booking(sql: Sql) -> None:
+    org = clinic(hours={day: periods[::-1] for day, periods in WITH_LUNCH.items()})
+    assert book(sql, org, at(9))
+    assert free(org)[DAY] == [*half_hours("09:30", "12:00"), *half_hours("13:30", "16:30")]
+
+
+def test_what_shares_the_resource_shares_its_time(sql: Sql) -> None:
+    org = create_clinic(calendars=("doctor", "nurse"), calendar={"hours": WITH_LUNCH, "resource_id": "room"})
+    other = clinic()
+    assert book(sql, org, at(9), calendar="nurse")
+    assert free(org, calendar_id="doctor")[DAY][0] == "09:30"
+    assert free(other)[DAY][0] == "09:00"
+
+
+def test_a_booking_from_the_evening_before_reaches_into_the_first_slot(sql: Sql) -> None:
+    org = create_clinic(calendar={"hours": NIGHT, "slot_minutes": 30, "step_minutes": 15})
+    assert book(sql, org, at(0) - timedelta(minutes=10))
+    assert free(org)[DAY][0] == "00:30"
+
+
+def test_notice_and_the_present_are_kept(sql: Sql) -> None:
+    org = clinic(min_notice_minutes=60)
+    now = at(9, 10)
+    assert free(org, now=now)[DAY][0] == "10:30"
+    assert free(org, now=at(9))[DAY][0] == "10:00"
+    assert free(clinic(), now=at(9))[DAY][0] == "09:30"  # 9 o'clock sharp is over at 9 o'clock
+
+
+def test_neither_the_past_nor_what_lies_beyond_the_horizon_is_offered() -> None:
+    org = clinic(horizon_days=2)
+    found = free(org, first=DAY - timedelta(days=5), days=20, now=at(0))
+    assert list(found) == [DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)]
+    assert free(org, first=DAY + timedelta(days=3), now=at(0)) == {}
+    assert free(org, first=DAY - timedelta(days=9), days=3, now=at(0)) == {}
+
+
+def test_the_nearest_are_free_in_order_and_near(sql: Sql) -> None:
+    org = clinic()
+    for wanted in (at(10), at(10, 30)):
+        assert book(sql, org, wanted)
+    assert [slot.starts_at for slot in nearest(org, at(10))] == [at(9), at(9, 30), at(11)]
+    assert [slot.starts_at for slot in nearest(org, at(13), count=2)] == [at(12), at(13, 30)]
+    # After the last of a day: that day's last ones, not the next morning's.
+    assert [slot.starts_at for slot in nearest(org, at(18))] == [at(15, 30), at(16), at(16, 30)]
+
+
+def test_the_nearest_to_a_past_time_are_the_first_to_come() -> None:
+    org = clinic()
+    now = at(11, 5)
+    for wanted in (at(9), at(9, day=DAY - timedelta(days=30)), at(11)):
+        assert [slot.starts_at for slot in nearest(org, wanted, now=now)] == [at(11, 30), at(12), at(13, 30)]
+
+
+def test_when_the_days_around_are_closed_the_nearest_lie_further_ahead() -> None:
+    closed = [(DAY + timedelta(days=n)).isoformat() for n in range(-1, 10)]
+    org = clinic(closures=closed)
+    opens = DAY + timedelta(days=10)
+    assert [slot.starts_at for slot in nearest(org, at(10))] == [
+        at(9, 0, day=opens),
+        at(9, 30, day=opens),
+        at(10, day=opens),
+    ]
+
+
+def test_beyond_the_horizon_the_nearest_are_the_last_that_can_be_had() -> None:
+    org = clinic(horizon_days=5)
+    last = DAY + timedelta(days=5)
+    for beyond in (at(10, day=DAY + timedelta(days=60)), datetime.max.replace(tzinfo=UTC)):
+        found = [slot.starts_at for slot in nearest(org, beyond, now=at(0))]
+        assert found == [at(15, 30, day=last), at(16, day=last), at(16, 30, day=last)]
+
+
+def test_there_may_be_nothing_at_all() -> None:
+    assert nearest(clinic(hours={}), at(10)) == []
+
+
+@pytest.fixture(scope="module")
+def busy() -> tuple[str, set[datetime]]:
+    """A clinic with every third of its slots taken for a week, and its free ones of two."""
+    org = clinic()
+    with system_transaction(Door.OPERATOR) as session:
+        connection = session.connection().connection.driver_connection
+        assert isinstance(connection, psycopg.Connection)
+        for day in range(7):
+            for slot in list(availability.slots_of_day(load(org), DAY + timedelta(days=day)))[::3]:
+                assert book(connection, org, slot.starts_at)
+    days = free(org, first=DAY - timedelta(days=3), days=14).items()
+    return org, {
+        datetime.combine(day, time.fromisoformat(start), UTC) for day, starts in days for start in starts
+    }
+
+
+@hypothesis_settings(deadline=None, max_examples=40)
+@given(minutes=st.integers(0, 6 * 24 * 60), count=st.integers(1, 6))
+def test_the_nearest_to_any_time_are_sorted_free_and_as_many_as_asked(
+    busy: tuple[str, set[datetime]], minutes: int, count: int
+) -> None:
+    org, everything = busy
+    found = [slot.starts_at for slot in nearest(org, at(0) + timedelta(minutes=minutes), count=count)]
+    assert len(found) == count
+    assert found == sorted(set(found))
+    assert set(found) <= everything
+    # No free one is nearer than the farthest of them; both neighbouring days are looked at.
+    wanted = at(0) + timedelta(minutes=minutes)
+    farthest = max(abs(start - wanted) for start in found)
+    day = timedelta(days=1)
+    nearer = {start for start in everything if abs(start - wanted) < min(farthest, day)}
+    assert nearer <= set(found)

@@ -1,0 +1,463 @@
+"""Moving and cancelling: one time free and another taken at once, and one confirmation that is right."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from psycopg import errors
+
+from models import appointments, calendars, patient_links, sms, sms_texts
+from models.appointments import Appointment, Change
+from models.session import transaction
+from models.sms import SmsStatus
+from models.sms_states import Cause
+from tasks.sms import deliver_sms
+from tests.conftest import Clock
+from tests.factories import create_clinic, reserve, slot
+from tests.linked import Linked, at
+
+NEW = slot(hour=15)
+SUPERSEDED = ("expired", "a later message says something else")
+
+
+@pytest.fixture
+def linked(client: FlaskClient, sql: psycopg.Connection) -> Linked:
+    return Linked(client, sql)
+
+
+@pytest.fixture
+def twelve(client: FlaskClient, sql: psycopg.Connection) -> Linked:
+    """With starts a quarter of an hour apart."""
+    return Linked(client, sql, create_clinic(sandbox=True, calendar={"step_minutes": 15}))
+
+
+def move(
+    linked: Linked, to: str = NEW, *, org: str | None = None, message: uuid.UUID | None = None
+) -> Change:
+    with transaction(uuid.UUID(org or linked.org), actor="patient link") as session:
+        return appointments.move(
+            session,
+            org_id=uuid.UUID(org or linked.org),
+            appointment_id=uuid.UUID(linked.appointment),
+            starts_at=at(to),
+            message_id=message,
+        )
+
+
+def cancel(linked: Linked, *, org: str | None = None, message: uuid.UUID | None = None) -> Change:
+    with transaction(uuid.UUID(org or linked.org), actor="patient link") as session:
+        return appointments.cancel(
+            session,
+            org_id=uuid.UUID(org or linked.org),
+            appointment_id=uuid.UUID(linked.appointment),
+            message_id=message,
+        )
+
+
+# --- moving -------------------------------------------------------------------------------------
+
+
+def test_a_move_frees_the_old_time_and_takes_the_new_one(linked: Linked) -> None:
+    change = move(linked)
+    assert (change.success, change.code) == (True, None)
+    assert linked.taken() == [at(NEW)]
+    start, end, status = linked.row("scheduled_at, ends_at, status")
+    assert (start, end - start, status) == (at(NEW), timedelta(minutes=30), "confirmed")
+    # Somebody else may have the old time at once.
+    assert reserve(linked.client, linked.org, slotId=linked.start)["success"]
+
+
+def test_a_move_has_a_new_confirmation_with_a_new_link(linked: Linked) -> None:
+    change = move(linked)
+    assert change.message_id == linked.newest() != linked.message
+    kind, status, to_phone, expires_at, appointment = linked.sms(
+        change.message_id, "kind, status, to_phone, expires_at, appointment_id::text"
+    )
+    assert (kind, status, to_phone) == ("confirmation", "queued", linked.phone)
+    assert (expires_at, appointment) == (at(NEW), linked.appointment)
+    assert linked.link(change.message_id) == (None, False, at(NEW))
+    assert linked.link() == ("moved", True, at(linked.start))
+
+
+def test_what_the_new_one_says_is_the_new_time_and_the_old_one_says_nothing(linked: Linked) -> None:
+    change = move(linked)
+    org = uuid.UUID(linked.org)
+    with transaction(org) as session:
+        assert change.message_id is not None
+        old, new = (sms.get_or_none(session, org, each) for each in (linked.message, change.message_id))
+        assert old is not None
+        assert new is not None
+        text = sms_texts.render(session, new)
+        assert sms_texts.render(session, old) is None
+    assert text is not None
+    assert "at 3:00 pm" in text
+    assert f"/a/{patient_links.derive(change.message_id)}" in text
+
+
+def test_a_confirmation_that_still_waited_never_goes_out(linked: Linked, twilio: str) -> None:
+    del twilio
+    change = move(linked)
+    assert linked.sms() == SUPERSEDED
+    for message in (linked.message, change.message_id):
+        deliver_sms.run(org_id=linked.org, message_id=str(message))
+    assert linked.sms() == SUPERSEDED
+    assert linked.sms(change.message_id, "status") == "sent"
+
+
+def test_a_confirmation_that_was_sent_stays_sent(linked: Linked, twilio: str) -> None:
+    del twilio
+    deliver_sms.run(org_id=linked.org, message_id=str(linked.message))
+    move(linked)
+    assert linked.sms(columns="status") == "sent"
+
+
+def test_the_appointment_speaks_of_the_newest_confirmation(linked: Linked, twilio: str) -> None:
+    del twilio
+    of_sms = "confirmation_sms_sent, confirmation_sms_id, confirmation_sms_sent_at IS NOT NULL"
+    deliver_sms.run(org_id=linked.org, message_id=str(linked.message))
+    assert linked.row(of_sms) == (True, linked.sms(columns="provider_id"), True)
+    change = move(linked)
+    assert linked.row(of_sms) == (False, None, False)
+    # What is still heard of the old one changes nothing.
+    linked.sql.execute(
+        "UPDATE sms_messages SET provider_id = 'SMlate', sent_at = now() WHERE id = %s", [linked.message]
+    )
+    assert linked.row(of_sms) == (False, None, False)
+    deliver_sms.run(org_id=linked.org, message_id=str(change.message_id))
+    assert linked.row(of_sms) == (True, linked.sms(change.message_id, "provider_id"), True)
+
+
+def test_plain_sql_that_switches_the_confirmation_keeps_the_columns_true(linked: Linked) -> None:
+    [other] = linked.sql.execute(
+        "INSERT INTO sms_messages (org_id, kind, to_phone, appointment_id, status, provider_id, sent_at)"
+        " VALUES (%s, 'confirmation', '+447700900999', %s, 'sent', 'SMother', now()) RETURNING id",
+        [linked.org, linked.appointment],
+    ).fetchall()
+    linked.sql.execute(
+        "UPDATE appointments SET confirmation_message_id = %s WHERE id = %s", [other[0], linked.appointment]
+    )
+    assert linked.row("confirmation_sms_sent, confirmation_sms_id") == (True, "SMother")
+
+
+def test_it_can_be_moved_again_and_back(linked: Linked) -> None:
+    assert move(linked).success
+    assert move(linked, linked.start).success
+    assert linked.taken() == [at(linked.start)]
+    outcomes = linked.sql.execute(
+        "SELECT outcome FROM patient_links WHERE org_id = %s ORDER BY created_at", [linked.org]
+    ).fetchall()
+    assert outcomes == [("moved",), ("moved",), (None,)]
+
+
+def test_it_may_move_by_less_than_its_own_length(twelve: Linked) -> None:
+    later = slot(hour=10, minute=15)
+    assert move(twelve, later).success
+    assert twelve.taken() == [at(later)]
+    assert move(twelve, twelve.start).success
+    assert twelve.taken() == [at(twelve.start)]
+
+
+def test_it_keeps_its_length(twelve: Linked) -> None:
+    """A treatment of an hour, in a calendar whose appointments are half as long by now."""
+    twelve.sql.execute(
+        "UPDATE appointments SET ends_at = scheduled_at + interval '1 hour' WHERE id = %s",
+        [twelve.appointment],
+    )
+    assert move(twelve, slot(hour=16)).success
+    assert twelve.row("ends_at - scheduled_at") == timedelta(hours=1)
+    assert move(twelve, slot(hour=16, minute=30)).code == "off_the_grid"  # the clinic closes at five
+    assert reserve(twelve.client, twelve.org, slotId=slot(hour=13))["success"]
+    assert move(twelve, slot(hour=12, minute=30)).code == "slot_taken"  # its second half is held
+    assert twelve.taken() == [at(slot(hour=13)), at(slot(hour=16))]
+
+
+@pytest.mark.parametrize(
+    ("to", "code"),
+    [
+        (slot(hour=8), "off_the_grid"),
+        (slot(hour=10, minute=10), "off_the_grid"),
+        ("2020-01-25T10:00:00Z", "past"),
+        (slot(days=500), "too_far"),
+        (slot(hour=10), "same_time"),
+    ],
+)
+def test_a_time_that_is_not_on_offer_is_refused(linked: Linked, to: str, code: str) -> None:
+    change = move(linked, to)
+    assert (change.success, change.code, change.message_id) == (False, code, None)
+    nothing_changed(linked)
+
+
+def nothing_changed(linked: Linked) -> None:
+    assert linked.row("scheduled_at, status") == (at(linked.start), "confirmed")
+    assert linked.newest() == linked.message
+    assert linked.sms() == ("queued", "created")
+    assert linked.link()[:2] == (None, False)
+    assert linked.one("SELECT count(*) FROM sms_messages WHERE appointment_id = %s", linked.appointment) == 1
+
+
+def test_a_time_that_is_booked_is_refused(linked: Linked) -> None:
+    Linked(linked.client, linked.sql, linked.org, start=NEW)
+    assert move(linked).code == "slot_taken"
+    nothing_changed(linked)
+    assert linked.taken() == [at(linked.start), at(NEW)]
+
+
+def test_a_time_that_a_caller_holds_is_refused(linked: Linked) -> None:
+    assert reserve(linked.client, linked.org, slotId=NEW)["success"]
+    change = move(linked)
+    assert (change.code, change.error) == ("slot_taken", "Slot already held")
+    nothing_changed(linked)
+
+
+def test_a_stale_hold_makes_way(linked: Linked, clock: Clock) -> None:
+    hold = reserve(linked.client, linked.org, slotId=NEW)["holdId"]
+    clock.forward(601)
+    assert move(linked).success
+    assert linked.one("SELECT status FROM appointment_holds WHERE id = %s", hold) == "expired"
+    assert linked.taken() == [at(NEW)]
+
+
+def test_a_resource_shared_by_two_calendars_is_one(client: FlaskClient, sql: psycopg.Connection) -> None:
+    org = create_clinic(("cal-1", "cal-2"), {"resource_id": "the one chair"}, sandbox=True)
+    here = Linked(client, sql, org)
+    there = Linked(client, sql, org, start=NEW, calendarId="cal-2")
+    assert move(here).code == "slot_taken"
+    assert move(there, slot(hour=16)).success
+    assert move(here).success
+    assert here.taken() == [at(NEW), at(slot(hour=16))]
+
+
+def test_each_move_is_an_sms_so_there_is_an_end_to_it(linked: Linked) -> None:
+    hours = [11, 12] * 4 + [11]
+    assert all(move(linked, slot(hour=hour)).success for hour in hours)
+    assert move(linked, slot(hour=14)).code == "too_many_moves"
+    assert linked.taken() == [at(slot(hour=11))]
+    assert cancel(linked).success
+
+
+def test_a_slot_that_is_no_time_is_refused_by_the_function_itself(linked: Linked) -> None:
+    for odd in ("infinity", "-infinity", None, "2300-01-01Z"):
+        [code] = linked.sql.execute(
+            "SELECT code FROM move_appointment(%s, %s, %s)", [linked.appointment, linked.org, odd]
+        ).fetchall()
+        assert code == ("invalid_slot",), odd
+    [code] = linked.sql.execute(
+        "SELECT code FROM move_appointment(%s, %s, now() - interval '1 minute')",
+        [linked.appointment, linked.org],
+    ).fetchall()
+    assert code == ("slot_in_the_past",)
+    nothing_changed(linked)
+
+
+def test_a_session_that_knows_the_appointment_sees_it_at_its_new_time(linked: Linked) -> None:
+    org = uuid.UUID(linked.org)
+    with transaction(org) as session:
+        known = appointments.get_or_none(session, org, uuid.UUID(linked.appointment))
+        assert known is not None
+        assert known.scheduled_at == at(linked.start)
+        moved = appointments.move(session, org_id=org, appointment_id=known.id, starts_at=at(NEW))
+        assert moved.success
+        assert (known.scheduled_at, known.confirmation_message_id) == (at(NEW), moved.message_id)
+        appointments.cancel(session, org_id=org, appointment_id=known.id)
+        assert known.status.value == "cancelled"
+
+
+def test_a_transaction_that_fails_afterwards_has_moved_nothing(linked: Linked) -> None:
+    org = uuid.UUID(linked.org)
+
+    def move_and_fail() -> None:
+        with transaction(org) as session:
+            appointment = uuid.UUID(linked.appointment)
+            moved = appointments.move(session, org_id=org, appointment_id=appointment, starts_at=at(NEW))
+            raise RuntimeError(moved.success)
+
+    with pytest.raises(RuntimeError, match="True"):
+        move_and_fail()
+    nothing_changed(linked)
+    assert linked.taken() == [at(linked.start)]
+
+
+# --- cancelling ---------------------------------------------------------------------------------
+
+
+def test_cancelling_gives_the_time_back_and_keeps_the_sms_from_going_out(linked: Linked) -> None:
+    change = cancel(linked)
+    assert (change.success, change.code) == (True, None)
+    assert linked.row("status") == "cancelled"
+    assert linked.taken() == []
+    assert linked.sms() == SUPERSEDED
+    assert linked.link()[:2] == ("cancelled", True)
+    assert reserve(linked.client, linked.org, slotId=linked.start)["success"]
+
+
+def test_cancelling_after_a_move_ends_the_newest_link(linked: Linked) -> None:
+    moved = move(linked)
+    assert cancel(linked).success
+    assert linked.link()[0] == "moved"
+    assert linked.link(moved.message_id)[0] == "cancelled"
+    assert linked.sms(moved.message_id) == SUPERSEDED
+    assert linked.newest() == moved.message_id  # P2: it has its confirmation still
+
+
+# --- both ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", [move, cancel])
+@pytest.mark.parametrize("status", ["cancelled", "completed", "no_show"])
+def test_only_what_is_confirmed_can_be_changed(linked: Linked, verb: Any, status: str) -> None:
+    linked.sql.execute("UPDATE appointments SET status = %s WHERE id = %s", [status, linked.appointment])
+    change = verb(linked)
+    assert (change.success, change.code) == (False, f"appointment_{status}")
+    assert linked.row("scheduled_at, status") == (at(linked.start), status)
+    assert linked.sms() == ("queued", "created")
+
+
+@pytest.mark.parametrize("verb", [move, cancel])
+def test_what_has_begun_cannot_be_changed(linked: Linked, verb: Any) -> None:
+    linked.sql.execute(
+        "UPDATE appointments SET scheduled_at = now() - interval '1 second',"
+        " ends_at = now() + interval '1 hour' WHERE id = %s",
+        [linked.appointment],
+    )
+    change = verb(linked)
+    assert (change.success, change.code) == (False, "appointment_begun")
+    assert linked.row("status") == "confirmed"
+
+
+@pytest.mark.parametrize("verb", [move, cancel])
+def test_a_link_that_is_not_the_newest_changes_nothing(linked: Linked, verb: Any) -> None:
+    moved = move(linked)
+    there = () if verb is cancel else (slot(hour=11),)
+    change = verb(linked, *there, message=linked.message)
+    assert (change.success, change.code) == (False, "superseded")
+    assert linked.row("scheduled_at, status") == (at(NEW), "confirmed")
+    assert linked.newest() == moved.message_id
+    assert (cancel(linked, message=moved.message_id)).success
+
+
+@pytest.mark.parametrize("verb", [move, cancel])
+def test_the_appointment_of_another_clinic_is_unknown(linked: Linked, verb: Any) -> None:
+    change = verb(linked, org=create_clinic())
+    assert (change.success, change.code) == (False, "unknown_appointment")
+    nothing_changed(linked)
+
+
+@pytest.mark.parametrize(
+    "call", ["move_appointment(%s, %s, now() + interval '1 day')", "cancel_appointment(%s, %s)"]
+)
+def test_nobody_leaves_the_organisation_that_the_transaction_is_in(
+    linked: Linked, database_url: str, call: str
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT set_config('app.org_id', %s, true)", [create_clinic()])
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(f"SELECT * FROM {call}".encode(), [linked.appointment, linked.org])
+    nothing_changed(linked)
+
+
+def test_by_hand_they_set_the_organisation_themselves(linked: Linked, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT success FROM move_appointment(%s, %s, %s)", [linked.appointment, linked.org, at(NEW)]
+        ).fetchone()
+        assert row == (True,)
+        row = connection.execute(
+            "SELECT success FROM cancel_appointment(%s, %s)", [linked.appointment, linked.org]
+        ).fetchone()
+        assert row == (True,)
+
+
+def test_the_audit_log_says_that_it_was_the_link(linked: Linked) -> None:
+    move(linked)
+    cancel(linked)
+    entries = linked.sql.execute(
+        "SELECT actor, columns FROM audit_log WHERE table_name = 'appointments' AND row_id = %s"
+        " AND action = 'update' ORDER BY id",
+        [linked.appointment],
+    ).fetchall()
+    assert [actor for actor, _ in entries] == ["patient link", "patient link"]
+    assert "scheduled_at" in entries[0][1]
+    assert entries[1][1] == ["status"]
+
+
+# --- what a worker still does with the old confirmation ------------------------------------------
+
+
+@pytest.fixture
+def sending(linked: Linked) -> sms.SmsMessage:
+    """A worker has the old confirmation in its hands while the appointment is moved."""
+    org = uuid.UUID(linked.org)
+    with transaction(org) as session:
+        message = sms.claim_for_sending(session, org, linked.message)
+    assert message is not None
+    assert move(linked).success
+    assert linked.sms(columns="status") == "sending"
+    return message
+
+
+def test_what_a_worker_could_not_hand_over_is_not_tried_again(
+    linked: Linked, sending: sms.SmsMessage
+) -> None:
+    with transaction(uuid.UUID(linked.org)) as session:
+        sms.record_unavailable(session, sending, "no answer")
+    assert linked.sms() == SUPERSEDED
+    last = linked.one(
+        "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id DESC LIMIT 1",
+        linked.message,
+    )
+    assert last == SUPERSEDED
+
+
+def test_what_the_provider_took_is_sent_all_the_same(linked: Linked, sending: sms.SmsMessage) -> None:
+    with transaction(uuid.UUID(linked.org)) as session:
+        sms.record_sent(session, sending, provider_id="SMold", segments=1)
+    assert linked.sms(columns="status, provider_id") == ("sent", "SMold")
+    assert linked.row("confirmation_sms_sent") is False
+
+
+@pytest.mark.parametrize("before", ["unknown", "failed", "expired"])
+def test_an_old_confirmation_cannot_be_queued_again(
+    linked: Linked, sending: sms.SmsMessage, before: str
+) -> None:
+    del sending
+    linked.sql.execute("UPDATE sms_messages SET status = %s WHERE id = %s", [before, linked.message])
+    linked.sql.execute(
+        "UPDATE sms_messages SET status = 'queued', cause = 'an operator asked for it' WHERE id = %s",
+        [linked.message],
+    )
+    status = "failed" if before == "failed" else "expired"
+    assert linked.sms() == (status, Cause.SUPERSEDED.value)
+
+
+def test_the_newest_confirmation_can(linked: Linked, sending: sms.SmsMessage) -> None:
+    del sending
+    newest = linked.newest()
+    for status in (SmsStatus.FAILED, SmsStatus.QUEUED):
+        linked.sql.execute("UPDATE sms_messages SET status = %s WHERE id = %s", [status.value, newest])
+    assert linked.sms(newest, "status") == "queued"
+
+
+def test_a_calendar_made_to_measure_is_never_written(linked: Linked) -> None:
+    org = uuid.UUID(linked.org)
+    with transaction(org) as session:
+        appointment = session.get(Appointment, uuid.UUID(linked.appointment))
+        assert appointment is not None
+        calendar = calendars.get_or_none(session, org, appointment.calendar_id)
+        assert calendar is not None
+        appointment.ends_at = appointment.scheduled_at + timedelta(hours=1)
+        room = appointments.as_long_as(calendar, appointment)
+        assert (room.slot_minutes, calendar.slot_minutes) == (60, 30)
+        assert room not in session
+        assert room.zone == calendar.zone
+    assert linked.one("SELECT slot_minutes FROM calendars WHERE org_id = %s", linked.org) == 30
+
+
+def test_a_move_judges_by_the_clock_of_the_database(linked: Linked, clock: Clock) -> None:
+    until = (at(linked.start) - datetime.now(UTC)).total_seconds()
+    clock.forward(until + 5)
+    assert move(linked).code == "appointment_begun"

@@ -1,0 +1,293 @@
+"""The life of an SMS: which moves the database allows, what it notes, and what a claim respects."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from models import opt_outs, sms, sms_senders
+from models.opt_outs import OptOutSource
+from models.session import Door, system_transaction, transaction
+from models.sms import SmsMessage
+from models.sms_states import MOVES, Cause, SmsStatus, may_become
+from tests.conftest import Clock
+from tests.factories import bare, create_clinic, phone_number, reserve, slot
+from tests.tasks.bookings import Booking
+
+PAIRS = list(itertools.product(SmsStatus, SmsStatus))
+
+
+@pytest.fixture
+def booking(client: FlaskClient, sql: psycopg.Connection) -> Booking:
+    return Booking(client, sql)
+
+
+def message_of(booking: Booking) -> SmsMessage:
+    with transaction(uuid.UUID(booking.org)) as session:
+        found = sms.get_or_none(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+    assert found
+    return found
+
+
+def claim(booking: Booking, message: str | None = None) -> SmsMessage | None:
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        return sms.claim_for_sending(session, org, uuid.UUID(message or booking.confirmation))
+
+
+# --- moves --------------------------------------------------------------------------------------
+
+
+def test_the_table_here_is_the_databases_own(sql: psycopg.Connection) -> None:
+    for before, after in PAIRS:
+        row = sql.execute("SELECT sms_move_is_legal(%s, %s)", [before.value, after.value]).fetchone()
+        assert row == (before is after or after in MOVES[before],), (before, after)
+
+
+def test_illegal_moves_are_refused_to_raw_sql_too(booking: Booking, sql: psycopg.Connection) -> None:
+    refused = 0
+    for before, after in PAIRS:
+        sql.execute("ALTER TABLE sms_messages DISABLE TRIGGER legal_moves")
+        try:
+            sql.execute(
+                "UPDATE sms_messages SET status = %s WHERE id = %s", [before.value, booking.confirmation]
+            )
+        finally:
+            sql.execute("ALTER TABLE sms_messages ENABLE TRIGGER legal_moves")
+        if before is after or after in MOVES[before]:
+            continue
+        with pytest.raises(
+            psycopg.errors.CheckViolation, match=f"{before.value} cannot become {after.value}"
+        ):
+            sql.execute(
+                "UPDATE sms_messages SET status = %s WHERE id = %s", [after.value, booking.confirmation]
+            )
+        refused += 1
+    assert refused > 30
+
+
+def test_what_was_delivered_stays_delivered_and_everything_may_turn_out_to_be() -> None:
+    assert MOVES[SmsStatus.DELIVERED] == frozenset()
+    assert set(may_become(SmsStatus.DELIVERED)) == set(SmsStatus) - {SmsStatus.DELIVERED}
+
+
+def test_every_cause_is_one_that_the_database_knows(sql: psycopg.Connection) -> None:
+    row = sql.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = 'sms_messages'::regclass AND conname LIKE '%cause'"
+    ).fetchone()
+    assert row
+    assert all(f"'{cause.value}'" in row[0] for cause in Cause)
+
+
+def test_every_move_is_noted_with_its_cause_attempt_and_code(booking: Booking) -> None:
+    message = claim(booking)
+    assert message
+    with transaction(message.org_id) as session:
+        sms.record_refused(session, message, code="21211", reason="no such number")
+    rows = booking.sql.execute(
+        "SELECT from_status, to_status, cause, attempt, error_code FROM sms_events"
+        " WHERE message_id = %s ORDER BY id",
+        [booking.confirmation],
+    ).fetchall()
+    assert rows == [
+        (None, "queued", "created", 0, None),
+        ("queued", "sending", "claimed by a worker", 1, None),
+        ("sending", "failed", "refused by the provider", 1, "21211"),
+    ]
+
+
+def test_a_fence_keeps_an_older_attempt_from_recording_a_failure(booking: Booking, clock: Clock) -> None:
+    old = claim(booking)
+    assert old
+    with system_transaction(Door.OPERATOR) as session:
+        sms.record_unknown(session, old, "lost")
+    clock.forward(91)
+    with system_transaction(Door.OPERATOR) as session:
+        sms.record_never_sent(session, message_of(booking))
+    new = claim(booking)
+    assert new
+    assert new.attempt == old.attempt + 1
+    with system_transaction(Door.OPERATOR) as session:
+        sms.record_refused(session, old, code="21211", reason="late")
+        sms.record_unavailable(session, old, "late")
+        sms.record_unknown(session, old, "late")
+    assert booking.state() == "sending"
+
+
+# --- what a claim respects ----------------------------------------------------------------------
+
+
+def test_only_one_of_two_claims_has_it(booking: Booking) -> None:
+    assert claim(booking)
+    assert claim(booking) is None
+
+
+def test_a_claim_waits_while_another_is_being_made(booking: Booking) -> None:
+    org, message = uuid.UUID(booking.org), uuid.UUID(booking.confirmation)
+    with transaction(org) as one, transaction(org) as other:
+        assert sms.claim_for_sending(one, org, message)
+        assert sms.claim_for_sending(other, org, message) is None
+
+
+def test_a_claim_respects_expiry(booking: Booking, clock: Clock) -> None:
+    booking.sql.execute(
+        "UPDATE sms_messages SET expires_at = app_clock() + interval '5 s' WHERE id = %s",
+        [booking.confirmation],
+    )
+    clock.forward(6)
+    assert claim(booking) is None
+    assert booking.state("status, cause") == ("expired", "it could not be sent in time")
+
+
+def test_a_claim_respects_an_opt_out_and_its_end(booking: Booking) -> None:
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        opt_outs.record(session, org, booking.phone, OptOutSource.STAFF)
+    assert claim(booking) is None
+    assert booking.state("status, cause, error_code") == ("failed", "the patient has opted out", "opted_out")
+    with transaction(org) as session:
+        assert opt_outs.lift(session, org, booking.phone)
+        assert not opt_outs.lift(session, org, booking.phone)
+    assert claim(booking, booking.otp)
+
+
+def test_a_claim_respects_a_pause_and_says_until_when(booking: Booking, clock: Clock) -> None:
+    message = message_of(booking)
+    with transaction(message.org_id) as session:
+        for _ in range(3):
+            sms_senders.record_silence(session, message.org_id)
+    assert claim(booking, booking.otp) is None
+    assert booking.state("next_attempt_at > app_clock() + interval '4 s'", booking.otp) is True
+    clock.forward(6)
+    assert claim(booking, booking.otp)
+    assert claim(booking) is None  # one tries, the others wait for what comes of it
+
+
+def test_an_answer_ends_a_silence(booking: Booking) -> None:
+    message = message_of(booking)
+    with transaction(message.org_id) as session:
+        for _ in range(3):
+            sms_senders.record_silence(session, message.org_id)
+        sms_senders.record_answer(session, message.org_id)
+    assert claim(booking)
+
+
+def test_a_refused_message_does_not_undo_a_stop(booking: Booking) -> None:
+    message = message_of(booking)
+    with transaction(message.org_id) as session:
+        assert sms_senders.record_stop(session, message.org_id, code="20003", reason="credentials")
+        assert not sms_senders.record_stop(session, message.org_id, code="20003", reason="credentials")
+        sms_senders.record_answer(session, message.org_id)
+    assert claim(booking) is None
+
+
+def test_resuming_a_sender_brings_forward_what_waited_for_it(booking: Booking) -> None:
+    message = message_of(booking)
+    with transaction(message.org_id) as session:
+        sms_senders.record_stop(session, message.org_id, code="20003", reason="credentials")
+    assert claim(booking) is None
+    with transaction(message.org_id) as session:
+        sms_senders.resume(session, message.org_id)
+    assert claim(booking)
+
+
+@pytest.fixture
+def hundreds(client: FlaskClient, sql: psycopg.Connection) -> Iterator[tuple[str, list[str]]]:
+    """A clinic with 300 messages that wait; made by hand, and gone afterwards."""
+    org = create_clinic(sandbox=True)
+    rows = sql.execute(
+        "INSERT INTO sms_messages (id, org_id, kind, to_phone, created_at)"
+        " SELECT gen_random_uuid(), %s, 'hot_lead_alert', '+447700900000', app_clock()"
+        " FROM generate_series(1, 300) RETURNING id::text",
+        [org],
+    ).fetchall()
+    yield org, [row[0] for row in rows]
+    sql.execute("DELETE FROM sms_messages WHERE org_id = %s", [org])
+
+
+def test_hundreds_of_messages_get_a_moment_each_and_a_code_overtakes_them(
+    client: FlaskClient, sql: psycopg.Connection, hundreds: tuple[str, list[str]]
+) -> None:
+    org, messages = hundreds
+    with transaction(uuid.UUID(org)) as session:
+        went = [sms.claim_for_sending(session, uuid.UUID(org), uuid.UUID(each)) for each in messages]
+    at_once = sum(message is not None for message in went)
+    assert 1 <= at_once <= 40  # those of the first moments, while the others were being put back
+    rows = sql.execute(
+        "SELECT slot_at FROM sms_messages WHERE org_id = %s AND status = 'queued' ORDER BY slot_at", [org]
+    ).fetchall()
+    moments = [row[0] for row in rows]
+    assert len(set(moments)) == len(moments) == 300 - at_once
+    assert min(later - earlier for earlier, later in itertools.pairwise(moments)) >= timedelta(seconds=0.0999)
+    hold = reserve(client, org, slotId=slot(days=9), patientPhone=phone_number())["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    [code] = sql.execute("SELECT id FROM sms_messages WHERE hold_id = %s", [hold]).fetchall()
+    with transaction(uuid.UUID(org)) as session:
+        assert sms.claim_for_sending(session, uuid.UUID(org), code[0])
+
+
+def test_whoever_has_waited_for_his_moment_is_not_given_another(booking: Booking, clock: Clock) -> None:
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        for _ in range(50):
+            sms_senders.take_slot(session, org, per_second=10)
+    assert claim(booking) is None
+    moment = booking.state("slot_at")
+    clock.forward(5.1)
+    assert claim(booking)
+    assert moment is not None
+    assert booking.state("slot_at") is None
+
+
+def test_a_pace_of_nothing_leaves_it_to_twilio(booking: Booking) -> None:
+    booking.sql.execute("UPDATE integration_settings SET sms_per_second = 0 WHERE org_id = %s", [booking.org])
+    assert claim(booking)
+    assert booking.sender("next_at") is None
+
+
+def test_the_sweep_finds_codes_before_all_else(
+    client: FlaskClient, sql: psycopg.Connection, hundreds: tuple[str, list[str]], clock: Clock
+) -> None:
+    org, _ = hundreds
+    sql.execute(
+        "UPDATE sms_messages SET nudged_at = app_clock() + interval '1 day' WHERE org_id <> %s", [org]
+    )
+    clock.forward(60)
+    hold = reserve(client, org, slotId=slot(days=9), patientPhone=phone_number())["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    clock.forward(3)
+    with system_transaction(Door.OPERATOR) as session:
+        due = sms.sweep(session, limit=50)
+    [code] = sql.execute("SELECT id FROM sms_messages WHERE hold_id = %s", [hold]).fetchall()
+    assert code[0] in {row.message_id for row in due}
+
+
+def test_senders_of_different_clinics_do_not_wait_for_each_other(
+    booking: Booking, client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    other = Booking(client, sql)
+    with transaction(uuid.UUID(booking.org)) as session:
+        assert sms.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+        assert claim(other)
+
+
+def test_the_views_show_what_somebody_should_look_at(booking: Booking, clock: Clock) -> None:
+    message = claim(booking)
+    assert message
+    with transaction(message.org_id) as session:
+        sms.record_unknown(session, message, "lost")
+    clock.forward(61)
+
+    def trouble(which: str) -> Any:
+        row = booking.sql.execute("SELECT trouble FROM sms_trouble WHERE id = %s", [which]).fetchone()
+        return row and row[0]
+
+    assert (trouble(booking.confirmation), trouble(booking.otp)) == ("unknown", "late")

@@ -1,0 +1,195 @@
+"""The words of an SMS: one SMS long, the facts in it, and nothing that could be taken for the code."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from models import sms_texts
+from sandbox.segments import count_segments
+
+any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
+
+#: The basic set of GSM 03.38, written out here a second time.
+GSM = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ"
+    " !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+LONDON = ZoneInfo("Europe/London")
+START = datetime(2027, 7, 5, 9, 0, tzinfo=UTC)
+APPOINTMENT = uuid.UUID("12345678-1234-5678-1234-567812345678")
+
+clinic_names = st.text(max_size=60) | st.text(alphabet="0123456789 -/.\u0661\u00b2\uff11\u00bd", max_size=60)
+
+
+LINK = "https://book.oakdental.example/a/0123456789ab"
+
+
+def confirmation(
+    clinic: str = "Oak Dental", phone: str | None = "+442079460958", link: str | None = None
+) -> str:
+    return sms_texts.confirmation(
+        clinic=clinic,
+        clinic_phone=phone,
+        starts_at=START,
+        zone=LONDON,
+        appointment_id=APPOINTMENT,
+        link=link,
+    )
+
+
+def test_a_confirmation_names_the_date_the_time_the_clinic_and_its_telephone() -> None:
+    text = confirmation()
+    assert text.startswith("Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental.")
+    assert "call +44 20 7946 0958." in text
+    assert text.endswith(f"Ref {sms_texts.reference(APPOINTMENT)}")
+
+
+def test_without_a_telephone_none_is_named() -> None:
+    assert confirmation(phone=None) == (
+        f"Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental. Ref {sms_texts.reference(APPOINTMENT)}"
+    )
+
+
+@any_speed
+@given(clinic_names)
+@example("\u7259\u79d1\u8bca\u6240")
+@example("Smile \U0001f9b7 Clinic")
+@example("Zahn\u00e4rzte \u2013 \u201eAm See\u201c")
+@example("{Curly} [Square] ~Tilde^ |Pipe\\ €uro `tick`")
+@example("line\nbreak\rreturn\x00null\x1besc")
+@example("x" * 400)
+def test_a_confirmation_fits_one_sms_whatever_the_clinic_is_called(name: str) -> None:
+    text = confirmation(name)
+    assert set(text) <= GSM - {"\n", "\r"}
+    assert len(text) <= 160
+    assert "Mon 5 Jul 2027 at 10:00 am" in text
+
+
+def test_a_link_stands_where_nothing_can_be_taken_for_a_part_of_it() -> None:
+    text = confirmation(link=LINK)
+    assert text == (
+        f"Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental. Ref {sms_texts.reference(APPOINTMENT)}."
+        f" To change or cancel: {LINK} or call +44 20 7946 0958"
+    )
+    assert count_segments(text) == 1
+    assert confirmation(phone=None, link=LINK).endswith(f" To change or cancel: {LINK}")
+
+
+@any_speed
+@given(clinic_names, st.sampled_from([None, "+442079460958", "020 7946 0958 (reception) " + "x" * 90]))
+@example("x" * 400, "x" * 90)
+@example("Zahn\u00e4rzte \u2013 \u201eAm See\u201c", "+4930123456")
+def test_with_a_link_it_is_at_most_two_sms_whatever_the_clinic_is_called(
+    name: str, phone: str | None
+) -> None:
+    link = f"https://{'a' * 40}.herokuapp.com/a/0123456789ab"
+    text = confirmation(name, phone, link)
+    assert set(text) <= GSM - {"\n", "\r"}
+    assert count_segments(text) <= 2
+    assert re.findall(r"https://\S+", text) == [link]
+    assert "Mon 5 Jul 2027 at 10:00 am" in text
+    assert sms_texts.reference(APPOINTMENT) in text
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://" + "long." * 40 + "example",
+        "http://[::1]:3001",
+        "https://caf\u00ea.example",
+        "https://a~b.example",
+    ],
+)
+def test_a_link_that_does_not_fit_or_cannot_be_written_is_left_out(host: str) -> None:
+    text = confirmation(link=f"{host}/a/0123456789ab")
+    assert text == confirmation()
+    assert count_segments(text) == 1
+
+
+def test_the_longest_that_fits_two_sms_keeps_its_link() -> None:
+    longest = confirmation("x" * 60, "x" * 60, "https://x/a/0123456789ab")
+    room = 2 * 153 - len(longest)
+    fitting = f"https://x{'y' * room}/a/0123456789ab"
+    assert fitting in confirmation("x" * 60, "x" * 60, fitting)
+    assert count_segments(confirmation("x" * 60, "x" * 60, fitting)) == 2
+    assert "https" not in confirmation("x" * 60, "x" * 60, fitting.replace("https://", "https://z"))
+
+
+@any_speed
+@given(
+    clinic_names, st.integers(4, 8).flatmap(lambda n: st.text(alphabet="0123456789", min_size=n, max_size=n))
+)
+@example("Studio 2024 / 1234 Smile", "5678")
+@example("1234", "0000")
+@example("24/7 Dental 365", "1234")
+@example("\uff11\uff12\uff13\uff14 Smile", "5678")
+@example("\u0661\u0662\u0663\u0664 Smile", "5678")
+@example("1\u00b2\u00b34 Smile", "5678")
+def test_the_code_is_the_only_number_like_it(name: str, digits: str) -> None:
+    text = sms_texts.code(name, digits)
+    assert set(text) <= GSM - {"\n", "\r"}
+    assert len(text) <= 160
+    assert re.findall(r"\d{3,}", text) == [digits]
+    assert text.startswith(f"{digits} is your ")
+
+
+@pytest.mark.parametrize(
+    "name", ["\u7259\u79d1\u8bca\u6240", "\u0421\u0442\u043e\u043c\u0430\u0442", "2024", ""]
+)
+def test_a_clinic_whose_name_the_set_cannot_write_leaves_no_hole(name: str) -> None:
+    for text in (sms_texts.code(name, "1234"), confirmation(name)):
+        assert "  " not in text
+        assert not re.search(r"[ ,][.,]", text)
+
+
+def test_a_clinics_telephone_keeps_to_the_set_too() -> None:
+    text = confirmation(phone="020\u20117946\u20110958 (reception) " + "x" * 90)
+    assert set(text) <= GSM
+    assert len(text) <= 160
+
+
+def test_the_code_names_the_clinic_and_what_it_is_for() -> None:
+    assert sms_texts.code("Oak Dental", "0042") == (
+        "0042 is your Oak Dental code. Please read it to the assistant on the phone to confirm your booking."
+    )
+    assert re.findall(r"\d{4}", sms_texts.code("Studio 2024 / 1234 Smile", "5678")) == ["5678"]
+    assert "Studio" in sms_texts.code("Studio 2024 / 1234 Smile", "5678")
+    assert "Smile" in sms_texts.code("Studio 2024 / 1234 Smile", "5678")
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Oak Dental", "Oak Dental"),
+        ("Zahn\u00e4rzte K\u00f6ln", "Zahn\u00e4rzte K\u00f6ln"),  # these are in the set
+        ("Caf\u00ea Fran\u00e7ais", "Cafe Francais"),  # these are not
+        ("O\u2019Neill \u2013 Dental\u2026", "O'Neill - Dental..."),
+        ("  two\n lines  ", "two lines"),
+        ("Smile \U0001f9b7 Clinic", "Smile Clinic"),
+        ("\u0141\u00f3d\u017a", "odz"),
+    ],
+)
+def test_characters_outside_the_set_are_replaced_by_what_looks_like_them(name: str, plain: str) -> None:
+    assert sms_texts.gsm(name, limit=40) == plain
+
+
+@any_speed
+@given(st.text(max_size=100), st.integers(0, 60))
+def test_plain_text_is_bounded_and_stays_as_it_is_the_second_time(text: str, limit: int) -> None:
+    plain = sms_texts.gsm(text, limit=limit)
+    assert len(plain) <= limit
+    assert plain == plain.strip()
+    assert sms_texts.gsm(plain, limit=limit) == plain
+
+
+def test_a_reference_is_six_letters_and_digits_of_its_appointment() -> None:
+    assert re.fullmatch(r"[A-Z2-7]{6}", sms_texts.reference(APPOINTMENT))
+    assert len({sms_texts.reference(uuid.uuid4()) for _ in range(1000)}) >= 999

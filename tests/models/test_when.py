@@ -1,0 +1,119 @@
+"""Every time is told in the clinic's zone, for the ear and for the eye."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from models import when
+
+LONDON = ZoneInfo("Europe/London")
+NEW_YORK = ZoneInfo("America/New_York")
+KATHMANDU = ZoneInfo("Asia/Kathmandu")
+
+
+def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "spoken", "written"),
+    [
+        (
+            utc(2026, 12, 7, 10),
+            LONDON,
+            "Monday 7 December, 10:00 in the morning",
+            "Mon 7 Dec 2026 at 10:00 am",
+        ),
+        (utc(2026, 7, 6, 9), LONDON, "Monday 6 July, 10:00 in the morning", "Mon 6 Jul 2026 at 10:00 am"),
+        (utc(2026, 12, 7), LONDON, "Monday 7 December, 12:00 in the morning", "Mon 7 Dec 2026 at 12:00 am"),
+        (
+            utc(2026, 12, 7, 0, 5),
+            LONDON,
+            "Monday 7 December, 12:05 in the morning",
+            "Mon 7 Dec 2026 at 12:05 am",
+        ),
+        (
+            utc(2026, 12, 7, 11, 59),
+            LONDON,
+            "Monday 7 December, 11:59 in the morning",
+            "Mon 7 Dec 2026 at 11:59 am",
+        ),
+        (
+            utc(2026, 12, 7, 12),
+            LONDON,
+            "Monday 7 December, 12:00 in the afternoon",
+            "Mon 7 Dec 2026 at 12:00 pm",
+        ),
+        (
+            utc(2026, 12, 7, 13, 5),
+            LONDON,
+            "Monday 7 December, 1:05 in the afternoon",
+            "Mon 7 Dec 2026 at 1:05 pm",
+        ),
+        (
+            utc(2026, 12, 7, 17, 59),
+            LONDON,
+            "Monday 7 December, 5:59 in the afternoon",
+            "Mon 7 Dec 2026 at 5:59 pm",
+        ),
+        (utc(2026, 12, 7, 18), LONDON, "Monday 7 December, 6:00 in the evening", "Mon 7 Dec 2026 at 6:00 pm"),
+        (
+            utc(2026, 12, 7, 23, 59),
+            LONDON,
+            "Monday 7 December, 11:59 in the evening",
+            "Mon 7 Dec 2026 at 11:59 pm",
+        ),
+        # The clinic's day is another than that of UTC.
+        (
+            utc(2027, 1, 1, 3),
+            NEW_YORK,
+            "Thursday 31 December, 10:00 in the evening",
+            "Thu 31 Dec 2026 at 10:00 pm",
+        ),
+        (
+            utc(2026, 12, 31, 20),
+            KATHMANDU,
+            "Friday 1 January, 1:45 in the morning",
+            "Fri 1 Jan 2027 at 1:45 am",
+        ),
+        # Before and after the clocks change, the same wall time.
+        (
+            utc(2027, 3, 27, 10),
+            LONDON,
+            "Saturday 27 March, 10:00 in the morning",
+            "Sat 27 Mar 2027 at 10:00 am",
+        ),
+        (utc(2027, 3, 28, 9), LONDON, "Sunday 28 March, 10:00 in the morning", "Sun 28 Mar 2027 at 10:00 am"),
+        (
+            utc(2027, 11, 7, 14),
+            NEW_YORK,
+            "Sunday 7 November, 9:00 in the morning",
+            "Sun 7 Nov 2027 at 9:00 am",
+        ),
+    ],
+)
+def test_a_moment_is_told_in_the_zone(moment: datetime, zone: ZoneInfo, spoken: str, written: str) -> None:
+    assert when.spoken(moment, zone) == spoken
+    assert when.written(moment, zone) == written
+    elsewhere = moment.astimezone(timezone(timedelta(hours=-7)))  # the same, whatever zone it comes in
+    assert (when.spoken(elsewhere, zone), when.written(elsewhere, zone)) == (spoken, written)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        utc(2026, 12, 7, 10),
+        utc(2026, 12, 7, 10).astimezone(KATHMANDU),
+        utc(2026, 12, 7, 10).replace(microsecond=9),
+    ],
+)
+def test_an_instant_is_utc_to_the_second(moment: datetime) -> None:
+    assert when.instant(moment) == "2026-12-07T10:00:00Z"
+
+
+def test_a_day_is_spoken_without_a_leading_zero() -> None:
+    assert when.spoken_day(date(2026, 12, 7)) == "Monday 7 December"
+    assert when.spoken_day(date(2028, 2, 29)) == "Tuesday 29 February"

@@ -1,0 +1,18 @@
+"""Production's rules: no request is answered without a credential, whatever the rest of the suite does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import settings
+
+
+@pytest.fixture(autouse=True)
+def production() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("APP_ENV", "production")
+        settings.get.cache_clear()
+        yield
+    settings.get.cache_clear()

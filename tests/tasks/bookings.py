@@ -1,0 +1,122 @@
+"""A confirmed appointment of a clinic of its own, its SMS, and the sandbox Twilio that they go to."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from typing import Any
+
+import psycopg
+from flask.testing import FlaskClient
+
+from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
+
+
+class Booking:
+    """A confirmed appointment of its own clinic, and its waiting confirmation."""
+
+    def __init__(
+        self,
+        client: FlaskClient,
+        sql: psycopg.Connection,
+        number: str | None = None,
+        *,
+        org: str | None = None,
+        days: int = 14,
+    ) -> None:
+        self.client, self.sql, self.days = client, sql, days
+        self.org = org or create_clinic(sandbox=True)
+        self.phone = number or phone_number()
+        self.hold = reserve(client, self.org, slotId=slot(days=days), patientPhone=self.phone)["holdId"]
+        bare(client, "booking/send-otp", holdId=self.hold)
+        self.code = code_of(self.hold)
+        self.appointment = bare(client, "booking/verify-otp", holdId=self.hold, providedOTP=self.code)[
+            "appointmentId"
+        ]
+        self.otp = self._message("hold_id", self.hold)
+        self.confirmation = self._message("appointment_id", self.appointment)
+
+    def next(self) -> Booking:
+        """Another patient's booking at the same clinic, a day later."""
+        return Booking(self.client, self.sql, org=self.org, days=self.days + 1)
+
+    def _message(self, column: str, value: str) -> str:
+        row = self.sql.execute(
+            f"SELECT id::text FROM sms_messages WHERE org_id = %s AND {column} = %s", [self.org, value]
+        ).fetchone()
+        assert row
+        return str(row[0])
+
+    def deliver(self, message: str | None = None) -> None:
+        from tasks.sms import deliver_sms  # noqa: PLC0415 (only now are its settings there)
+
+        deliver_sms.run(org_id=self.org, message_id=message or self.confirmation)
+
+    def state(self, columns: str = "status", message: str | None = None) -> Any:
+        row = self.sql.execute(
+            f"SELECT {columns} FROM sms_messages WHERE id = %s", [message or self.confirmation]
+        ).fetchone()
+        assert row
+        return row if len(row) > 1 else row[0]
+
+    def causes(self, message: str | None = None) -> list[tuple[str, str]]:
+        """Every move of a message with its cause, the first one first."""
+        return self.sql.execute(
+            "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id",
+            [message or self.confirmation],
+        ).fetchall()
+
+    def due_now(self, message: str | None = None) -> None:
+        """As if its wait were over."""
+        self.sql.execute(
+            "UPDATE sms_messages SET next_attempt_at = app_clock() WHERE id = %s",
+            [message or self.confirmation],
+        )
+
+    def sender(self, columns: str) -> Any:
+        return self.sql.execute(f"SELECT {columns} FROM sms_senders WHERE org_id = %s", [self.org]).fetchone()
+
+    def from_number(self, number: str) -> None:
+        self.sql.execute(
+            "UPDATE integration_settings SET twilio_from_number = %s WHERE org_id = %s", [number, self.org]
+        )
+
+    def opted_out(self, number: str | None = None) -> Any:
+        """The source of an opt-out that stands."""
+        row = self.sql.execute(
+            "SELECT source FROM opt_outs WHERE org_id = %s AND phone = %s AND lifted_at IS NULL",
+            [self.org, number or self.phone],
+        ).fetchone()
+        return row and row[0]
+
+
+def script(twilio: str, kind: str, **fault: Any) -> None:
+    """What goes wrong at the sandbox next."""
+    request = urllib.request.Request(
+        f"{twilio}/sandbox/faults",
+        json.dumps({"kind": kind} | fault).encode(),
+        {"Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request).close()
+
+
+def clear(twilio: str) -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{twilio}/sandbox/faults", method="DELETE")).close()
+
+
+def inbox(twilio: str, number: str) -> list[str]:
+    with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
+        return [message["body"] for message in json.load(response) if message["to"] == number]
+
+
+def ended(twilio: str, number: str) -> None:
+    """Wait until the sandbox has moved the SMS to this number as far as they go."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
+            rows = [message["status"] for message in json.load(response) if message["to"] == number]
+        if set(rows) <= {"delivered", "undelivered", "failed"}:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"they are still {rows}")

@@ -1,0 +1,69 @@
+"""A worker that is killed as it comes to its n-th line: `python -m tests.tasks.dying_worker`.
+
+Reads "organisation message n" a line, and answers each with "killed" and where, or "done" when the task
+ended before its n-th line. Each is a process of its own, forked before anything was connected.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from models.session import engine
+from tasks.sms import deliver_sms
+
+FILES = (
+    "/tasks/sms.py",
+    "/tasks/delivery.py",
+    "/tasks/providers/twilio.py",
+    "/models/sms.py",
+    "/models/sms_senders.py",
+    "/models/session.py",
+)
+
+
+def killing_at(line: int, answer: int) -> Callable[[FrameType, str, Any], Any]:
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal seen
+        if not frame.f_code.co_filename.endswith(FILES):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"  # noqa: PTH119
+                os.write(answer, f"killed {where}\n".encode())
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    return trace
+
+
+def work(org_id: str, message_id: str, line: int) -> None:
+    with engine().connect():
+        pass  # connecting has hundreds of lines of SQLAlchemy's, and none of ours
+    sys.settrace(killing_at(line, sys.stdout.fileno()))
+    try:
+        deliver_sms.run(org_id=org_id, message_id=message_id)
+    finally:
+        sys.settrace(None)
+    os.write(sys.stdout.fileno(), b"done\n")
+
+
+def main() -> None:
+    for asked in sys.stdin:
+        org_id, message_id, line = asked.split()
+        child = os.fork()
+        if child == 0:
+            work(org_id, message_id, int(line))
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""How Celery is run: what is set, and what the workers are started with."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import uuid
+from typing import Any
+from unittest.mock import Mock
+
+import psycopg
+import pytest
+from celery.signals import worker_process_init
+
+import celeryconfig
+import settings
+from celeryconfig import Queue, Task
+from models import session, sms
+from tasks.app import app
+from tasks.sms import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, deliver_sms, sweep_sms
+from tests.conftest import Clock
+from tests.places import ROOT
+from tests.tasks.bookings import Booking, inbox
+
+PROCFILE = dict(
+    line.split(": ", 1)
+    for line in (ROOT / "Procfile").read_text().splitlines()
+    if line and not line.startswith("#")
+)
+SCHEDULE: dict[str, Any] = celeryconfig.beat_schedule
+WORKERS = [line for line in PROCFILE.values() if "celery -A tasks.app worker" in line]
+
+
+def test_a_task_that_dies_with_its_worker_runs_again() -> None:
+    assert app.conf.task_acks_late
+    assert app.conf.task_reject_on_worker_lost
+    assert app.conf.worker_prefetch_multiplier == 1
+    assert not app.conf.worker_cancel_long_running_tasks_on_connection_loss
+
+
+def test_no_wait_is_longer_than_ten_seconds_and_none_outlives_the_visibility_timeout() -> None:
+    waits = [min(RETRY_FIRST * 2**attempt, RETRY_LONGEST) for attempt in range(RETRIES)]
+    assert max(waits) <= 10
+    timeout = app.conf.broker_transport_options["visibility_timeout"]
+    assert timeout == app.conf.visibility_timeout == 120
+    assert max(waits) + app.conf.task_time_limit < timeout / 2
+    source = "".join(path.read_text() for path in (ROOT / "tasks").rglob("*.py"))
+    assert not re.search(r"\b(eta|countdown)\s*=|self\.retry|\.get\(timeout", source)
+
+
+def test_what_is_unacknowledged_is_looked_at_often() -> None:
+    options = app.conf.broker_transport_options
+    assert options["unacked_restore_interval"] * options["unacked_restore_throttle"] <= 5
+    assert options["unacked_mutex_expire"] <= 30
+
+
+def test_times_fit_into_each_other() -> None:
+    """A claim outlives the task that made it, and a run of questions ends before it is stopped."""
+    assert app.conf.task_soft_time_limit < app.conf.task_time_limit < sms.LEASE.total_seconds()
+    assert app.conf.task_soft_time_limit > RUN + PATIENCE
+    assert settings.Settings.model_fields["twilio_timeout"].default < app.conf.task_soft_time_limit
+    assert app.conf.worker_soft_shutdown_timeout < 30  # what a platform gives before it kills
+    assert sms.GRACE > sms.LEASE
+
+
+def test_nothing_of_value_is_left_in_redis() -> None:
+    assert celeryconfig.result_backend is None
+    assert app.conf.task_ignore_result
+    assert app.conf.accept_content == ["json"]
+
+
+def test_every_tick_is_worthless_once_the_next_one_is_due() -> None:
+    for name, entry in SCHEDULE.items():
+        assert entry["options"]["expires"] <= entry["schedule"].total_seconds(), name
+    assert {Task.SWEEP_SMS, Task.RECONCILE_SMS, Task.CHECK_RECEIPTS} <= set(celeryconfig.beat_schedule)
+
+
+@pytest.mark.parametrize("line", WORKERS)
+def test_workers_tell_flower_and_take_a_platforms_sigterm(line: str) -> None:
+    words = shlex.split(line)
+    assert {"-E", "--without-gossip", "--without-mingle"} <= set(words)
+    assert "--without-heartbeat" not in words
+    assert words[words.index("-O") + 1] == "fair"
+    assert words[:3] == ["exec", "env", "REMAP_SIGTERM=SIGQUIT"]
+    assert app.conf.worker_enable_remote_control
+
+
+def test_one_code_that_hangs_holds_up_no_other() -> None:
+    [line] = [line for line in WORKERS if f"-Q {Queue.OTP.value} " in line]
+    assert int(re.findall(r"-c (\d+)", line)[0]) >= 2
+
+
+def test_questions_to_twilio_leave_a_process_for_the_sms() -> None:
+    """At most one run of each of the two tasks that ask, each on one process."""
+    [line] = [line for line in WORKERS if Queue.HOUSEKEEPING.value in line]
+    assert int(re.findall(r"-c (\d+)", line)[0]) >= 3
+    for task in (Task.RECONCILE_SMS, Task.CHECK_RECEIPTS):
+        assert SCHEDULE[task]["schedule"].total_seconds() > RUN + PATIENCE
+
+
+def test_flower_reads_only_and_lets_nobody_in_without_a_password() -> None:
+    assert "--read-only" in PROCFILE["flower"]
+    assert 'FLOWER_BASIC_AUTH="${FLOWER_BASIC_AUTH:?' in PROCFILE["flower"]
+    assert "UNAUTHENTICATED" not in PROCFILE["flower"]
+
+
+def test_a_child_forgets_its_parents_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget = Mock()
+    monkeypatch.setattr(session, "forget_connections", forget)
+    worker_process_init.send(sender=None)
+    forget.assert_called_once()
+
+
+def test_two_beats_do_no_harm_and_without_one_a_nudge_still_sends(
+    booking: Booking, clock: Clock, twilio: str, monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection
+) -> None:
+    sql.execute("UPDATE sms_messages SET nudged_at = app_clock() + interval '1 day' WHERE status = 'queued'")
+    sql.execute("UPDATE sms_messages SET nudged_at = NULL WHERE org_id = %s", [booking.org])
+    published: list[str] = []
+    queues: dict[str, str] = {}
+
+    def publish(kwargs: dict[str, str], queue: str) -> None:
+        published.append(kwargs["message_id"])
+        queues[kwargs["message_id"]] = queue
+
+    monkeypatch.setattr(deliver_sms, "apply_async", publish)
+    clock.forward(3)
+    sweep_sms.run()
+    sweep_sms.run()
+    ours = {booking.otp, booking.confirmation}
+    assert sorted(each for each in published if each in ours) == sorted(ours)
+    assert (queues[booking.otp], queues[booking.confirmation]) == (Queue.OTP, Queue.SMS)
+    for _ in range(2):  # and were both published twice:
+        for message in ours:
+            deliver_sms.run(org_id=str(uuid.UUID(booking.org)), message_id=message)
+    assert len(inbox(twilio, booking.phone)) == 2

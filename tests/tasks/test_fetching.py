@@ -1,0 +1,143 @@
+"""A report that was lost while we were down is fetched from Vapi, by its own list of calls."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+import settings
+from models import sealing
+from tasks.leads import fetch_reports
+from tests.conftest import Clock
+from tests.factories import create_clinic
+
+KEY = "key-of-the-clinic"
+BEGUN = datetime.now(UTC) - timedelta(hours=1)
+
+
+class Vapi:
+    """What Vapi's GET /call does: a bearer key, a time, a page."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.asked: list[dict[str, list[str]]] = []
+        self.status = 200
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        vapi = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                address = urlsplit(self.path)
+                query = parse_qs(address.query)
+                vapi.asked.append(query)
+                known = self.headers["Authorization"] == f"Bearer {KEY}" and address.path == "/call"
+                self.send_response(vapi.status if known else 401)
+                self.end_headers()
+                since, until, most = query["updatedAtGe"][0], query["updatedAtLe"][0], int(query["limit"][0])
+                fitting = [call for call in vapi.calls if since <= call["updatedAt"] <= until]
+                random.shuffle(fitting)  # Vapi promises no order
+                self.wfile.write(json.dumps(fitting[:most]).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def vapi(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Iterator[Vapi]:
+    sql.execute("UPDATE integration_settings SET vapi_api_key_sealed = NULL")  # of other tests' clinics
+    stand_in = Vapi()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), stand_in.handler())
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("VAPI_API_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    settings.get.cache_clear()
+    yield stand_in
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    monkeypatch.undo()
+    settings.get.cache_clear()
+
+
+@pytest.fixture
+def org(sql: psycopg.Connection) -> Iterator[str]:
+    org_id = create_clinic()
+    sql.execute(
+        "UPDATE integration_settings SET vapi_api_key_sealed = %s WHERE org_id = %s",
+        [sealing.seal(uuid.UUID(org_id), "vapi_api_key", KEY), org_id],
+    )
+    yield org_id
+    sql.execute("UPDATE integration_settings SET vapi_api_key_sealed = NULL WHERE org_id = %s", [org_id])
+
+
+def call(n: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"call-{n}",
+        "status": "ended",
+        "endedReason": "customer-ended-call",
+        "updatedAt": (BEGUN + timedelta(seconds=n)).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "startedAt": "2030-01-01T00:00:00.000Z",
+        "endedAt": "2030-01-01T00:05:30.000Z",
+        "artifact": {"messages": [{"role": "user", "message": "I want implants", "secondsFromStart": 3}]},
+        **more,
+    }
+
+
+def rows(sql: psycopg.Connection, org: str) -> list[tuple[Any, ...]]:
+    return sql.execute(
+        "SELECT id, status, duration FROM calls WHERE org_id = %s ORDER BY id", [org]
+    ).fetchall()
+
+
+def test_what_ended_while_we_were_down_is_taken_in_once(
+    vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock
+) -> None:
+    vapi.calls = [call(1), call(2, status="in-progress")]
+    fetch_reports.run()
+    assert rows(sql, org) == [("call-1", "ended", 330)]
+    fetch_reports.run()
+    assert len(vapi.asked) == 1, "asked again at once"
+    clock.forward(301)
+    vapi.calls[1] = call(2, updatedAt=datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z")
+    fetch_reports.run()
+    assert rows(sql, org) == [("call-1", "ended", 330), ("call-2", "ended", 330)]
+    assert vapi.asked[1]["updatedAtGe"] > vapi.asked[0]["updatedAtGe"]
+
+
+def test_more_than_a_page_is_fetched_whole(vapi: Vapi, org: str, sql: psycopg.Connection) -> None:
+    vapi.calls = [call(n) for n in range(250)]
+    fetch_reports.run()
+    assert len(rows(sql, org)) == 250
+
+
+def test_trouble_is_noted_and_nothing_is_skipped(
+    vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock
+) -> None:
+    vapi.status = 503
+    fetch_reports.run()
+    trouble = sql.execute("SELECT trouble FROM vapi_syncs WHERE org_id = %s", [org]).fetchone()
+    assert trouble == ("Vapi answered 503",)
+    vapi.status = 200
+    clock.forward(301)
+    fetch_reports.run()
+    assert vapi.asked[0]["updatedAtGe"] == vapi.asked[1]["updatedAtGe"]
+    assert sql.execute("SELECT trouble FROM vapi_syncs WHERE org_id = %s", [org]).fetchone() == (None,)
+
+
+def test_a_clinic_without_a_key_is_not_asked_about(vapi: Vapi, sql: psycopg.Connection) -> None:
+    create_clinic()
+    fetch_reports.run()
+    assert vapi.asked == []

@@ -1,0 +1,181 @@
+"""A call that is over is scored once it is due, and a hot one reaches the owner's phone, once."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from tasks.leads import score_call, sweep_calls
+from tasks.sms import deliver_sms
+from tests.conftest import Clock
+from tests.factories import create_clinic, phone_number, slot
+from tests.webapp.vapi.calls import PhoneCall
+
+HOT = [
+    ("bot", "Hello, how can I help?"),
+    ("user", "I've been quoted for two implants and I want to go ahead. What's the soonest you can see me?"),
+    ("bot", "Tuesday at ten."),
+    ("user", "Tuesday at ten is perfect, put me down please."),
+]
+COLD = [("bot", "Hello?"), ("user", "Sorry, wrong number, I have never been here before.")]
+
+
+class Ended:
+    """A call of its own clinic, whose report has come."""
+
+    def __init__(
+        self, client: FlaskClient, sql: psycopg.Connection, said: list[tuple[str, str]], **more: Any
+    ) -> None:
+        self.client, self.sql = client, sql
+        self.org, self.owner, self.caller = create_clinic(sandbox=True), phone_number(), phone_number()
+        sql.execute(
+            "UPDATE integration_settings SET hot_lead_alert_phone = %s WHERE org_id = %s",
+            [self.owner, self.org],
+        )
+        self.call = PhoneCall(client, self.org, self.caller)
+        self.call.say("check_availability", date=slot()[:10])
+        self.report(said, **more)
+
+    def report(self, said: list[tuple[str, str]], **more: Any) -> None:
+        message = {
+            "type": "end-of-call-report",
+            "call": {"id": self.call.id, "customer": {"number": self.caller}},
+            "artifact": {"messages": [{"role": role, "message": text} for role, text in said]},
+            "analysis": {},
+            **more,
+        }
+        assert self.client.post("/api/vapi/webhook", json={"message": message}).status_code == 200
+
+    def score(self) -> None:
+        score_call.run(org_id=self.org, call_id=self.call.id)
+
+    def one(self, query: str) -> Any:
+        row = self.sql.execute(query.encode(), [self.org]).fetchone()
+        return row and (row if len(row) > 1 else row[0])
+
+    @property
+    def texts(self) -> int:
+        count: int = self.one(
+            "SELECT count(*) FROM sms_messages WHERE org_id = %s AND kind = 'hot_lead_alert'"
+        )
+        return count
+
+
+def test_a_hot_lead_reaches_the_owner_once(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, twilio: str
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=301)
+    clock.forward(3)
+    ended.score()
+    score, band, reasons = ended.one(
+        "SELECT lead_score, lead_band, lead_reasons FROM calls WHERE org_id = %s"
+    )
+    assert score >= 70
+    assert band == "hot"
+    assert sum(reason["points"] for reason in reasons) >= 70
+    assert ended.one("SELECT lead_score, suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") == (
+        score,
+        None,
+    )
+    ended.score()
+    ended.report(HOT, durationSeconds=301)
+    clock.forward(3)
+    ended.score()
+    assert ended.texts == 1
+    message = ended.one("SELECT message_id::text FROM hot_lead_alerts WHERE org_id = %s")
+    deliver_sms.run(org_id=ended.org, message_id=message)
+    with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
+        (body,) = [sms["body"] for sms in json.load(response) if sms["to"] == ended.owner]
+    assert body.startswith(f"Hot lead {score}/100: Somebody, {ended.caller}, for implants. 5 min call. ")
+    assert len(body) <= 306
+    assert ended.one("SELECT alert_sent_at IS NOT NULL FROM hot_lead_alerts WHERE org_id = %s")
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"durationSeconds": 300}, "the call lasted 300 seconds, not over 300"),
+        ({}, "nobody said how long the call was"),
+    ],
+)
+def test_an_alert_that_is_held_back_says_why(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, more: dict[str, Any], why: str
+) -> None:
+    ended = Ended(client, sql, HOT, **more)
+    clock.forward(3)
+    ended.score()
+    assert ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") == why
+    assert ended.texts == 0
+    # A richer report may still say that it was long enough; then it is sent after all, and once.
+    ended.report(
+        HOT, durationSeconds=400, analysis={"summary": "Wants implants.", "successEvaluation": "true"}
+    )
+    clock.forward(3)
+    ended.score()
+    assert ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") is None
+    assert ended.texts == 1
+
+
+def test_a_clinic_without_a_number_for_alerts(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=500)
+    sql.execute("UPDATE integration_settings SET hot_lead_alert_phone = NULL WHERE org_id = %s", [ended.org])
+    clock.forward(3)
+    ended.score()
+    assert (
+        ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s")
+        == "no number for alerts is set"
+    )
+
+
+def test_a_cold_call_is_scored_and_alerts_nobody(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    ended = Ended(client, sql, COLD, durationSeconds=900)
+    clock.forward(3)
+    ended.score()
+    assert ended.one("SELECT lead_score FROM calls WHERE org_id = %s") < 35
+    assert ended.one("SELECT count(*) FROM hot_lead_alerts WHERE org_id = %s") == 0
+
+
+def test_a_call_is_due_when_its_report_has_settled_and_not_before(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    ended = Ended(client, sql, COLD)
+    ended.score()
+    assert ended.one("SELECT scored_at FROM calls WHERE org_id = %s") is None
+    clock.forward(3)
+    sweep_calls.run()
+    assert ended.one("SELECT nudged_at IS NOT NULL FROM calls WHERE org_id = %s")
+
+
+def test_a_call_without_a_report_is_scored_a_quarter_of_an_hour_later(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    org = create_clinic()
+    call = PhoneCall(client, org, phone_number())
+    call.say("check_availability", date=slot()[:10])
+    ended = {"type": "status-update", "status": "ended", "call": {"id": call.id}}
+    client.post("/api/vapi/webhook", json={"message": ended})
+    score_call.run(org_id=org, call_id=call.id)
+    clock.forward(901)
+    score_call.run(org_id=org, call_id=call.id)
+    row = sql.execute("SELECT lead_score IS NOT NULL FROM calls WHERE org_id = %s", [org]).fetchone()
+    assert row == (True,)
+
+
+def test_another_clinics_call_of_the_same_id_is_another_call(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=400)
+    clock.forward(3)
+    score_call.run(org_id=str(uuid.uuid4()), call_id=ended.call.id)
+    score_call.run(org_id=create_clinic(), call_id=ended.call.id)
+    assert ended.one("SELECT scored_at FROM calls WHERE org_id = %s") is None

@@ -1,0 +1,427 @@
+"""Asking Twilio afterwards: about SMS whose outcome was lost, and about those without a receipt."""
+
+from __future__ import annotations
+
+import base64
+import time
+import urllib.request
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from models import sms
+from models.session import Door, system_transaction
+from tasks.sms import check_receipts, reconcile_sms
+from tests.conftest import Clock
+from tests.factories import ACCOUNT_SID, AUTH_TOKEN
+from tests.tasks.bookings import Booking, ended, inbox
+
+Faults = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def nobody_elses_messages(sql: psycopg.Connection) -> None:
+    """Other tests leave messages to be asked about; a run is short."""
+    sql.execute("UPDATE sms_messages SET check_at = NULL WHERE check_at IS NOT NULL")
+
+
+def lost(
+    booking: Booking, faults: Faults, kind: str = "drop-after-accept", message: str | None = None
+) -> None:
+    faults(kind)
+    booking.deliver(message)
+    assert booking.state("status", message) == "unknown"
+
+
+def test_what_is_found_keeps_its_id_and_says_how_it_was_learnt(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    lost(booking, faults)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, cause, error_reason, unknown_since") == (
+        "sent",
+        "the provider has it",
+        None,
+        None,
+    )
+    assert booking.causes() == [
+        ("queued", "created"),
+        ("sending", "claimed by a worker"),
+        ("unknown", "its answer was lost"),
+        ("sent", "the provider has it"),
+    ]
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_a_code_is_found_by_its_words_though_they_are_kept_nowhere(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    lost(booking, faults, message=booking.otp)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, body", booking.otp) == ("sent", None)
+
+
+def test_the_same_code_sent_twice_is_not_taken_for_the_other_message(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    lost(booking, faults, "drop-before", booking.otp)
+    again = booking.sql.execute(
+        "INSERT INTO sms_messages (id, org_id, kind, to_phone, hold_id, expires_at, created_at)"
+        " SELECT gen_random_uuid(), org_id, kind, to_phone, hold_id, expires_at, app_clock()"
+        " FROM sms_messages WHERE id = %s RETURNING id::text",
+        [booking.otp],
+    ).fetchone()
+    assert again
+    booking.deliver(again[0])
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, provider_id", booking.otp) == ("expired", None)
+    assert booking.state("status", again[0]) == "sent"
+
+
+@pytest.mark.parametrize("kind", ["ask-500", "ask-drop", "ask-slow"])
+def test_a_provider_that_cannot_be_asked_is_asked_again_in_a_minute(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.sms.PATIENCE", 0.3)
+    lost(booking, faults)
+    clock.forward(91)
+    faults(kind, seconds=1)
+    reconcile_sms.run()
+    assert booking.state() == "unknown"
+    reconcile_sms.run()
+    assert booking.state() == "unknown"  # not yet
+    clock.forward(61)
+    reconcile_sms.run()
+    assert booking.state() == "sent"
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_an_account_that_cannot_be_asked_does_not_take_the_others_turn(
+    client: FlaskClient,
+    sql: psycopg.Connection,
+    faults: Faults,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("tasks.sms.PATIENCE", 0.3)
+    broken = Booking(client, sql)
+    later = broken.next()
+    sound = Booking(client, sql)
+    for booking in (broken, later, sound):
+        lost(booking, faults)
+    sql.execute(
+        "UPDATE integration_settings SET twilio_auth_token_sealed = NULL WHERE org_id = %s", [broken.org]
+    )
+    clock.forward(91)
+    faults("ask-slow", seconds=5, times=5, to=later.phone)
+    begun = time.monotonic()
+    reconcile_sms.run()
+    assert time.monotonic() - begun < 3
+    assert [each.state() for each in (broken, later, sound)] == ["unknown", "unknown", "sent"]
+    assert later.state("check_at > app_clock()") is True
+    asked = [record for record in caplog.records if "cannot be asked about" in record.getMessage()]
+    assert len(asked) == 1  # not once for each of its messages
+
+
+def test_a_run_is_short_however_much_there_is_to_ask(
+    booking: Booking, faults: Faults, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = booking.next()
+    for each in (booking, other):
+        lost(each, faults)
+    clock.forward(91)
+    monkeypatch.setattr("tasks.sms.RUN", 0.0)
+    reconcile_sms.run()
+    assert {booking.state(), other.state()} == {"unknown"}
+    monkeypatch.setattr("tasks.sms.RUN", 8.0)
+    reconcile_sms.run()
+    assert {booking.state(), other.state()} == {"sent"}
+
+
+def test_after_five_lost_attempts_a_person_decides(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    for attempt in range(1, 6):
+        lost(booking, faults, "drop-before")
+        assert booking.state("attempt") == attempt
+        clock.forward(91)
+        reconcile_sms.run()
+        booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
+    assert booking.state("status, check_at") == ("unknown", None)
+    assert inbox(twilio, booking.phone) == []
+
+
+def test_attempts_that_were_certainly_not_sent_are_not_counted_as_lost(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    booking.sql.execute("UPDATE sms_messages SET attempt = 20 WHERE id = %s", [booking.confirmation])
+    lost(booking, faults, "drop-before")
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state() == "queued"
+
+
+def test_a_no_that_comes_too_early_proves_nothing(booking: Booking, faults: Faults, clock: Clock) -> None:
+    lost(booking, faults, "drop-before")
+    booking.sql.execute(
+        "UPDATE sms_messages SET check_at = app_clock() WHERE id = %s", [booking.confirmation]
+    )
+    reconcile_sms.run()
+    assert booking.state("status, check_at = unknown_since + interval '90 s'") == ("unknown", True)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state() == "queued"
+
+
+def test_an_answer_that_comes_after_the_next_attempt_is_in_sight_still_counts(
+    booking: Booking, twilio: str
+) -> None:
+    """Its worker was frozen so long that it was given up; what it learnt at last is that it was sent."""
+    with system_transaction(Door.OPERATOR) as session:
+        message = session.get_one(sms.SmsMessage, booking.confirmation)
+        session.expunge(message)
+    message.attempt = 1
+    booking.sql.execute("UPDATE sms_messages SET attempt = 1 WHERE id = %s", [booking.confirmation])
+    with system_transaction(Door.OPERATOR) as session:
+        sms.record_sent(session, message, provider_id="SM" + "7" * 32, segments=1)
+    booking.deliver()
+    assert booking.state("status, provider_id") == ("sent", "SM" + "7" * 32)
+    assert inbox(twilio, booking.phone) == []
+
+
+def test_two_runs_at_once_ask_about_different_messages(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    lost(booking, faults)
+    clock.forward(91)
+    with system_transaction(Door.OPERATOR) as one, system_transaction(Door.OPERATOR) as other:
+        assert len(sms.find_unsettled(one)) == 1
+        assert sms.find_unsettled(other) == []
+    with system_transaction(Door.OPERATOR) as later:
+        assert sms.find_unsettled(later) == []
+
+
+# --- messages without a receipt -----------------------------------------------------------------
+
+
+def sent(booking: Booking) -> None:
+    booking.deliver()
+    assert booking.state() == "sent"
+
+
+def test_what_no_receipt_told_is_asked_after_five_minutes_with_its_price(
+    booking: Booking,
+    clock: Clock,
+    twilio: str,
+) -> None:
+    sent(booking)
+    check_receipts.run()
+    assert booking.state() == "sent"
+    ended(twilio, booking.phone)
+    clock.forward(301)
+    check_receipts.run()
+    assert booking.state("status, cause, price::text, price_unit, check_at, delivered_at IS NOT NULL") == (
+        "delivered",
+        "the provider has it",
+        "0.00790",
+        "USD",
+        None,
+        True,
+    )
+    assert booking.sql.execute(
+        "SELECT status, cost IS NOT NULL, segments FROM sms_confirmation_logs WHERE id = %s",
+        [booking.confirmation],
+    ).fetchone() == ("delivered", True, booking.state("segments"))
+
+
+def test_after_three_days_without_a_word_it_is_unconfirmed(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock
+) -> None:
+    del twilio
+    booking = Booking(client, sql, "+15005550012")  # its network never says anything
+    sent(booking)
+    for seconds, expected in ((301, "sent"), (3600, "sent"), (24 * 3600, "sent"), (48 * 3600, "unconfirmed")):
+        clock.forward(seconds)
+        check_receipts.run()
+        assert booking.state() == expected
+    assert booking.state("check_at, cause") == (None, "no receipt in three days")
+
+
+@pytest.mark.parametrize("kind", ["ask-500", "ask-drop"])
+def test_a_receipt_that_cannot_be_asked_for_is_asked_for_in_five_minutes(
+    booking: Booking,
+    faults: Faults,
+    clock: Clock,
+    kind: str,
+    twilio: str,
+) -> None:
+    sent(booking)
+    ended(twilio, booking.phone)
+    clock.forward(301)
+    faults(kind)
+    check_receipts.run()
+    assert booking.state("status, check_at > app_clock() + interval '4 min'") == ("sent", True)
+    clock.forward(301)
+    check_receipts.run()
+    assert booking.state() == "delivered"
+
+
+def test_a_provider_that_can_never_be_asked_ends_in_a_state_with_a_name_too(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    sent(booking)
+    clock.forward(3 * 24 * 3600 + 1)
+    faults("ask-500")
+    check_receipts.run()
+    assert booking.state() == "unconfirmed"
+
+
+def test_a_message_that_twilio_has_forgotten_is_not_asked_about_for_ever(
+    booking: Booking, clock: Clock
+) -> None:
+    sent(booking)
+    booking.sql.execute(
+        "UPDATE sms_messages SET provider_id = %s WHERE id = %s", ["SM" + "0" * 32, booking.confirmation]
+    )
+    clock.forward(301)
+    check_receipts.run()
+    assert booking.state("status, check_at = sent_at + interval '1 hour'") == ("sent", True)
+
+
+def test_a_broken_account_does_not_keep_the_others_from_their_receipts(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock
+) -> None:
+    broken, sound = Booking(client, sql), Booking(client, sql)
+    for booking in (broken, sound):
+        sent(booking)
+        ended(twilio, booking.phone)
+    sql.execute("UPDATE integration_settings SET twilio_account_sid = NULL WHERE org_id = %s", [broken.org])
+    clock.forward(301)
+    check_receipts.run()
+    assert (broken.state(), sound.state()) == ("sent", "delivered")
+
+
+# --- what a late code says ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (30006, "the number is a landline, or its network takes no SMS"),
+        (30003, "the phone was switched off or had no signal"),
+        (30008, "the mobile network did not deliver it and did not say why"),
+    ],
+)
+def test_a_message_that_was_not_delivered_is_not_sent_again_by_itself(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str, code: int, reason: str
+) -> None:
+    faults("undelivered", code=code)
+    sent(booking)
+    ended(twilio, booking.phone)
+    clock.forward(301)
+    check_receipts.run()
+    assert booking.state("status, error_code, error_reason") == ("undelivered", str(code), reason)
+    booking.deliver()
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_a_number_that_blocks_the_clinic_is_left_in_peace(
+    booking: Booking,
+    faults: Faults,
+    clock: Clock,
+    twilio: str,
+) -> None:
+    faults("undelivered", code=30004)
+    sent(booking)
+    ended(twilio, booking.phone)
+    clock.forward(301)
+    check_receipts.run()
+    assert booking.opted_out() == "provider"
+
+
+def test_a_sender_that_is_refused_only_later_stops_until_something_is_delivered(
+    booking: Booking,
+    faults: Faults,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    twilio: str,
+) -> None:
+    second = booking.next()
+    faults("undelivered", code=30034, times=2)
+    sent(booking)
+    ended(twilio, booking.phone)
+    clock.forward(301)
+    check_receipts.run()
+    assert booking.sender("stopped_code, stopped_at IS NOT NULL") == ("30034", True)
+    second.deliver()
+    assert second.state() == "queued"
+    clock.forward(601)
+    second.due_now()
+    sent(second)  # Twilio takes it as it took the first one: that proves nothing
+    assert booking.sender("stopped_code") == ("30034",)
+    third = second.next()
+    clock.forward(601)
+    sent(third)
+    ended(twilio, third.phone)
+    clock.forward(301)
+    check_receipts.run()
+    assert third.state() == "delivered"
+    assert booking.sender("stopped_at") == (None,)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+def test_an_sms_that_many_newer_ones_hide_is_found_all_the_same(
+    booking: Booking, clock: Clock, faults: Faults, twilio: str
+) -> None:
+    faults("drop-after-accept")
+    booking.deliver()
+    for n in range(120):
+        post_directly(twilio, booking.phone, f"another text {n}")
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt") == ("sent", 1)
+
+
+def test_an_sms_that_another_account_has_stays_unknown(
+    booking: Booking, clock: Clock, faults: Faults, twilio: str
+) -> None:
+    faults("drop-after-accept")
+    booking.deliver()
+    booking.sql.execute(
+        "UPDATE integration_settings SET twilio_account_sid = %s WHERE org_id = %s",
+        ["AC" + "11" * 16, booking.org],
+    )
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt") == ("unknown", 1)
+    assert len([body for body in inbox(twilio, booking.phone) if body.startswith("Confirmed")]) == 1
+
+
+def test_an_sms_whose_link_cannot_be_made_again_stays_unknown(
+    booking: Booking, clock: Clock, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults("drop-after-accept")
+    booking.deliver()
+    booking.sql.execute(
+        "UPDATE patient_links SET token_digest = md5(token_digest) WHERE message_id = %s",
+        [booking.confirmation],
+    )
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt") == ("unknown", 1)
+
+
+def post_directly(twilio: str, number: str, body: str) -> None:
+    """An SMS of the same account that is not ours."""
+    form = urlencode({"To": number, "From": "+447700900001", "Body": body}).encode()
+    request = urllib.request.Request(f"{twilio}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json", form)
+    token = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
+    request.add_header("Authorization", f"Basic {token}")
+    urllib.request.urlopen(request).close()

@@ -1,0 +1,338 @@
+"""deliver, sweep and reconcile against the sandbox Twilio, over the real client and real HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+
+from models import sms
+from models.session import Door, system_transaction
+from tasks import providers
+from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
+from tests.conftest import Clock
+from tests.tasks.bookings import Booking, inbox
+
+
+def test_a_queued_message_is_sent_once_however_often_it_is_nudged(booking: Booking, twilio: str) -> None:
+    for _ in range(3):
+        booking.deliver()
+    assert booking.state("status, attempt, provider_id LIKE 'SM%%', segments") == ("sent", 1, True, 1)
+    assert len(inbox(twilio, booking.phone)) == 1
+    row = booking.sql.execute(
+        "SELECT confirmation_sms_sent, confirmation_sms_id, confirmation_sms_sent_at IS NOT NULL"
+        " FROM appointments WHERE id = %s",
+        [booking.appointment],
+    ).fetchone()
+    assert row == (True, booking.state("provider_id"), True)
+
+
+def test_the_code_is_in_the_sms_and_nowhere_in_the_row(booking: Booking, twilio: str) -> None:
+    booking.deliver(booking.otp)
+    [text] = inbox(twilio, booking.phone)
+    assert booking.code in text
+    row = booking.sql.execute("SELECT m::text FROM sms_messages m WHERE id = %s", [booking.otp]).fetchone()
+    assert row
+    assert text not in row[0]
+
+
+def test_too_many_requests_means_not_sent(booking: Booking, faults: Any, twilio: str) -> None:
+    faults("429")
+    with pytest.raises(providers.Unavailable):
+        booking.deliver()
+    assert booking.state() == "queued"
+    booking.sql.execute(
+        "UPDATE sms_messages SET next_attempt_at = now() WHERE id = %s", [booking.confirmation]
+    )
+    booking.deliver()
+    assert booking.state() == "sent"
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+@pytest.mark.parametrize("fault", ["500-after-accept", "drop-after-accept"])
+def test_a_lost_answer_is_looked_up_and_not_sent_again(
+    booking: Booking, faults: Any, twilio: str, clock: Clock, fault: str
+) -> None:
+    faults(fault)
+    booking.deliver()
+    assert booking.state() == "unknown"
+    booking.deliver()
+    reconcile_sms.run()
+    assert booking.state() == "unknown"  # too early to ask
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, provider_id LIKE 'SM%%'") == ("sent", True)
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+@pytest.mark.parametrize("fault", ["500", "drop-before"])
+def test_what_the_provider_never_had_is_sent_again(
+    booking: Booking, faults: Any, twilio: str, clock: Clock, fault: str
+) -> None:
+    faults(fault)
+    booking.deliver()
+    assert booking.state() == "unknown"
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state() == "queued"
+    booking.deliver()
+    assert booking.state("status, attempt") == ("sent", 2)
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_a_code_whose_fate_is_unknown_is_never_sent_again_by_itself(
+    booking: Booking, faults: Any, clock: Clock
+) -> None:
+    faults("500")
+    booking.deliver(booking.otp)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, cause", booking.otp) == ("expired", "the provider does not have it")
+
+
+def test_a_number_that_twilio_refuses_is_final(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str
+) -> None:
+    del twilio
+    booking = Booking(client, sql, "+15005550001")
+    booking.deliver()
+    assert booking.state("status, error_code") == ("failed", "21211")
+    booking.deliver()
+    assert booking.state("attempt") == 1
+
+
+def test_a_clinic_without_an_account_has_a_message_that_says_so(booking: Booking) -> None:
+    booking.sql.execute(
+        "UPDATE integration_settings SET twilio_auth_token_sealed = NULL WHERE org_id = %s", [booking.org]
+    )
+    booking.deliver()
+    assert booking.state("status, error_reason") == (
+        "queued",
+        "the clinic has no auth token and no API key for Twilio set",
+    )
+
+
+def test_a_code_that_is_too_old_expires_instead_of_arriving_late(
+    booking: Booking, clock: Clock, twilio: str
+) -> None:
+    clock.forward(601)
+    booking.deliver(booking.otp)
+    assert booking.state(message=booking.otp) == "expired"
+    assert inbox(twilio, booking.phone) == []
+
+
+def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Clock, database_url: str) -> None:
+    with psycopg.connect(database_url, options="-c app.scope=system") as dying:
+        dying.execute(
+            "UPDATE sms_messages SET status = 'sending', attempt = 1,"
+            " lease_until = app_clock() + interval '30 s' WHERE id = %s",
+            [booking.confirmation],
+        )
+    sweep_sms.run()
+    assert booking.state() == "sending"
+    clock.forward(31)
+    sweep_sms.run()
+    assert booking.state() == "unknown"
+    booking.sql.execute(
+        "UPDATE sms_messages SET body = 'as it was sent' WHERE id = %s", [booking.confirmation]
+    )
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state() == "queued"  # Twilio has no such message
+
+
+def test_the_sweep_nudges_what_no_nudge_reached_and_not_too_often(booking: Booking, clock: Clock) -> None:
+    def due() -> list[str]:
+        with system_transaction(Door.OPERATOR) as session:
+            return [str(row.message_id) for row in sms.sweep(session) if str(row.org_id) == booking.org]
+
+    assert due() == []  # its own nudge is still fresh
+    clock.forward(3)
+    assert set(due()) == {booking.otp, booking.confirmation}
+    assert due() == []
+    clock.forward(31)
+    assert set(due()) == {booking.otp, booking.confirmation}
+
+
+def test_retries_are_few_and_short() -> None:
+    assert (deliver_sms.max_retries, RETRIES) == (3, 3)
+    assert RETRY_LONGEST <= 10
+    assert providers.Unavailable in RETRY_ON
+    assert not any(issubclass(providers.OutcomeUnknown, kind) for kind in RETRY_ON)
+
+
+# --- what Twilio's codes do ---------------------------------------------------------------------
+
+
+def test_a_number_that_has_opted_out_at_twilio_is_remembered(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, faults: Any
+) -> None:
+    booking = Booking(client, sql)
+    faults("refuse", code=21610)
+    booking.deliver(booking.otp)
+    assert booking.state("status, cause, error_code", booking.otp) == (
+        "failed",
+        "the patient has opted out",
+        "21610",
+    )
+    assert booking.opted_out() == "provider"
+    booking.deliver()
+    assert booking.state("status, cause") == ("failed", "the patient has opted out")
+    assert booking.state("attempt") == 0  # Twilio was not asked a second time
+    assert inbox(twilio, booking.phone) == []
+
+
+def test_a_broken_sender_is_one_alert_and_no_failed_message(
+    booking: Booking, clock: Clock, twilio: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    booking.from_number("+15005550007")
+    booking.deliver()
+    booking.deliver(booking.otp)  # waits without asking Twilio
+    assert booking.state("status, attempt, error_code") == ("queued", 1, "21606")
+    assert booking.state("status, attempt", booking.otp) == ("queued", 0)
+    assert booking.sender("stopped_code, stopped_at IS NOT NULL") == ("21606", True)
+    clock.forward(601)
+    booking.due_now()
+    booking.deliver()  # the one that tries whether it works again
+    booking.deliver(booking.otp)
+    assert booking.state("attempt") == 2
+    assert booking.state("status, attempt", booking.otp) == ("expired", 0)
+    alerts = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    why = "the number that the clinic sends from cannot send SMS"
+    assert alerts == [f"the sender of organisation {booking.org} is stopped: {why}"]
+    assert inbox(twilio, booking.phone) == []
+
+
+def test_one_message_tries_a_stopped_sender_and_its_success_brings_the_others_forward(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock
+) -> None:
+    booking = Booking(client, sql)
+    booking.from_number("+15005550007")
+    booking.deliver()
+    booking.from_number("+447700900001")
+    first = booking.next()
+    second = first.next()
+    for other in (first, second):
+        other.deliver()  # put back until the next try
+    clock.forward(601)
+    first.deliver()
+    assert first.state() == "sent"
+    assert booking.sender("stopped_at, retry_at") == (None, None)
+    clock.forward(1)
+    for other in (second, booking):
+        other.deliver()
+        assert other.state() == "sent"
+
+
+def test_while_one_message_tries_a_stopped_sender_the_others_wait(booking: Booking, clock: Clock) -> None:
+    booking.from_number("+15005550007")
+    booking.deliver()
+    other = booking.next()
+    other.deliver()
+    clock.forward(601)
+    booking.deliver()
+    assert booking.state("attempt") == 2
+    other.due_now()
+    other.deliver()
+    assert other.state("status, attempt") == ("queued", 0)
+
+
+def test_an_unknown_code_is_final_and_somebody_hears_of_it_once(
+    booking: Booking, faults: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = booking.next()
+    faults("refuse", code=29999, times=2)
+    booking.deliver()
+    other.deliver()
+    assert other.state() == "failed"
+    assert booking.state("status, error_code") == ("failed", "29999")
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+
+
+def test_a_country_that_is_not_enabled_stops_nobody_else(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str
+) -> None:
+    del twilio
+    booking = Booking(client, sql, "+15005550003")
+    booking.deliver()
+    assert booking.state("status, error_code") == ("failed", "21408")
+    assert booking.sender("stopped_at") in (None, (None,))
+
+
+def test_a_full_queue_at_twilio_is_tried_much_later_and_not_by_celery(booking: Booking, faults: Any) -> None:
+    faults("refuse", code=21611)
+    booking.deliver()
+    assert booking.state("status, error_code, next_attempt_at > app_clock() + interval '10 min'") == (
+        "queued",
+        "21611",
+        True,
+    )
+
+
+def test_reasons_quote_no_number(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> None:
+    del twilio
+    booking = Booking(client, sql, "+15005550009")
+    booking.deliver()
+    assert booking.state("error_reason") == "the number is not a mobile number"
+
+
+# --- who waits for whom -------------------------------------------------------------------------
+
+
+def test_an_account_that_does_not_answer_pauses_and_holds_up_no_other(
+    client: FlaskClient, sql: psycopg.Connection, faults: Any
+) -> None:
+    silent, other = Booking(client, sql), Booking(client, sql)
+    second = silent.next()
+    faults("drop-before", times=3)
+    silent.deliver(silent.otp)
+    silent.deliver()
+    second.deliver()
+    assert silent.sender("failures, retry_at > app_clock()") == (3, True)
+    second.deliver(second.otp)
+    assert second.state("status, attempt", second.otp) == ("queued", 0)
+    other.deliver()
+    assert other.state() == "sent"
+
+
+def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
+    booking: Booking, monkeypatch: pytest.MonkeyPatch, twilio: str
+) -> None:
+    real, calls = sms.record_sent, []
+
+    def away_at_first(*args: Any, **kwargs: Any) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OperationalError("UPDATE", {}, psycopg.OperationalError("gone"))
+        real(*args, **kwargs)
+
+    monkeypatch.setattr("tasks.sms.sms.record_sent", away_at_first)
+    booking.deliver()
+    assert booking.state() == "sent"
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_a_worker_that_froze_after_its_claim_sends_nothing(
+    booking: Booking, monkeypatch: pytest.MonkeyPatch, twilio: str
+) -> None:
+    monkeypatch.setattr("tasks.sms.STALE", -1.0)
+    booking.deliver()
+    assert booking.state() == "sending"
+    assert inbox(twilio, booking.phone) == []
+
+
+def test_a_task_that_ran_out_of_time_in_a_request_has_an_unknown_outcome(
+    booking: Booking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drips(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr("tasks.sms.TwilioSms.send", drips)
+    booking.deliver()
+    assert booking.state("status, cause") == ("unknown", "its answer was lost")
+    assert booking.sender("failures") == (1,)

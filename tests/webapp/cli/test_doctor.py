@@ -1,0 +1,378 @@
+"""The doctor finds what is missing, says how to mend it, and is content once it is mended."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from celery import Celery
+from flask.testing import FlaskClient
+
+import preflight
+import settings
+from celeryconfig import Queue
+from models import sealing, sms_senders
+from models.session import transaction
+from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
+from tests.places import ROOT
+from tests.webapp.cli.commands import Operator
+from webapp.cli import doctor, workers
+
+Findings = dict[str, dict[str, str]]
+
+
+def findings(operator: Operator, org: str) -> Findings:
+    """By what they are about; of several the worst."""
+    result = operator.run("doctor", org, "--json")
+    text = result.stdout
+    rows = json.loads(text[: text.rindex("]") + 1])
+    rank = ["ok", "warning", "missing"]
+    rows.sort(key=lambda row: rank.index(row["state"]))
+    assert result.exit_code == (1 if any(row["state"] == "missing" for row in rows) else 0)
+    return {row["what"]: row for row in rows}
+
+
+def states(found: Findings, *wanted: str) -> set[str]:
+    return {what for what, row in found.items() if row["state"] in wanted}
+
+
+@pytest.fixture
+def _staffed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the processes of the Procfile were running."""
+    monkeypatch.setattr(workers, "queues_served", lambda: {queue.value for queue in Queue})
+    monkeypatch.setattr(workers, "beat_ticks", lambda *, within: within > 5)
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The settings as they should be outside of one machine."""
+    monkeypatch.setenv("APP_ENV", "production")
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://holdline.example.com")
+    settings.get.cache_clear()
+    yield monkeypatch
+    monkeypatch.undo()
+    settings.get.cache_clear()
+
+
+# --- a clinic with nothing, mended line by line -------------------------------------------------
+
+
+@pytest.mark.usefixtures("_staffed", "production")
+def test_what_it_says_mends_what_it_found(operator: Operator, clinic: str, client: FlaskClient) -> None:
+    """Its own commands are typed as it printed them, with what they leave open filled in."""
+    found = findings(operator, clinic)
+    assert states(found, "missing") == {
+        "calendar",
+        "Vapi credential",
+        "Twilio account",
+        "sender",
+        "hot lead alert phone",
+        "assistant",
+        "staff",
+        "SMS of the last 7 days",
+        "test booking",
+    }
+    assert states(found, "warning") == {"hot lead alert"}
+    email = f"jo-{uuid.uuid4()}@example.com"
+    fill = {"AC…": ACCOUNT_SID, "+44…": "+447700900001", "EMAIL": email, "--name …": "--name Jo"}
+    for what, last in (
+        ("calendar", ""),
+        ("Twilio account", ""),
+        ("sender", ""),
+        ("hot lead alert phone", " +447700900123"),
+        ("staff", ""),
+        ("Vapi credential", ""),
+    ):
+        mend = found[what]["mend"]
+        for placeholder, value in fill.items():
+            mend = mend.replace(placeholder, value)
+        words = shlex.split(mend.removesuffix(" …") + last)
+        assert words[0] == "flask"
+        printed = operator.does(*words[1:], typed="a secret, typed or piped\n")
+        if what == "Vapi credential":
+            client.post(
+                "/api/vapi/tools/calendar/check", json={}, headers={"Authorization": f"Bearer {printed}"}
+            )
+    operator.sql.execute(
+        "UPDATE integration_settings SET vapi_assistant_id = 'assistant-1' WHERE org_id = %s", [clinic]
+    )
+    found = findings(operator, clinic)
+    assert states(found, "missing") == {"SMS of the last 7 days", "test booking"}
+    assert found["calendar cal-1"]["why"] == "Europe/London, 5 days a week"
+    assert "last used" in found["Vapi credential"]["why"]
+    assert found["stored secrets"]["why"] == "1 sealed"
+
+
+@pytest.fixture
+def complete(operator: Operator, client: FlaskClient) -> str:
+    """A clinic that has all, and had its test booking."""
+    org = create_clinic()
+    hold = reserve(client, org)["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))["success"]
+    for statement in (
+        """UPDATE sms_messages SET status = 'sent', provider_id = 'SM' || id, sent_at = now()
+           WHERE org_id = %s""",
+        "UPDATE sms_messages SET status = 'delivered', delivered_at = now() WHERE org_id = %s",
+        """UPDATE integration_settings SET hot_lead_alert_phone = '+442079460958', vapi_assistant_id = 'a'
+           WHERE org_id = %s""",
+        "INSERT INTO calls (org_id, id, status) VALUES (%s, 'call-1', 'ended')",
+        """INSERT INTO hot_lead_alerts (org_id, call_id, lead_score, alert_sent_at)
+           VALUES (%s, 'call-1', 80, now())""",
+    ):
+        operator.sql.execute(statement, [org])
+    operator.does("credential", "add", org)
+    operator.sql.execute("UPDATE vapi_credentials SET last_used_at = now() WHERE org_id = %s", [org])
+    operator.does(
+        *("staff", "add", org, f"jo-{org}@example.com", "--name", "Jo"), typed="correct horse battery\n"
+    )
+    return org
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_clinic_that_has_all_is_content(operator: Operator, live: str) -> None:
+    found = findings(operator, live)
+    assert states(found, "missing", "warning") == set()
+    assert len(found) >= 22
+    said = operator.run("doctor", live)
+    assert said.exit_code == 0
+    assert "missing" not in said.stdout
+    assert "-> " not in said.stdout
+
+
+@pytest.fixture
+def live(complete: str, production: pytest.MonkeyPatch) -> str:
+    """That clinic in production; it was set up before."""
+    del production
+    return complete
+
+
+def change(table: str, what: str, value: object) -> tuple[str, object]:
+    key = "id" if table == "organizations" else "org_id"
+    return f"UPDATE {table} SET {what} = %s WHERE {key} = %s", value
+
+
+@pytest.mark.usefixtures("_staffed")
+@pytest.mark.parametrize(
+    ("broken", "what", "state", "mend"),
+    [
+        (change("calendars", "time_zone", "Europe/Nowhere"), "calendar cal-1", "missing", "--zone"),
+        (change("calendars", "hours", "{}"), "calendar cal-1", "missing", "--hours"),
+        (change("calendars", "hours", '{"mon": []}'), "calendar cal-1", "missing", "--hours"),
+        (change("vapi_credentials", "revoked_at", "now"), "Vapi credential", "missing", "credential add"),
+        (change("vapi_credentials", "last_used_at", None), "Vapi credential", "missing", "ring the agent"),
+        (change("integration_settings", "twilio_account_sid", None), "Twilio account", "missing", "AC…"),
+        (
+            change("integration_settings", "twilio_auth_token_sealed", None),
+            "Twilio account",
+            "missing",
+            "--auth-token-stdin",
+        ),
+        (
+            change("integration_settings", "twilio_auth_token_sealed", "v2.00000000.AAAA"),
+            "stored secrets",
+            "missing",
+            "FORMER_SECRET_KEYS",
+        ),
+        (change("integration_settings", "twilio_from_number", None), "sender", "missing", "--from"),
+        (
+            change("integration_settings", "hot_lead_alert_phone", None),
+            "hot lead alert phone",
+            "missing",
+            "--alert-phone",
+        ),
+        (
+            change("integration_settings", "hot_lead_alert_phone", "+4479"),
+            "hot lead alert phone",
+            "missing",
+            "--alert-phone",
+        ),
+        (
+            change("integration_settings", "hot_lead_alert_phone", "020 7946 0958"),
+            "hot lead alert phone",
+            "missing",
+            "--alert-phone",
+        ),
+        (change("integration_settings", "vapi_assistant_id", None), "assistant", "missing", "--push"),
+        (change("staff_users", "disabled_at", "now"), "staff", "missing", "staff add"),
+        (change("staff_users", "password_hash", None), "staff", "missing", "staff add"),
+        (change("sms_messages", "created_at", "2020-01-01"), "SMS of the last 7 days", "missing", "book"),
+        (change("hot_lead_alerts", "alert_sent_at", None), "hot lead alert", "warning", ""),
+    ],
+)
+def test_each_thing_that_is_broken_is_found(
+    operator: Operator, live: str, broken: tuple[str, object], what: str, state: str, mend: str
+) -> None:
+    statement, value = broken
+    operator.sql.execute(statement.encode(), [value, live])
+    found = findings(operator, live)
+    assert states(found, "missing", "warning") == {what}
+    assert found[what]["state"] == state
+    assert mend in found[what]["mend"]
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_sms_in_trouble_are_warned_of(operator: Operator, live: str) -> None:
+    for status, age in (("failed", "1 hour"), ("unknown", "1 hour"), ("queued", "5 minutes")):
+        operator.sql.execute(
+            "INSERT INTO sms_messages (org_id, kind, to_phone, status, created_at, next_attempt_at)"
+            " VALUES (%s, 'hot_lead_alert', '+442079460958', %s, now() - %s::interval, now() - %s::interval)",
+            [live, status, age, age],
+        )
+    found = findings(operator, live)
+    assert states(found, "warning") == {"SMS failed", "SMS unknown", "SMS waiting"}
+    assert states(found, "missing") == set()
+    # It is the clinic's own trouble, not another's.
+    other = create_clinic()
+    assert "SMS failed" not in findings(operator, other)
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_sender_that_twilio_refuses_is_found_and_resumes_when_it_is_set_anew(
+    operator: Operator, live: str
+) -> None:
+    with transaction(uuid.UUID(live)) as session:
+        sms_senders.record_stop(session, uuid.UUID(live), code="20003", reason="Authenticate")
+    found = findings(operator, live)
+    assert states(found, "missing") == {"sender"}
+    assert "Authenticate" in found["sender"]["why"]
+    operator.does("twilio", "set", live, "--auth-token-stdin", typed=AUTH_TOKEN + "\n")
+    assert states(findings(operator, live), "missing") == set()
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_former_key_is_a_warning(operator: Operator, complete: str, production: pytest.MonkeyPatch) -> None:
+    production.setenv("SECRET_KEY", "the-next-key-" + "n" * 32)
+    production.setenv("FORMER_SECRET_KEYS", "test-key-" + "k" * 32)
+    settings.get.cache_clear()
+    found = findings(operator, complete)
+    assert states(found, "warning") == {"stored secrets"}
+    assert found["stored secrets"]["mend"] == "flask secrets rotate"
+    sealed = operator.value(
+        "SELECT twilio_auth_token_sealed FROM integration_settings WHERE org_id = %s", complete
+    )
+    assert sealing.unseal(uuid.UUID(complete), "twilio_auth_token", sealed) == AUTH_TOKEN
+
+
+# --- the machine --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_staffed")
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://holdline.example.com", "not https"),
+        ("https://127.0.0.1:3001", "nobody outside"),
+        ("https://localhost", "nobody outside"),
+        ("https://192.168.1.5", "nobody outside"),
+        ("https://[::1]", "nobody outside"),
+    ],
+)
+def test_an_address_that_twilio_cannot_reach(
+    operator: Operator, complete: str, production: pytest.MonkeyPatch, url: str, why: str
+) -> None:
+    production.setenv("PUBLIC_BASE_URL", url)
+    settings.get.cache_clear()
+    found = findings(operator, complete)
+    assert states(found, "missing") == {"PUBLIC_BASE_URL"}
+    assert why in found["PUBLIC_BASE_URL"]["why"]
+
+
+def test_without_workers_every_queue_is_missing(operator: Operator, complete: str) -> None:
+    """Nobody runs beside these tests: this asks the real Redis."""
+    found = findings(operator, complete)
+    assert states(found, "missing") == {f"queue {queue.value}" for queue in Queue}
+    assert "worker_otp" in found["queue otp"]["mend"]
+    assert found["Redis"]["state"] == "ok"
+    assert "beat" not in found  # nobody could have noticed it
+
+
+def test_without_redis_the_rest_is_still_looked_at(
+    operator: Operator, complete: str, production: pytest.MonkeyPatch
+) -> None:
+    production.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    settings.get.cache_clear()
+    found = findings(operator, complete)
+    assert states(found, "missing") == {"Redis"}
+    assert found["test booking"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("name", ["sms.sweep_sms", "holds.expire_holds"])
+def test_beat_is_there_when_a_worker_tells_of_a_sweep(name: str) -> None:
+    over = threading.Event()
+
+    def tell() -> None:
+        with Celery("teller", set_as_current=False) as app:
+            app.config_from_object("celeryconfig")
+            with app.connection_for_write() as connection:
+                dispatcher = app.events.Dispatcher(connection, hostname="teller")
+                while not over.wait(0.1):
+                    dispatcher.send("task-received", uuid=str(uuid.uuid4()), name=name)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    try:
+        assert workers.beat_ticks(within=2.0) is (name == "sms.sweep_sms")
+    finally:
+        over.set()
+        teller.join(10)
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_database_that_is_not_as_the_code_needs_it(
+    operator: Operator, complete: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_newest_revision", lambda: "0999_tomorrow")
+    monkeypatch.setattr(doctor, "FUNCTIONS", ("claim_slot_atomic", "claim_slot_tomorrow"))
+    found = findings(operator, complete)
+    assert states(found, "missing") == {"database", "SQL functions"}
+    assert "0999_tomorrow" in found["database"]["why"]
+    assert "claim_slot_tomorrow" in found["SQL functions"]["why"]
+    assert "alembic upgrade head" in found["database"]["mend"]
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_wall_that_is_down_is_found(operator: Operator, live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "problems", lambda: ["Row security is not forced on contacts."])
+    monkeypatch.setattr(preflight, "warnings", lambda: ["Redis keeps its policy to itself."])
+    text = operator.fails("doctor", live)
+    assert re.search(
+        r"^missing +before the start: Row security is not forced on contacts\.$", text, re.MULTILINE
+    )
+    assert re.search(r"^warning +before the start: Redis keeps its policy to itself\.$", text, re.MULTILINE)
+    assert "Error: 1 missing" in text
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_where_nobody_outside_is_spoken_to_less_is_required(operator: Operator) -> None:
+    """The demonstration clinic of `make up`, fresh: it has no credential, no assistant and no staff."""
+    found = findings(operator, create_clinic(sandbox=True))
+    assert states(found, "missing") == {"hot lead alert phone"}
+    assert {"Vapi credential", "assistant", "staff", "test booking"} <= states(found, "warning")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_monitoring_queries_are_those_of_the_quick_reference() -> None:
+    document = one_line((ROOT / "docs/quick-reference.md").read_text())
+    for heading, statement in doctor.MONITORING.items():
+        assert f"### {heading}" in document
+        assert one_line(statement) in document
+
+
+def test_it_shows_no_secret(operator: Operator, complete: str) -> None:
+    result: Any = operator.run("doctor", complete)
+    assert AUTH_TOKEN not in result.output
+    for (sealed,) in operator.sql.execute(
+        "SELECT twilio_auth_token_sealed FROM integration_settings WHERE org_id = %s", [complete]
+    ).fetchall():
+        assert sealed not in result.output

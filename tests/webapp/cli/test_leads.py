@@ -1,0 +1,54 @@
+"""`flask leads`: rules in force, and what other rules would have made of the calls."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg
+from flask.testing import FlaskClient
+
+from tests.conftest import Clock
+from tests.tasks.test_leads import HOT, Ended
+
+
+def test_other_rules_are_tried_before_they_are_set(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, tmp_path: Path
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=200)
+    clock.forward(3)
+    ended.score()
+    before = ended.one("SELECT lead_score FROM calls WHERE org_id = %s")
+    run = client.application.test_cli_runner()
+    milder = tmp_path / "milder.json"
+    milder.write_text(json.dumps({"weights": {"base": -80}}))
+
+    tried = run.invoke(args=["leads", "rescore", ended.org, "--dry-run", "--rules", str(milder), "--json"])
+    assert tried.exit_code == 0, tried.output
+    (change,) = json.loads(tried.output)
+    assert (change["call"], change["was"]) == (ended.call.id, before)
+    assert change["is"] < before
+    assert ended.one("SELECT lead_score FROM calls WHERE org_id = %s") == before
+    assert ended.one("SELECT lead_rules FROM organizations WHERE id = %s") is None
+
+    assert run.invoke(args=["leads", "rules", ended.org, "--from", str(milder)]).exit_code == 0
+    kept = run.invoke(args=["leads", "rescore", ended.org])
+    assert kept.exit_code == 0, kept.output
+    assert ended.one("SELECT lead_score FROM calls WHERE org_id = %s") == change["is"]
+    again = run.invoke(args=["leads", "rescore", ended.org])
+    assert again.output == "no score of 1 calls changes\n"
+    assert ended.texts == 0
+
+
+def test_rules_that_cannot_be_used_are_refused(
+    client: FlaskClient, sql: psycopg.Connection, tmp_path: Path
+) -> None:
+    ended = Ended(client, sql, HOT)
+    run = client.application.test_cli_runner()
+    for text in ("not json", '{"weights": {"base": "much"}}', '{"hot": 1000}'):
+        file = tmp_path / "bad.json"
+        file.write_text(text)
+        refused = run.invoke(args=["leads", "rules", ended.org, "--from", str(file)])
+        assert refused.exit_code == 1
+        assert "cannot be used" in refused.output
+    assert ended.one("SELECT lead_rules FROM organizations WHERE id = %s") is None

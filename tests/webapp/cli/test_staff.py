@@ -1,0 +1,89 @@
+"""Staff by command: passwords are typed, kept as argon2id, and never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from models import staff
+from models.session import Door, system_transaction
+from tests.webapp.cli.commands import ACTOR, Operator
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def email(clinic: str) -> str:
+    return f"jo-{clinic}@example.com"
+
+
+def may_come_in(email: str, password: str) -> bool:
+    with system_transaction(Door.OPERATOR) as session:
+        return staff.verify(staff.find_by_email(session, email), password)
+
+
+def test_somebody_is_let_in_and_out_and_in_again(operator: Operator, clinic: str, email: str) -> None:
+    operator.does(
+        *("staff", "add", clinic, email.upper(), "--name", "Jo", "--role", "owner"), typed=PASSWORD + "\n"
+    )
+    assert may_come_in(email, PASSWORD)
+    (row,) = operator.reads("staff", "list", clinic)
+    assert row == {
+        "email": email,
+        "name": "Jo",
+        "role": "owner",
+        "password": True,
+        "last_seen": None,
+        "disabled": None,
+    }
+    kept = operator.value("SELECT password_hash FROM staff_users WHERE email = %s", email)
+    assert kept.startswith("$argon2id$")
+    assert kept not in operator.run("staff", "list", clinic).output
+
+    operator.does("staff", "password", clinic, email, typed="another long one\n")
+    assert not may_come_in(email, PASSWORD)
+    assert may_come_in(email, "another long one")
+    operator.does("staff", "disable", clinic, email)
+    assert not may_come_in(email, "another long one")
+    operator.does("staff", "enable", clinic, email)
+    assert may_come_in(email, "another long one")
+    # Made, another password, disabled: each of them ends what sessions there are.
+    assert operator.value("SELECT session_epoch FROM staff_users WHERE email = %s", email) == 3
+    assert [entry[:3] for entry in operator.audited(clinic)[2:]] == [
+        (ACTOR, "insert", "staff_users"),
+        (ACTOR, "update", "staff_users"),
+        (ACTOR, "update", "staff_users"),
+        (ACTOR, "update", "staff_users"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("short\n", "12 characters or more"),
+        ("", "one line was expected"),
+        ("aaaaaaaaaaaaaaa\n", "one character over and over"),
+        ("x" * 2000 + "\n", "1024 characters at most"),
+        ("EMAIL\n", "the e-mail address or the name itself"),
+    ],
+)
+def test_a_password_that_will_not_do(
+    operator: Operator, clinic: str, email: str, typed: str, said: str
+) -> None:
+    typed = typed.replace("EMAIL", email.upper())
+    assert said in operator.fails("staff", "add", clinic, email, "--name", "Jo", typed=typed)
+    assert operator.reads("staff", "list", clinic) == []
+
+
+def test_what_is_wrong_is_said(operator: Operator, clinic: str, email: str) -> None:
+    add = ("staff", "add", clinic)
+    assert "is no e-mail address" in operator.fails(*add, "jo", "--name", "Jo", typed=PASSWORD)
+    assert "not one of" in operator.fails(*add, email, "--name", "Jo", "--role", "god", typed=PASSWORD)
+    operator.does(*add, email, "--name", "Jo", typed=PASSWORD)
+    assert "there already" in operator.fails(*add, email, "--name", "Jo", typed=PASSWORD)
+    other = operator.does("organization", "create", "Other", "--region", "GB", "--phone", "020 7946 0958")
+    taken = operator.fails("staff", "add", other, email, "--name", "Jo", typed=PASSWORD)
+    assert "uq_staff_users_email" in taken
+    assert PASSWORD not in taken
+    for verb in ("password", "disable", "enable"):
+        assert f"{email} is not there" in operator.fails("staff", verb, other, email, typed=PASSWORD)
+    assert may_come_in(email, PASSWORD)

@@ -1,0 +1,55 @@
+"""Somebody of a clinic before a browser of their own."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from models import staff
+from models.session import transaction
+from models.staff import StaffRole
+
+PASSWORD = "correct horse battery"
+
+
+@dataclass
+class Person:
+    """A browser of its own, with whoever sits before it."""
+
+    client: FlaskClient
+    org: str
+    email: str
+
+    def sign_in(self, password: str = PASSWORD, *, email: str | None = None) -> TestResponse:
+        token = token_in(self.client.get("/dashboard/sign-in"))
+        form = {"csrf": token, "email": email or self.email, "password": password}
+        return self.client.post("/dashboard/sign-in", data=form)
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(f"/dashboard/{path}".rstrip("/"))
+
+    def post(self, path: str, **form: str) -> TestResponse:
+        token = token_in(self.get("reports"))
+        return self.client.post(f"/dashboard/{path}", data={"csrf": token} | form)
+
+    def is_in(self) -> bool:
+        return self.get("live").status_code == 200
+
+
+def token_in(response: TestResponse) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', response.text)
+    assert found, response.text
+    return found[1]
+
+
+def employ(app: Flask, org: str, name: str = "Jo") -> Person:
+    email = f"{uuid.uuid4().hex[:12]}@clinic.example"
+    with transaction(uuid.UUID(org)) as session:
+        user = staff.add(session, org_id=uuid.UUID(org), email=email, name=name, role=StaffRole.STAFF)
+        staff.set_password(user, PASSWORD)
+    return Person(app.test_client(), org, email)

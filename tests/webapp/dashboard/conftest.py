@@ -1,0 +1,37 @@
+"""People who are signed in at clinics of the tests' own."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+
+from tests.factories import create_clinic
+from tests.webapp.dashboard.browsers import Person, employ
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is a place that nobody has heard of."""
+    from webapp.dashboard import attempts, pages  # noqa: PLC0415 (only now are its settings there)
+
+    monkeypatch.setattr(pages, "attempts", attempts.Attempts())
+
+
+@pytest.fixture
+def stranger(app: Flask) -> Person:
+    """Employed, and not signed in."""
+    return employ(app, create_clinic())
+
+
+@pytest.fixture
+def person(stranger: Person) -> Person:
+    assert stranger.sign_in().status_code == 303
+    return stranger
+
+
+@pytest.fixture
+def other(app: Flask) -> Person:
+    """Of another clinic, signed in."""
+    somebody = employ(app, create_clinic())
+    assert somebody.sign_in().status_code == 303
+    return somebody

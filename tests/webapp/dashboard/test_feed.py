@@ -1,0 +1,246 @@
+"""The live page moves: what was committed is shown, by stream or by asking, and few may stream."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from models import staff
+from models.session import engine, transaction
+from tests.linked import Linked
+from tests.webapp.dashboard.browsers import Person
+from tests.webapp.dashboard.rows import add_call
+from webapp.dashboard import feed, pages
+from webapp.dashboard.feed import MOST_STREAMS, Place, Places, Watch
+
+
+@contextmanager
+def stream(person: Person, last: str | None = None) -> Iterator[tuple[TestResponse, Iterator[str]]]:
+    headers = {"Last-Event-ID": last} if last else {}
+    response = person.client.get("/dashboard/live/stream", headers=headers, buffered=False)
+    try:
+        chunks = (chunk if isinstance(chunk, str) else chunk.decode() for chunk in response.response)
+        yield response, iter(chunks)
+    finally:
+        response.close()
+
+
+def event(chunks: Iterator[str]) -> tuple[str, str]:
+    """The next one that is no comment: its id, and the fragment."""
+    for chunk in chunks:
+        if chunk.startswith("id: "):
+            lines = chunk.splitlines()
+            return lines[0].removeprefix("id: "), "\n".join(line.removeprefix("data: ") for line in lines[1:])
+    raise AssertionError("the stream ended")
+
+
+def settled(watch: Watch) -> bool:
+    ends = time.monotonic() + 5
+    while watch.runs and time.monotonic() < ends:
+        time.sleep(0.02)
+    return not watch.runs
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def test_asking_again_costs_nothing_until_something_is_committed(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    first = person.get("live/state")
+    tag = {"If-None-Match": first.headers["ETag"]}
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    same = person.client.get("/dashboard/live/state", headers=tag)
+    assert (same.status_code, same.data) == (304, b"")
+    Linked(client, sql, person.org, patientName="Cleo")
+    after = person.client.get("/dashboard/live/state", headers=tag)
+    assert after.status_code == 200
+    assert "Cleo" in after.text
+
+
+def test_the_version_follows_every_row_that_is_shown_and_no_other_clinics(
+    client: FlaskClient, sql: psycopg.Connection, person: Person, other: Person
+) -> None:
+    def version() -> str:
+        return person.get("live/state").headers["ETag"]
+
+    seen = [version()]
+
+    def moved() -> bool:
+        seen.append(version())
+        return seen[-1] != seen[-2]
+
+    linked = Linked(client, sql, person.org)
+    assert moved()
+    sql.execute("UPDATE sms_messages SET status = 'sending' WHERE id = %s", [linked.message])
+    assert moved()
+    sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [linked.appointment])
+    assert moved()
+    call = add_call(sql, person.org)
+    assert moved()
+    person.post(f"leads/{call}/called-back")
+    assert moved()
+    sql.execute(
+        "INSERT INTO hot_lead_alerts (org_id, call_id, lead_score) VALUES (%s, %s, 90)", [person.org, call]
+    )
+    assert moved()
+    add_call(sql, other.org)
+    Linked(client, sql, other.org)
+    assert not moved()
+
+
+# --- streaming ----------------------------------------------------------------------------------
+
+
+def test_what_is_committed_is_shown_within_a_second(person: Person, sql: psycopg.Connection) -> None:
+    with stream(person) as (response, chunks):
+        assert response.mimetype == "text/event-stream"
+        assert response.headers["X-Accel-Buffering"] == "no"
+        assert next(chunks) == "retry: 1000\n\n"
+        _, before = event(chunks)
+        assert "No hot lead yet" in before
+        began = time.monotonic()
+        call = add_call(sql, person.org, caller_number="+447700912399")
+        _, after = event(chunks)
+        assert time.monotonic() - began < 1
+        assert f'data-lead="{call}"' in after
+        assert "7700 912399" in after
+    assert settled(pages.watch)
+
+
+def test_whoever_comes_back_has_the_state_and_nothing_twice(
+    person: Person, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "COMMENT_EVERY", 0.8)
+    with stream(person) as (_, chunks):
+        last, _ = event(chunks)
+    with stream(person, last) as (_, chunks):
+        assert next(chunks).startswith("retry")
+        assert next(chunks) == ": nothing new\n\n"
+    call = add_call(sql, person.org)  # while nobody was there
+    with stream(person, last) as (_, chunks):
+        _, state = event(chunks)
+        assert call in state
+
+
+def test_a_stream_ends_by_itself_and_with_its_session(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "LONGEST", 0.3)
+    with stream(person) as (_, chunks):
+        assert len(list(chunks)) <= 4
+    monkeypatch.setattr(feed, "LONGEST", 60.0)
+    monkeypatch.setattr(feed, "COMMENT_EVERY", 0.2)
+    with stream(person) as (_, chunks):
+        event(chunks)
+        with transaction(uuid.UUID(person.org)) as session:
+            user = staff.find(session, uuid.UUID(person.org), person.email)
+            assert user is not None
+            staff.disable(session, user)
+        assert not any(chunk.startswith("id: ") for chunk in chunks)  # and it ends
+
+
+def test_a_stream_holds_no_connection_while_it_waits(person: Person) -> None:
+    with stream(person) as (_, chunks):
+        event(chunks)
+        taken = []
+        for _ in range(20):  # the thread that looks takes one now and then
+            taken.append(engine().pool.checkedout())  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        assert 0 in taken
+
+
+def test_whoever_is_the_fifth_gets_the_state_and_a_place_is_free_again_afterwards(person: Person) -> None:
+    with ExitStack() as stack:
+        for _ in range(MOST_STREAMS):
+            response, chunks = stack.enter_context(stream(person))
+            assert response.mimetype == "text/event-stream"
+            next(chunks)
+        with stream(person) as (response, _):
+            assert (response.status_code, response.mimetype) == (200, "text/html")
+            assert "No hot lead yet" in response.text
+            tag = {"If-None-Match": response.headers["ETag"]}
+        assert person.client.get("/dashboard/live/stream", headers=tag).status_code == 304
+        with stream(person, last="1") as (response, _):  # it had one, and would take the state for a stream
+            assert response.status_code == 503
+    for method in ("GET", "HEAD"):
+        for _ in range(MOST_STREAMS + 1):  # never begun to be read
+            response = person.client.open("/dashboard/live/stream", method=method, buffered=False)
+            assert response.status_code == 200
+            response.close()
+    assert settled(pages.watch)
+
+
+def test_a_browser_that_went_away_is_missed() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            assert not feed.went_away(ours)
+            theirs.send(b"its next request")
+            assert not feed.went_away(ours)
+            ours.recv(64)
+        assert feed.went_away(ours)
+    assert feed.went_away(ours)
+    assert not feed.went_away(None)
+
+
+def test_a_place_is_given_back_once() -> None:
+    places = Places(1)
+    place = places.take()
+    assert isinstance(place, Place)
+    assert places.take() is None
+    place.give_back()
+    place.give_back()
+    assert places.take()
+    assert places.take() is None
+    assert Places(0).take() is None
+
+
+# --- the thread that looks ----------------------------------------------------------------------
+
+
+def test_nobody_looks_unless_somebody_watches() -> None:
+    looks: list[uuid.UUID] = []
+
+    def read(org_id: uuid.UUID) -> str:
+        looks.append(org_id)
+        return "1"
+
+    watch = Watch(read, every=0.01)
+    assert not watch.runs
+    org = uuid.uuid4()
+    with watch.watching(org), watch.watching(org):
+        assert watch.wait(org, None, 5) == "1"
+        assert watch.wait(org, "1", 0.05) is None
+    assert settled(watch)
+    seen = len(looks)
+    time.sleep(0.05)
+    assert len(looks) == seen
+    with watch.watching(org):
+        assert watch.wait(org, None, 5) == "1"
+    assert settled(watch)
+
+
+def test_the_thread_outlives_a_database_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    answers = iter(["", "1"])
+
+    def read(_: uuid.UUID) -> str:
+        answer = next(answers, "2")
+        if not answer:
+            raise RuntimeError
+        return answer
+
+    watch = Watch(read, every=0.01)
+    org = uuid.uuid4()
+    with watch.watching(org):
+        assert watch.wait(org, "1", 5) == "2"
+    assert "cannot look: RuntimeError" in caplog.text
+    assert settled(watch)

@@ -1,0 +1,267 @@
+"""What the pages show and do, on rows as the phone path writes them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.factories import phone_number, reserve
+from tests.linked import Linked
+from tests.webapp.dashboard.browsers import Person, employ
+from tests.webapp.dashboard.rows import add_call, fail
+from tests.webapp.vapi.calls import PhoneCall
+from webapp.dashboard import csv_files, pages
+
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+PAGES = ("live", "live/state", "leads", "messages", "calls", "reports")
+
+
+@pytest.fixture
+def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    told: list[Any] = []
+    monkeypatch.setattr(pages, "nudge", told.append)
+    return told
+
+
+def table(response: Any) -> list[list[str]]:
+    assert response.mimetype == "text/csv"
+    assert "attachment" in response.headers["Content-Disposition"]
+    return list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff"))))
+
+
+# --- what is shown ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [*PAGES, "leads?band=hot", "leads?waiting=1", "reports?days=90"])
+def test_a_clinic_of_no_calls_has_all_its_pages(person: Person, path: str) -> None:
+    assert person.get(path).status_code == 200
+
+
+def test_the_live_page_shows_a_call_its_hold_and_its_booking(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    call = PhoneCall(client, person.org, phone_number())
+    assert "holdId=" in call.say(
+        "reserve_atomic", slotId=Linked(client, sql).start, patientName="Ann Under Way"
+    )
+    held = person.get("live").text
+    assert held.count("Ann Under Way") == 2  # on the line, and holding
+    assert "No code sent yet" in held
+    call.end()
+    assert "Ann Under Way" not in person.get("live").text
+    Linked(client, sql, person.org, patientName="Bea Booked", service="cleaning")
+    booked = person.get("live").text
+    assert "Bea Booked" in booked
+    assert "text waiting" in booked
+
+
+def test_a_lead_shows_its_score_its_reasons_and_what_was_said(
+    person: Person, sql: psycopg.Connection
+) -> None:
+    reasons = [
+        {"code": "want", "points": 35, "why": "Wants to come", "quote": "can I come in"},
+        {"code": "later", "points": -12, "why": "In no hurry", "quote": "some time next year"},
+    ]
+    call = add_call(sql, person.org, lead_reasons=reasons)
+    text = person.get(f"leads/{call}").text
+    for said in ("+35", "-12", "Wants to come", "can I come in", "some time next year", "whitening", "6:40"):
+        assert said in text
+    assert call in person.get("leads").text
+    assert call in person.get("leads?band=hot").text
+    assert call not in person.get("leads?band=cold").text
+    assert call in person.get("calls").text
+
+
+def test_lists_go_on_where_the_page_before_ended(
+    person: Person, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(51):
+        add_call(sql, person.org, id=f"call-{number:03d}")
+        sql.execute(
+            "UPDATE calls SET created_at = now() - make_interval(mins => %s) WHERE id = %s AND org_id = %s",
+            [number, f"call-{number:03d}", person.org],
+        )
+    first = person.get("calls").text
+    assert "call-049" in first
+    assert "call-050" not in first
+    older = first.split('class="older"')[1].split('href="/dashboard/')[1].split('"')[0]
+    second = person.get(older.replace("&amp;", "&")).text
+    assert "call-050" in second
+    assert "call-049" not in second
+    for nonsense in ("calls?before=x", "calls?before=0001-01-01T00:00:00%2B14:00", "calls?before=2026-01-01"):
+        assert person.get(nonsense).status_code == 200
+
+
+def test_words_from_the_telephone_are_never_markup(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    linked = Linked(client, sql, person.org, patientName=EVIL[:100], service=EVIL)
+    fail(sql, linked.message)
+    reserve(client, person.org, patientName=EVIL[:100], slotId=linked.start.replace("T10", "T13"))
+    sql.execute("UPDATE sms_messages SET error_reason = %s WHERE id = %s", [EVIL, linked.message])
+    call = add_call(
+        sql,
+        person.org,
+        summary=EVIL,
+        caller_number=EVIL,
+        ended_reason=EVIL,
+        turns=[{"who": EVIL, "text": EVIL, "at": None}, {"who": "caller", "text": EVIL, "at": 1}],
+        lead_reasons=[{"code": EVIL, "points": 5, "why": EVIL, "quote": EVIL}],
+    )
+    sql.execute(
+        "INSERT INTO hot_lead_alerts (org_id, call_id, lead_name, lead_phone, lead_score, suppressed_reason)"
+        " VALUES (%s, %s, %s, %s, 90, %s)",
+        [person.org, call, EVIL, EVIL, EVIL],
+    )
+    odd = add_call(sql, person.org, id=EVIL, called_back_by=EVIL, called_back_at="2026-01-01T00:00:00Z")
+    for path in (*PAGES, f"leads/{call}"):
+        text = person.get(path).text
+        assert "<script>alert" not in text, path
+        assert "<img" not in text, path
+        assert path == "reports" or "&lt;script&gt;" in text, path
+    assert odd == EVIL
+
+
+# --- what is done -------------------------------------------------------------------------------
+
+
+def test_a_call_back_is_noted_once_with_who_was_first(
+    app: Flask, person: Person, sql: psycopg.Connection
+) -> None:
+    call = add_call(sql, person.org)
+    colleague = employ(app, person.org, "Sam")
+    colleague.sign_in()
+    assert person.post(f"leads/{call}/called-back").location == f"/dashboard/leads/{call}"
+    first = sql.execute("SELECT called_back_at, called_back_by FROM calls WHERE id = %s", [call]).fetchone()
+    colleague.post(f"leads/{call}/called-back")
+    again = sql.execute("SELECT called_back_at, called_back_by FROM calls WHERE id = %s", [call]).fetchone()
+    assert again == first
+    assert first is not None
+    assert first[1] == "Jo"
+    assert "Called back by Jo" in colleague.get(f"leads/{call}").text
+    assert call not in person.get("leads?waiting=1").text
+    person.post(f"leads/{call}/called-back", undo="1")
+    assert call in person.get("leads?waiting=1").text
+
+
+def test_a_failed_message_is_retried_once_however_often_the_button_is_pressed(
+    client: FlaskClient, sql: psycopg.Connection, person: Person, nudged: list[Any]
+) -> None:
+    linked = Linked(client, sql, person.org, patientName="Tom")
+    fail(sql, linked.message)
+    page = person.get("messages").text
+    assert "Confirmation for Tom" in page
+    assert "not registered" in page
+    for _ in range(3):
+        assert person.post(f"messages/{linked.message}/retry").location == "/dashboard/messages"
+    assert [due.message_id for due in nudged] == [linked.message]
+    assert linked.sms() == ("queued", "an operator asked for it")
+    assert "Not sent again" in person.get("messages").text
+
+
+def test_what_the_provider_has_is_never_sent_again(
+    client: FlaskClient, sql: psycopg.Connection, person: Person, nudged: list[Any]
+) -> None:
+    linked = Linked(client, sql, person.org)
+    fail(sql, linked.message)
+    sql.execute("UPDATE sms_messages SET provider_id = 'SM1' WHERE id = %s", [linked.message])
+    assert "With the provider" in person.get("messages").text
+    person.post(f"messages/{linked.message}/retry")
+    assert nudged == []
+    assert linked.sms(columns="status") == "failed"
+
+
+def test_what_is_another_clinics_is_nowhere(
+    client: FlaskClient, sql: psycopg.Connection, person: Person, other: Person, nudged: list[Any]
+) -> None:
+    call = add_call(sql, other.org)
+    linked = Linked(client, sql, other.org, patientName="Zebedee")
+    fail(sql, linked.message)
+    before = linked.sms()
+    missing = str(uuid.uuid4())
+    for mine, nobodys in (
+        (person.get(f"leads/{call}"), person.get(f"leads/{missing}")),
+        (person.post(f"leads/{call}/called-back"), person.post(f"leads/{missing}/called-back")),
+        (person.post(f"leads/{call}/called-back", undo="1"), person.post(f"leads/{missing}/called-back")),
+        (person.post(f"messages/{linked.message}/retry"), person.post(f"messages/{missing}/retry")),
+    ):
+        assert mine.status_code == nobodys.status_code == 404
+        assert mine.text == nobodys.text
+    for path in (*PAGES, "leads.csv", "calls.csv", "messages.csv"):
+        text = person.get(path).text
+        assert call not in text
+        assert "Zebedee" not in text
+    assert person.get("leads/a%00b").status_code == 404
+    assert (linked.sms(), nudged) == (before, [])
+
+
+# --- figures and files --------------------------------------------------------------------------
+
+
+def test_the_report_counts_as_the_rows_say(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    booked = Linked(client, sql, person.org)
+    sql.execute("UPDATE sms_messages SET status = 'sending' WHERE id = %s", [booked.message])
+    sql.execute(
+        "UPDATE sms_messages SET status = 'sent', provider_id = 'SM1', sent_at = created_at + interval '3 s',"
+        " segments = 2, price = -0.08, price_unit = 'usd' WHERE id = %s",
+        [booked.message],
+    )
+    reserve(client, person.org, slotId=booked.start.replace("T10", "T13"))
+    PhoneCall(client, person.org, phone_number()).say("check_availability", date=booked.start[:10])
+    add_call(sql, person.org, cost="1.25", duration=120)
+    text = " ".join(person.get("reports").text.split())
+    assert "3.0 s" in text  # the median
+    assert "$1.25" in text
+    assert "$0.08" in text
+    assert "100.00 %" in text
+    for step, number, share in (("Asked for a time", 3, 100), ("Time held", 2, 67), ("Confirmed", 1, 33)):
+        line = text.split(f'<th scope="row">{step}</th>')[1].split("</tr>")[0]
+        assert f'{number} <span class="quiet">{share} %' in line
+    rows = table(person.get("reports.csv?days=30"))
+    assert rows[0] == ["date", "appointments_created", "confirmations_sent", "confirmation_rate"]
+    assert rows[1][1:] == ["1", "1", "100.00"]
+    assert len(rows) == 31
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n+"])
+def test_a_cell_is_never_a_formula(start: str) -> None:
+    assert csv_files.cell(f"{start}1+1") == f"'{start}1+1"
+    assert csv_files.cell("Ann = Bob") == "Ann = Bob"
+
+
+def test_files_hold_what_was_said_as_text(person: Person, sql: psycopg.Connection) -> None:
+    formula = '=HYPERLINK("http://evil.example","x")'
+    call = add_call(
+        sql,
+        person.org,
+        ended_reason=formula,
+        lead_reasons=[{"code": "x", "points": 3, "why": formula, "quote": ""}],
+    )
+    sql.execute(
+        "INSERT INTO hot_lead_alerts (org_id, call_id, lead_name, lead_score) VALUES (%s, %s, %s, 90)",
+        [person.org, call, formula],
+    )
+    for path in ("leads.csv", "calls.csv"):
+        [header, row] = table(person.get(path))
+        named = dict(zip(header, row, strict=True))
+        assert named["call"] == call
+        assert named["name"] == "'" + formula
+        assert named["phone"] == "'+447700912345"
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+
+
+def test_messages_in_trouble_as_a_file(client: FlaskClient, sql: psycopg.Connection, person: Person) -> None:
+    linked = Linked(client, sql, person.org)
+    fail(sql, linked.message)
+    [_, row] = table(person.get("messages.csv"))
+    assert row[0] == str(linked.message)
+    assert row[-1] == "not registered"

@@ -1,0 +1,292 @@
+"""Who comes in, who stays in, and what is asked of every form."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from models import staff
+from models.session import transaction
+from tests.webapp.dashboard.browsers import PASSWORD, Person, employ
+from webapp.dashboard import attempts as attempts_module
+from webapp.dashboard import pages
+from webapp.dashboard.attempts import MOST_BY_ADDRESS, MOST_BY_EMAIL, WINDOW, Attempts
+
+WRONG = "not this one at all"
+
+
+def routes(app: Flask, method: str) -> list[str]:
+    values = {"call_id": "some-call", "message_id": uuid.uuid4()}
+    adapter = app.url_map.bind("localhost")
+    return sorted(
+        adapter.build(rule.endpoint, {name: values[name] for name in rule.arguments})
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith("dashboard.") and method in (rule.methods or ())
+    )
+
+
+def change(person: Person, what: Any) -> None:
+    """As an operator does it."""
+    with transaction(uuid.UUID(person.org)) as session:
+        user = staff.find(session, uuid.UUID(person.org), person.email)
+        assert user is not None
+        what(session, user)
+
+
+# --- coming in ----------------------------------------------------------------------------------
+
+
+def test_whoever_signs_in_is_at_the_live_page_of_their_clinic(stranger: Person) -> None:
+    assert not stranger.is_in()
+    response = stranger.sign_in(email=f" {stranger.email.upper()} ")
+    assert (response.status_code, response.location) == (303, "/dashboard")
+    assert stranger.get("").location == "/dashboard/live"
+    assert "Test Clinic" in stranger.get("live").text
+    assert stranger.get("sign-in").location == "/dashboard"
+
+
+def test_the_cookie_is_for_these_pages_and_no_script(app: Flask, stranger: Person) -> None:
+    cookie = stranger.sign_in().headers["Set-Cookie"]
+    assert cookie.startswith("holdline=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Path=/dashboard" in cookie
+    assert "Expires=" in cookie
+    assert app.config["SESSION_COOKIE_SECURE"] is False  # only in development
+
+
+def test_in_production_the_cookie_is_secure(monkeypatch: pytest.MonkeyPatch) -> None:
+    import settings  # noqa: PLC0415
+    from webapp.dashboard import people  # noqa: PLC0415
+
+    production = settings.get().model_copy(update={"app_env": settings.AppEnv.PRODUCTION})
+    monkeypatch.setattr(settings, "get", lambda: production)
+    app = Flask("production")
+    people.register(app)
+    assert app.config["SESSION_COOKIE_SECURE"] is True
+    assert app.secret_key == production.subkey("session")
+
+
+def test_signing_in_begins_a_session_with_nothing_of_the_one_before(stranger: Person) -> None:
+    stranger.get("sign-in")
+    with stranger.client.session_transaction(base_url="http://localhost/dashboard") as before:
+        before["planted"] = "by somebody else"
+        first = before["csrf"]
+    stranger.sign_in()
+    with stranger.client.session_transaction(base_url="http://localhost/dashboard") as after:
+        assert "planted" not in after
+        assert after["csrf"] != first
+
+
+def test_the_same_is_said_of_nobody_a_wrong_password_and_one_who_is_out(stranger: Person) -> None:
+    def said(email: str, password: str) -> tuple[int, str]:
+        response = stranger.sign_in(password, email=email)
+        return response.status_code, response.text.replace(email, "").split('name="csrf"')[0]
+
+    wrong = said(stranger.email, WRONG)
+    assert wrong[0] == 403
+    assert said("nobody@clinic.example", PASSWORD) == wrong
+    change(stranger, staff.disable)
+    assert said(stranger.email, PASSWORD) == wrong
+    assert not stranger.is_in()
+
+
+def test_a_password_is_hashed_also_for_an_address_of_nobody(
+    stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    real = staff.verify
+
+    def verify(user: Any, password: str) -> bool:
+        asked.append(user is None)
+        return real(user, password)
+
+    monkeypatch.setattr(staff, "verify", verify)
+    stranger.sign_in(WRONG, email="nobody@clinic.example")
+    stranger.sign_in(WRONG, email="a\x00b@clinic.example")
+    stranger.sign_in(WRONG)
+    assert asked == [True, True, False]
+
+
+def test_a_password_with_old_costs_is_hashed_again(
+    stranger: Person, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> tuple[Any, ...] | None:
+        return sql.execute(
+            "SELECT password_hash, session_epoch FROM staff_users WHERE email = %s", [stranger.email]
+        ).fetchone()
+
+    before = kept()
+    assert before is not None
+    monkeypatch.setattr(staff, "needs_rehash", lambda _: True)
+    stranger.sign_in()
+    after = kept()
+    assert after is not None
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    assert stranger.is_in()
+
+
+# --- too many attempts --------------------------------------------------------------------------
+
+
+def test_after_ten_wrong_passwords_the_right_one_is_refused_too(stranger: Person) -> None:
+    assert {stranger.sign_in(WRONG).status_code for _ in range(MOST_BY_EMAIL)} == {403}
+    response = stranger.sign_in()
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "900"
+    assert not stranger.is_in()
+
+
+def test_an_address_of_nobody_is_locked_likewise(stranger: Person) -> None:
+    statuses = [stranger.sign_in(WRONG, email="no@clinic.example").status_code for _ in range(11)]
+    assert statuses == [403] * 10 + [429]
+    assert stranger.sign_in().status_code == 303  # others are not
+
+
+def test_one_place_may_not_try_everybody(stranger: Person) -> None:
+    statuses = [stranger.sign_in(WRONG, email=f"a{n}@clinic.example").status_code for n in range(31)]
+    assert statuses == [403] * MOST_BY_ADDRESS + [429]
+
+
+def test_whoever_came_in_starts_afresh_and_a_lock_ends() -> None:
+    now = [0.0]
+    counted = Attempts(clock=lambda: now[0])
+    assert all(counted.allow("a@b.example", f"2001:db8::{n}") for n in range(9))
+    counted.forget("a@b.example")
+    assert all(counted.allow("a@b.example", f"192.0.2.{n}") for n in range(10))
+    assert not counted.allow("a@b.example", "198.51.100.1")
+    now[0] = WINDOW
+    assert counted.allow("a@b.example", "198.51.100.1")
+
+
+def test_of_ipv6_a_whole_network_is_one_place_and_little_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = Attempts()
+    assert all(counted.allow(f"{n}@b.example", f"2001:db8::{n}") for n in range(MOST_BY_ADDRESS))
+    assert not counted.allow("new@b.example", "2001:db8::ffff")
+    assert counted.allow("new@b.example", "2001:db8:1::1")
+    monkeypatch.setattr(attempts_module, "MOST_KEYS", 4)
+    assert counted.allow("newer@b.example", "not an address")
+    assert len(counted._counts) == 4
+
+
+# --- staying in ---------------------------------------------------------------------------------
+
+
+def test_every_page_but_the_first_is_for_whoever_is_signed_in(app: Flask, client: FlaskClient) -> None:
+    found = routes(app, "GET")
+    assert len(found) >= 13
+    for path in found:
+        response = client.get(path)
+        if path == "/dashboard/sign-in":
+            assert response.status_code == 200
+        elif path in {"/dashboard/live/state", "/dashboard/live/stream"}:
+            assert response.status_code == 401, path
+        else:
+            assert (response.status_code, response.location) == (303, "/dashboard/sign-in"), path
+        response.close()
+    for path in set(routes(app, "POST")) - {"/dashboard/sign-in"}:
+        assert client.post(path).location == "/dashboard/sign-in", path
+
+
+def test_each_form_without_its_token_is_refused(app: Flask, person: Person) -> None:
+    found = routes(app, "POST")
+    assert len(found) == 4
+    for path in found:
+        for form in ({}, {"csrf": ""}, {"csrf": "x" * 32}, {"csrf": "é"}):
+            assert person.client.post(path, data=form).status_code == 400, (path, form)
+    assert app.test_client().post("/dashboard/sign-in", data={"csrf": ""}).status_code == 400
+    assert person.is_in()
+
+
+def test_nothing_changes_on_any_other_method(app: Flask, person: Person) -> None:
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("dashboard."):
+            assert (rule.methods or set()) <= {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_a_token_of_another_session_is_none(person: Person, other: Person) -> None:
+    with other.client.session_transaction(base_url="http://localhost/dashboard") as theirs:
+        token = theirs["csrf"]
+    assert person.client.post("/dashboard/sign-out", data={"csrf": token}).status_code == 400
+
+
+def test_signing_out(person: Person) -> None:
+    assert person.post("sign-out").location == "/dashboard/sign-in"
+    assert not person.is_in()
+
+
+def test_signing_out_everywhere_ends_the_session_in_the_other_browser(app: Flask, person: Person) -> None:
+    second = Person(app.test_client(), person.org, person.email)
+    second.sign_in()
+    person.post("sign-out", everywhere="1")
+    assert not second.is_in()
+
+
+def test_whoever_is_disabled_is_out_at_the_next_request(person: Person) -> None:
+    change(person, staff.disable)
+    assert not person.is_in()
+    change(person, lambda _, user: staff.enable(user))
+    assert not person.is_in()  # also the old session is over
+
+
+def test_another_password_ends_the_sessions_of_the_old_one(person: Person) -> None:
+    change(person, lambda _, user: staff.set_password(user, "another horse battery"))
+    assert not person.is_in()
+
+
+def test_whoever_is_gone_is_out(person: Person, sql: psycopg.Connection) -> None:
+    sql.execute("DELETE FROM staff_users WHERE email = %s", [person.email])
+    assert not person.is_in()
+
+
+def test_a_session_ends_after_a_working_day(person: Person) -> None:
+    with person.client.session_transaction(base_url="http://localhost/dashboard") as session:
+        session["since"] = "2020-01-01T00:00:00+00:00"
+    assert not person.is_in()
+
+
+@pytest.mark.parametrize("key", ["staff", "org", "epoch", "since"])
+def test_a_cookie_that_says_less_is_nobodys(person: Person, key: str) -> None:
+    with person.client.session_transaction(base_url="http://localhost/dashboard") as session:
+        session[key] = "something"
+    assert not person.is_in()
+
+
+def test_a_cookie_of_somebody_elses_making_is_nobodys(app: Flask, person: Person) -> None:
+    cookie = person.client.get_cookie("holdline", path="/dashboard")
+    assert cookie is not None
+    forged = app.test_client()
+    forged.set_cookie("holdline", cookie.value[:-2] + "xx", path="/dashboard")
+    assert forged.get("/dashboard/live").status_code == 303
+
+
+def test_no_page_is_kept_or_framed(person: Person) -> None:
+    headers = person.get("live").headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "script-src 'self'" in headers["Content-Security-Policy"]
+    assert "noindex" in headers["X-Robots-Tag"]
+
+
+def test_when_somebody_was_last_seen_is_noted(person: Person, sql: psycopg.Connection) -> None:
+    [row] = sql.execute("SELECT last_seen_at FROM staff_users WHERE email = %s", [person.email]).fetchall()
+    assert row[0] is not None
+
+
+def test_a_form_that_is_too_long_is_refused(person: Person) -> None:
+    assert person.client.post("/dashboard/sign-in", data={"csrf": "x" * 20_000}).status_code == 413
+
+
+def test_two_clinics_may_have_somebody_each(app: Flask, person: Person) -> None:
+    colleague = employ(app, person.org, "Sam")
+    colleague.sign_in()
+    assert "Sam" in colleague.get("live").text
+    assert {"dashboard.sign_in", "dashboard.ask_to_sign_in"} == pages.OPEN

@@ -1,0 +1,119 @@
+"""/metrics tells what the rows say, names nobody, and is not open to the world."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import yaml
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+import settings
+from models.sms_states import SmsStatus
+from tests.factories import bare, create_clinic, phone_number, reserve
+from tests.places import ROOT
+from webapp.metrics import GAUGES
+
+TOKEN = "token-of-the-metrics-page"
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("METRICS_TOKEN", TOKEN)
+    settings.get.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.get.cache_clear()
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[str]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_late_and_stopped_are_counted_by_clinic(client: FlaskClient, sql: psycopg.Connection) -> None:
+    org, number = create_clinic(sandbox=True), phone_number()
+    hold = reserve(client, org, patientPhone=number, patientName="Canary Metric")["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    sql.execute("UPDATE sms_messages SET created_at = now() - interval '20 s' WHERE org_id = %s", [org])
+    sql.execute(
+        "INSERT INTO sms_senders (org_id, stopped_at, stopped_code) VALUES (%s, now(), '20003')", [org]
+    )
+    page = client.get("/metrics").text
+    found = samples(page)
+    assert found["holdline_sms_trouble", frozenset({org, "late"})] == 1
+    assert found["holdline_sender_stopped", frozenset({org, "20003"})] == 1
+    assert found["holdline_sms_oldest_waiting_seconds", frozenset({"otp"})] >= 20
+    assert found["holdline_holds", frozenset({"held"})] >= 1
+    assert number not in page
+    assert "Canary" not in page
+
+
+def test_how_long_others_took_is_told(client: FlaskClient, sql: psycopg.Connection) -> None:
+    org = create_clinic(sandbox=True)
+    sql.execute(
+        "INSERT INTO calls (org_id, id, status, ended_at, reported_at, score_due_at)"
+        " VALUES (%s, 'c', 'ended', now() - interval '40 s', now() - interval '30 s',"
+        " now() - interval '28 s')",
+        [org],
+    )
+    bare(client, "booking/send-otp", holdId=reserve(client, org)["holdId"])
+    for status in ("sending", "sent", "delivered"):
+        sql.execute(
+            "UPDATE sms_messages SET status = %s, sent_at = coalesce(sent_at, now()),"
+            " delivered_at = CASE WHEN %s = 'delivered' THEN now() + interval '4 s' END WHERE org_id = %s",
+            [status, status, org],
+        )
+    found = samples(client.get("/metrics").text)
+    assert found["holdline_webhook_lag_seconds", frozenset({"0.99"})] >= 0
+    assert found["holdline_calls_oldest_unscored_seconds", frozenset()] >= 28
+    assert found["holdline_provider_seconds", frozenset({"otp", "0.5"})] >= 0
+    assert found["holdline_receipt_seconds", frozenset({"0.99"})] > 0
+    assert found["holdline_calls", frozenset({"ended", ""})] >= 1
+
+
+def test_the_alert_rules_speak_of_what_is_told() -> None:
+    rules = [
+        rule
+        for group in yaml.safe_load((ROOT / "docs/alerts.yml").read_text())["groups"]
+        for rule in group["rules"]
+    ]
+    assert len(rules) > 5
+    operations = (ROOT / "docs/operations.md").read_text()
+    headings = re.findall(r"^#+ (.*)$", operations, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    gauges = {name: set(labels) for name, _, labels, _ in GAUGES}
+    troubles = {"late", *SmsStatus}
+    for rule in rules:
+        for name, labels in re.findall(r"(holdline_\w+)(?:\{([^}]*)\})?", rule["expr"]):
+            given = dict(re.findall(r'(\w+)=~?"([^"]*)"', labels))
+            assert set(given) <= gauges[name], rule
+            for label in {"status", "trouble"} & set(given):
+                assert set(given[label].split("|")) <= troubles, rule
+        page, _, anchor = rule["annotations"]["runbook"].partition("#")
+        assert (ROOT / "docs" / page).exists()
+        assert not anchor or anchor in anchors, rule
+        assert rule["labels"]["severity"] in {"page", "look"}
+
+
+@pytest.mark.usefixtures("guarded")
+def test_without_the_token_there_is_no_such_page(client: FlaskClient) -> None:
+    assert client.get("/metrics").status_code == 404
+    assert client.get("/metrics", headers={"Authorization": "Bearer another"}).status_code == 404
+    assert client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+def test_production_has_no_page_without_a_token(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_ENV", "production")
+    settings.get.cache_clear()
+    try:
+        assert client.get("/metrics").status_code == 404
+    finally:
+        monkeypatch.undo()
+        settings.get.cache_clear()

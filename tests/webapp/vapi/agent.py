@@ -1,0 +1,413 @@
+"""The other side of the tools, for test_stateful: what an agent sends and hears, and what the books say.
+
+Nothing here imports the code under test: it is the second opinion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, LiteralString
+
+import psycopg
+from flask.testing import FlaskClient
+from psycopg import sql as compose
+
+PATHS = {
+    "check_availability": "calendar/check",
+    "reserve_atomic": "booking/reserve-atomic",
+    "send_otp_code": "booking/send-otp",
+    "verify_otp": "booking/verify-otp",
+    "send_confirmation_sms": "booking/send-confirmation",
+}
+SAYS_NOT_BOOKED = {"reserve_atomic", "send_otp_code", "verify_otp"}
+
+#: How a number is said, and what it is in E.164; None if no telephone can have it.
+PHONES = {
+    "+447700900100": "+447700900100",
+    "+447700900101": "+447700900101",
+    "+447700900102": "+447700900102",
+    "07700 900101": "+447700900101",
+    "+44 (0)7700-900101": "+447700900101",
+    "12": None,
+    "+999 123 456 789": None,
+    "my mobile": None,
+}
+CALLERS = ("+447700900100", "anonymous", "+447700900102")  # the customer.number of each of the three calls
+
+SLOT = timedelta(minutes=30)
+STEP = timedelta(minutes=15)
+HOLD = timedelta(minutes=10)
+HORIZON = 30
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Clinic:
+    org_id: str
+    secret: str
+    calendars: tuple[str, ...]
+    opens: timedelta
+    closes: timedelta
+    closed_on: str
+    code_length: int
+    codes_per_hold: int
+
+    def why_not_offered(self, starts: datetime, now: datetime) -> str | None:
+        midnight = starts.replace(hour=0, minute=0, second=0, microsecond=0)
+        since_opening = starts - midnight - self.opens
+        if starts <= now:
+            return "slot_in_the_past"
+        if (starts.date() - now.date()).days > HORIZON:
+            return "day_too_far"
+        if starts.date().isoformat() == self.closed_on:
+            return "day_closed"
+        on_grid = since_opening >= timedelta(0) and not since_opening % STEP
+        return None if on_grid and starts - midnight + SLOT <= self.closes else "slot_not_offered"
+
+
+@dataclass(frozen=True)
+class Line:
+    """Over which connection something is asked: whose, in which call if any, in which form."""
+
+    clinic: int
+    call: int | None  # index of one of three call ids, each of which *both* clinics use
+    vapi: bool
+    #: "clash" names the other clinic as tenant; "nobody" brings neither credential nor tenant.
+    auth: str
+    fresh: bool = True  # a tool call id of its own; else call_0, which models repeat
+
+
+@dataclass
+class Hold:
+    """What was answered about a reservation, and what must therefore be so."""
+
+    id: str
+    clinic: int
+    calendar: str
+    starts: datetime
+    call: int | None
+    phone: str
+    contact: str
+    until: datetime
+    code: str
+    #: "stale" was released or expired, whichever came first: its time was over already.
+    status: str = "held"
+    code_sent: bool = False
+    tries: int = 0
+    appointment: str | None = None
+    cancelled: bool = False
+
+    def live(self, now: datetime) -> bool:
+        return self.status == "held" and now < self.until
+
+    def takes(self, starts: datetime, now: datetime) -> bool:
+        taken = (self.status == "confirmed" and not self.cancelled) or self.live(now)
+        return taken and abs(self.starts - starts) < SLOT
+
+    def give_back(self, now: datetime) -> None:
+        self.status = "released" if self.live(now) else "stale"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One tool call, and what the test knows about its arguments that they do not show."""
+
+    tool: str
+    arguments: dict[str, Any]
+    starts: datetime | None = None  # of a readable slotId
+    day: str | None = None  # of a readable date
+    digits: str | None = None  # of a readable code
+    nonsense: bool = False
+
+    def given(self, name: str) -> Any:
+        return self.arguments.get(name)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer, whichever form it came in."""
+
+    code: str | None
+    say: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def success(self) -> bool:
+        return self.code is None
+
+
+# --- sending and hearing ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def post(self, client: FlaskClient) -> Any:
+        response = client.post(
+            f"/api/vapi/{self.path}",
+            data=self.body,
+            headers={"Content-Type": "application/json"} | self.headers,
+        )
+        assert response.status_code == 200, f"P6: {response.status_code} {response.text}"
+        return response.get_json()
+
+
+def headers(clinic: Clinic, line: Line) -> dict[str, str]:
+    if line.auth in ("tenant", "nobody"):
+        return {}
+    return {"Authorization": f"Bearer {clinic.secret}"} if line.clinic else {"X-Vapi-Secret": clinic.secret}
+
+
+def vapi_form(calls: list[tuple[str, Ask]], call_id: str | None, number: str | None) -> dict[str, Any]:
+    call: dict[str, Any] = ({"id": call_id} if call_id else {}) | ({"customer": {"number": number}})
+    return {
+        "message": {
+            "type": "tool-calls",
+            "call": call,
+            "toolCallList": [
+                {"id": key, "type": "function", "function": {"name": ask.tool, "arguments": ask.arguments}}
+                for key, ask in calls
+            ],
+        }
+    }
+
+
+def bare_form(ask: Ask, call_id: str | None) -> dict[str, Any]:
+    return {"toolCall": {"arguments": ask.arguments}} | ({"call": {"id": call_id}} if call_id else {})
+
+
+def hear_vapi(answer: Any, calls: list[tuple[str, Ask]]) -> list[Said]:
+    """P6: one line of text per call, in order."""
+    assert set(answer) == {"results"}, answer
+    results = answer["results"]
+    assert [(each["toolCallId"], each["name"]) for each in results] == [(key, ask.tool) for key, ask in calls]
+    heard = []
+    for result, (_, ask) in zip(results, calls, strict=True):
+        known = ask.tool in PATHS
+        assert set(result) == {"toolCallId", "name", "result" if known else "error"}, result
+        text = result["result" if known else "error"]
+        assert_one_line(text)
+        match = re.fullmatch(r"(?P<say>.*?)(?: \[(?P<line>[^\[\]]*)\])?", text)
+        assert match, text
+        facts: dict[str, Any] = dict(re.findall(r"(\w+)=([^\s;,]+)", match["line"] or ""))
+        facts["slots"] = re.findall(r" = (\S+Z)\b", match["line"] or "")
+        code = facts.pop("code", None) if known else "unknown_tool"
+        heard.append(Said(code, match["say"], facts))
+    return heard
+
+
+def hear_bare(answer: Any) -> Said:
+    assert isinstance(answer, dict)
+    assert_one_line(answer["say"])
+    assert answer["success"] in (True, False)
+    if answer["success"]:
+        assert not {"error", "code"} & set(answer), answer
+    else:
+        assert answer["error"], answer
+        assert answer["code"], answer
+    facts = {name: value for name, value in answer.items() if name not in ("success", "say", "code", "error")}
+    facts["slots"] = [offered["slotId"] for offered in facts.get("slots", [])]
+    return Said(answer.get("code"), answer["say"], facts)
+
+
+def assert_one_line(text: Any) -> None:
+    assert isinstance(text, str), f"P6: {text!r}"
+    assert text.strip(), "P6: silence"
+    assert text.isprintable(), f"P6: {text!r}"
+
+
+# --- P4: a code shows nowhere -------------------------------------------------------------------
+
+#: Groups of digits that belong where they stand.
+_INNOCENT = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # ids
+    r"|\b[0-9a-f]{64}\b|\bSM[0-9a-f]{32}\b"  # keyed digests, Twilio's ids
+    r"|\b\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d))?"  # days and instants
+    r"|\+\d[\d ]{6,17}\b"  # telephone numbers
+    r"|\b\d{1,2} [A-Z][a-z]+, \d{1,4}\b|\b20\d\d\b|Ref \w{6}\b"  # years, references
+    r"|http://127\.0\.0\.1:1/"  # where the tests say that we are
+)
+_DIGIT_WORD = "(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
+_CODE = re.compile(rf"\d(?:[ .\-]?\d){{3,}}|\b{_DIGIT_WORD}(?:[ ,]+{_DIGIT_WORD}\b){{3,}}", re.IGNORECASE)
+
+
+def code_in(text: str) -> str | None:
+    """Anything in a text that could be a code, of whatever hold."""
+    match = _CODE.search(_INNOCENT.sub(" ", text))
+    return match and match[0]
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text and figure in a JSON value, its keys included."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def spoken(code: str, how: str) -> Any:
+    """A code as a patient says it."""
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return {
+        "plain": code,
+        "spaced": " ".join(code),
+        "dashes": "-".join(code),
+        "words": " ".join(words[int(digit)] for digit in code),
+        "sentence": f"Um, my code is {', '.join(code)}, thanks.",
+        "number": int(code),
+    }[how]
+
+
+# --- the books ----------------------------------------------------------------------------------
+
+#: What a clinic is, and not what happens to it; these hold telephone numbers and sealed secrets.
+_CONSTANT = ["organizations", "integration_settings", "calendars", "vapi_credentials"]
+
+
+class Books:
+    """All rows of some organisations, in every table that has an organisation, at one moment."""
+
+    def __init__(self, sql: psycopg.Connection, org_ids: list[str]) -> None:
+        self.now: datetime
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.of: dict[str, list[str]] = {org_id: [] for org_id in org_ids}
+        for table, now, org_id, text in sql.execute(_query(sql), {"orgs": org_ids}):
+            self.now = now.astimezone(UTC)
+            if table:
+                self.rows.setdefault(table, []).append(_parsed(text))
+                self.of[str(org_id)].append(f"{table} {text}")
+        for lines in self.of.values():
+            lines.sort()
+
+    def __getitem__(self, table: str) -> list[dict[str, Any]]:
+        return self.rows.get(table, [])
+
+    def by_id(self, table: str) -> dict[str, dict[str, Any]]:
+        return {row["id"]: row for row in self[table]}
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for lines in self.of.values() for line in lines]
+
+
+@lru_cache(maxsize=1)
+def _query(sql: psycopg.Connection) -> compose.Composed:
+    tables = sql.execute(
+        "SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t"
+        " USING (table_schema, table_name) WHERE c.column_name = 'org_id' AND table_schema = 'public'"
+        " AND table_type = 'BASE TABLE' AND table_name <> ALL (%s) ORDER BY 1",
+        [_CONSTANT],
+    ).fetchall()
+    first: LiteralString = "SELECT NULL AS name, app_clock() AS now, NULL::uuid AS org_id, NULL AS line"
+    each: LiteralString = (
+        "SELECT {name}, app_clock(), org_id, to_jsonb(t)::text FROM {table} t WHERE org_id = ANY (%(orgs)s)"
+    )
+    return compose.SQL(" UNION ALL ").join(
+        [
+            compose.SQL(first),
+            *(
+                compose.SQL(each).format(name=compose.Literal(table), table=compose.Identifier(table))
+                for (table,) in tables
+            ),
+        ]
+    )
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(text)
+    return row
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def instant(starts: datetime) -> str:
+    return starts.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def assert_books_agree(books: Books) -> None:
+    """P1 and P2, from the rows alone."""
+    holds, appointments, messages = (
+        books.by_id(t) for t in ("appointment_holds", "appointments", "sms_messages")
+    )
+    kept = [row for row in holds.values() if row["status"] == "held"]
+    booked = [row for row in appointments.values() if row["status"] != "cancelled"]
+    live = [
+        (row["org_id"], row["calendar_id"], moment(begin), moment(row["ends_at"]), row["id"])
+        for rows, column in ((kept, "starts_at"), (booked, "scheduled_at"))
+        for row in rows
+        for begin in [row[column]]
+        if rows is booked or moment(row["expires_at"]) > books.now
+    ]
+    for n, one in enumerate(live):
+        assert one[3] - one[2] == SLOT
+        for other in live[:n]:
+            apart = one[:2] != other[:2] or one[2] >= other[3] or other[2] >= one[3]
+            assert apart, f"P1: double booking {one} {other}"
+    expected = sorted(
+        [
+            (r["org_id"], r["resource_id"], r["seat"], r["starts_at"], r["ends_at"], r["id"], None)
+            for r in kept
+        ]
+        + [
+            (r["org_id"], r["resource_id"], r["seat"], r["scheduled_at"], r["ends_at"], None, r["id"])
+            for r in booked
+        ],
+        key=str,
+    )
+    columns = ("org_id", "resource_id", "seat", "starts_at", "ends_at", "hold_id", "appointment_id")
+    actual = sorted((tuple(row[c] for c in columns) for row in books["occupancies"]), key=str)
+    assert actual == expected, f"P1: occupancies {actual}, not {expected}"
+
+    confirmations: dict[str, list[str]] = {}
+    for row in messages.values():
+        if row["kind"] == "confirmation":
+            confirmations.setdefault(row["appointment_id"], []).append(row["id"])
+    assert set(confirmations) <= set(appointments), "P2: a confirmation of nothing"
+    for row in appointments.values():
+        assert confirmations.get(row["id"]) == [row["confirmation_message_id"]], f"P2: {row}"
+        message = messages[row["confirmation_message_id"]]
+        assert (message["to_phone"], message["org_id"]) == (row["patient_phone"], row["org_id"]), "P2"
+        assert row["confirmation_sms_id"] == message["provider_id"]
+        assert row["confirmation_sms_sent"] == (message["provider_id"] is not None)
+        hold = holds[row["hold_id"]]
+        assert hold["status"] == "confirmed"
+        same = ("org_id", "calendar_id", "resource_id", "call_sid", "contact_id", "patient_phone")
+        assert all(hold[name] == row[name] for name in same)
+        assert (hold["starts_at"], hold["ends_at"]) == (row["scheduled_at"], row["ends_at"])
+    confirmed = {row["id"] for row in holds.values() if row["status"] == "confirmed"}
+    assert confirmed == {row["hold_id"] for row in appointments.values()}, "P2: confirmed without appointment"
+
+    for row in holds.values():
+        assert row["code_tries"] <= TRIES, "P4: more than three tries"
+    for row in messages.values():
+        if row["kind"] == "otp":
+            hold = holds[row["hold_id"]]
+            assert row["body"] is None, "P4: the code at rest"
+            assert (row["to_phone"], row["org_id"]) == (hold["patient_phone"], hold["org_id"]), (
+                "P4: wrong phone"
+            )
+
+
+def secret_digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def on_line_of(line: Line, hold: Hold) -> Line:
+    return replace(line, clinic=hold.clinic, call=hold.call)

@@ -1,0 +1,71 @@
+"""Days as they are said."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webapp.vapi import days
+
+FRIDAY = date(2026, 11, 27)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("2026-12-07", "2026-12-07"),
+        ("2026-12-07T10:00:00Z", "2026-12-07"),
+        ("today", "2026-11-27"),
+        ("Tomorrow", "2026-11-28"),
+        ("the day after tomorrow", "2026-11-29"),
+        ("friday", "2026-12-04"),
+        ("next Monday", "2026-11-30"),
+        ("this coming Wed", "2026-12-02"),
+        ("7 December", "2026-12-07"),
+        ("December 7th", "2026-12-07"),
+        ("7th of Dec.", "2026-12-07"),
+        ("Monday, December 7, 2026", "2026-12-07"),
+        ("the 27th", "2026-11-27"),
+        ("the 26th", "2026-12-26"),
+        ("the 31st", "2026-12-31"),
+        ("Monday the 7th", "2026-12-07"),
+        ("26 November", "2027-11-26"),
+        ("29 February", "2028-02-29"),
+    ],
+)
+def test_what_is_meant(said: str, meant: str) -> None:
+    assert days.read(said, FRIDAY).isoformat() == meant
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("gibberish", "", "soon", "Monday Tuesday", "December", "2026", "the 32nd", "31 February"),
+        *("2026-02-30", "2026-12-07x", "12/07/2026", "Monday December", "7 8 December", "99999-01-01"),
+    ],
+)
+def test_what_is_no_day(said: str) -> None:
+    with pytest.raises(days.NotADay, match="I need the day"):
+        days.read(said, FRIDAY)
+
+
+def test_a_weekday_that_is_not_the_dates_is_not_put_right() -> None:
+    with pytest.raises(days.NotADay, match=r"^8 December 2026 is a Tuesday, not a Monday\.$"):
+        days.read("Monday 8 December", FRIDAY)
+
+
+@given(st.dates(date(2020, 1, 1), date(2090, 1, 1)), st.integers(0, 364))
+def test_every_day_comes_back_in_every_way_to_say_it(today: date, ahead: int) -> None:
+    day = today + timedelta(days=ahead)
+    for said in (day.isoformat(), f"{day:%A} {day.day} {day:%B}", f"{day:%B} {day.day}, {day.year}"):
+        assert days.read(said, today) == day
+
+
+@given(st.text(max_size=40), st.dates())
+def test_any_words_are_a_day_or_none(said: str, today: date) -> None:
+    with contextlib.suppress(days.NotADay):  # and no other error
+        assert isinstance(days.read(said, today), date)

@@ -1,0 +1,213 @@
+"""What the agent is told of an SMS that does not arrive, while the patient is on the line."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from models import opt_outs, sms_senders
+from models.opt_outs import OptOutSource
+from models.session import transaction
+from tests.conftest import Clock
+from tests.factories import bare, code_of, create_clinic, phone_number, reserve
+from webapp.vapi import desk
+
+
+class Line:
+    """A patient on the telephone with a time reserved."""
+
+    def __init__(self, client: FlaskClient, sql: psycopg.Connection) -> None:
+        self.client, self.sql = client, sql
+        self.org, self.phone = create_clinic(), phone_number()
+        self.hold = reserve(client, self.org, patientPhone=self.phone)["holdId"]
+
+    def send(self) -> dict[str, Any]:
+        return bare(self.client, "booking/send-otp", holdId=self.hold)
+
+    def verify(self, code: str | None = None) -> dict[str, Any]:
+        return bare(
+            self.client, "booking/verify-otp", holdId=self.hold, providedOTP=code or code_of(self.hold)
+        )
+
+    def wrong(self) -> str:
+        return f"{(int(code_of(self.hold)) + 1) % 10_000:04}"
+
+    def became(
+        self, status: str, code: str | None = None, cause: str = "a receipt", kind: str = "otp"
+    ) -> None:
+        """As a worker or a receipt would have it."""
+        self.sql.execute("ALTER TABLE sms_messages DISABLE TRIGGER legal_moves")
+        self.sql.execute(
+            "UPDATE sms_messages SET status = %s, error_code = %s, cause = %s"
+            " WHERE org_id = %s AND kind = %s",
+            [status, code, cause, self.org, kind],
+        )
+        self.sql.execute("ALTER TABLE sms_messages ENABLE TRIGGER legal_moves")
+
+    def opt_out(self) -> None:
+        with transaction(uuid.UUID(self.org)) as session:
+            opt_outs.record(session, uuid.UUID(self.org), self.phone, OptOutSource.WORDS)
+
+    def count(self) -> int:
+        row = self.sql.execute("SELECT count(*) FROM sms_messages WHERE org_id = %s", [self.org]).fetchone()
+        assert row
+        return int(row[0])
+
+
+@pytest.fixture
+def line(client: FlaskClient, sql: psycopg.Connection) -> Line:
+    return Line(client, sql)
+
+
+TROUBLES = [
+    ("undelivered", "30006", "cannot_receive_sms", "landline"),
+    ("failed", "21614", "cannot_receive_sms", "cannot receive text messages"),
+    ("failed", "21408", "cannot_receive_sms", "cannot be sent to that number"),
+    ("failed", "21211", "cannot_receive_sms", "does not seem to exist"),
+    ("failed", "21610", "opted_out", "START"),
+    ("undelivered", "30004", "opted_out", "START"),
+    ("undelivered", "30003", "sms_failed", "switched off"),
+    ("failed", "29999", "sms_failed", "send it again"),
+    ("failed", None, "sms_failed", "send it again"),
+    ("failed", "30002", "sms_failed", "book this by hand"),
+]
+
+
+@pytest.mark.parametrize(("status", "error", "code", "words"), TROUBLES)
+def test_verify_says_that_the_code_never_came_where_it_cannot_have_come(
+    line: Line, status: str, error: str | None, code: str, words: str
+) -> None:
+    line.send()
+    line.became(status, error)
+    for said in (line.wrong(), "I have no code"):
+        answer = line.verify(said)
+        assert (answer["success"], answer["code"]) == (False, code)
+        assert answer["say"].startswith("NOT BOOKED: the text message with the code was not delivered")
+        assert words in answer["say"]
+
+
+@pytest.mark.parametrize(("status", "error", "code", "words"), TROUBLES)
+def test_send_says_why_the_last_try_failed(
+    line: Line, monkeypatch: pytest.MonkeyPatch, status: str, error: str | None, code: str, words: str
+) -> None:
+    line.send()
+    monkeypatch.setattr(desk, "nudge", lambda _: line.became(status, error))
+    monkeypatch.setattr(desk, "_pauses", lambda _: iter_once())
+    answer = line.send()
+    assert (answer["success"], answer["code"], answer["codeSent"]) == (False, code, False)
+    assert answer["say"].startswith("NOT BOOKED: no code reaches the number ending in")
+    assert words in answer["say"]
+
+
+def iter_once() -> Any:
+    yield True
+
+
+def test_the_right_code_is_still_accepted_after_a_failure(line: Line) -> None:
+    """Someone may have got it all the same: networks report failures that were none."""
+    line.send()
+    line.became("undelivered", "30008")
+    assert line.verify()["success"]
+
+
+def test_a_code_that_may_have_come_is_refused_as_ever(line: Line) -> None:
+    line.send()
+    for status in ("queued", "sending", "sent", "delivered", "unknown", "unconfirmed"):
+        line.became(status)
+        answer = line.verify("what")
+        assert answer["code"] == "code_unreadable", status
+    assert line.verify(line.wrong())["code"] == "wrong_code"
+
+
+def test_only_the_newest_code_counts(line: Line) -> None:
+    line.send()
+    line.became("failed", "30006")
+    line.send()
+    assert line.verify(line.wrong())["code"] == "wrong_code"
+
+
+def test_a_hold_that_is_over_tells_nothing_of_its_sms(line: Line, clock: Clock) -> None:
+    line.send()
+    line.became("failed", "30006")
+    clock.forward(601)
+    assert line.verify(line.wrong())["code"] == "wrong_code"
+    assert line.verify("what")["code"] == "code_unreadable"
+
+
+def test_another_clinics_hold_tells_nothing(line: Line, client: FlaskClient) -> None:
+    line.send()
+    line.became("failed", "30006")
+    answer = bare(
+        client, "booking/verify-otp", tenantId=create_clinic(), holdId=line.hold, providedOTP=line.wrong()
+    )
+    assert answer["code"] == "wrong_code"
+
+
+def test_whoever_wants_no_sms_is_told_at_once_and_no_code_is_spent(line: Line) -> None:
+    line.opt_out()
+    answer = line.send()
+    assert (answer["success"], answer["code"], answer["codeSent"]) == (False, "opted_out", False)
+    assert "START" in answer["say"]
+    assert line.count() == 0
+    with transaction(uuid.UUID(line.org)) as session:
+        opt_outs.lift(session, uuid.UUID(line.org), line.phone)
+    assert line.send()["success"]
+
+
+def test_a_hold_that_is_over_is_said_to_be_over_whoever_opted_out(line: Line, clock: Clock) -> None:
+    line.opt_out()
+    clock.forward(601)
+    assert line.send()["code"] == "hold_expired"
+
+
+def test_a_code_that_may_or_may_not_come_can_be_asked_for_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.send()
+    monkeypatch.setattr(desk, "nudge", lambda _: line.became("unknown", cause="its answer was lost"))
+    monkeypatch.setattr(desk, "_pauses", lambda _: iter_once())
+    answer = line.send()
+    assert (answer["success"], answer["codeSent"], answer["status"]) == (True, False, "unknown")
+    assert "may or may not arrive" in answer["say"]
+    assert line.count() == 1
+    line.send()
+    assert line.count() == 2
+
+
+def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
+    with transaction(uuid.UUID(line.org)) as session:
+        sms_senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+    answer = line.send()
+    assert (answer["success"], answer["code"], answer["status"]) == (False, "sms_failed", "queued")
+    assert "not going out at the moment" in answer["say"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code", "words"),
+    [
+        ("undelivered", "30006", "cannot_receive_sms", "landline"),
+        ("failed", "21610", "opted_out", "no more text messages"),
+        ("failed", None, "sms_failed", "could not be sent"),
+        ("expired", None, "sms_failed", "could not be sent"),
+        ("queued", "20003", None, "follows later"),
+        ("unknown", None, None, "may or may not"),
+        ("queued", None, None, "on its way"),
+        ("unconfirmed", None, None, "has been sent"),
+    ],
+)
+def test_the_truth_about_a_confirmation(
+    line: Line, status: str, error: str | None, code: str | None, words: str
+) -> None:
+    line.send()
+    booked = line.verify()["appointmentId"]
+    line.became(status, error, kind="confirmation")
+    answer = bare(line.client, "booking/send-confirmation", appointmentId=booked)
+    assert answer.get("code") == code
+    assert answer["success"] == (code is None)
+    assert answer["messageSent"] == (status == "unconfirmed")
+    assert words in answer["say"]
+    assert code is None or answer["say"].startswith("The appointment is booked, but")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -42,6 +43,17 @@ class Urls:
         return {"DATABASE_URL": self.first, "SYSTEM_DATABASE_URL": self.second}
 
 
+@contextmanager
+def database_of_the_first(database_url: str, admin_url: str, *, template: str = "template1") -> Iterator[str]:
+    """Only a superuser may drop it under the feet of both roles."""
+    with new_database(admin_url, template=template) as url:
+        with psycopg.connect(admin_url, autocommit=True) as admin:
+            admin.execute(
+                compose.SQL("ALTER DATABASE {} OWNER TO holdline").format(compose.Identifier(name_of(url)))
+            )
+        yield f"{database_url.rsplit('/', 1)[0]}/{name_of(url)}"
+
+
 @pytest.fixture(scope="module")
 def template(database_url: str, admin_url: str) -> Iterator[Urls]:
     """A database as a release leaves it where SYSTEM_DATABASE_URL is set."""
@@ -57,7 +69,7 @@ def template(database_url: str, admin_url: str) -> Iterator[Urls]:
             )
         )
         try:
-            with new_database(database_url) as first:
+            with database_of_the_first(database_url, admin_url) as first:
                 urls = Urls(first, f"postgresql://{name}:{password}@{first.split('@')[1]}")
                 with environment(**urls.variables):
                     command.upgrade(ALEMBIC, "head")
@@ -68,16 +80,9 @@ def template(database_url: str, admin_url: str) -> Iterator[Urls]:
 
 @pytest.fixture
 def urls(template: Urls, admin_url: str) -> Iterator[Urls]:
-    """A copy for one test, and the process set to it. Only a superuser may drop it under both roles' feet."""
-    with new_database(admin_url, template=name_of(template.first)) as url:
-        first, second = (
-            each.rsplit("/", 1)[0] + "/" + name_of(url) for each in (template.first, template.second)
-        )
-        with psycopg.connect(admin_url, autocommit=True) as admin:
-            admin.execute(
-                compose.SQL("ALTER DATABASE {} OWNER TO holdline").format(compose.Identifier(name_of(url)))
-            )
-        copy = Urls(first, second)
+    """A copy for one test, and the process set to it."""
+    with database_of_the_first(template.first, admin_url, template=name_of(template.first)) as first:
+        copy = Urls(first, template.second.rsplit("/", 1)[0] + "/" + name_of(first))
         with environment(**copy.variables):
             yield copy
 

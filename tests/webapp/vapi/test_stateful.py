@@ -526,10 +526,9 @@ class Agent(RuleBasedStateMachine):
             return {"code_unreadable"}
         if hold is None or (contact is not None and contact != hold.contact):
             return {"wrong_code"}
-        if hold.status == "confirmed" and digits == hold.code:  # no news but for who has the telephone
-            return {"appointment_cancelled" if hold.cancelled else "hold_confirmed"}
         if hold.status == "confirmed":
-            return {"wrong_code"}
+            told = "appointment_cancelled" if hold.cancelled else "hold_confirmed"
+            return {told if digits == hold.code else "wrong_code"}  # news only for who has the telephone
         if (hold.status == "held" and hold.starts <= now) or self._over(hold, now):
             return {"wrong_code"}  # nobody can come to a time that has begun
         return self._foretell_code(hold, digits)

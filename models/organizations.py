@@ -162,15 +162,34 @@ def find_by_secret(session: Session, secret_digest: str) -> VapiCredential | Non
     )
 
 
-def find_signing(session: Session, credential_id: uuid.UUID | None, *, limit: int) -> list[VapiCredential]:
-    """The live HMAC credential of this id; without one all of them, if they are no more than `limit`."""
-    query = select(VapiCredential).where(
-        VapiCredential.kind == CredentialKind.HMAC, VapiCredential.revoked_at.is_(None)
+def find_signing(session: Session, credential_id: uuid.UUID | None) -> list[VapiCredential]:
+    """The live HMAC credentials of the organisation whose credential this is; without one, of all."""
+    query = (
+        select(VapiCredential)
+        .where(VapiCredential.kind == CredentialKind.HMAC, VapiCredential.revoked_at.is_(None))
+        .order_by(VapiCredential.created_at)
     )
     if credential_id is not None:
-        query = query.where(VapiCredential.id == credential_id)
-    found = list(session.scalars(query.limit(limit + 1)))
-    return found if len(found) <= limit else []
+        owner = select(VapiCredential.org_id).where(VapiCredential.id == credential_id).scalar_subquery()
+        query = query.where(VapiCredential.org_id == owner)
+    return list(session.scalars(query))
+
+
+def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:
+    """The credential that this organisation's signed requests name, if it has one that signs and is live.
+
+    Any of its credentials would do; the oldest live one stays the same while a newer one takes over.
+    """
+    return session.scalar(
+        select(VapiCredential.id)
+        .where(
+            VapiCredential.org_id == org_id,
+            VapiCredential.kind == CredentialKind.HMAC,
+            VapiCredential.revoked_at.is_(None),
+        )
+        .order_by(VapiCredential.created_at)
+        .limit(1)
+    )
 
 
 def record_use(session: Session, credential_id: uuid.UUID) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 import settings
 from models import organizations, sealing
 from models.calendars import Calendar
-from models.organizations import IntegrationSettings
+from models.organizations import IntegrationSettings, Organization
 from webapp.cli.common import at, print_json
 from webapp.vapi import assistant
 from webapp.vapi.envelope import one_line
@@ -55,22 +56,33 @@ def print_or_push(org_id: uuid.UUID, *, push: bool, force: bool) -> None:
 
 
 def _build(org_id: uuid.UUID) -> tuple[dict[str, Any], IntegrationSettings]:
-    with at(org_id) as (session, clinic):
-        account = organizations.get_integration_settings(session, org_id) or IntegrationSettings(
-            org_id=org_id
-        )
-        calendars = session.scalars(
-            select(Calendar).where(Calendar.org_id == org_id).order_by(Calendar.id)
-        ).all()
     url = settings.get().public_base_url
     if not url.startswith("https://"):
         click.echo(f"PUBLIC_BASE_URL is {url}: Vapi will not reach the tools there.", err=True)
     try:
-        body = assistant.build(clinic, calendars, account, url)
+        with at(org_id) as (session, clinic):
+            account = organizations.get_integration_settings(session, org_id) or IntegrationSettings(
+                org_id=org_id
+            )
+            body = wanted(session, clinic, account)
         assistant.check(body)
     except (assistant.NoCalendar, assistant.Misfit) as error:
         raise click.ClickException(str(error)) from error
     return body, account
+
+
+def wanted(session: Session, clinic: Organization, account: IntegrationSettings) -> dict[str, Any]:
+    """The assistant as it should be at Vapi now. Raises NoCalendar."""
+    calendars = session.scalars(
+        select(Calendar).where(Calendar.org_id == clinic.id).order_by(Calendar.id)
+    ).all()
+    return assistant.build(
+        clinic,
+        calendars,
+        account,
+        settings.get().public_base_url,
+        signs_as=organizations.signing_name(session, clinic.id),
+    )
 
 
 def _api_key(account: IntegrationSettings) -> str:
@@ -85,9 +97,21 @@ def _api_key(account: IntegrationSettings) -> str:
             f" flask organization vapi {account.org_id} --credential-id …"
         )
     try:
-        return sealing.unseal(account.org_id, "vapi_api_key", account.vapi_api_key_sealed).strip()
+        return _opened(account.org_id, account.vapi_api_key_sealed)
     except sealing.CannotUnseal as error:
         raise click.ClickException(str(error)) from error
+
+
+def _opened(org_id: uuid.UUID, sealed: str) -> str:
+    return sealing.unseal(org_id, "vapi_api_key", sealed).strip()
+
+
+def is_pushed(account: IntegrationSettings, body: dict[str, Any]) -> bool:
+    """Whether this very body was the last to be pushed. Raises CannotUnseal."""
+    sealed = account.vapi_api_key_sealed
+    return bool(sealed) and account.vapi_assistant_digest == _digest(
+        body, _opened(account.org_id, sealed or "")
+    )
 
 
 def _digest(body: dict[str, Any], key: str) -> str:

@@ -32,8 +32,9 @@ from models.session import Door, system_transaction, transaction
 from models.sms import SmsMessage
 from models.sms_states import SmsKind, SmsStatus
 from models.staff import StaffUser
-from webapp.cli import workers
+from webapp.cli import assistant, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
+from webapp.vapi.assistant import NoCalendar
 
 
 class State(StrEnum):
@@ -240,13 +241,9 @@ def _redis_and_workers() -> Findings:
 # --- the clinic ---------------------------------------------------------------------------------
 
 
-def _playing(clinic: Organization) -> bool:
-    """Whether nobody outside is ever spoken to: then what only the outside needs may be missing."""
-    return clinic.sandbox or settings.get().development
-
-
 def _required(clinic: Organization) -> Callable[..., Finding]:
-    return warning if _playing(clinic) else missing
+    """Of a clinic that speaks to nobody outside, what only the outside needs may be missing."""
+    return warning if clinic.sandbox else missing
 
 
 def _calendars(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
@@ -358,15 +355,27 @@ def _alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> 
     )
 
 
-def _assistant(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+def _assistant(session: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
     mend = f"flask vapi assistant {clinic.id} --push"
-    if row.vapi_assistant_id:
-        yield ok(
-            "assistant",
-            f"{row.vapi_assistant_id}, made for {clinic.id}; pushed again where it changed: {mend}",
-        )
-    else:
+    if not row.vapi_assistant_id:
         yield _required(clinic)("assistant", "it was never pushed to Vapi", mend)
+        return
+    try:
+        current = assistant.is_pushed(row, assistant.wanted(session, clinic, row))
+    except (NoCalendar, sealing.CannotUnseal):
+        return  # told at the calendar, or among the stored secrets
+    if not row.vapi_api_key_sealed:
+        yield warning(
+            "assistant",
+            f"{row.vapi_assistant_id}; without an API key of Vapi's it cannot be kept as it should be",
+            f"flask organization vapi {clinic.id} --api-key-stdin",
+        )
+    elif current:
+        yield ok("assistant", f"{row.vapi_assistant_id}, pushed as it should be, made for {clinic.id}")
+    else:
+        yield _required(clinic)(
+            "assistant", f"{row.vapi_assistant_id} is not as it would be pushed now", mend
+        )
 
 
 def _staff(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
@@ -397,10 +406,13 @@ def _sms(session: Session, clinic: Organization, _: IntegrationSettings) -> Find
         )
     }
     went_out = sum(by_status.get(status, 0) for status in (SmsStatus.SENT, SmsStatus.DELIVERED))
+    ever = went_out or session.scalar(
+        select(func.count()).where(SmsMessage.org_id == clinic.id, SmsMessage.sent_at.is_not(None))
+    )
     if went_out:
         yield ok("SMS of the last 7 days", f"{went_out} went out")
-    else:
-        yield _required(clinic)(
+    else:  # a clinic may be on holiday; one from which none ever went was not tried
+        yield (warning if ever else _required(clinic))(
             "SMS of the last 7 days", "none went out", "ring the agent and book, from your own telephone"
         )
     for status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED, SmsStatus.UNKNOWN):
@@ -443,14 +455,19 @@ def _booking(session: Session, clinic: Organization, _: IntegrationSettings) -> 
     )
 
 
-def _hot_leads(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+def _hot_leads(session: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
     alerted = session.scalar(
         select(func.max(HotLeadAlert.alert_sent_at)).where(HotLeadAlert.org_id == clinic.id)
     )
     if alerted:
         yield ok("hot lead alert", f"the last one went out on {alerted:%Y-%m-%d %H:%M} UTC")
     else:
-        yield warning("hot lead alert", "none has gone out yet")
+        yield warning(
+            "hot lead alert",
+            "none has gone out yet",
+            f"ring the agent, want a treatment soon, book it, and talk for {row.hot_lead_min_duration}"
+            f" seconds; what calls so far scored: flask leads rescore {clinic.id} --dry-run",
+        )
 
 
 def _monitoring(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:

@@ -32,8 +32,14 @@ def twilio() -> None:
 
 @twilio.command("set")
 @click.argument("org_id", type=click.UUID)
-@click.option("--account-sid", type=Sid("AC"), help="The account; its auth token is asked for.")
-@click.option("--auth-token-stdin", is_flag=True, help="Ask for another auth token of the same account.")
+@click.option(
+    "--account-sid", type=Sid("AC"), help="The account; its auth token is asked for, if no API key is named."
+)
+@click.option(
+    "--auth-token-stdin",
+    is_flag=True,
+    help="Ask for the auth token: to replace it, or to have it beside an API key.",
+)
 @click.option("--api-key-sid", type=Sid("SK"), help="Send with this API key; its secret is asked for.")
 @click.option("--api-key-secret-stdin", is_flag=True, help="Ask for another secret of the same API key.")
 @click.option("--no-api-key", is_flag=True, help="Send with the auth token again.")
@@ -51,8 +57,8 @@ def set_(
     no_api_key: bool,
 ) -> None:
     """Change what is given. Secrets are typed, or read from standard input, one a line: token, then key."""
-    asks_token = bool(account_sid) or auth_token_stdin
     asks_key = bool(api_key_sid) or api_key_secret_stdin
+    asks_token = auth_token_stdin or (bool(account_sid) and not asks_key)
     if from_number and messaging_service:
         raise click.UsageError("--from and --messaging-service exclude each other")
     if no_api_key and asks_key:
@@ -64,8 +70,8 @@ def set_(
     key_secret = secret("Secret of the API key") if asks_key else None
     with at(org_id) as (session, clinic):
         row = integration_settings(session, org_id)
-        if account_sid and account_sid != row.twilio_account_sid and not asks_key:
-            row.twilio_api_key_sid = row.twilio_api_key_secret_sealed = None  # it was of the other account
+        if account_sid and account_sid != row.twilio_account_sid:  # what is kept is of the other account
+            row.twilio_api_key_sid = row.twilio_api_key_secret_sealed = row.twilio_auth_token_sealed = None
         row.twilio_account_sid = account_sid or row.twilio_account_sid
         row.twilio_api_key_sid = api_key_sid or row.twilio_api_key_sid
         _seal(row, token, key_secret)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from models import lead_facts
 from models.calendars import Calendar
 from models.organizations import IntegrationSettings, Organization
+from webapp.vapi.credentials import CREDENTIAL_HEADER
 from webapp.vapi.desk import Tool
 from webapp.vapi.tools import TOOLS
 
@@ -249,13 +250,20 @@ def build(
     calendars: Sequence[Calendar],
     integration: IntegrationSettings | None,
     public_base_url: str,
+    *,
+    signs_as: uuid.UUID | None = None,
 ) -> dict[str, Any]:
-    """The assistant of one clinic, as the body of Vapi's POST /assistant. Raises NoCalendar."""
+    """The assistant of one clinic, as the body of Vapi's POST /assistant. Raises NoCalendar.
+
+    `signs_as`: the credential to name in every request, where the clinic's are signatures.
+    """
     if not calendars:
         raise NoCalendar(f"{clinic.name} has no calendar yet, so its assistant could book nothing")
     address = f"{public_base_url.rstrip('/')}/api/vapi"
     credential = integration and integration.vapi_credential_id
-    authenticated = {"credentialId": credential} if credential else {}
+    authenticated: Server = {"credentialId": credential} if credential else {}
+    if signs_as:
+        authenticated["headers"] = {CREDENTIAL_HEADER: str(signs_as)}
 
     def server(path: str) -> Server:
         return {"url": f"{address}/{path}", "timeoutSeconds": TIMEOUT, **authenticated}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -19,7 +20,9 @@ from models.session import transaction
 from tests import factories
 from tests.places import free_port
 from webapp.cli import assistant as command
+from webapp.cli import doctor
 from webapp.cli.assistant import vapi
+from webapp.cli.credentials import credential
 from webapp.vapi import assistant
 
 KEY = "private-key-of-the-clinic"
@@ -197,6 +200,38 @@ def test_unchanged_means_no_call(clinic: str, account: Account) -> None:
     account.requests.clear()
     assert push(clinic) == f"unchanged: {stored(clinic).vapi_assistant_id}"
     assert account.requests == []
+
+
+def test_the_doctor_says_when_a_push_is_due(clinic: str, account: Account) -> None:
+    def said() -> list[tuple[str, str]]:
+        found = doctor.examine(uuid.UUID(clinic))
+        return [(each.state.value, each.mend) for each in found if each.what == "assistant"]
+
+    due = [("missing", f"flask vapi assistant {clinic} --push")]
+    assert said() == due
+    push(clinic)
+    [(state, mend)] = said()
+    assert (state, mend) == ("ok", "")
+    with transaction(uuid.UUID(clinic)) as session:
+        session.get_one(organizations.Organization, uuid.UUID(clinic)).phone = "+442079460999"
+    assert said() == due
+    push(clinic)
+    assert [state for state, _ in said()] == ["ok"]
+
+
+def test_a_clinic_whose_calls_are_signed_is_named_in_every_request(
+    clinic: str, account: Account, sql: psycopg.Connection
+) -> None:
+    assert "headers" not in json.dumps(json.loads(run(clinic).stdout))
+    made = CliRunner().invoke(credential, ["add", clinic, "--kind", "hmac"])
+    assert made.exit_code == 0, made.output
+    [(signs,)] = sql.execute("SELECT id FROM vapi_credentials WHERE org_id = %s", [clinic]).fetchall()
+    body = json.loads(run(clinic).stdout)
+    for server in (body["server"], *(tool["server"] for tool in body["model"]["tools"])):
+        assert server["headers"] == {"X-Holdline-Credential": str(signs)}
+    push(clinic)
+    [pushed] = account.assistants.values()
+    assert pushed["server"]["headers"] == {"X-Holdline-Credential": str(signs)}
 
 
 def test_a_change_updates_the_same_assistant(clinic: str, account: Account) -> None:

@@ -40,7 +40,8 @@ def next_key(monkeypatch: pytest.MonkeyPatch, operator: Operator, sealed: dict[s
 def sealed(operator: Operator, clinic: str) -> dict[str, str]:
     """A clinic with every kind of sealed secret; the secrets by the column that has them."""
     operator.does(
-        *("twilio", "set", clinic, "--account-sid", ACCOUNT_SID, "--api-key-sid", "SK" + "0b" * 16),
+        *("twilio", "set", clinic, "--account-sid", ACCOUNT_SID, "--auth-token-stdin"),
+        *("--api-key-sid", "SK" + "0b" * 16),
         typed=f"{AUTH_TOKEN}\nkey-secret\n",
     )
     operator.does("organization", "vapi", clinic, "--api-key-stdin", typed="vapi-key\n")

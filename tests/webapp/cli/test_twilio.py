@@ -43,7 +43,8 @@ def test_account_and_token_and_sender(operator: Operator, clinic: str) -> None:
 
 def test_token_and_key_are_two_lines(operator: Operator, clinic: str) -> None:
     operator.does(
-        *("twilio", "set", clinic, "--account-sid", SID, "--api-key-sid", KEY), typed="token\nkey-secret\n"
+        *("twilio", "set", clinic, "--account-sid", SID, "--auth-token-stdin", "--api-key-sid", KEY),
+        typed="token\nkey-secret\n",
     )
     row = stored(operator, clinic)
     org = uuid.UUID(clinic)
@@ -56,6 +57,20 @@ def test_token_and_key_are_two_lines(operator: Operator, clinic: str) -> None:
     row = stored(operator, clinic)
     assert (row["twilio_api_key_sid"], row["twilio_api_key_secret_sealed"]) == (None, None)
     assert row["twilio_auth_token_sealed"]
+
+
+def test_a_key_alone_will_do_and_keeps_no_token_of_another_account(operator: Operator, clinic: str) -> None:
+    operator.does("twilio", "set", clinic, "--account-sid", SID, typed="token\n")
+    other = "AC" + "0d" * 16
+    operator.does("twilio", "set", clinic, "--account-sid", other, "--api-key-sid", KEY, typed="key-secret\n")
+    row = stored(operator, clinic)
+    assert (row["twilio_account_sid"], row["twilio_api_key_sid"]) == (other, KEY)
+    assert row["twilio_auth_token_sealed"] is None
+    sealed = row["twilio_api_key_secret_sealed"]
+    assert sealing.unseal(uuid.UUID(clinic), "twilio_api_key_secret", sealed) == "key-secret"
+    operator.does("twilio", "set", clinic, "--account-sid", SID, typed="token\n")
+    row = stored(operator, clinic)
+    assert (row["twilio_api_key_sid"], row["twilio_api_key_secret_sealed"]) == (None, None)
 
 
 def test_one_sender_takes_the_place_of_the_other(operator: Operator, clinic: str) -> None:
@@ -73,7 +88,12 @@ def test_one_sender_takes_the_place_of_the_other(operator: Operator, clinic: str
     [
         (["--account-sid", SID], "", "one line was expected on standard input"),
         (["--account-sid", SID], "\n", "one line was expected on standard input"),
-        (["--account-sid", SID, "--api-key-sid", KEY], "token\n", "Secret of the API key: one line"),
+        (
+            ["--account-sid", SID, "--auth-token-stdin", "--api-key-sid", KEY],
+            "token\n",
+            "Secret of the API key: one line",
+        ),
+        (["--account-sid", SID, "--api-key-sid", KEY], "", "Secret of the API key: one line"),
         (["--auth-token-stdin"], "token\n", "give --account-sid, too"),
         (["--api-key-secret-stdin"], "secret\n", "give --api-key-sid, too"),
         (["--account-sid", "AC123"], "token\n", "is not AC and 32 hexadecimal digits"),

@@ -31,6 +31,7 @@ READY_WITHIN = 90.0
 class Stack:
     web_url: str
     inbox_url: str
+    flower_url: str
     database_url: str
     redis_url: str
     supervisor: subprocess.Popen[str]
@@ -123,6 +124,7 @@ def _when_ready(supervisor: subprocess.Popen[str], ports: dict[str, str], folder
             return Stack(
                 rest,
                 f"http://127.0.0.1:{ports['INBOX_PORT']}",
+                f"http://127.0.0.1:{ports['FLOWER_PORT']}",
                 said["database"],
                 said["redis"],
                 supervisor,

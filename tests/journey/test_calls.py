@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import psutil
 import psycopg
 import pytest
 import redis
+import requests
 
 from sandbox import caller, demo, seed
 from tests.factories import phone_number, slot
@@ -208,9 +210,46 @@ def test_all_processes_together_stay_within_a_small_plan(stack: Stack) -> None:
     """Small managed plans allow 20 connections to Postgres and 20 to Redis."""
     for _ in range(8):
         stack.tool("calendar/check", tenantId=str(seed.LONDON), date="tomorrow")
+    workers = f"{stack.flower_url}/api/workers?refresh=1"
+    requests.get(workers, auth=("holdline", "holdline"), timeout=10).raise_for_status()
     [postgres] = stack.row(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
     )
     clients = redis.Redis.from_url(stack.redis_url).client_list()
     assert postgres <= 20
     assert len(clients) - 1 <= 20, [client["name"] for client in clients]
+
+
+@pytest.mark.parametrize(
+    ("path", "shows"),
+    [
+        ("/", "otp@"),
+        ("/tasks", "Tasks"),
+        ("/broker", "housekeeping"),
+        ("/metrics", "python_info"),
+        ("/api/workers?refresh=1", "active_queues"),
+        ("/api/queues/length", "housekeeping"),
+    ],
+)
+def test_flower_shows_tasks_and_queues_to_whoever_knows_its_password(
+    stack: Stack, path: str, shows: str
+) -> None:
+    for auth in (None, ("holdline", "guess")):
+        refused = requests.get(stack.flower_url + path, auth=auth, timeout=10)
+        assert refused.status_code == 401
+        assert shows not in refused.text
+
+    def shown() -> bool:  # it learns of workers as they tell of themselves
+        answer = requests.get(stack.flower_url + path, auth=("holdline", "holdline"), timeout=10)
+        assert answer.status_code == 200
+        return shows in answer.text
+
+    eventually(shown)
+
+
+def test_flower_changes_nothing_for_whoever_knows_its_password(stack: Stack) -> None:
+    [worker] = {process.pid for process in stack.processes("-n otp@%h")[:1]}
+    for path in ("worker/shutdown/otp@x", "worker/pool/grow/otp@x", "task/send-task/sms.deliver_sms"):
+        answer = requests.post(f"{stack.flower_url}/api/{path}", auth=("holdline", "holdline"), timeout=10)
+        assert answer.status_code == 403, (path, answer.status_code)
+    assert psutil.pid_exists(worker)

@@ -65,7 +65,7 @@ _EVERY = {
     Task.CHECK_RECEIPTS: timedelta(seconds=30),
     Task.EXPIRE_HOLDS: timedelta(seconds=30),
     Task.SWEEP_CALLS: timedelta(seconds=5),
-    Task.FETCH_REPORTS: timedelta(minutes=5),
+    Task.FETCH_REPORTS: timedelta(minutes=1),
     Task.KEEP_HOUSE: timedelta(hours=1),
 }
 # A tick that nobody took until the next one is due is of no use to anyone.

@@ -15,17 +15,22 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from models import redaction
-from models.lead_facts import NAME, parse_facts
+from models import phone, redaction
+from models.lead_facts import FACTS, NAME, parse_facts
 
 Object = Mapping[str, Any]
 
 MOST_TURNS = 600
 MOST_WORDS = 2_000  # characters of one turn
+MOST_SAID = 200_000  # characters of all turns: some four hours of talk
 LONGEST_CALL = 24 * 3600  # seconds
 
 CALLER, AGENT = "caller", "agent"
-_SPEAKERS = {"user": CALLER, "customer": CALLER, "bot": AGENT, "assistant": AGENT, "ai": AGENT}
+_SPEAKERS = dict.fromkeys(("user", "customer", "caller"), CALLER) | dict.fromkeys(
+    ("bot", "assistant", "agent", "ai"), AGENT
+)
+#: A clock that is wrong, or a figure that is none, would be a time that no page can show.
+_YEARS = range(2000, 2100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,9 @@ def without_codes(report: Report, codes: Sequence[str]) -> Report:
     turns = tuple({**turn, "text": text} for turn, text in zip(report.turns, texts, strict=True))
 
     summary = report.summary and redaction.without_codes([report.summary], codes)[0]
+    success = report.success and redaction.without_codes([report.success], codes)[0]
     facts = report.facts and {name: _without_codes(value, codes) for name, value in report.facts.items()}
-    return replace(report, turns=turns, summary=summary, facts=facts)
+    return replace(report, turns=turns, summary=summary, success=success, facts=facts)
 
 
 def _without_codes(fact: object, codes: Sequence[str]) -> object:
@@ -82,28 +88,38 @@ def read(message: Object) -> Report:
     call = _object(message.get("call"))
     artifact = _object(message.get("artifact")) or _object(call.get("artifact"))
     analysis = _object(message.get("analysis")) or _object(call.get("analysis"))
-    turns = tuple(_turns(message, call, artifact))
+    turns = tuple(_within(MOST_SAID, _turns(message, call, artifact)))
     started = _moment(message.get("startedAt")) or _moment(call.get("startedAt"))
     ended = _moment(message.get("endedAt")) or _moment(call.get("endedAt"))
-    number = _word(_object(message.get("customer")).get("number")) or _word(
-        _object(call.get("customer")).get("number")
-    )
+    numbers = (_word(_object(each.get("customer")).get("number")) for each in (message, call))
     return Report(
         status=_word(message.get("status")) or _word(call.get("status")),
         ended_reason=_word(message.get("endedReason")) or _word(call.get("endedReason")),
         started_at=started,
         ended_at=ended,
         duration=_duration(message, call, started, ended, turns),
-        caller_number=number,
+        caller_number=next(filter(None, map(phone.of_caller, filter(None, numbers))), None),
         call_type=_word(call.get("type")),
         assistant_id=_word(call.get("assistantId")),
-        phone_number_id=_word(call.get("phoneNumberId")),
+        phone_number_id=dialled(message),
         turns=turns,
         summary=_words(analysis.get("summary")) or _words(message.get("summary")),
         success=_success(analysis.get("successEvaluation")),
         facts=_facts(analysis, artifact),
-        cost=_dollars(message.get("cost")) or _dollars(call.get("cost")),
+        cost=_cost(message) or _cost(call),
     )
+
+
+def dialled(message: Object) -> str | None:
+    """Vapi's id of the number that was dialled: of the call itself, or of the number beside it."""
+    call = _object(message.get("call"))
+    places = (
+        call.get("phoneNumberId"),
+        _object(message.get("phoneNumber")).get("id"),
+        _object(call.get("phoneNumber")).get("id"),
+        message.get("phoneNumberId"),
+    )
+    return next(filter(None, map(_word, places)), None)
 
 
 # --- who said what ------------------------------------------------------------------------------
@@ -127,10 +143,21 @@ def _turns(message: Object, call: Object, artifact: Object) -> Iterator[dict[str
             return
 
 
+def _within(characters: int, turns: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for turn in turns:
+        characters -= len(turn["text"])
+        if characters < 0:
+            return
+        yield turn
+
+
 def _turn(entry: Object) -> dict[str, Any] | None:
     role = entry.get("role")
     who = _SPEAKERS.get(role.lower()) if isinstance(role, str) else None
-    text = _words(entry.get("message")) or _words(entry.get("content"))
+    content = entry.get("content")
+    if isinstance(content, list):  # OpenAI's form, in parts
+        content = " ".join(part["text"] for part in _objects(content) if isinstance(part.get("text"), str))
+    text = _words(entry.get("message")) or _words(content)
     return {"who": who, "text": text, "at": _seconds(entry.get("secondsFromStart"))} if who and text else None
 
 
@@ -183,15 +210,26 @@ def _seconds(value: object) -> float | None:
 
 def _moment(value: object) -> datetime | None:
     """An ISO time, or an epoch in milliseconds; UTC."""
+    moment = None
     try:
         if isinstance(value, str):
             moment = datetime.fromisoformat(value)
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / 1000, UTC)
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            moment = datetime.fromtimestamp(value / 1000, UTC)
     except (ValueError, OverflowError, OSError):
-        pass
-    return None
+        return None
+    return moment if moment and moment.year in _YEARS else None
+
+
+def _cost(source: Object) -> Decimal | None:
+    """As a sum; else as the breakdown's; else of its parts."""
+    parts = [amount for each in _objects(source.get("costs")) if (amount := _dollars(each.get("cost")))]
+    return (
+        _dollars(source.get("cost"))
+        or _dollars(_object(source.get("costBreakdown")).get("total"))
+        or (sum(parts, Decimal()) if parts else None)
+    )
 
 
 def _dollars(value: object) -> Decimal | None:
@@ -206,8 +244,8 @@ def _success(value: object) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:g}" if math.isfinite(value) else None
-    return _word(value)
+        return f"{value:g}" if math.isfinite(value) and abs(value) <= 1_000 else None
+    return _words(value[:200]) if isinstance(value, str) else None
 
 
 def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
@@ -225,17 +263,16 @@ def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
 
 
 def _bounded(data: Object) -> dict[str, Any]:
-    """Flat and short: models/lead_scoring.py reads it leniently, and it is kept."""
+    """Of the facts that are read (models/lead_facts.py) those of a type that is read, short, and redacted."""
     kept: dict[str, Any] = {}
-    for name, value in list(data.items())[:40]:
+    for name in FACTS & data.keys():
+        value = data[name]
         if isinstance(value, str):
-            kept[_clean(name, 60)] = redaction.redact(_clean(value, 400))
-        elif value is None or isinstance(value, bool | int | float):
-            kept[_clean(name, 60)] = value if not isinstance(value, float) or math.isfinite(value) else None
+            kept[name] = redaction.redact(_clean(value, 400))
+        elif value is None or isinstance(value, bool):
+            kept[name] = value
         elif isinstance(value, list):
-            kept[_clean(name, 60)] = [
-                redaction.redact(_clean(item, 400)) for item in value[:20] if isinstance(item, str)
-            ]
+            kept[name] = [redaction.redact(_clean(item, 400)) for item in value[:20] if isinstance(item, str)]
     return kept
 
 

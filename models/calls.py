@@ -71,6 +71,8 @@ class Call(Base):
     #: What the caller wants, as far as it was made out.
     lead_service: Mapped[str | None]
     lead_reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+    #: Its patient was erased: nothing that was said in it may come back with a late report.
+    erased_at: Mapped[datetime | None]
     #: The clinic rang back.
     called_back_at: Mapped[datetime | None]
     called_back_by: Mapped[str | None]
@@ -182,10 +184,13 @@ _REPORTED = (
     *("phone_number_id", "summary", "success", "facts", "cost"),
 )
 
+#: What a score and an alert are made of: after a change of any the call is scored anew.
+_SCORED = ("turns", "duration", "success", "facts", "ended_reason", "caller_number")
+
 ENDED = "ended"
 
-#: What stands in place of the number of a patient who was erased (models/privacy.py).
-ERASED = "erased:"
+#: A report that comes later than so long after its call dates the call no more: a clock was wrong.
+LATEST_REPORT = timedelta(days=7)
 
 
 def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: Report, final: bool) -> Call:
@@ -196,16 +201,23 @@ def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: 
     """
     report = call_reports.without_codes(report, otp.codes_of_call(session, org_id, call_id))
     now = session.scalars(select(func.app_clock())).one()
+    began = report.started_at or report.ended_at or now
     session.execute(
         insert(Call)
-        .values(org_id=org_id, id=call_id, status=report.status or "in-progress", created_at=now)
+        .values(
+            org_id=org_id,
+            id=call_id,
+            status=report.status or "in-progress",
+            created_at=began if now - LATEST_REPORT < began < now else now,
+        )
         .on_conflict_do_nothing()
     )
     call = session.scalars(
         select(Call).where(Call.org_id == org_id, Call.id == call_id).with_for_update()
     ).one()
-    if (call.caller_number or "").startswith(ERASED):
-        return call  # its patient asked for that: a late report must not bring back what was said
+    if call.erased_at:
+        return call
+    before = [getattr(call, name) for name in _SCORED]
     better = report.richness >= call.richness
     for name in _REPORTED:
         said = getattr(report, name)
@@ -218,9 +230,9 @@ def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: 
         call.ended_at = call.ended_at or now
     elif call.status != ENDED and report.status:
         call.status = report.status
-    news = final and (call.reported_at is None or (better and report.richness > call.richness))
     call.richness = max(call.richness, report.richness)
-    if news:
+    changed = before != [getattr(call, name) for name in _SCORED]
+    if (final and call.reported_at is None) or (call.reported_at and changed):
         call.reported_at, call.score_due_at, call.nudged_at = now, now + AFTER_REPORT, None
     elif call.status == ENDED and call.scored_at is None and call.score_due_at is None:
         call.score_due_at = now + WITHOUT_REPORT

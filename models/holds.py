@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -14,8 +14,11 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    and_,
     bindparam,
+    case,
     func,
+    or_,
     select,
     text,
     update,
@@ -232,14 +235,29 @@ def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> in
     return sum(release(session, org_id=org_id, hold_id=hold.id) for hold in live)
 
 
-def expire(session: Session, *, limit: int = 500) -> int:
-    """Mark holds whose time is over. Tidying only: a claim clears what stands in its own way.
+#: A tool call may come after the end of its telephone call. So long what it holds may stand all the same.
+AFTER_ITS_CALL = timedelta(minutes=1)
 
-    Rows that someone else is deciding about right now are left for the next time.
+_CALL_IS_OVER = text(
+    "EXISTS (SELECT FROM calls c WHERE c.org_id = appointment_holds.org_id"
+    " AND c.id = appointment_holds.call_sid AND c.status = 'ended')"
+)
+
+
+def expire(session: Session, *, limit: int = 500) -> int:
+    """Mark holds whose time is over, and give back what was held after its call had ended.
+
+    Tidying only: a claim clears what stands in its own way. Rows that someone else is deciding about right
+    now are left for the next time.
     """
+    now = func.app_clock()
+    over = AppointmentHold.expires_at <= now
     due = (
         select(AppointmentHold.id)
-        .where(AppointmentHold.status == HoldStatus.HELD, AppointmentHold.expires_at <= func.app_clock())
+        .where(
+            AppointmentHold.status == HoldStatus.HELD,
+            or_(over, and_(AppointmentHold.created_at <= now - AFTER_ITS_CALL, _CALL_IS_OVER)),
+        )
         .order_by(AppointmentHold.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -247,7 +265,7 @@ def expire(session: Session, *, limit: int = 500) -> int:
     result = session.execute(
         update(AppointmentHold)
         .where(AppointmentHold.id.in_(due.scalar_subquery()))
-        .values(status=HoldStatus.EXPIRED, released_at=func.app_clock())
+        .values(status=case((over, HoldStatus.EXPIRED), else_=HoldStatus.RELEASED), released_at=now)
         .returning(AppointmentHold.id)
     )
     return len(result.all())

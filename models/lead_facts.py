@@ -69,6 +69,9 @@ SCHEMA: dict[str, Any] = {
     "required": [],
 }
 
+#: All that is read, also as a plan of a clinic's own may spell it.
+FACTS = frozenset(SCHEMA["properties"]) | {"decisionMaker", "wrongNumber"}
+
 _T = TypeVar("_T", bound=str)
 MOST_REASONS = 20
 LONGEST_TEXT = 500

@@ -181,22 +181,24 @@ def _alert(session: Session, call: Call, account: IntegrationSettings, scored: S
         return None
     lead = _who(session, call)
     suppressed = _why_not(call, account)
+    known = {
+        "lead_name": lead["name"],
+        "lead_phone": lead["phone"],
+        "lead_score": scored.value,
+        "suppressed_reason": suppressed,
+    }
     session.execute(
         insert(HotLeadAlert)
-        .values(
-            org_id=call.org_id,
-            call_id=call.id,
-            lead_name=lead["name"],
-            lead_phone=lead["phone"],
-            lead_score=scored.value,
-            suppressed_reason=suppressed,
+        .values(org_id=call.org_id, call_id=call.id, **known)
+        .on_conflict_do_update(
+            index_elements=["org_id", "call_id"], set_=known, where=HotLeadAlert.message_id.is_(None)
         )
-        .on_conflict_do_nothing()
     )
     alert = session.scalars(
         select(HotLeadAlert)
         .where(HotLeadAlert.org_id == call.org_id, HotLeadAlert.call_id == call.id)
         .with_for_update()
+        .execution_options(populate_existing=True)
     ).one()
     if alert.message_id is not None or suppressed is not None:
         return None
@@ -211,7 +213,7 @@ def _alert(session: Session, call: Call, account: IntegrationSettings, scored: S
     )
     session.add(message)
     session.flush()
-    alert.message_id, alert.suppressed_reason, alert.lead_score = message.id, None, scored.value
+    alert.message_id = message.id
     session.flush()
     return Due(call.org_id, message.id, message.kind)
 

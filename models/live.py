@@ -77,7 +77,8 @@ class Live:
 _UNDER_WAY = """
     SELECT c.id, c.caller_number AS number, coalesce(c.started_at, c.created_at) AS since
       FROM calls c
-     WHERE c.org_id = :org AND c.status <> 'ended' AND c.created_at > app_clock() - interval '2 hours'
+     WHERE c.org_id = :org AND c.status IN ('queued', 'ringing', 'in-progress', 'forwarding')
+       AND c.created_at > app_clock() - interval '2 hours'
     UNION ALL
     SELECT t.call_id, NULL, min(t.created_at)
       FROM tool_calls t

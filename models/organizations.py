@@ -153,6 +153,16 @@ def get_integration_settings(session: Session, org_id: uuid.UUID) -> Integration
     return session.get(IntegrationSettings, org_id)
 
 
+def find_by_dialled_number(session: Session, phone_number_id: str) -> uuid.UUID | None:
+    """The organisation that alone has this number of Vapi's."""
+    found = session.scalars(
+        select(IntegrationSettings.org_id)
+        .where(IntegrationSettings.vapi_phone_number_id == phone_number_id)
+        .limit(2)
+    ).all()
+    return found[0] if len(found) == 1 else None
+
+
 def find_by_secret(session: Session, secret_digest: str) -> VapiCredential | None:
     """The live credential whose secret has this digest."""
     return session.scalar(

@@ -16,6 +16,11 @@ class CountryNotAllowed(ValueError):
     """A number of a country that the clinic sends no SMS to."""
 
 
+# A SIP user, or what Twilio makes of it on the keypad: +266696687 spells ANONYMOUS.
+_WITHHELD_WORDS = ("anonymous", "blocked", "private", "restricted", "unavailable", "unknown", "withheld")
+_KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
+_WITHHELD = {*_WITHHELD_WORDS, *("+" + word.translate(_KEYPAD) for word in _WITHHELD_WORDS)}
+
 _REASONS = {
     phonenumbers.ValidationResult.TOO_SHORT: "it has too few digits",
     phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "its area code is missing",
@@ -45,6 +50,14 @@ def e164(said: str, *, region: str, sandbox: bool = False) -> str:
     if reason != phonenumbers.ValidationResult.IS_POSSIBLE and not sandbox:
         raise ImpossibleNumber(_REASONS.get(reason, "it cannot be dialled"))
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def of_caller(said: str) -> str | None:
+    """A caller's number as Vapi has it: E.164, or a SIP address that holds none; None if it was withheld."""
+    user = re.sub(r"^(?:sips?|tel):|[@;].*$", "", said.strip().casefold())
+    if user in _WITHHELD:
+        return None
+    return user if re.fullmatch(r"\+\d{5,15}", user) else said
 
 
 def check_country(number: str, allowed: Collection[str]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Text, cast, func, inspect, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from models import calls, holds
+from models import holds
 from models.appointments import Appointment, AppointmentStatus
 from models.base import Base
 from models.calls import Call, ToolCall
@@ -30,7 +30,7 @@ from models.sms_states import Cause, SmsStatus
 
 #: What stands where a name or a number stood.
 ERASED = "erased"
-MARK = calls.ERASED
+MARK = f"{ERASED}:"
 
 #: What a kept answer becomes. Readable to whoever replays it, and never a success.
 ERASED_REPLY: dict[str, Any] = {
@@ -45,7 +45,7 @@ ERASED_REPLY: dict[str, Any] = {
 PERSONAL = {
     "contacts": {"phone", "name"},
     "appointment_holds": {"patient_phone", "patient_name", "code_digest"},
-    "appointments": {"patient_phone", "patient_name"},
+    "appointments": {"patient_phone", "patient_name", "service_type"},
     "sms_messages": {"to_phone", "body", "error_reason"},
     "calls": {"caller_number", "turns", "summary", "success", "facts", "lead_reasons", "lead_service"},
     "tool_calls": {"reply"},
@@ -257,7 +257,7 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held, phones: Collect
 
     every(Contact, held.contacts, phone=literal(MARK).concat(cast(Contact.id, Text)), name=ERASED)
     every(AppointmentHold, held.holds, patient_phone=nobody, patient_name=ERASED, code_digest=None)
-    every(Appointment, held.appointments, patient_phone=nobody, patient_name=ERASED)
+    every(Appointment, held.appointments, patient_phone=nobody, patient_name=ERASED, service_type=None)
     every(HotLeadAlert, held.lead_alerts, lead_phone=nobody, lead_name=ERASED)
     every(
         Call,
@@ -265,6 +265,7 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held, phones: Collect
         **dict.fromkeys(
             ("turns", "summary", "success", "facts", "lead_reasons", "lead_service", "score_due_at"), null()
         ),
+        erased_at=func.coalesce(Call.erased_at, func.app_clock()),
     )
     # Who rang may be somebody else, for a relative: that number stays.
     every(Call, [call for call in held.calls if call.caller_number in phones], caller_number=nobody)

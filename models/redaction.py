@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from models import spoken
 
 GONE = "[...]"
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+#: No longer than RFC 5321 lets its parts be, so that no text takes longer than its length.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _TOKEN = re.compile(r"\d+|[a-z]+|[^\s\da-z]", re.IGNORECASE)
 
 #: What may stand within a number as it is said; anything else ends it.
@@ -41,6 +44,8 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 
 #: Shorter ones are said all the time.
 _SHORTEST = 4
+#: No treatment costs more digits, and no telephone has fewer.
+_LONGEST_PRICE = 6
 
 
 @dataclass(slots=True)
@@ -64,7 +69,9 @@ class _Number:
     @property
     def personal(self) -> bool:
         """Whether it could be a code, a card or a telephone number."""
-        if len(self.digits) < _SHORTEST or {self.before, self.after} & _MONEY:
+        if len(self.digits) < _SHORTEST:
+            return False
+        if len(self.digits) <= _LONGEST_PRICE and {self.before, self.after} & _MONEY:
             return False
         if self.parts == [self.digits] and _YEAR.fullmatch(self.digits) and self.before in _BEFORE_A_YEAR:
             return False
@@ -84,30 +91,29 @@ def redact(text: str) -> str:
 
 def without_codes(texts: Sequence[str], codes: Sequence[str]) -> list[str]:
     """What was said, in its order, without these codes: in digits, in words, or part by part."""
-    found: list[_Number] = []
+    found: list[list[_Number]] = [[] for _ in texts]
     for homophones in (False, True):  # "to for six ate" may be a code, and most often is none
         numbers = [
             number for at, text in enumerate(texts) for number in _numbers(at, text, homophones=homophones)
         ]
         said = "".join(number.digits for number in numbers)
-        ends = [sum(len(number.digits) for number in numbers[: at + 1]) for at in range(len(numbers))]
+        ends = list(accumulate(len(number.digits) for number in numbers))
         for code in codes:
             for hit in re.finditer(f"(?={re.escape(code)})", said):
-                first, last = hit.start(), hit.start() + len(code)
-                found += [
-                    number
-                    for number, end in zip(numbers, ends, strict=True)
-                    if end - len(number.digits) < last and end > first
-                ]
-    return [
-        _without(text, [number for number in found if number.text == at]) for at, text in enumerate(texts)
-    ]
+                first = bisect_right(ends, hit.start())
+                last = bisect_left(ends, hit.start() + len(code))
+                for number in numbers[first : last + 1]:
+                    found[number.text].append(number)
+    return [_without(text, numbers) for text, numbers in zip(texts, found, strict=True)]
 
 
 def _without(text: str, numbers: Sequence[_Number]) -> str:
-    for start, end in sorted({(number.start, number.end) for number in numbers}, reverse=True):
-        text = text[:start] + GONE + text[end:]
-    return text
+    kept, until = [], 0
+    for start, end in sorted((number.start, number.end) for number in numbers):
+        if start >= until:
+            kept += [text[until:start], GONE]
+        until = max(until, end)
+    return "".join([*kept, text[until:]])
 
 
 def _numbers(at: int, text: str, *, homophones: bool = False) -> Iterator[_Number]:
@@ -121,7 +127,7 @@ def _numbers(at: int, text: str, *, homophones: bool = False) -> Iterator[_Numbe
             times = spoken.TIMES[word]
         elif part is None and word not in _WITHIN:
             if number is not None:
-                number.after = word
+                number.after = word if before != "." else ""  # another sentence
                 yield number
             number, times, tens = None, 1, False
         elif part is not None:

@@ -12,6 +12,7 @@ from sqlalchemy.sql.expression import cast
 
 from models import privacy
 from models.appointments import Appointment
+from models.calendars import Calendar
 from models.calls import Call, ToolCall
 from models.contacts import Contact
 from models.holds import AppointmentHold
@@ -23,15 +24,16 @@ from models.sms_states import SmsKind, SmsStatus
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """How many answers, texts of SMS and words of calls were erased, and how many patients."""
+    """How many answers, texts of SMS, reasons for a visit and words of calls were erased, and patients."""
 
     answers: int
     texts: int
+    visits: int
     calls: int
     patients: int
 
     def __bool__(self) -> bool:
-        return any((self.answers, self.texts, self.calls, self.patients))
+        return any((self.answers, self.texts, self.visits, self.calls, self.patients))
 
 
 def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
@@ -42,6 +44,7 @@ def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
     return Tidied(
         answers=_forget_answers(session, words),
         texts=_forget_texts(session, words),
+        visits=_forget_visits(session, words),
         calls=_forget_calls(session, words),
         patients=_forget_patients(session, patients),
     )
@@ -86,6 +89,33 @@ def _forget_texts(session: Session, limit: int) -> int:
         .where(SmsMessage.id.in_(old.scalar_subquery()))
         .values(body=None)
         .returning(SmsMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(forgotten.all())
+
+
+def _forget_visits(session: Session, limit: int) -> int:
+    """What the visit was for, unless it is in the clinic's own words for its services."""
+    own = select(1).where(
+        Calendar.org_id == Appointment.org_id,
+        cast(Calendar.services, JSONB).contains(func.to_jsonb(Appointment.service_type)),
+    )
+    old = (
+        select(Appointment.id)
+        .join(Organization, Organization.id == Appointment.org_id)
+        .where(
+            Appointment.service_type.is_not(None),
+            Appointment.ends_at < _before(Organization.keep_words_days),
+            ~own.exists(),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Appointment)
+    )
+    forgotten = session.execute(
+        update(Appointment)
+        .where(Appointment.id.in_(old.scalar_subquery()))
+        .values(service_type=None)
+        .returning(Appointment.id)
         .execution_options(synchronize_session=False)
     )
     return len(forgotten.all())

@@ -25,7 +25,7 @@ class Door(StrEnum):
     """The few reasons to look beyond one organisation. tests/architecture lists who opens which."""
 
     CREDENTIAL = "whose credential this is"
-    DEVELOPMENT = "whose hold or appointment this is, where no credential is asked for"
+    DEVELOPMENT = "whose hold, appointment or number this is, where no credential is asked for"
     RECEIPT = "whose message a receipt is about"
     PATIENT_LINK = "whose appointment a patient's link is about"
     SIGN_IN = "whose e-mail address this is"

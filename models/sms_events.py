@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, CreatedAt
@@ -25,4 +25,10 @@ class SmsEvent(Base):
     cause: Mapped[str]
     attempt: Mapped[int]
     error_code: Mapped[str | None]
+    #: Who moved it, as in the audit log: a call, a task, one of the staff, an operator.
+    actor: Mapped[str | None] = mapped_column(
+        server_default=text(
+            "coalesce(nullif(current_setting('app.actor', true), ''), 'sql ' || session_user)"
+        )
+    )
     created_at: Mapped[CreatedAt]

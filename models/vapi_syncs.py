@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, func, or_, select
+from sqlalchemy import ForeignKey, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -24,48 +24,53 @@ class VapiSync(Base):
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     synced_until: Mapped[datetime]
+    #: When it was last this clinic's turn, whatever came of it: so none keeps the others waiting.
+    tried_at: Mapped[datetime | None]
     #: Why the last fetch failed; null when it did not.
     trouble: Mapped[str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """One clinic whose calls can be fetched, and since when."""
+    """One clinic whose turn it is, and the time of which its calls are asked for."""
 
     org_id: uuid.UUID
     since: datetime
     now: datetime
 
 
-def find_to_fetch(session: Session, *, every: timedelta, limit: int = 20) -> list[Fetch]:
-    """The clinics with an API key of Vapi's that were not asked for lately, longest ago first."""
+def take_turn(session: Session, *, every: timedelta) -> Fetch | None:
+    """The clinic that waits longest; None if each was asked for within `every`. For system scope.
+
+    It has a key of Vapi's, and an assistant or a number by which its calls are told from those of others
+    in the same account.
+    """
     now = session.scalars(select(func.app_clock())).one()
-    rows = session.execute(
+    row = session.execute(
         select(IntegrationSettings.org_id, VapiSync.synced_until)
         .outerjoin(VapiSync, VapiSync.org_id == IntegrationSettings.org_id)
         .where(
             IntegrationSettings.vapi_api_key_sealed.is_not(None),
-            or_(VapiSync.synced_until.is_(None), VapiSync.synced_until <= now - every),
+            func.coalesce(
+                IntegrationSettings.vapi_assistant_id, IntegrationSettings.vapi_phone_number_id
+            ).is_not(None),
+            or_(VapiSync.tried_at.is_(None), VapiSync.tried_at <= now - every),
         )
-        .order_by(VapiSync.synced_until.nulls_first())
-        .limit(limit)
-    )
-    return [Fetch(row.org_id, (row.synced_until or now - FIRST_LOOK) - OVERLAP, now) for row in rows]
-
-
-def record(session: Session, org_id: uuid.UUID, *, until: datetime) -> None:
-    _write(session, org_id, until, None)
-
-
-def record_trouble(session: Session, org_id: uuid.UUID, *, since: datetime, why: str) -> None:
-    """Nothing was fetched: the next time begins where this one did."""
-    _write(session, org_id, since + OVERLAP, why)
-
-
-def _write(session: Session, org_id: uuid.UUID, until: datetime, trouble: str | None) -> None:
-    values = {"synced_until": until, "trouble": trouble}
+        .order_by(VapiSync.tried_at.nulls_first(), IntegrationSettings.org_id)
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    until = row.synced_until or now - FIRST_LOOK
     session.execute(
         insert(VapiSync)
-        .values(org_id=org_id, **values)
-        .on_conflict_do_update(index_elements=["org_id"], set_=values)
+        .values(org_id=row.org_id, synced_until=until, tried_at=now)
+        .on_conflict_do_update(index_elements=["org_id"], set_={"tried_at": now})
     )
+    return Fetch(row.org_id, until - OVERLAP, now)
+
+
+def record(session: Session, org_id: uuid.UUID, *, until: datetime | None, trouble: str | None) -> None:
+    """So far all is fetched; None if nothing was. The next time begins there."""
+    values = {"trouble": trouble} | ({"synced_until": until} if until else {})
+    session.execute(update(VapiSync).where(VapiSync.org_id == org_id).values(values))

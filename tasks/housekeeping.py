@@ -19,9 +19,10 @@ def keep_house() -> None:
         tidied = retention.tidy(session)
     if tidied:
         log.info(
-            "erased %d answers, %d texts, the words of %d calls, and %d patients",
+            "erased %d answers, %d texts, what %d visits were for, the words of %d calls, and %d patients",
             tidied.answers,
             tidied.texts,
+            tidied.visits,
             tidied.calls,
             tidied.patients,
         )

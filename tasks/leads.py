@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import OperationalError
 
 from celeryconfig import Queue, Task
@@ -19,7 +23,10 @@ from tasks.sms import deliver_sms
 log = logging.getLogger(__name__)
 
 #: A clinic is asked for at most this often.
-FETCH_EVERY = timedelta(minutes=5)
+FETCH_EVERY = timedelta(minutes=4)
+
+#: Seconds for which one run begins another clinic or page; with one more answer it stays below the limit.
+RUN = 10.0
 
 
 @app.task(
@@ -55,35 +62,58 @@ def sweep_calls() -> None:
 
 @app.task(name=Task.FETCH_REPORTS.value)
 def fetch_reports() -> None:
-    """Ask Vapi for the calls of each clinic that changed, and take them in like reports that came."""
+    """Ask Vapi for the calls of each clinic that changed, and take them in like reports that came.
+
+    One clinic after the other, whose turn was longest ago; those that it does not get to are the first next
+    time. So one worker's process at most is busy with it, however slow Vapi is.
+    """
+    until = time.monotonic() + RUN
+    while fetch := _next():
+        _fetch(fetch, until)
+        if time.monotonic() > until:
+            return
+
+
+def _next() -> Fetch | None:
     with system_transaction(Door.SWEEP) as session:
-        fetches = vapi_syncs.find_to_fetch(session, every=FETCH_EVERY)
-    for fetch in fetches:
-        try:
-            _fetch(fetch)
-        except (Unavailable, sealing.CannotUnseal) as problem:
-            log.warning("calls of organisation %s were not fetched: %s", fetch.org_id, problem)
-            with transaction(fetch.org_id) as session:
-                vapi_syncs.record_trouble(session, fetch.org_id, since=fetch.since, why=str(problem))
-        else:
-            with transaction(fetch.org_id) as session:
-                vapi_syncs.record(session, fetch.org_id, until=fetch.now)
+        return vapi_syncs.take_turn(session, every=FETCH_EVERY)
 
 
-def _fetch(fetch: Fetch) -> None:
+def _fetch(fetch: Fetch, until: float) -> None:
+    """Up to the first full page after `until` (of the monotonic clock); the next turn goes on from there."""
+    done: datetime | None = None
+    trouble: str | None = None
+    try:
+        for moment, found in _calls(fetch):
+            for call in found:
+                _take_in(fetch.org_id, call)
+            done = moment
+            if time.monotonic() > until:
+                break
+    except (Unavailable, sealing.CannotUnseal, SoftTimeLimitExceeded) as problem:
+        trouble = str(problem) or type(problem).__name__
+        log.warning("calls of organisation %s were not fetched: %s", fetch.org_id, trouble)
+    with transaction(fetch.org_id) as session:
+        vapi_syncs.record(session, fetch.org_id, until=done, trouble=trouble)
+
+
+def _calls(fetch: Fetch) -> Iterator[tuple[datetime, list[Mapping[str, Any]]]]:
     """Raises Unavailable or CannotUnseal."""
     with transaction(fetch.org_id) as session:
         account = organizations.get_integration_settings(session, fetch.org_id)
     if account is None or account.vapi_api_key_sealed is None:
         return
-    key = sealing.unseal(fetch.org_id, "vapi_api_key", account.vapi_api_key_sealed)
-    for call in vapi.calls_between(key, account.vapi_assistant_id, fetch.since, fetch.now):
-        report = call_reports.read({"call": call})
-        if report.status != calls.ENDED:
-            continue
-        with transaction(fetch.org_id, actor=Task.FETCH_REPORTS.value) as session:
-            calls.lock(session, fetch.org_id, call["id"])
-            calls.record_report(
-                session, org_id=fetch.org_id, call_id=call["id"][:200], report=report, final=True
-            )
-            holds.release_of_call(session, org_id=fetch.org_id, call_sid=call["id"])
+    key = sealing.unseal(fetch.org_id, "vapi_api_key", account.vapi_api_key_sealed).strip()
+    whose = vapi.Whose(account.vapi_assistant_id, account.vapi_phone_number_id)
+    yield from vapi.calls_between(key, whose, fetch.since, fetch.now)
+
+
+def _take_in(org_id: uuid.UUID, call: Mapping[str, Any]) -> None:
+    report = call_reports.read({"call": call})
+    if report.status != calls.ENDED:
+        return
+    call_id = call["id"][:200]
+    with transaction(org_id, actor=Task.FETCH_REPORTS.value) as session:
+        calls.lock(session, org_id, call_id)
+        calls.record_report(session, org_id=org_id, call_id=call_id, report=report, final=True)
+        holds.release_of_call(session, org_id=org_id, call_sid=call_id)

@@ -158,8 +158,9 @@ GAUGES = (
         "database sessions that wait for a lock right now",
         (),
         (
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            # Not pg_stat_activity, which does not tell one role what the sessions of another wait for.
+            "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND (database IS NULL OR database"
+            " = (SELECT oid FROM pg_database WHERE datname = current_database()))"
         ),
     ),
 )

@@ -21,7 +21,7 @@ DOORS = {
     ("sandbox", Door.OPERATOR),
     ("tasks.holds.expire_holds", Door.SWEEP),
     ("tasks.housekeeping.keep_house", Door.SWEEP),
-    ("tasks.leads.fetch_reports", Door.SWEEP),
+    ("tasks.leads._next", Door.SWEEP),
     ("tasks.leads.sweep_calls", Door.SWEEP),
     ("tasks.sms._ask_about_each", Door.SWEEP),
     ("tasks.sms.sweep_sms", Door.SWEEP),
@@ -37,6 +37,7 @@ DOORS = {
     ("webapp.vapi.credentials._candidates", Door.CREDENTIAL),
     ("webapp.vapi.credentials._note_use", Door.CREDENTIAL),
     ("webapp.vapi.desk._organization_of", Door.DEVELOPMENT),
+    ("webapp.vapi.events._account", Door.DEVELOPMENT),
     ("webapp.vapi.events.note", Door.DEVELOPMENT),
 }
 

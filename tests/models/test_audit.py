@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 from psycopg import errors
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
+from models import call_backs, opt_outs, sms_senders
 from models.calendars import Calendar
+from models.calls import Call
 from models.contacts import Contact
 from models.organizations import IntegrationSettings, Organization, VapiCredential
 from models.session import transaction
@@ -106,6 +108,39 @@ def test_what_moves_at_every_call_is_not_audited(client: FlaskClient, sql: psyco
     assert {name for (name,) in tables} == {"organizations", "integration_settings", "calendars", "contacts"}
 
 
+def test_who_opted_out_was_rung_back_or_stops_a_sender_is_audited(sql: psycopg.Connection) -> None:
+    org = create_clinic()
+    org_id = uuid.UUID(org)
+    with transaction(org_id, actor="staff jo") as session:
+        opt_outs.record(session, org_id, "+447700900001", opt_outs.OptOutSource.STAFF)
+        sms_senders.record_stop(session, org_id, code="20003", reason="Authenticate")
+        session.add(Call(org_id=org_id, id="call-1", status="ended"))
+        session.flush()
+        call_backs.record(session, org_id, "call-1", by="Jo")
+    assert entries(sql, org, "opt_outs") == [("staff jo", "insert", org, [])]
+    ((actor, action, _, columns),) = entries(sql, org, "calls")
+    assert (actor, action, columns) == ("staff jo", "update", ["called_back_at", "called_back_by"])
+    sql.execute("UPDATE sms_senders SET stopped_at = NULL WHERE org_id = %s", [org])
+    actors = [(actor, action) for actor, action, *_ in entries(sql, org, "sms_senders")]
+    assert actors == [("staff jo", "update"), ("sql holdline", "update")]
+
+
+def test_who_moved_an_sms_is_kept_with_the_move(client: FlaskClient, sql: psycopg.Connection) -> None:
+    org = create_clinic(sandbox=True)
+    arguments = {"tenantId": org, "slotId": slot(), "calendarId": "cal-1"}
+    answer = bare(
+        client, "booking/reserve-atomic", **arguments, patientName="Jo", patientPhone=phone_number()
+    )
+    bare(client, "booking/send-otp", holdId=answer["holdId"])
+    ((message,),) = sql.execute("SELECT id FROM sms_messages WHERE org_id = %s", [org]).fetchall()
+    with transaction(uuid.UUID(org), actor="operator ann") as session:
+        session.execute(text("UPDATE sms_messages SET status = 'expired' WHERE id = :id"), {"id": message})
+    moves = sql.execute("SELECT to_status, actor FROM sms_events WHERE org_id = %s ORDER BY id", [org])
+    (_, first), last = moves.fetchall()
+    assert last == ("expired", "operator ann")
+    assert first
+
+
 def test_no_value_is_ever_in_it(sql: psycopg.Connection) -> None:
     org = create_clinic()
     org_id = uuid.UUID(org)
@@ -117,7 +152,7 @@ def test_no_value_is_ever_in_it(sql: psycopg.Connection) -> None:
         session.add(Contact(org_id=org_id, phone=SECRET, name=SECRET))
     rows = sql.execute("SELECT audit_log::text FROM audit_log WHERE org_id = %s", [org]).fetchall()
     assert len(rows) == 7
-    assert not any(SECRET in text for (text,) in rows)
+    assert not any(SECRET in row for (row,) in rows)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def erase(patient: Patient, **how: bool) -> dict[str, int]:
 #: Texts that tell nobody who a patient is: ids, states, what the clinic or the provider is called.
 IMPERSONAL = {
     "appointment_holds": {"calendar_id", "resource_id", "call_sid", "code_key"},
-    "appointments": {"calendar_id", "resource_id", "call_sid", "service_type", "confirmation_sms_id"},
+    "appointments": {"calendar_id", "resource_id", "call_sid", "confirmation_sms_id"},
     "calls": {
         *("id", "status", "ended_reason", "call_type", "assistant_id", "phone_number_id", "lead_band"),
         "called_back_by",
@@ -165,7 +165,7 @@ IMPERSONAL = {
     "hot_lead_alerts": {"call_id", "suppressed_reason"},
     "occupancies": {"resource_id"},
     "patient_links": {"token_digest"},
-    "sms_events": {"error_code", "from_status", "to_status", "cause"},
+    "sms_events": {"error_code", "from_status", "to_status", "cause", "actor"},
     "sms_messages": {"call_sid", "provider_id", "error_code", "price_unit", "account_sid"},
     "tool_calls": {"call_id", "tool_call_id", "tool", "arguments_digest"},
 }

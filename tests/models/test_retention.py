@@ -120,7 +120,7 @@ def test_words_go_when_their_days_are_over(sql: psycopg.Connection) -> None:
     rows = Rows(sql, keep_words_days=30)
     old, new = rows.answer(31), rows.answer(29)
     old_text, new_text = rows.text(31), rows.text(29)
-    assert tidy() == Tidied(answers=1, texts=1, calls=0, patients=0)
+    assert tidy() == Tidied(answers=1, texts=1, visits=0, calls=0, patients=0)
     assert rows.reply(old)["error"] == "Erased"
     assert rows.reply(new) == {"say": "words"}
     assert (rows.body(old_text), rows.body(new_text)) == (None, "words")
@@ -131,7 +131,7 @@ def test_of_a_call_the_score_stays_and_the_words_go(sql: psycopg.Connection) -> 
     rows = Rows(sql, keep_words_days=30)
     reasons = '[{"code": "urgent", "points": 30, "quote": "it hurts"}, {"code": "new", "points": 5}]'
     old, new = rows.call(31, reasons=reasons), rows.call(29, reasons=reasons)
-    assert tidy() == Tidied(answers=0, texts=0, calls=1, patients=0)
+    assert tidy() == Tidied(answers=0, texts=0, visits=0, calls=1, patients=0)
     said = "SELECT summary, lead_score, lead_reasons FROM calls WHERE org_id = %s AND id = %s"
     assert sql.execute(said, [rows.org, old]).fetchone() == (
         None,
@@ -142,6 +142,19 @@ def test_of_a_call_the_score_stays_and_the_words_go(sql: psycopg.Connection) -> 
     assert kept
     assert kept[0] == "words"
     assert kept[2][0]["quote"] == "it hurts"
+    assert not tidy()
+
+
+def test_what_a_visit_was_for_goes_unless_it_is_the_clinics_own_word(sql: psycopg.Connection) -> None:
+    rows = Rows(sql, keep_words_days=30)
+    sql.execute("UPDATE calendars SET services = '[\"check-up\"]' WHERE org_id = %s", [rows.org])
+    for days, service in ((31, "my bad tooth"), (32, "check-up"), (29, "a crown, I think")):
+        phone = rows.contact(days)
+        rows.visit(phone, days)
+        sql.execute("UPDATE appointments SET service_type = %s WHERE patient_phone = %s", [service, phone])
+    assert tidy().visits == 1
+    kept = sql.execute("SELECT service_type FROM appointments WHERE org_id = %s", [rows.org]).fetchall()
+    assert set(kept) == {(None,), ("check-up",), ("a crown, I think",)}
     assert not tidy()
 
 
@@ -180,9 +193,9 @@ def test_a_run_is_bounded_and_the_next_goes_on(sql: psycopg.Connection) -> None:
         rows.text(2)
         rows.contact(2)
         rows.call(2)
-    assert tidy(words=2, patients=2) == Tidied(2, 2, 2, 2)
-    assert tidy(words=2, patients=2) == Tidied(2, 2, 2, 2)
-    assert tidy(words=2, patients=2) == Tidied(1, 1, 1, 1)
+    assert tidy(words=2, patients=2) == Tidied(2, 2, 0, 2, 2)
+    assert tidy(words=2, patients=2) == Tidied(2, 2, 0, 2, 2)
+    assert tidy(words=2, patients=2) == Tidied(1, 1, 0, 1, 1)
     assert not tidy(words=2, patients=2)
 
 
@@ -240,4 +253,4 @@ def test_who_is_at_work_on_a_row_is_not_waited_for(sql: psycopg.Connection, data
         other.execute("SELECT 1 FROM contacts WHERE phone = %s FOR UPDATE", [phone])
         assert not tidy()
         other.rollback()
-    assert tidy() == Tidied(answers=1, texts=0, calls=0, patients=1)
+    assert tidy() == Tidied(answers=1, texts=0, visits=0, calls=0, patients=1)

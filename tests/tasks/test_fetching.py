@@ -6,7 +6,7 @@ import json
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,11 +17,14 @@ import pytest
 
 import settings
 from models import sealing
+from tasks import leads
 from tasks.leads import fetch_reports
 from tests.conftest import Clock
 from tests.factories import create_clinic
 
 KEY = "key-of-the-clinic"
+ASSISTANT = "assistant-of-the-clinic"
+ITS_OWN: Mapping[str, str | None] = {"assistant": ASSISTANT}
 BEGUN = datetime.now(UTC) - timedelta(hours=1)
 
 
@@ -32,6 +35,8 @@ class Vapi:
         self.calls: list[dict[str, Any]] = []
         self.asked: list[dict[str, list[str]]] = []
         self.status = 200
+        #: After so many answers it gives none any more.
+        self.patience: int | None = None
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         vapi = self
@@ -42,10 +47,17 @@ class Vapi:
                 query = parse_qs(address.query)
                 vapi.asked.append(query)
                 known = self.headers["Authorization"] == f"Bearer {KEY}" and address.path == "/call"
-                self.send_response(vapi.status if known else 401)
+                tired = vapi.patience is not None and len(vapi.asked) > vapi.patience
+                self.send_response((503 if tired else vapi.status) if known else 401)
                 self.end_headers()
                 since, until, most = query["updatedAtGe"][0], query["updatedAtLe"][0], int(query["limit"][0])
-                fitting = [call for call in vapi.calls if since <= call["updatedAt"] <= until]
+                whose = {name: query[name][0] for name in ("assistantId", "phoneNumberId") if name in query}
+                fitting = [
+                    call
+                    for call in vapi.calls
+                    if since <= call["updatedAt"] <= until
+                    and all(call.get(name) == value for name, value in whose.items())
+                ]
                 random.shuffle(fitting)  # Vapi promises no order
                 self.wfile.write(json.dumps(fitting[:most]).encode())
 
@@ -74,18 +86,30 @@ def vapi(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Iterator[V
 
 @pytest.fixture
 def org(sql: psycopg.Connection) -> Iterator[str]:
+    yield connected(sql)
+    sql.execute("UPDATE integration_settings SET vapi_api_key_sealed = NULL")
+
+
+def connected(sql: psycopg.Connection, *, key: str = KEY, ids: Mapping[str, str | None] = ITS_OWN) -> str:
+    """A clinic whose calls can be asked for."""
     org_id = create_clinic()
     sql.execute(
-        "UPDATE integration_settings SET vapi_api_key_sealed = %s WHERE org_id = %s",
-        [sealing.seal(uuid.UUID(org_id), "vapi_api_key", KEY), org_id],
+        "UPDATE integration_settings SET vapi_api_key_sealed = %s, vapi_assistant_id = %s,"
+        " vapi_phone_number_id = %s WHERE org_id = %s",
+        [
+            sealing.seal(uuid.UUID(org_id), "vapi_api_key", key),
+            ids.get("assistant"),
+            ids.get("number"),
+            org_id,
+        ],
     )
-    yield org_id
-    sql.execute("UPDATE integration_settings SET vapi_api_key_sealed = NULL WHERE org_id = %s", [org_id])
+    return org_id
 
 
 def call(n: int, **more: Any) -> dict[str, Any]:
     return {
         "id": f"call-{n}",
+        "assistantId": ASSISTANT,
         "status": "ended",
         "endedReason": "customer-ended-call",
         "updatedAt": (BEGUN + timedelta(seconds=n)).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -141,3 +165,62 @@ def test_a_clinic_without_a_key_is_not_asked_about(vapi: Vapi, sql: psycopg.Conn
     create_clinic()
     fetch_reports.run()
     assert vapi.asked == []
+
+
+def test_what_was_fetched_before_it_broke_off_is_not_asked_for_again(
+    vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock
+) -> None:
+    vapi.calls = [call(n) for n in range(250)]
+    vapi.patience = 12  # somewhere between the first, empty half of the day and the last calls
+    fetch_reports.run()
+    assert len(rows(sql, org)) < 250
+    clock.forward(301)
+    vapi.patience = None
+    fetch_reports.run()
+    assert vapi.asked[13]["updatedAtGe"] > vapi.asked[0]["updatedAtGe"]
+    assert len(rows(sql, org)) == 250
+
+
+def test_clinics_in_trouble_do_not_keep_the_others_waiting(
+    vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run gets to one clinic only: each has its turn, whatever became of the last one's."""
+    revoked = [connected(sql, key="revoked") for _ in range(4)]
+    monkeypatch.setattr(leads, "RUN", 0.0)
+    vapi.calls = [call(1)]
+    for _ in range(len(revoked) + 1):
+        fetch_reports.run()
+        clock.forward(301)
+    assert rows(sql, org) == [("call-1", "ended", 330)]
+    turns = sql.execute(
+        "SELECT count(*) FROM vapi_syncs WHERE org_id = ANY (%s) AND trouble = 'Vapi answered 401'", [revoked]
+    ).fetchone()
+    assert turns == (len(revoked),)
+
+
+@pytest.mark.parametrize("ids", [{"assistant": None, "number": "number-2"}, {"assistant": "assistant-2"}])
+def test_of_an_account_of_several_clinics_each_takes_its_own_calls(
+    vapi: Vapi, org: str, sql: psycopg.Connection, ids: dict[str, str | None]
+) -> None:
+    other = connected(sql, ids=ids)
+    nobody = connected(sql, ids={})
+    vapi.calls = [call(1), call(2, assistantId=ids["assistant"], phoneNumberId=ids.get("number"))]
+    fetch_reports.run()
+    taken = [[name for name, *_ in rows(sql, each)] for each in (org, other, nobody)]
+    assert taken == [["call-1"], ["call-2"], []]
+
+
+def test_a_call_is_dated_by_when_it_was_and_not_by_when_it_was_fetched(
+    vapi: Vapi, org: str, sql: psycopg.Connection
+) -> None:
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=20)
+    vapi.calls = [
+        call(1, startedAt=began.isoformat(), endedAt=(began + timedelta(minutes=5)).isoformat()),
+        call(2, startedAt="2030-01-01T00:00:00Z"),  # a clock that is wrong
+    ]
+    fetch_reports.run()
+    ((one,), (two,)) = sql.execute(
+        "SELECT created_at FROM calls WHERE org_id = %s ORDER BY id", [org]
+    ).fetchall()
+    assert one == began
+    assert two <= datetime.now(UTC) + timedelta(minutes=1)

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
@@ -112,14 +113,56 @@ def test_an_alert_that_is_held_back_says_why(
     ended.score()
     assert ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") == why
     assert ended.texts == 0
-    # A richer report may still say that it was long enough; then it is sent after all, and once.
-    ended.report(
-        HOT, durationSeconds=400, analysis={"summary": "Wants implants.", "successEvaluation": "true"}
-    )
+    # A later report may still say that it was long enough; then it is sent after all, and once.
+    ended.report(HOT, durationSeconds=200)
     clock.forward(3)
     ended.score()
+    assert (
+        ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s")
+        == "the call lasted 200 seconds, not over 300"
+    )
+    for _ in range(2):
+        ended.report(HOT, durationSeconds=400)
+        clock.forward(3)
+        ended.score()
     assert ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") is None
     assert ended.texts == 1
+
+
+def test_what_a_later_report_says_is_scored_anew(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    """However poor it is: longer, another duration, or a transcript where there was only a verdict."""
+    ended = Ended(client, sql, HOT[:1], analysis={"summary": "A call.", "successEvaluation": "false"})
+    clock.forward(3)
+    ended.score()
+    assert ended.one("SELECT lead_band FROM calls WHERE org_id = %s") == "cold"
+    ended.report(HOT)
+    clock.forward(3)
+    ended.score()
+    assert ended.one("SELECT lead_band FROM calls WHERE org_id = %s") == "hot"
+    ended.report([], durationSeconds=412)
+    clock.forward(3)
+    ended.score()
+    assert ended.texts == 1
+    # What changes nothing is not scored again.
+    ended.report(HOT, durationSeconds=412)
+    assert ended.one("SELECT score_due_at FROM calls WHERE org_id = %s") is None
+
+
+def test_what_is_held_after_the_end_of_a_call_is_given_back(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    """A tool call that was sent before the end may come after it."""
+    ended = Ended(client, sql, COLD)
+    ended.call.say("reserve_atomic", slotId=slot(), patientName="John")
+    expire_holds.run()
+    assert ended.one("SELECT status FROM appointment_holds WHERE org_id = %s") == "held"
+    clock.forward(61)
+    expire_holds.run()
+    assert ended.one("SELECT status FROM appointment_holds WHERE org_id = %s") == "released"
+    taken = "SELECT count(*) FROM occupancies WHERE org_id = %s"
+    assert ended.one(taken) == 0
 
 
 def test_a_clinic_without_a_number_for_alerts(

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from flask import Response
 
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: As OWASP lists them (CSV injection), the full-width ones of East Asian keyboards among them.
+_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def answer(name: str, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Response:

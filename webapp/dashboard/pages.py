@@ -172,7 +172,8 @@ def live_stream() -> ResponseReturnValue:
 
 
 def _events(signed: Signed, place: feed.Place) -> Iterator[str]:
-    known = request.headers.get("Last-Event-ID")
+    #: The version that was sent, and the one after which it was: what is read may be newer still.
+    sent = seen = request.headers.get("Last-Event-ID")
     epoch = int(session["epoch"])
     browser = request.environ.get("gunicorn.socket")
     spoke = time.monotonic()
@@ -182,15 +183,18 @@ def _events(signed: Signed, place: feed.Place) -> Iterator[str]:
         with watch.watching(signed.org_id):
             while time.monotonic() < ends and not feed.went_away(browser):
                 until = min(spoke + feed.COMMENT_EVERY, ends) - time.monotonic()
-                changed = watch.wait(signed.org_id, known, max(0, min(feed.MISSED_AFTER, until)))
+                changed = watch.wait(signed.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
                 if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
                     continue
                 if not people.still(signed, epoch):
                     return
                 spoke = time.monotonic()
                 if changed:
-                    known, now = _state()
-                    yield _event(known, render_template("dashboard/live_parts.html", live=now))
+                    seen = changed
+                    version, now = _state()
+                    if version != sent:
+                        sent = version
+                        yield _event(sent, render_template("dashboard/live_parts.html", live=now))
                 else:
                     yield ": nothing new\n\n"
     except (Busy, DatabaseAway):
@@ -222,13 +226,17 @@ def _places() -> feed.Places:
 
 @blueprint.get("/leads")
 def leads() -> ResponseReturnValue:
-    band = request.args.get("band")
-    band = band if band in set(Band) else None
-    waiting = "waiting" in request.args
+    band, waiting = _lead_filter()
     rows = _read(
         lambda at, org_id: reports.list_leads(at, org_id, band=band, waiting=waiting, before=_before())
     )
     return render_template("dashboard/leads.html", rows=rows, band=band, waiting=waiting, bands=list(Band))
+
+
+def _lead_filter() -> tuple[str | None, bool]:
+    """Of which band, and whether only those that nobody rang back."""
+    band = request.args.get("band")
+    return band if band in set(Band) else None, "waiting" in request.args
 
 
 @blueprint.get("/leads/<path:call_id>")
@@ -329,7 +337,10 @@ def figures_csv() -> ResponseReturnValue:
 
 @blueprint.get("/leads.csv")
 def leads_csv() -> ResponseReturnValue:
-    rows = _read(lambda at, org_id: reports.list_leads(at, org_id, most=reports.MOST))
+    band, waiting = _lead_filter()
+    rows = _read(
+        lambda at, org_id: reports.list_leads(at, org_id, band=band, waiting=waiting, most=reports.MOST)
+    )
     header = (
         "call",
         "at",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -115,10 +117,22 @@ def test_the_code_is_not_kept_however_it_was_read_back(line: Line) -> None:
         report(
             line.call.id,
             artifact={"messages": [{"role": "user", "message": f"It says {text}"} for text in said]},
-            analysis={"summary": f"Read back {code}.", "structuredData": {"reasons": [", ".join(code)]}},
+            analysis={
+                "summary": f"Read back {code}.",
+                "successEvaluation": f"Good: read back {code}, left +44 7700 900123 and a@b.example",
+                "structuredData": {
+                    "reasons": [", ".join(code)],
+                    "service": int(code),
+                    "code": code,
+                    code: True,
+                    "phone": 447700900123,
+                },
+            },
         )
     )
     row = line.row
+    assert row["success"] == "Good: read back [...], left +[...] and [...]"
+    assert code not in json.dumps(row)
     assert [turn["text"] for turn in row["turns"]] == [
         "It says [...]",
         "It says [...]",
@@ -127,6 +141,43 @@ def test_the_code_is_not_kept_however_it_was_read_back(line: Line) -> None:
         "It says [...]",
     ]
     assert (row["summary"], row["facts"]) == ("Read back [...].", {"reasons": ["[...]"]})
+
+
+def test_a_report_of_many_numbers_is_taken_in_soon(line: Line) -> None:
+    line.call.say("reserve_atomic", slotId=slot(), calendarId="cal-1", patientName="John")
+    line.call.say("send_otp_code")
+    said = [{"role": "user", "message": "one a " * 333}, {"role": "bot", "message": "a" * 2000}] * 300
+    begun = time.monotonic()
+    line.send(report(line.call.id, artifact={"messages": said}))
+    assert time.monotonic() - begun < 5  # the limit of an idle transaction
+    assert sum(len(turn["text"]) for turn in line.row["turns"]) <= call_reports.MOST_SAID
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", 1e17, -1e14])
+def test_a_moment_that_no_page_can_show_is_none(line: Line, moment: object) -> None:
+    line.send(status(line.call.id, "in-progress", startedAt=moment))
+    assert line.row["started_at"] is None
+
+
+@pytest.mark.parametrize(
+    "number", ["anonymous", "+266696687", "sip:anonymous@anonymous.invalid", "Restricted"]
+)
+def test_a_withheld_number_is_nobodys(line: Line, number: str) -> None:
+    line.send({**report(line.call.id), "call": {"id": line.call.id, "customer": {"number": number}}})
+    assert line.row["caller_number"] is None
+
+
+def test_costs_are_found_in_whichever_place_they_are() -> None:
+    for said in ({"costBreakdown": {"total": 0.25}}, {"costs": [{"cost": 0.2}, {"cost": 0.05}, {}, "x"]}):
+        assert call_reports.read(report("c", **said)).cost == Decimal("0.25")
+
+
+def test_turns_in_parts_and_by_other_names_are_read() -> None:
+    parts = [{"role": "user", "content": [{"type": "text", "text": "I want"}, {"text": "implants"}]}]
+    (turn,) = call_reports.read(report("c", artifact={"messagesOpenAIFormatted": parts})).turns
+    assert turn["text"] == "I want implants"
+    turns = call_reports.read(report("c", artifact={"transcript": "Agent: Hello\nCaller: Hi"})).turns
+    assert [turn["who"] for turn in turns] == ["agent", "caller"]
 
 
 OURS, ANOTHERS = {"intent": "book", "urgency": "soon"}, {"intent": "cancel", "mood": "calm"}
@@ -272,3 +323,24 @@ def test_an_assistant_request_names_the_clinics_assistant(
     assert client.post("/api/vapi/webhook", json=body, headers=head).get_json() == {"assistantId": "as-1"}
     body["message"]["call"] = {"phoneNumberId": "pn-2"}
     assert "error" in client.post("/api/vapi/webhook", json=body, headers=head).get_json()
+    for place in ({"phoneNumber": {"id": "pn-2"}}, {"call": {"phoneNumber": {"id": "pn-2"}}}):
+        asked = {"message": {"type": "assistant-request", **place}}
+        assert "error" in client.post("/api/vapi/webhook", json=asked, headers=head).get_json()
+
+
+def test_in_development_the_dialled_number_names_the_clinic(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    org, number = create_clinic(), str(uuid.uuid4())
+    sql.execute(
+        "UPDATE integration_settings SET vapi_assistant_id = 'as-1', vapi_phone_number_id = %s"
+        " WHERE org_id = %s",
+        [number, org],
+    )
+
+    def ask(dialled: str) -> Any:
+        asked = {"message": {"type": "assistant-request", "phoneNumber": {"id": dialled}}}
+        return client.post("/api/vapi/webhook", json=asked).get_json()
+
+    assert ask(number) == {"assistantId": "as-1"}
+    assert "error" in ask("another")

@@ -232,6 +232,7 @@ class Agent(RuleBasedStateMachine):
         self.calls = [str(uuid.uuid4()) for _ in agent.CALLERS]
         self.holds: list[Hold] = []  # as they were answered, oldest first
         self.booked: list[Hold] = []
+        self.ended: set[tuple[int, int | None]] = set()  # the calls that hung up, by clinic
         self.requests: list[tuple[Request, Any, int]] = []  # within a call, with the answer and the clinic
         self.kept: dict[tuple[object, ...], Said] = {}
         self.claimed: list[SmsMessage] = []  # by workers who have not reported yet
@@ -881,6 +882,10 @@ class Agent(RuleBasedStateMachine):
             hold_verbs.expire(session)
             sms.sweep(session)
         self._books = None
+        for hold in self.holds:  # what was held after its call had ended does not stand for long
+            late = hold.live(self.books.now) and (hold.clinic, hold.call) in self.ended
+            if late and self.books.now - (hold.until - agent.HOLD) >= timedelta(minutes=1):
+                hold.give_back(self.books.now)
 
     @rule(
         clinic=st.integers(0, 1),
@@ -910,6 +915,7 @@ class Agent(RuleBasedStateMachine):
             assert was == is_now
         else:
             rows = self.books.by_id("appointment_holds")
+            self.ended.add((clinic, call))
             for hold in self._own(line):
                 hold.give_back(self.books.now)
                 assert rows[hold.id]["status"] in ("released", "expired"), "a hung-up call still holds"

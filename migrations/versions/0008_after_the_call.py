@@ -1,0 +1,50 @@
+"""What a late report must not bring back, whose turn it is at Vapi, and more in the audit log.
+
+Old code runs on this schema: it leaves the new columns empty, or to their default.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008_after_the_call"
+down_revision = "0007_lead_service"
+branch_labels = None
+depends_on = None
+
+#: What is audited beside what was before: on an INSERT, a DELETE, and an UPDATE of which columns.
+AUDITED = {
+    "opt_outs": "INSERT OR DELETE OR UPDATE",
+    "sms_senders": "UPDATE OF stopped_at",
+    "calls": "UPDATE OF called_back_at, erased_at",
+}
+
+
+def upgrade() -> None:
+    op.add_column("calls", sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute("UPDATE calls SET erased_at = now() WHERE caller_number LIKE 'erased:%'")
+    op.add_column("vapi_syncs", sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "sms_events",
+        sa.Column(
+            "actor",
+            sa.Text(),
+            server_default=sa.text(
+                "coalesce(nullif(current_setting('app.actor', true), ''), 'sql ' || session_user)"
+            ),
+            nullable=True,
+        ),
+    )
+    for table, on in AUDITED.items():
+        op.execute(
+            f"CREATE TRIGGER audit AFTER {on} ON {table} FOR EACH ROW EXECUTE FUNCTION write_audit('org_id')"
+        )
+
+
+def downgrade() -> None:
+    for table in AUDITED:
+        op.execute(f"DROP TRIGGER audit ON {table}")
+    op.drop_column("sms_events", "actor")
+    op.drop_column("vapi_syncs", "tried_at")
+    op.drop_column("calls", "erased_at")

@@ -358,6 +358,19 @@ def test_what_was_not_sent_never_is_and_says_so(booked: Patient) -> None:
     ]
 
 
+def test_a_late_report_brings_nothing_back(patient: Patient) -> None:
+    """Nor where the call had no number, or somebody else's, and is known by what was held in it."""
+    patient.hold()
+    report = {"call": {"id": patient.call}, "artifact": {"transcript": f"User: {NAME} wants implants"}}
+    message = {"message": {"type": "end-of-call-report", **report}}
+    patient.client.post("/api/vapi/webhook", json=message)
+    assert "implants" in patient.everything()
+    erase(patient)
+    assert "implants" not in patient.everything()
+    patient.client.post("/api/vapi/webhook", json=message)
+    assert "implants" not in patient.everything()
+
+
 def test_a_time_that_was_held_is_free_again(patient: Patient) -> None:
     patient.hold()
     erase(patient)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -53,6 +55,25 @@ def test_late_and_stopped_are_counted_by_clinic(client: FlaskClient, sql: psycop
     assert found["holdline_holds", frozenset({"held"})] >= 1
     assert number not in page
     assert "Canary" not in page
+
+
+def test_whoever_waits_for_a_lock_is_counted(
+    client: FlaskClient, sql: psycopg.Connection, database_url: str
+) -> None:
+    def waiting() -> float:
+        return samples(client.get("/metrics").text)["holdline_lock_waits", frozenset()]
+
+    before = waiting()
+    with psycopg.connect(database_url) as holder, psycopg.connect(database_url) as waiter:
+        holder.execute("SELECT pg_advisory_xact_lock(20261128)")
+        with ThreadPoolExecutor(1) as pool:
+            blocked = pool.submit(waiter.execute, "SELECT pg_advisory_xact_lock(20261128)")
+            until = time.monotonic() + 10
+            while waiting() == before:
+                assert time.monotonic() < until
+            holder.rollback()
+            blocked.result(10)
+    assert waiting() == before
 
 
 def test_how_long_others_took_is_told(client: FlaskClient, sql: psycopg.Connection) -> None:

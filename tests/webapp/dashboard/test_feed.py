@@ -116,6 +116,25 @@ def test_what_is_committed_is_shown_within_a_second(person: Person, sql: psycopg
     assert settled(pages.watch)
 
 
+def test_one_commit_is_told_once_however_long_the_look_at_the_database_takes(
+    person: Person, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes just after a commit reads what nobody has noticed yet."""
+    monkeypatch.setattr(feed, "COMMENT_EVERY", 0.3)
+    with stream(person) as (_, watching):
+        event(watching)
+        call = add_call(sql, person.org)
+        with stream(person) as (_, chunks):
+            _, state = event(chunks)
+            assert call in state
+            told, quiet = 0, 0
+            while quiet < 3:
+                chunk = next(chunks)
+                told += chunk.startswith("id: ")
+                quiet += chunk.startswith(": ")
+            assert told == 0
+
+
 def test_whoever_comes_back_has_the_state_and_nothing_twice(
     person: Person, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import re
 import uuid
 from typing import Any
 
@@ -232,10 +234,29 @@ def test_the_report_counts_as_the_rows_say(
     assert len(rows) == 31
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n+"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n+", "\uff1d", "\uff20"])
 def test_a_cell_is_never_a_formula(start: str) -> None:
     assert csv_files.cell(f"{start}1+1") == f"'{start}1+1"
     assert csv_files.cell("Ann = Bob") == "Ann = Bob"
+
+
+def test_the_file_of_leads_has_those_of_the_page(person: Person, sql: psycopg.Connection) -> None:
+    for score, band in ((90, "hot"), (10, "cold")):
+        add_call(sql, person.org, lead_score=score, lead_band=band)
+    link = re.search(r'href="([^"]*leads\.csv[^"]*)"', person.get("leads?band=hot&waiting=1").text)
+    assert link
+    rows = table(person.client.get(html.unescape(link[1])))
+    assert [row[5] for row in rows[1:]] == ["hot"]
+    assert len(table(person.get("leads.csv"))) == 3
+
+
+@pytest.mark.parametrize("status", ["deletion-failed", "not-found", "scheduled", "ended"])
+def test_only_a_call_that_goes_on_is_under_way(person: Person, sql: psycopg.Connection, status: str) -> None:
+    for number, state in (("+447700912301", "in-progress"), ("+447700912302", status)):
+        add_call(sql, person.org, status=state, caller_number=number, lead_score=None, lead_band=None)
+    page = person.get("live").text
+    assert "7700 912301" in page
+    assert "7700 912302" not in page
 
 
 def test_files_hold_what_was_said_as_text(person: Person, sql: psycopg.Connection) -> None:

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 REFUSED = 3
 
 
+#: Variables that a platform sets by itself: Heroku, Render, Railway, Fly, Cloud Run, App Service.
+PLATFORMS = ("DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME", "K_SERVICE", "WEBSITE_SITE_NAME")
+
+
 class _Problem(str):
     """A sentence about what forbids the start."""
 
@@ -82,10 +86,16 @@ def _look() -> Iterator[_Problem | _Notice]:
         yield from _database()
         yield from _redis()
         return
-    if "DYNO" in os.environ:
-        yield _Problem(
-            "APP_ENV is development on a managed platform (DYNO is set), so tool calls would be answered"
-            " without a credential: unset APP_ENV there."
+    for name in PLATFORMS:
+        if name in os.environ:
+            yield _Problem(
+                f"APP_ENV is development on a managed platform ({name} is set), so tool calls would be"
+                " answered without a credential: unset APP_ENV there."
+            )
+    if settings.get().public_base_url.startswith("https://"):
+        yield _Notice(
+            "APP_ENV is development, and PUBLIC_BASE_URL is for the world: whoever reaches it needs no"
+            " credential. Unset APP_ENV where that is not one machine's own trial."
         )
     yield from map(_Notice, (*_database(), *_redis()))
 
@@ -113,12 +123,30 @@ SELECT DISTINCT c.relname FROM pg_class c
 """
 
 
+#: Policies beside the one of the migrations (each of them lets through what it lets through), and that one
+#: where it has become another.
+_OTHER_POLICIES = """
+SELECT DISTINCT c.relname FROM pg_policy p
+  JOIN pg_class c ON c.oid = p.polrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (current_schemas(false))
+  JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+ WHERE (a.attname = 'org_id' OR c.relname = 'organizations') AND p.polpermissive
+   AND (p.polname <> 'own_organization'
+        OR strpos(pg_get_expr(p.polqual, c.oid), 'app.org_id') = 0)
+ ORDER BY c.relname
+"""
+
+
 def _database() -> Iterator[_Problem | _Notice]:
     for each in dict.fromkeys((engine(), system_engine())):
         found: list[_Problem | _Notice] = []
         try:
             with each.connect() as connection:
-                found += [*_of_the_role(connection), *_of_the_tables(connection)]
+                found += [
+                    *_of_the_role(connection),
+                    *_of_the_tables(connection),
+                    *_of_the_system_scope(connection, may_ask=each is system_engine()),
+                ]
         except SQLAlchemyError as error:
             yield _Notice(
                 f"The database does not answer ({type(error).__name__}), so its role, its isolation level and"
@@ -144,11 +172,34 @@ def _of_the_role(connection: Connection) -> Iterator[_Problem]:
 
 
 def _of_the_tables(connection: Connection) -> Iterator[_Problem]:
-    tables = connection.scalars(text(_UNWALLED)).all()
-    if tables:
+    if tables := connection.scalars(text(_UNWALLED)).all():
         yield _Problem(
             f"Row security is not forced on {', '.join(tables)}: run `alembic upgrade head`, and if that"
             " changes nothing, `ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`."
+        )
+    if tables := connection.scalars(text(_OTHER_POLICIES)).all():
+        yield _Problem(
+            f"Row security has another policy than ours on {', '.join(tables)}, and lets through what that"
+            " lets through: look at `\\d` of the table, and `DROP POLICY` what is not own_organization."
+        )
+
+
+def _of_the_system_scope(connection: Connection, *, may_ask: bool) -> Iterator[_Problem]:
+    """Whether the last release bound it to the role that the settings name now."""
+    if connection.scalar(text("SELECT to_regprocedure('in_system_scope()')")) is None:
+        return  # not migrated, which the readiness page tells
+    connection.execute(text("SELECT set_config('app.scope', 'system', true)"))
+    asks = connection.scalar(text("SELECT in_system_scope()"))
+    connection.rollback()
+    if asks and not may_ask:
+        yield _Problem(
+            "SYSTEM_DATABASE_URL names a second role, and the first one may still look at every"
+            " organisation: run `alembic upgrade head` with both settings, which binds that to the second."
+        )
+    elif may_ask and not asks:
+        yield _Problem(
+            "The last release bound the look at every organisation to another role than the one that asks"
+            " for it here: run `alembic upgrade head` with the SYSTEM_DATABASE_URL that the processes have."
         )
 
 

@@ -270,7 +270,9 @@ def _running_urls() -> dict[str, str]:
 def _psql() -> NoReturn:
     """Become psql. The password goes through the environment: arguments are for all to see."""
     known = {} if os.environ.get("DATABASE_URL") else _running_urls()
-    url = urlsplit(known.get("database") or os.environ["DATABASE_URL"])
+    # Where there is a second role, it alone may look at every organisation.
+    given = os.environ.get("SYSTEM_DATABASE_URL") or os.environ.get("DATABASE_URL", "")
+    url = urlsplit(known.get("database") or given)
     psql = shutil.which("psql", path=known.get("bin_dir")) or shutil.which("psql")
     if psql is None:
         raise services.ServicesError("there is no psql; install PostgreSQL's client")

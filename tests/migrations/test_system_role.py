@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from psycopg import sql as compose
 from sqlalchemy import text
 from twilio.request_validator import RequestValidator
 
+import preflight
 import settings
 from models import holds, sms
 from models.session import Door, system_transaction, transaction
@@ -199,6 +202,32 @@ def test_the_second_role_owns_nothing_and_cannot_change_the_log(
     assert before is not None
     system.execute("UPDATE contacts SET name = 'Jo' WHERE org_id = %s", [two[0]])
     assert system.execute(count).fetchone() == (before[0] + 2,)  # a furnished clinic has two contacts
+
+
+def test_no_process_starts_with_other_roles_than_the_release_had(urls: Urls) -> None:
+    with environment(APP_ENV="production"):
+        assert preflight.problems() == []
+    with environment(APP_ENV="production", SYSTEM_DATABASE_URL=None):
+        [problem] = preflight.problems()
+        assert "bound the look at every organisation to another role" in problem
+        command.upgrade(ALEMBIC, "head")
+        assert preflight.problems() == []
+    with environment(APP_ENV="production"):
+        [problem] = preflight.problems()
+        assert "the first one may still look at every organisation" in problem
+
+
+def test_make_psql_is_the_second_role(urls: Urls, two: list[str]) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-m", "sandbox", "psql"],
+        input="SELECT count(DISTINCT org_id) FROM appointments;",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert asked.stdout.split()[2] == str(len(two))
 
 
 def ask_for_everything(url: str) -> list[Any]:

@@ -35,6 +35,7 @@ import settings
 from models import sealing
 from models.calendars import WEEKDAYS, Calendar
 from models.calls import Call
+from models.lead_lexicon import SERVICES
 from models.leads import HotLeadAlert
 from models.organizations import IntegrationSettings, Organization, VapiCredential
 from models.session import Door, system_transaction
@@ -260,6 +261,15 @@ def confirmation_sms(clinic: Clinic, starts: datetime) -> re.Pattern[str]:
         f"{re.escape(begin)} Ref [A-Z2-7]{{6}}. To change or cancel:"
         f" {re.escape(link)}[0-9a-z]{{12}} or {re.escape(call)}"
         f"|{re.escape(begin)} To change it, {re.escape(call)}. Ref [A-Z2-7]{{6}}"
+    )
+
+
+def alert_sms(clinic: Clinic) -> re.Pattern[str]:
+    """A name of letters, a number of digits, a service that the clinic or we have a word for, our reasons."""
+    known = "|".join(map(re.escape, [*clinic.services, *SERVICES]))
+    return re.compile(
+        r"Hot lead \d{1,3}/100: (?:[^\W\d_]|[ '’-]){1,33}, (?:\+?\d{3,15}|number withheld)"  # noqa: RUF001
+        rf"(?:, for (?:{known}))?\.(?: \d{{1,4}} min call\.)?(?: [A-Za-z][A-Za-z0-9 ,':;()-]*\.)*"
     )
 
 

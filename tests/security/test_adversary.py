@@ -34,6 +34,7 @@ from twilio.request_validator import RequestValidator
 
 import settings as product
 from models import sms
+from tasks.leads import score_call
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import code_of
@@ -408,6 +409,11 @@ class Siege(RuleBasedStateMachine):
         [row] = [row for row in self.books["sms_messages"] if row["provider_id"] == message["sid"]]
         [clinic] = [clinic for clinic in self.clinics if clinic.org_id == row["org_id"]]
         assert message["from"] == clinic.from_number, "P5: through another clinic's number"
+        if row["kind"] == "hot_lead_alert":
+            assert message["to"] == clinic.owner_phone, "P4: an SMS went astray"
+            assert ground.alert_sms(clinic).fullmatch(message["body"]), f"not our words: {message['body']!r}"
+            self.reached["its own", "alert"] += 1
+            return
         about = self.books.by_id("appointment_holds" if row["kind"] == "otp" else "appointments")
         about_row = about[row["hold_id"] or row["appointment_id"]]
         assert message["to"] == about_row["patient_phone"], "P4: an SMS went astray"
@@ -475,6 +481,35 @@ class Siege(RuleBasedStateMachine):
         }
         body = json.dumps({"message": message}).encode()
         self._send("/api/vapi/webhook", body, self.own.headers(body), set())
+
+    @rule(whose=st.sampled_from(("first", "second", "of a patient")), n=_n, other=_n)
+    def a_hot_call_is_made_up(self, whose: str, n: int, other: int) -> None:
+        """What it says in a call, and what Vapi may believe of it, on the way to the owner's lock screen."""
+        call = self._call_id(whose, n)
+        said = [
+            {"role": "user", "message": "I've been quoted for two implants and I want to go ahead, today."},
+            {"role": "user", "message": HOSTILE[n % len(HOSTILE)]},
+            {"role": "user", "message": "Tuesday at ten is perfect, put me down please."},
+        ]
+        facts = {
+            "service": HOSTILE[other % len(HOSTILE)],
+            "intent": "book",
+            "urgency": "now",
+            "reasons": [HOSTILE[(n + other) % len(HOSTILE)], "I want to go ahead"],
+        }
+        message = {
+            "type": "end-of-call-report",
+            "call": {"id": call, "customer": {"number": (self.mine[0], *HOSTILE)[other % 20]}},
+            "durationSeconds": 400,
+            "artifact": {"messages": said},
+            "analysis": {"structuredData": facts, "successEvaluation": HOSTILE[other % len(HOSTILE)]},
+        }
+        body = json.dumps({"message": message}).encode()
+        self._send("/api/vapi/webhook", body, self.own.headers(body), set())
+        self.clock.forward(3)
+        self._books = None
+        self._step(self.villain, lambda: score_call.run(org_id=self.own.org_id, call_id=call))
+        self.the_workers_deliver()
 
     @precondition(lambda self: self.books["sms_messages"])
     @rule(
@@ -921,6 +956,9 @@ def test_no_sequence_of_requests_gets_past_the_rules(
                 suppress_health_check=list(HealthCheck),
             ),
         )
-    assert {("its own", "confirmed"), ("its own", "locked"), ("a patient's", "confirmed")} <= set(
-        OneSiege.reached
-    )
+    assert {
+        ("its own", "confirmed"),
+        ("its own", "locked"),
+        ("its own", "alert"),
+        ("a patient's", "confirmed"),
+    } <= set(OneSiege.reached)

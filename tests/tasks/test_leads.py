@@ -15,7 +15,7 @@ from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
-from tests.factories import create_clinic, phone_number, slot
+from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.vapi.calls import PhoneCall
 
 HOT = [
@@ -127,6 +127,29 @@ def test_an_alert_that_is_held_back_says_why(
         ended.score()
     assert ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") is None
     assert ended.texts == 1
+
+
+def test_nothing_that_a_caller_says_is_a_link_on_the_owners_lock_screen(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, twilio: str
+) -> None:
+    evil = "evil.example/win 0900 123456"
+    ended = Ended(client, sql, [("user", "Yes please, book me in today, it is urgent.")] * 3)
+    ended.call.id = str(uuid.uuid4())
+    ended.call.say("reserve_atomic", slotId=slot(), calendarId="cal-1", patientName=f"Ann {evil}")
+    ended.call.say("send_otp_code")
+    hold = ended.one("SELECT id::text FROM appointment_holds WHERE org_id = %s")
+    assert "Booked" in ended.call.say("verify_otp", providedOTP=code_of(hold), serviceType=f"Visit {evil}")
+    ended.report(HOT[:1] + [("user", "Put me down please, the sooner the better.")] * 2, durationSeconds=400)
+    clock.forward(3)
+    ended.score()
+    message = ended.one("SELECT message_id::text FROM hot_lead_alerts WHERE org_id = %s")
+    deliver_sms.run(org_id=ended.org, message_id=message)
+    with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
+        (body,) = [sms["body"] for sms in json.load(response) if sms["to"] == ended.owner]
+    assert ": Ann evil example win, +44" in body
+    assert "evil.example" not in body
+    assert "0900" not in body
+    assert ", for " not in body
 
 
 def test_what_a_later_report_says_is_scored_anew(

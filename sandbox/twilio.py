@@ -26,7 +26,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -108,7 +108,10 @@ OPT_OUT_TYPES = {
 FAULTS_BEFORE = ("429", "500", "drop-before", "refuse")  # the message is never accepted
 FAULTS_AFTER = ("500-after-accept", "drop-after-accept", "slow")  # it is, but the client cannot tell
 FAULTS_LATE = ("undelivered",)  # it is, and then ends badly
-FAULTS_ASKING = ("ask-500", "ask-drop", "ask-slow")  # lists and single messages cannot be read
+FAULTS_ASKING = (
+    *("ask-500", "ask-drop", "ask-slow"),  # lists and single messages cannot be read
+    *("ask-hidden", "ask-unsent-last"),  # a list shows nothing yet, or last what has not left
+)
 
 
 class RefusedError(Exception):
@@ -346,7 +349,7 @@ class Fault:
     """What goes wrong with the next ``times`` creates (only those to ``to``, if it is set).
 
     A fault of FAULTS_ASKING waits for requests that ask instead. ``code`` is what a refusal, or a message
-    that ends badly, says.
+    that ends badly, says. With ``ask-unsent-last`` what has left did so ``seconds`` earlier than it did.
     """
 
     kind: str
@@ -476,7 +479,7 @@ class Exchange:
         with self._lock:
             del self._messages[self._find(account, sid).sid]
 
-    def search(self, account: str, query: Form) -> dict[str, Any]:
+    def search(self, account: str, query: Form, fault: Fault | None = None) -> dict[str, Any]:
         """One page, newest first. A page token names the row beside it, so that new rows shift nothing."""
         size = min(max(whole(query, "PageSize", 50), 1), 1000)
         page = max(whole(query, "Page", 0), 0)
@@ -497,6 +500,12 @@ class Exchange:
 
         with self._lock:
             rows = [message for message in reversed(self._messages.values()) if wanted(message)]
+            if fault and fault.kind == "ask-hidden":
+                rows = []
+            if fault and fault.kind == "ask-unsent-last":
+                early = timedelta(seconds=fault.seconds)
+                rows = [replace(row, sent=row.sent and row.sent - early) for row in rows]
+                rows.sort(key=lambda message: message.sent is None)
             side, beside = query.get("PageToken", "")[:2], query.get("PageToken", "")[2:]
             start = page * size
             for place, message in enumerate(rows):
@@ -617,7 +626,7 @@ def play(fault: Fault, exchange: Exchange) -> Response | None:
             # What Flask sends after this reaches nobody.
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return Response()
-        case "undelivered":
+        case "undelivered" | "ask-hidden" | "ask-unsent-last":
             return None
         case _:
             exchange.closing.wait(fault.seconds)
@@ -657,17 +666,16 @@ def add_twilio(app: Flask, exchange: Exchange) -> None:
         created = exchange.create(account, g.token, form, ends_with) if accepts else {}
         return (play(fault, exchange) if fault else None) or (created, 201)
 
-    def asked(to: str = "") -> Response | None:
-        fault = exchange.next_fault(to, asking=True)
-        return play(fault, exchange) if fault else None
-
     @app.get(f"{MESSAGES_URL}.json")
     def search(account: str) -> Response | dict[str, Any]:
-        return asked(request.args.get("To", "")) or exchange.search(account, request.args.to_dict())
+        fault = exchange.next_fault(request.args.get("To", ""), asking=True)
+        answer = play(fault, exchange) if fault else None
+        return answer or exchange.search(account, request.args.to_dict(), fault)
 
     @app.get(f"{MESSAGES_URL}/<sid>.json")
     def fetch(account: str, sid: str) -> Response | dict[str, Any]:
-        return asked() or exchange.fetch(account, sid)
+        fault = exchange.next_fault("", asking=True)
+        return (play(fault, exchange) if fault else None) or exchange.fetch(account, sid)
 
     @app.post(f"{MESSAGES_URL}/<sid>.json")
     def update(account: str, sid: str) -> dict[str, Any]:

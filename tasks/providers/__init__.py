@@ -86,7 +86,7 @@ class SmsProvider(Protocol):
         """Hand one SMS over. Raises one of the Problems, and nothing else."""
 
     def find(self, *, to: str, bodies: set[str], since: datetime) -> list[Accepted]:
-        """The messages with one of these very texts that were created since then, the newest first.
+        """The messages that have one of these texts and were created since then, the newest first.
 
         Raises Unavailable when the provider cannot say.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 import urllib.request
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from flask.testing import FlaskClient
 
 from models import sms
 from models.session import Door, system_transaction
+from tasks.delivery import words_of
 from tasks.sms import check_receipts, reconcile_sms
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN
@@ -389,6 +391,34 @@ def test_an_sms_that_many_newer_ones_hide_is_found_all_the_same(
     assert booking.state("status, attempt") == ("sent", 1)
 
 
+def test_an_sms_that_has_not_left_is_found_behind_those_that_left_long_ago(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, faults: Faults, twilio: str
+) -> None:
+    booking = Booking(client, sql, "+15005550013")  # what goes there never leaves
+    faults("drop-after-accept")
+    booking.deliver()
+    post_as_sent(twilio, booking.phone, "an older text")
+    faults("ask-unsent-last", seconds=3600)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt") == ("sent", 1)
+
+
+@pytest.mark.parametrize("text", ["Sent from your Twilio trial account - {}", "{} Reply STOP to opt out."])
+def test_an_sms_to_which_twilio_added_its_own_words_is_found(
+    booking: Booking, clock: Clock, faults: Faults, twilio: str, text: str
+) -> None:
+    faults("drop-before")
+    booking.deliver()
+    assert booking.state() == "unknown"
+    with system_transaction(Door.OPERATOR) as session:
+        [ours] = words_of(session, session.get_one(sms.SmsMessage, booking.confirmation))
+    post_directly(twilio, booking.phone, text.format(ours))
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt") == ("sent", 1)
+
+
 def test_an_sms_that_another_account_has_stays_unknown(
     booking: Booking, clock: Clock, faults: Faults, twilio: str
 ) -> None:
@@ -424,4 +454,11 @@ def post_directly(twilio: str, number: str, body: str) -> None:
     request = urllib.request.Request(f"{twilio}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json", form)
     token = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()
     request.add_header("Authorization", f"Basic {token}")
+    urllib.request.urlopen(request).close()
+
+
+def post_as_sent(twilio: str, number: str, body: str) -> None:
+    """An SMS to that number which has left already: the sandbox sends nothing out to it by itself."""
+    said = json.dumps({"from": "+447700900001", "to": number, "body": body}).encode()
+    request = urllib.request.Request(f"{twilio}/sandbox/inbound", said, {"Content-Type": "application/json"})
     urllib.request.urlopen(request).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 
 from celery import Celery
@@ -19,17 +20,19 @@ BREAK = 10.0
 
 
 def _producer() -> Celery:
-    """A Celery app that only publishes, and waits for Redis no longer than it is told."""
+    """A Celery app that only publishes, and waits for Redis no longer than it is told: half of the time
+    is for the turn, and half for an answer.
+    """
     producer = Celery("holdline-web", set_as_current=False)
     producer.config_from_object("celeryconfig")
-    timeout = settings.get().broker_timeout
+    half = settings.get().broker_timeout / 2
     # One connection a process: publishing takes a millisecond, and small Redis plans allow few.
     producer.conf.broker_pool_limit = 1
-    producer.conf.broker_pool_acquire_timeout = timeout / 2
+    producer.conf.broker_pool_acquire_timeout = half
     producer.conf.broker_transport_options = {
         **producer.conf.broker_transport_options,
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout / 2,
+        "socket_timeout": half,
+        "socket_connect_timeout": half,
         "retry_on_timeout": False,
         "max_retries": 0,
     }
@@ -42,11 +45,26 @@ class Nudger:
     def __init__(self) -> None:
         self._producer: Celery | None = None
         self._closed_until = 0.0
+        self._publishing = threading.Lock()
 
     def nudge(self, due: Due) -> None:
-        """Publish that a row is due, after its commit. Never raises and never waits long."""
-        if time.monotonic() < self._closed_until:
+        """Publish that a row is due, after its commit. Never raises, and waits for broker_timeout at most.
+
+        One thread at a time feels a Redis that is away: those that waited for their turn meanwhile do not
+        try it after it.
+        """
+        if self._is_closed() or not self._publishing.acquire(timeout=settings.get().broker_timeout / 2):
             return
+        try:
+            if not self._is_closed():
+                self._publish(due)
+        finally:
+            self._publishing.release()
+
+    def _is_closed(self) -> bool:
+        return time.monotonic() < self._closed_until
+
+    def _publish(self, due: Due) -> None:
         if self._producer is None:
             self._producer = _producer()
         queue = Queue.OTP if due.kind is SmsKind.OTP else Queue.SMS

@@ -39,7 +39,9 @@ GAUGES = (
         ("org", "trouble"),
         (
             "SELECT org_id::text, trouble, count(*) FROM sms_trouble"
-            " WHERE created_at > app_clock() - interval '7 days' GROUP BY org_id, trouble"
+            # What is unknown waits for a person, however long ago it was.
+            " WHERE created_at > app_clock() - interval '7 days' OR trouble = 'unknown'"
+            " GROUP BY org_id, trouble"
         ),
     ),
     (

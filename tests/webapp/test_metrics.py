@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import settings
 from models.sms_states import SmsStatus
-from tests.factories import bare, create_clinic, phone_number, reserve
+from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.places import ROOT
 from webapp.metrics import GAUGES
 
@@ -74,6 +74,23 @@ def test_whoever_waits_for_a_lock_is_counted(
             holder.rollback()
             blocked.result(10)
     assert waiting() == before
+
+
+def test_what_nobody_knows_of_is_counted_however_old_it_is(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    org = create_clinic(sandbox=True)
+    for status in ("sending", "unknown"), ("failed",):
+        bare(client, "booking/send-otp", holdId=reserve(client, org, slotId=slot(days=len(status)))["holdId"])
+        for each in status:
+            sql.execute(
+                "UPDATE sms_messages SET status = %s, created_at = now() - interval '8 days'"
+                " WHERE org_id = %s AND (status = 'queued' OR status = 'sending')",
+                [each, org],
+            )
+    found = samples(client.get("/metrics").text)
+    assert found["holdline_sms_trouble", frozenset({org, "unknown"})] == 1
+    assert ("holdline_sms_trouble", frozenset({org, "failed"})) not in found
 
 
 def test_how_long_others_took_is_told(client: FlaskClient, sql: psycopg.Connection) -> None:

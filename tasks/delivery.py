@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
@@ -31,7 +32,8 @@ class Outgoing:
     text: Text
 
 
-#: Seconds that the provider may hold on to a message of each kind: a late code is worse than none.
+#: Seconds that the provider may hold on to a message of each kind, if it is of use for so long: a late code
+#: is worse than none.
 VALID_FOR = {
     sms.SmsKind.OTP: 300,
     sms.SmsKind.CONFIRMATION: 4 * 3600,
@@ -66,7 +68,16 @@ def _outgoing(session: Session, message: sms.SmsMessage) -> Outgoing:
     token = sms.receipt_token(message.id, message.attempt)
     public = settings.get().public_base_url.rstrip("/")
     report_to = f"{public}/api/twilio/status/{message.id}/{message.attempt}/{token}"
-    return Outgoing(account, Text(message.to_phone, body, report_to, VALID_FOR[message.kind]))
+    return Outgoing(account, Text(message.to_phone, body, report_to, _valid_for(session, message)))
+
+
+def _valid_for(session: Session, message: sms.SmsMessage) -> int:
+    """Seconds, at least the one that Twilio asks for: a claim leaves alone what is of no use any more."""
+    usual = VALID_FOR[message.kind]
+    if message.expires_at is None:
+        return usual
+    left = message.expires_at - session.scalars(select(func.app_clock())).one()
+    return max(1, min(usual, int(left.total_seconds())))
 
 
 def account_of(session: Session, message: sms.SmsMessage) -> Account:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import psycopg
@@ -11,8 +12,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from models import sms
-from models.session import Door, system_transaction
+from models.session import Door, system_transaction, transaction
 from tasks import providers
+from tasks.delivery import prepare
 from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.tasks.bookings import Booking, inbox
@@ -38,6 +40,26 @@ def test_the_code_is_in_the_sms_and_nowhere_in_the_row(booking: Booking, twilio:
     row = booking.sql.execute("SELECT m::text FROM sms_messages m WHERE id = %s", [booking.otp]).fetchone()
     assert row
     assert text not in row[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "seconds"),
+    [("otp", 900, 300), ("otp", 5, 5), ("confirmation", 9 * 3600, 4 * 3600), ("confirmation", 120, 120)],
+)
+def test_the_provider_holds_on_to_it_no_longer_than_it_is_of_use(
+    booking: Booking, kind: str, left: int, seconds: int
+) -> None:
+    org, message_id = uuid.UUID(booking.org), uuid.UUID(getattr(booking, kind))
+    booking.sql.execute(
+        "UPDATE sms_messages SET expires_at = app_clock() + make_interval(secs => %s + 0.9) WHERE id = %s",
+        [left, message_id],
+    )
+    with transaction(org) as session:
+        message = sms.claim_for_sending(session, org, message_id)
+        assert message
+        outgoing = prepare(session, message)
+    assert outgoing
+    assert outgoing.text.valid_for == seconds
 
 
 def test_too_many_requests_means_not_sent(booking: Booking, faults: Any, twilio: str) -> None:

@@ -29,9 +29,10 @@ _MESSAGES = (
     r"(?:messages?|msgs?|texts?|txts?|sms|smses)"
 )
 _ANY = r"(?:(?:any|more|anymore|further|your|these|those|the|this|all|all these|other|such|me|us) )*"
+_WHOM = r"(?:me|us|(?:my|our|this) (?:(?:phone |cell |mobile )?number|phone|cell|mobile))"
 _SENDING = (
     r"(?:text(?:ing)?|txt(?:ing)?|messag(?:e|ing)|msging|contact(?:ing)?|bother(?:ing)?|spam(?:ming)?)"
-    rf" (?:me|us)|send(?:ing)? {_ANY}{_MESSAGES}|{_ANY}{_MESSAGES}"
+    rf" {_WHOM}|send(?:ing)? {_ANY}{_MESSAGES}|{_ANY}{_MESSAGES}"
 )
 _NOT = r"(?:do not|dont|don t|never|please do not|please dont|no longer|not)"
 _WANT = r"(?:want|wanna|wish|need|like|would like)"
@@ -41,6 +42,7 @@ _LIST = (
     r"(?:your |the |this |that |all |any )*(?:mailing |texting |text |sms |messaging |contact |phone )*"
     r"(?:lists?|database|system|records)"
 )
+_WISH_TO = r"(?:(?:i |id )?(?:want|would like|like|wish) (?:you )?to )?"
 _FROM_YOU = r"(?: from (?:you|you guys|this number|here))?"
 _OF_WHAT = r"(?: (?:of|from) .{1,30})?"
 
@@ -50,6 +52,7 @@ _REQUESTS = tuple(
     for pattern in (
         rf"stop (?:it )?(?:{_SENDING})",
         rf"(?:quit|cease) (?:{_SENDING})",
+        r"(?:stop|quit|cease) (?:texting|txting|messaging|msging|spamming)",
         rf"{_NOT} (?:ever )?(?:{_SENDING})",
         rf"(?:i )?{_NOT} {_WANT} (?:{_GET} )?{_ANY}{_MESSAGES}{_FROM_YOU}",
         rf"(?:i )?{_NOT} {_WANT} (?:you )?to (?:{_SENDING}|be texted|be contacted by text)",
@@ -59,6 +62,7 @@ _REQUESTS = tuple(
         rf"(?:(?:i |id )?(?:want|would like|like|wish|need) to )?(?:opt(?:ing)? ?out|unsubscribe){_OF_WHAT}",
         rf"opt (?:me|us) out{_OF_WHAT}",
         rf"no (?:more|further) {_MESSAGES}",
+        r"no (?:texts|txts|messages|msgs)",  # of one alone, or of an SMS, it may say that it did not come
         rf"(?:stop|end|cancel) {_ANY}{_MESSAGES}",
         rf"stop sending(?: {_ANY}(?:{_MESSAGES}|these|them|this))?(?: to {_ME})?",
         r"stop (?:all )?(?:of )?(?:this|these|them|it)(?: now)?",
@@ -68,11 +72,24 @@ _REQUESTS = tuple(
     )
 )
 
+#: Likewise for texts again. Not a mere "yes please": that may be the answer to something else.
+_CONSENTS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"start|unstop",
+        rf"{_WISH_TO}(?:start|restart|resume) (?:{_SENDING}|texting|messaging)",
+        rf"{_WISH_TO}opt (?:me |us )?(?:back )?in",
+        rf"{_WISH_TO}(?:re ?)?subscribe(?: me| us)?",
+        rf"(?:i |id )(?:want|would like|like|wish) {_GET} {_ANY}{_MESSAGES}",
+    )
+)
+
 _COURTESY = (
     r"please|pls|plz|kindly|hi|hello|hey|ok|okay|yo|sorry|thanks|thank you|thx|ty|just|now|again|anymore"
     r"|any more|right now|immediately|ever again|ever|at once|from now on|to me|to us|to this number|asap"
     r"|today|already|can you|could you|would you|will you|you need to|you have to|you must|i said"
     r"|i want you to|i would like you to|id like you to|i need you to|and"
+    r"|(?:you have |this is )?(?:the )?wrong (?:number|person)|(?:on|at) this number"
 )
 _BEFORE = re.compile(rf"^(?:(?:{_COURTESY}) )+")
 _AFTER = re.compile(rf"(?: (?:{_COURTESY}))+$")
@@ -95,10 +112,19 @@ def wish(body: str, opt_out_type: str | None = None) -> Wish:
         return Wish.STOP_KEYWORD
     if word in _START and len(text.split()) == 1:
         return Wish.START
-    return Wish.STOP_WORDS if any(_is_request(clause) for clause in _CLAUSES.split(text)) else Wish.NOTHING
+    return _in_other_words(text)
 
 
-def _is_request(clause: str) -> bool:
+def _in_other_words(text: str) -> Wish:
+    clauses = [_plain(clause) for clause in _CLAUSES.split(text)]
+    if any(request.fullmatch(clause) for request in _REQUESTS for clause in clauses):
+        return Wish.STOP_WORDS
+    if any(consent.fullmatch(clause) for consent in _CONSENTS for clause in clauses):
+        return Wish.START
+    return Wish.NOTHING
+
+
+def _plain(clause: str) -> str:
+    """Its letters and digits, without what is only said out of politeness."""
     plain = " ".join(re.sub(r"[^a-z0-9 ]", " ", clause).split())
-    plain = _AFTER.sub("", _BEFORE.sub("", f"{plain} ").rstrip())
-    return any(request.fullmatch(plain) for request in _REQUESTS)
+    return _AFTER.sub("", _BEFORE.sub("", f"{plain} ").rstrip())

@@ -204,6 +204,32 @@ don't send me texts
 no further messages
 opt me out
 cancel all texts
+stop texting this number
+don't text this number
+stop texting my phone
+wrong number stop texting
+Stop, wrong number
+You have the wrong number. Stop messaging this number
+no texts
+No texts please!
+stop texting
+please do not message our number
+start nothing, stop texting me
+"""
+
+CONSENTS = """
+START please
+please start again
+unstop, thanks
+resume texts
+Resume texting me please
+opt me back in
+I want to opt back in
+Please opt in
+start sending me texts again
+subscribe me again
+I want to receive texts again
+I'd like to get your messages again please
 """
 
 OTHER_THINGS = """
@@ -250,6 +276,28 @@ Text messages don't work for me, call me
 yes please
 no
 never mind
+no text
+no texts yet
+no texts came through
+wrong number
+I texted the wrong number
+is this the wrong number?
+don't text my number before 9
+I stopped texting my phone company
+when do we start please
+what time does it start
+start of the week please
+start the treatment
+can I start on Monday
+don't start texting me
+please don't start
+do not opt me in
+I don't want to opt back in
+I can't subscribe
+could you resume treatment
+I want to receive the report by post
+I want to get texts in Spanish
+do I get texts
 """
 
 
@@ -266,6 +314,11 @@ def test_words_that_lift_it(text: str) -> None:
 @pytest.mark.parametrize("text", REQUESTS.strip().splitlines())
 def test_requests_in_other_words(text: str) -> None:
     assert wish(text) in (Wish.STOP_WORDS, Wish.STOP_KEYWORD)
+
+
+@pytest.mark.parametrize("text", CONSENTS.strip().splitlines())
+def test_texts_again_in_other_words(text: str) -> None:
+    assert wish(text) is Wish.START
 
 
 @pytest.mark.parametrize("text", OTHER_THINGS.strip().splitlines())

@@ -31,6 +31,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
@@ -38,7 +39,7 @@ from models import opt_outs, patient_links, sms_senders
 from models.base import Base, CreatedAt, EnumText, Id, one_of
 from models.organizations import IntegrationSettings
 from models.sms_events import SmsEvent
-from models.sms_states import Cause, may_become
+from models.sms_states import Cause, can_become
 from models.sms_states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414
 from models.sms_states import SmsStatus as SmsStatus  # noqa: PLC0414
 
@@ -105,6 +106,13 @@ class SmsMessage(Base):
             "org_id",
             text("created_at DESC"),
             postgresql_where=text("kind = 'confirmation'"),
+        ),
+        Index(
+            "uq_sms_messages_org_id_provider_id",
+            "org_id",
+            "provider_id",
+            unique=True,
+            postgresql_where=text("provider_id IS NOT NULL"),
         ),
         Index("ix_sms_messages_org_id_to_phone_created_at", "org_id", "to_phone", "created_at"),
         Index("ix_sms_messages_hold_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
@@ -258,38 +266,66 @@ def record_sent(
     *,
     provider_id: str,
     segments: int | None,
+    accepted_at: datetime | None = None,
     cause: Cause = Cause.ACCEPTED,
-) -> None:
+) -> bool:
     """The provider has it, whichever attempt that was. A receipt may have come first: then only the gaps
-    are filled.
+    are filled. `accepted_at` is the provider's time of it, where it is learnt only later.
+
+    True if it turns out that the provider has it twice: somebody should know.
     """
-    now = func.app_clock()
-    session.execute(
-        update(SmsMessage)
-        .where(
-            SmsMessage.id == message.id, or_(SmsMessage.provider_id.is_(None), SmsMessage.segments.is_(None))
-        )
-        .values(
-            provider_id=func.coalesce(SmsMessage.provider_id, provider_id),
-            segments=func.coalesce(SmsMessage.segments, segments),
-            sent_at=func.coalesce(SmsMessage.sent_at, now),
-            check_at=func.coalesce(SmsMessage.sent_at, now) + ASK_AFTER[0],
-        )
-    )
-    # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
-    session.execute(
-        update(SmsMessage)
-        .where(SmsMessage.id == message.id, SmsMessage.status.in_(may_become(SmsStatus.SENT)))
-        .values(
-            status=SmsStatus.SENT,
-            cause=cause,
-            lease_until=None,
-            unknown_since=None,
-            error_code=None,
-            error_reason=None,
-        )
-    )
+    others = find_other(session, message, [provider_id])
+    row, now = _lock(session, message.org_id, message.id)
     sms_senders.record_success(session, message.org_id)
+    if row is None or row.provider_id not in (None, provider_id):
+        return row is not None and record_second(session, row, provider_id)
+    # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
+    moves = can_become(row.status, SmsStatus.SENT, accepted=row.provider_id is not None)
+    if row.provider_id is None or row.segments is None:
+        row.provider_id = None if others else provider_id
+        row.segments = row.segments or segments
+        row.sent_at = row.sent_at or _in_its_life(row, accepted_at, now)
+        row.check_at = row.sent_at + ASK_AFTER[0]
+    if moves:
+        row.status, row.cause = SmsStatus.SENT, cause
+        row.lease_until = row.unknown_since = row.error_code = row.error_reason = None
+    session.flush()
+    return False
+
+
+def _lock(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> tuple[SmsMessage | None, datetime]:
+    """The row as it is now, until the end of the transaction; and the time."""
+    row = session.scalar(
+        select(SmsMessage)
+        .where(SmsMessage.id == message_id, SmsMessage.org_id == org_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return row, session.scalars(select(func.app_clock())).one()
+
+
+def _in_its_life(row: SmsMessage, said: datetime | None, now: datetime) -> datetime:
+    """The provider's time of something, as far as that can be by our clock: the message was made before,
+    and the future is not known. Where it says none, it is now.
+    """
+    return min(max(said, row.created_at), now) if said else now
+
+
+def record_second(session: Session, message: SmsMessage, provider_id: str) -> bool:
+    """Keep that the provider has another attempt of a message, too. True the first time: somebody should
+    know. The row stays with the one that was known first.
+    """
+    noted = insert(SmsEvent).values(
+        org_id=message.org_id,
+        message_id=message.id,
+        from_status=message.status.value,
+        to_status=message.status.value,
+        cause=Cause.SENT_TWICE.value,
+        attempt=message.attempt,
+        provider_id=provider_id,
+        created_at=func.app_clock(),
+    )
+    return session.scalar(noted.on_conflict_do_nothing().returning(SmsEvent.id)) is not None
 
 
 def record_unavailable(
@@ -478,7 +514,8 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
     """The provider knows nothing of this attempt: the row waits for the next one.
 
     A code does not: it would come minutes late, and the agent has offered another. After MOST_ATTEMPTS
-    of this kind a person decides. A "no" before the provider had its time to show it proves nothing.
+    of this kind a person decides: who asked for it gets one more, if the "no" is the answer to that. A "no"
+    before the provider had its time to show it proves nothing.
     """
     now = session.scalars(select(func.app_clock())).one()
     proven = (message.unknown_since or now) + GRACE
@@ -488,7 +525,7 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
     elif message.kind is SmsKind.OTP:
         reason = Cause.NOT_FOUND.value
         values |= {"status": SmsStatus.EXPIRED, "cause": Cause.NOT_FOUND, "error_reason": reason}
-    elif _count_lost(session, message) < MOST_ATTEMPTS:
+    elif message.cause is Cause.OPERATOR or _count_lost(session, message) < MOST_ATTEMPTS:
         values |= {"status": SmsStatus.QUEUED, "cause": Cause.NOT_FOUND, "unknown_since": None}
         values |= {"next_attempt_at": now, "nudged_at": None}
     session.execute(
@@ -497,6 +534,8 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
             SmsMessage.id == message.id,
             SmsMessage.attempt == message.attempt,
             SmsMessage.status == SmsStatus.UNKNOWN,
+            # Else an operator wants it since the question: then it is asked again, and that answer counts.
+            SmsMessage.cause == message.cause,
         )
         .values(**values)
     )
@@ -513,12 +552,22 @@ def _count_lost(session: Session, message: SmsMessage) -> int:
 def find_other(session: Session, message: SmsMessage, provider_ids: Collection[str]) -> set[str]:
     """Those of these ids that are known to be of other messages: a code that was asked for twice has the
     same words twice.
+
+    Until the end of the transaction nobody else gives one of them to a message.
     """
+    return _of_others(session, message.org_id, message.id, provider_ids)
+
+
+def _of_others(
+    session: Session, org_id: uuid.UUID, message_id: uuid.UUID, provider_ids: Collection[str]
+) -> set[str]:
+    for provider_id in sorted(provider_ids):  # two who lock several in one order never wait for each other
+        key = func.hashtextextended(f"sms/{org_id}/{provider_id}", 0)
+        session.execute(select(func.pg_advisory_xact_lock(key)))
     found = session.scalars(
         select(SmsMessage.provider_id).where(
-            SmsMessage.org_id == message.org_id,
-            SmsMessage.to_phone == message.to_phone,
-            SmsMessage.id != message.id,
+            SmsMessage.org_id == org_id,
+            SmsMessage.id != message_id,
             SmsMessage.provider_id.in_(provider_ids),
         )
     )
@@ -534,35 +583,30 @@ def apply_receipt(
     status: SmsStatus,
     error_code: str | None,
     error_reason: str | None = None,
+    at: datetime | None = None,
     cause: Cause = Cause.RECEIPT,
 ) -> bool:
-    """What the provider says became of a message. False if we knew as much, or it is of another message."""
-    now = func.app_clock()
-    sent_at = func.coalesce(SmsMessage.sent_at, now)
-    values: dict[str, object] = {
-        "status": status,
-        "cause": cause,
-        "provider_id": provider_id,
-        "sent_at": sent_at,
-        "check_at": func.coalesce(SmsMessage.check_at, sent_at + ASK_AFTER[0]),
-        "lease_until": None,
-        "error_code": error_code,
-        "error_reason": error_reason,
-    }
-    if status is SmsStatus.DELIVERED:
-        values |= {"delivered_at": now, "error_code": None, "error_reason": None}
-    moved = session.scalar(
-        update(SmsMessage)
-        .where(
-            SmsMessage.id == message_id,
-            SmsMessage.org_id == org_id,
-            SmsMessage.status.in_(may_become(status)),
-            or_(SmsMessage.provider_id.is_(None), SmsMessage.provider_id == provider_id),
-        )
-        .values(**values)
-        .returning(SmsMessage.id)
-    )
-    return moved is not None
+    """What the provider says became of a message, and when, where it says that. False if we knew as much, or
+    it is of another message.
+
+    That the provider has it is kept, whatever else is known of it: so it is never sent again.
+    """
+    others = _of_others(session, org_id, message_id, [provider_id])
+    row, now = _lock(session, org_id, message_id)
+    if row is None or row.provider_id not in (None, provider_id):
+        return False
+    moves = can_become(row.status, status, accepted=row.provider_id is not None)
+    row.provider_id = None if others else provider_id
+    row.sent_at = row.sent_at or _in_its_life(row, at, now)
+    if moves:
+        row.status, row.cause, row.lease_until = status, cause, None
+        row.error_code, row.error_reason = error_code, error_reason
+        row.check_at = row.check_at or row.sent_at + ASK_AFTER[0]
+    if moves and status is SmsStatus.DELIVERED:
+        row.delivered_at = max(row.sent_at, _in_its_life(row, at, now))
+        row.error_code = row.error_reason = None
+    session.flush()
+    return moves
 
 
 def record_cost(

@@ -1,4 +1,6 @@
-"""Every move of every SMS, with its time and cause. Written by trigger (migrations/sql/sms_life_v1.sql)."""
+"""Every move of every SMS, with its time and cause. Written by trigger (migrations/sql/sms_life_v1.sql); only
+that the provider accepted one a second time is no move, and written by models/sms.py.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ class SmsEvent(Base):
     """Copies of what the message said (models/sms_states.py), kept as they were."""
 
     __tablename__ = "sms_events"
-    __table_args__ = (Index("ix_sms_events_message_id_id", "message_id", "id"),)
+    __table_args__ = (
+        Index("ix_sms_events_message_id_id", "message_id", "id"),
+        Index(
+            "uq_sms_events_message_id_provider_id",
+            "message_id",
+            "provider_id",
+            unique=True,
+            postgresql_where=text("provider_id IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     org_id: Mapped[uuid.UUID]
@@ -31,4 +42,6 @@ class SmsEvent(Base):
             "coalesce(nullif(current_setting('app.actor', true), ''), 'sql ' || session_user)"
         )
     )
+    #: Of a second acceptance: the id that the provider gave that one.
+    provider_id: Mapped[str | None]
     created_at: Mapped[CreatedAt]

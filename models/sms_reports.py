@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy.orm import Session
@@ -20,6 +21,8 @@ class Report:
     segments: int | None = None
     price: Decimal | None = None
     price_unit: str | None = None
+    #: When it became that, where the provider says so.
+    at: datetime | None = None
 
 
 def apply(
@@ -29,8 +32,6 @@ def apply(
 
     Returns what somebody should be told of: the caller has a log.
     """
-    if message.provider_id not in (None, report.provider_id):
-        return [sent_twice(message, report.provider_id)]
     moved = sms.apply_receipt(
         session,
         org_id=message.org_id,
@@ -39,8 +40,12 @@ def apply(
         status=report.status,
         error_code=report.error_code,
         error_reason=twilio_codes.reason_of(report.error_code),
+        at=report.at,
         cause=cause,
     )
+    if message.provider_id not in (None, report.provider_id):
+        news = sms.record_second(session, message, report.provider_id)
+        return [sent_twice(message, report.provider_id)] if news else []
     if report.segments or report.price is not None:
         sms.record_cost(
             session, message, segments=report.segments, price=report.price, unit=report.price_unit

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models.sms import MOST_ATTEMPTS, Due, SmsKind, SmsMessage, SmsStatus
+from models.sms import Due, SmsKind, SmsMessage, SmsStatus
 from models.sms_states import Cause
 
 
@@ -36,14 +36,18 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     if why := _never_again(message, now):
         return Retry(done=False, why=why)
     match message.status:
-        case SmsStatus.UNKNOWN if message.attempt < MOST_ATTEMPTS or message.check_at is not None:
-            session.execute(update(SmsMessage).where(SmsMessage.id == message_id).values(check_at=now))
+        case SmsStatus.UNKNOWN:
+            # However often it was asked about: what the provider hid then it may show now.
+            session.execute(
+                update(SmsMessage)
+                .where(SmsMessage.id == message_id)
+                .values(check_at=now, cause=Cause.OPERATOR)
+            )
             return Retry(
                 done=True,
                 why="the provider is asked first; if it does not have it, it is sent again by itself",
             )
-        case SmsStatus.FAILED | SmsStatus.EXPIRED | SmsStatus.UNKNOWN:
-            # The last of these: the provider was asked after every attempt, and has none of them.
+        case SmsStatus.FAILED | SmsStatus.EXPIRED:
             session.execute(
                 update(SmsMessage)
                 .where(SmsMessage.id == message_id)

@@ -25,7 +25,7 @@ class SmsStatus(StrEnum):
 
 _OUTCOMES = frozenset({SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.UNDELIVERED, SmsStatus.FAILED})
 
-#: From each state, where it may go. The database refuses all else (migrations/sql/sms_life_v1.sql).
+#: From each state, where it may go. The database refuses all else (migrations/sql/sms_life_v2.sql).
 #: A receipt may come at any time, also for an attempt that we had given up: so nearly everything can
 #: still turn out to be sent or delivered, and nothing that was delivered becomes anything else.
 MOVES: dict[SmsStatus, frozenset[SmsStatus]] = {
@@ -35,7 +35,8 @@ MOVES: dict[SmsStatus, frozenset[SmsStatus]] = {
     SmsStatus.SENT: _OUTCOMES - {SmsStatus.SENT} | {SmsStatus.UNCONFIRMED},
     SmsStatus.UNCONFIRMED: _OUTCOMES - {SmsStatus.SENT},
     SmsStatus.UNDELIVERED: frozenset({SmsStatus.DELIVERED}),
-    SmsStatus.FAILED: frozenset({SmsStatus.QUEUED, SmsStatus.DELIVERED}),
+    # Of what failed although the provider had it, only DELIVERED: see can_become.
+    SmsStatus.FAILED: _OUTCOMES - {SmsStatus.FAILED} | {SmsStatus.QUEUED},
     SmsStatus.EXPIRED: _OUTCOMES | {SmsStatus.QUEUED},
     SmsStatus.DELIVERED: frozenset(),
 }
@@ -61,8 +62,15 @@ class Cause(StrEnum):
     ERASED = "the patient was erased"
     NO_RECEIPT = "no receipt in three days"
     OPERATOR = "an operator asked for it"
+    #: Of an event alone: it moves nothing.
+    SENT_TWICE = "the provider accepted it twice"
 
 
-def may_become(status: SmsStatus) -> tuple[SmsStatus, ...]:
-    """The states from which a message may come to this one."""
-    return tuple(before for before, after in MOVES.items() if status in after)
+def can_become(before: SmsStatus, after: SmsStatus, *, accepted: bool) -> bool:
+    """Whether this one may; `accepted`: the provider is known to have had it.
+
+    What failed without that may still turn out to have been sent, by an attempt before the one that failed.
+    """
+    if before is SmsStatus.FAILED and accepted:
+        return after is SmsStatus.DELIVERED
+    return after in MOVES[before]

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import organizations, sealing, sms, sms_texts
+from models import organizations, sealing, sms, sms_reports, sms_texts
 from models.organizations import IntegrationSettings
 from models.sms_states import Cause
 from tasks import providers
-from tasks.providers import Account, Misconfigured, Text
+from tasks.providers import Accepted, Account, Misconfigured, Text
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,22 @@ def record_problem(session: Session, message: sms.SmsMessage, problem: BaseExcep
             why = why if isinstance(problem, providers.OutcomeUnknown) else "the provider took too long"
             log.warning("sms %s may or may not have been sent: %s", message.id, why)
             sms.record_unknown(session, message, why)
+
+
+def record_accepted(
+    session: Session, message: sms.SmsMessage, accepted: Accepted, *, cause: Cause = Cause.ACCEPTED
+) -> None:
+    """The provider has it; the log has it if it has it twice."""
+    twice = sms.record_sent(
+        session,
+        message,
+        provider_id=accepted.provider_id,
+        segments=accepted.segments,
+        accepted_at=accepted.at,
+        cause=cause,
+    )
+    if twice:
+        log.error("%s", sms_reports.sent_twice(message, accepted.provider_id))
 
 
 # --- asking -------------------------------------------------------------------------------------

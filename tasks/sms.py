@@ -18,7 +18,7 @@ from models.session import Door, system_transaction, transaction
 from models.sms_states import Cause
 from tasks import providers
 from tasks.app import app
-from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_problem, words_of
+from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_accepted, record_problem, words_of
 from tasks.providers import Accepted, Misconfigured, Unavailable
 from tasks.providers.twilio import TwilioSms
 
@@ -67,8 +67,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
         if isinstance(problem, Unavailable) and not problem.after:
             raise
     else:
-        provider_id, segments = accepted.provider_id, accepted.segments
-        _record(clinic, partial(sms.record_sent, message=message, provider_id=provider_id, segments=segments))
+        _record(clinic, partial(record_accepted, message=message, accepted=accepted))
 
 
 def _record(clinic: uuid.UUID, verb: Callable[[Session], None]) -> None:
@@ -153,13 +152,12 @@ def _settle(message: sms.SmsMessage) -> None:
 
 
 def _record_found(session: Session, message: sms.SmsMessage, own: list[Accepted]) -> None:
-    """One settles it, whichever attempt it was; the first is what the patient got first."""
-    first = own[-1]
-    if len(own) > 1 and message.kind is not sms.SmsKind.OTP:  # the same code may have been asked for again
-        log.error("%s", sms_reports.sent_twice(message, own[0].provider_id))
-    sms.record_sent(
-        session, message, provider_id=first.provider_id, segments=first.segments, cause=Cause.FOUND
-    )
+    """One settles it, whichever attempt it was: the first is what the patient got first.
+
+    The others are of this message, too; but a code with the same words may have been asked for again.
+    """
+    for each in reversed(own if message.kind is not sms.SmsKind.OTP else own[-1:]):
+        record_accepted(session, message, each, cause=Cause.FOUND)
 
 
 def _check(message: sms.SmsMessage) -> None:

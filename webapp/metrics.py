@@ -35,7 +35,7 @@ GAUGES = (
     ),
     (
         "holdline_sms_trouble",
-        "SMS that somebody should look at: late, failed, unknown, undelivered, unconfirmed, expired",
+        "SMS that somebody should look at: late, sent_twice, or the state that they are stuck in",
         ("org", "trouble"),
         (
             "SELECT org_id::text, trouble, count(*) FROM sms_trouble"

@@ -77,8 +77,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
+    """`at` is the provider's time of it, where it is learnt only later."""
+
     provider_id: str
     segments: int | None
+    at: datetime | None = None
 
 
 class SmsProvider(Protocol):

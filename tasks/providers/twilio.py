@@ -84,7 +84,7 @@ class TwilioSms:
             for message in self._client.messages.stream(to=to, limit=_LOOK_THROUGH, page_size=_AT_ONCE):
                 looked_at += 1
                 if message.date_created and message.date_created >= since and _has(message.body, bodies):
-                    found.append(Accepted(message.sid, _whole(message.num_segments)))
+                    found.append(Accepted(message.sid, _whole(message.num_segments), message.date_created))
         except (requests.RequestException, *_UNREADABLE) as error:
             raise Unavailable("Twilio could not be asked") from error
         if looked_at == _LOOK_THROUGH and not found:
@@ -101,6 +101,7 @@ class TwilioSms:
                 segments=_whole(message.num_segments),
                 price=price(message.price),
                 price_unit=message.price_unit,
+                at=message.date_updated or message.date_sent,
             )
         except (requests.RequestException, *_UNREADABLE) as error:
             if isinstance(error, TwilioRestException) and error.status == requests.codes.not_found:

@@ -46,6 +46,17 @@ class Confirmation:
         with transaction(org_id) as session:
             return sms_retry.retry(session, org_id, uuid.UUID(message or self.id))
 
+    def row(self) -> sms.SmsMessage:
+        with transaction(uuid.UUID(self.org)) as session:
+            found = sms.get_or_none(session, uuid.UUID(self.org), uuid.UUID(self.id))
+        assert found
+        return found
+
+    def answer_no(self, asked_about: sms.SmsMessage) -> None:
+        """The provider was asked about it as it was then, and has it not."""
+        with transaction(uuid.UUID(self.org)) as session:
+            sms.record_never_sent(session, asked_about)
+
     @property
     def status(self) -> str:
         row = self.sql.execute("SELECT status FROM sms_messages WHERE id = %s", [self.id]).fetchone()
@@ -93,18 +104,23 @@ def test_of_what_is_unknown_the_provider_is_asked_first(confirmation: Confirmati
         assert str(confirmation.id) in {str(row.id) for row in sms.find_unsettled(session)}
 
 
-def test_of_what_the_provider_never_had_a_person_may_order_one_more(confirmation: Confirmation) -> None:
-    confirmation.becomes("sending", "unknown", attempt=5, check_at=None)
-    assert confirmation.retry().done
-    assert confirmation.status == "queued"
-
-
-def test_while_the_last_attempt_is_still_to_be_asked_about_none_is_ordered(
+def test_a_person_may_order_one_more_and_the_provider_is_asked_once_again_before(
     confirmation: Confirmation,
 ) -> None:
-    confirmation.becomes("sending", "unknown", attempt=5, check_at="2030-01-01")
-    assert confirmation.retry().done
-    assert confirmation.status == "unknown"
+    confirmation.becomes("sending", "unknown", attempt=1)
+    for _ in range(sms.MOST_ATTEMPTS - 1):
+        confirmation.becomes("queued", "sending", "unknown")
+    confirmation.becomes(check_at=None, unknown_since="2026-01-01")
+    parked = confirmation.row()
+    outcome = confirmation.retry()
+    assert (outcome.done, outcome.due, confirmation.status) == (True, None, "unknown")
+    confirmation.answer_no(parked)  # to a question that was asked before
+    assert (confirmation.status, confirmation.row().check_at is not None) == ("unknown", True)
+    confirmation.answer_no(confirmation.row())
+    assert confirmation.status == "queued"
+    confirmation.becomes("sending", "unknown", cause="its answer was lost")
+    confirmation.answer_no(confirmation.row())
+    assert confirmation.status == "unknown"  # one more, and no more
 
 
 def test_a_code_and_what_is_on_its_way_are_left_alone(confirmation: Confirmation) -> None:

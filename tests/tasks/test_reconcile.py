@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -13,8 +15,8 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms
-from models.session import Door, system_transaction
+from models import sms, sms_retry
+from models.session import Door, system_transaction, transaction
 from tasks.delivery import words_of
 from tasks.sms import check_receipts, reconcile_sms
 from tests.conftest import Clock
@@ -158,6 +160,85 @@ def test_after_five_lost_attempts_a_person_decides(
         booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
     assert booking.state("status, check_at") == ("unknown", None)
     assert inbox(twilio, booking.phone) == []
+
+
+def test_what_the_provider_hid_until_a_person_asked_is_not_sent_again(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    for attempt in range(1, 6):
+        lost(booking, faults, "drop-after-accept" if attempt == 5 else "drop-before")
+        clock.forward(91)
+        faults("ask-hidden")
+        reconcile_sms.run()
+        booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
+    assert booking.state("status, check_at") == ("unknown", None)
+    with transaction(uuid.UUID(booking.org)) as session:
+        assert sms_retry.retry(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation)).done
+    booking.deliver()
+    assert booking.state() == "unknown"
+    reconcile_sms.run()
+    assert booking.state() == "sent"
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_what_is_found_late_was_sent_when_the_provider_took_it(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    lost(booking, faults)
+    ended(twilio, booking.phone)
+    clock.forward(3600)
+    reconcile_sms.run()
+    assert booking.state("status, sent_at BETWEEN created_at AND created_at + interval '5 s'") == (
+        "sent",
+        True,
+    )
+    assert booking.sql.execute(
+        "SELECT a.confirmation_sms_sent_at = m.sent_at FROM appointments a, sms_messages m"
+        " WHERE a.id = %s AND m.id = a.confirmation_message_id",
+        [booking.appointment],
+    ).fetchone() == (True,)
+    check_receipts.run()
+    assert booking.state("status, delivered_at BETWEEN sent_at AND created_at + interval '5 s'") == (
+        "delivered",
+        True,
+    )
+
+
+def test_two_that_ask_at_once_do_not_give_one_sms_to_two_messages(booking: Booking) -> None:
+    taken = "SM" + uuid.uuid4().hex
+    with system_transaction(Door.OPERATOR) as session:
+        one, other = (session.get_one(sms.SmsMessage, each) for each in (booking.otp, booking.confirmation))
+        session.expunge_all()
+    seen: list[set[str]] = []
+
+    def look() -> None:
+        with system_transaction(Door.OPERATOR) as session:
+            seen.append(sms.find_other(session, other, [taken]))
+
+    looking = threading.Thread(target=look)
+    with system_transaction(Door.OPERATOR) as session:
+        assert sms.find_other(session, one, [taken]) == set()
+        looking.start()
+        while booking.sql.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        ).fetchone() == (0,):
+            assert not seen
+        sms.record_sent(session, one, provider_id=taken, segments=1)
+    looking.join()
+    assert seen == [{taken}]
+
+
+def test_an_id_that_another_message_has_already_stays_with_that_one(booking: Booking) -> None:
+    booking.deliver(booking.otp)
+    theirs = booking.state("provider_id", booking.otp)
+    with system_transaction(Door.OPERATOR) as session:
+        message = session.get_one(sms.SmsMessage, booking.confirmation)
+        assert not sms.record_sent(session, message, provider_id=theirs, segments=1)
+    assert booking.state("status, provider_id") == ("sent", None)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        booking.sql.execute(
+            "UPDATE sms_messages SET provider_id = %s WHERE id = %s", [theirs, booking.confirmation]
+        )
 
 
 def test_attempts_that_were_certainly_not_sent_are_not_counted_as_lost(

@@ -22,7 +22,7 @@ _HEALTH = text(
     " FROM sms_health ORDER BY late DESC, unknown DESC, failed_today DESC"
 )
 _EVENTS = text(
-    "SELECT created_at, from_status, to_status, cause, attempt, error_code"
+    "SELECT created_at, from_status, to_status, cause, attempt, error_code, provider_id"
     " FROM sms_events WHERE message_id = :id AND org_id = :org_id ORDER BY id"
 )
 

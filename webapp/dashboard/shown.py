@@ -22,6 +22,7 @@ _SMS = {
 }
 _TROUBLE = {
     "late": "Late",
+    "sent_twice": "Sent twice",
     "failed": "Failed",
     "unknown": "Unknown",
     "undelivered": "Not delivered",

@@ -13,7 +13,10 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 import settings
-from models import sms
+from models import sms, sms_retry
+from models.session import Door, system_transaction, transaction
+from tasks.delivery import record_accepted
+from tasks.providers import Accepted
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 
 SID = "SM" + "a" * 32
@@ -35,11 +38,23 @@ class Twilio:
         self.message_id: uuid.UUID = row[0]
 
     def report(self, status: str, *, token: str = AUTH_TOKEN, path: str | None = None, **form: Any) -> int:
-        path = path or f"/api/twilio/status/{self.message_id}/1/{sms.receipt_token(self.message_id, 1)}"
+        path = path or self.path(1)
         form = {"MessageSid": SID, "MessageStatus": status, "AccountSid": ACCOUNT_SID} | form
         signature = RequestValidator(token).compute_signature(settings.get().public_base_url + path, form)
         response = self.client.post(path, data=form, headers={"X-Twilio-Signature": signature})
         return response.status_code
+
+    def path(self, attempt: int) -> str:
+        return f"/api/twilio/status/{self.message_id}/{attempt}/{sms.receipt_token(self.message_id, attempt)}"
+
+    def becomes(self, *statuses: str, **values: Any) -> sms.SmsMessage:
+        """Put the message into a state, by way of others."""
+        for column, value in [*values.items(), *(("status", status) for status in statuses)]:
+            self.sql.execute(
+                f"UPDATE sms_messages SET {column} = %s WHERE id = %s".encode(), [value, self.message_id]
+            )
+        with system_transaction(Door.OPERATOR) as session:
+            return session.get_one(sms.SmsMessage, self.message_id)
 
     def log(self) -> tuple[Any, ...]:
         row = self.sql.execute(
@@ -167,6 +182,57 @@ def test_a_second_acceptance_is_reported_and_changes_nothing(
     assert twilio_reports.report("undelivered", MessageSid="SM" + "b" * 32) == 204
     assert twilio_reports.log() == (SID, "sent", False)
     assert "accepted twice" in caplog.text
+
+
+def test_an_acceptance_beside_the_one_that_is_known_is_kept_shown_and_told_once(
+    twilio_reports: Twilio, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first attempt's receipt comes while the second attempt is under way: both are accepted."""
+    second = "SM" + "b" * 32
+    message = twilio_reports.becomes("sending", attempt=2)
+    assert twilio_reports.report("sent") == 204
+    for _ in range(2):
+        with transaction(message.org_id) as session:
+            record_accepted(session, message, Accepted(second, 1))
+    for status in ("sent", "delivered"):
+        assert twilio_reports.report(status, MessageSid=second, path=twilio_reports.path(2)) == 204
+    assert twilio_reports.log() == (SID, "sent", False)
+    assert [record.getMessage() for record in caplog.records if "accepted twice" in record.getMessage()] == [
+        f"sms {message.id} was accepted twice: as another and as {second}"
+    ]
+    rows = twilio_reports.sql.execute(
+        "SELECT e.cause, e.provider_id, t.trouble FROM sms_events e JOIN sms_trouble t ON t.id = e.message_id"
+        " WHERE e.message_id = %s AND e.provider_id IS NOT NULL",
+        [message.id],
+    ).fetchall()
+    assert rows == [("the provider accepted it twice", second, "sent_twice")]
+
+
+def test_receipts_of_an_attempt_before_the_one_that_was_refused_still_count(twilio_reports: Twilio) -> None:
+    message = twilio_reports.becomes("sending", "failed", attempt=2, error_code="21612")
+    assert twilio_reports.report("sent") == 204
+    assert twilio_reports.log() == (SID, "sent", False)
+    assert twilio_reports.report("undelivered", ErrorCode="30005") == 204
+    assert twilio_reports.log() == (SID, "undelivered", False)
+    with transaction(message.org_id) as session:
+        assert not sms_retry.retry(session, message.org_id, message.id).done
+
+
+def test_an_id_is_kept_though_the_state_was_known(twilio_reports: Twilio) -> None:
+    twilio_reports.becomes("sending", "failed", attempt=2)
+    assert twilio_reports.report("failed") == 204
+    assert twilio_reports.log() == (SID, "failed", False)
+
+
+def test_what_failed_at_the_provider_is_not_sent_after_all(twilio_reports: Twilio) -> None:
+    assert twilio_reports.report("failed", ErrorCode="30001") == 204
+    for status in ("sent", "undelivered"):
+        assert twilio_reports.report(status) == 204
+        assert twilio_reports.log() == (SID, "failed", False)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            twilio_reports.becomes(status)
+    assert twilio_reports.report("delivered") == 204
+    assert twilio_reports.log() == (SID, "delivered", True)
 
 
 def test_words_that_twilio_may_invent_change_nothing(twilio_reports: Twilio) -> None:

@@ -1,0 +1,88 @@
+"""Every acceptance of an SMS is kept, and belongs to one message.
+
+Old code runs on this schema: it makes fewer moves, and notes no second acceptance. Where it would give one id to two
+messages it gets an error instead, and asks again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009_every_acceptance"
+down_revision = "0008_after_the_call"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent.parent / "sql"
+CAUSES = (
+    "created",
+    "claimed by a worker",
+    "accepted by the provider",
+    "the provider could not take it",
+    "refused by the provider",
+    "its answer was lost",
+    "the worker stopped while sending it",
+    "a receipt",
+    "the provider has it",
+    "the provider does not have it",
+    "it could not be sent in time",
+    "the patient has opted out",
+    "there is nothing to send or nobody to send it",
+    "a later message says something else",
+    "the patient was erased",
+    "no receipt in three days",
+    "an operator asked for it",
+)
+SENT_TWICE = "the provider accepted it twice"
+
+
+def _know_causes(*causes: str) -> None:
+    op.drop_constraint(op.f("ck_sms_messages_cause"), "sms_messages")
+    op.create_check_constraint("cause", "sms_messages", f"cause IN ({', '.join(map(repr, causes))})")
+
+
+def upgrade() -> None:
+    # The same code twice has the same words twice: two messages may have been found as one. The first keeps
+    # it. The migration's role owns the table, and sees all of it only without this for a moment.
+    op.execute("ALTER TABLE sms_messages NO FORCE ROW LEVEL SECURITY")
+    op.execute(
+        "UPDATE sms_messages m SET provider_id = NULL FROM sms_messages o"
+        " WHERE m.kind = 'otp' AND o.org_id = m.org_id AND o.provider_id = m.provider_id"
+        " AND (o.created_at, o.id) < (m.created_at, m.id)"
+    )
+    op.execute("ALTER TABLE sms_messages FORCE ROW LEVEL SECURITY")
+    op.create_index(
+        "uq_sms_messages_org_id_provider_id",
+        "sms_messages",
+        ["org_id", "provider_id"],
+        unique=True,
+        postgresql_where=sa.text("provider_id IS NOT NULL"),
+    )
+    op.add_column("sms_events", sa.Column("provider_id", sa.Text(), nullable=True))
+    op.create_index(
+        "uq_sms_events_message_id_provider_id",
+        "sms_events",
+        ["message_id", "provider_id"],
+        unique=True,
+        postgresql_where=sa.text("provider_id IS NOT NULL"),
+    )
+    _know_causes(*CAUSES, SENT_TWICE)
+    for name in ("sms_life_v2",):
+        op.execute((SQL / f"{name}.sql").read_text())
+
+
+def downgrade() -> None:
+    """Loses which messages were accepted twice."""
+    for view in ("sms_health", "sms_trouble"):
+        op.execute(f"DROP VIEW {view}")
+    for trigger in ("legal_moves", "note_first", "note_move"):
+        op.execute(f"DROP TRIGGER {trigger} ON sms_messages")
+    op.execute("DELETE FROM sms_events WHERE provider_id IS NOT NULL")
+    op.execute((SQL / "sms_life_v1.sql").read_text())
+    _know_causes(*CAUSES)
+    op.drop_index("uq_sms_events_message_id_provider_id", "sms_events")
+    op.drop_column("sms_events", "provider_id")
+    op.drop_index("uq_sms_messages_org_id_provider_id", "sms_messages")

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, EnumText, one_of
+from models.base import Base, CreatedAt, EnumText, one_of
 
 
 class OptOutSource(StrEnum):
@@ -31,6 +31,28 @@ class OptOut(Base):
     opted_out_at: Mapped[datetime]
     #: When START came, or staff was told; null while it stands.
     lifted_at: Mapped[datetime | None]
+
+
+class InboundWish(Base):
+    """A text that asked for no more texts, or for texts again, and was followed. Neither its words nor who
+    wrote it: only by what to know it again.
+    """
+
+    __tablename__ = "inbound_wishes"
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    #: Twilio's message sid.
+    provider_id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[CreatedAt]
+
+
+def is_new(session: Session, org_id: uuid.UUID, provider_id: str) -> bool:
+    """Whether this wish was not heard before. Twilio's signature is good for ever, so an old START that
+    comes again would undo a newer STOP; kept for ever, too, for that reason.
+    """
+    heard = insert(InboundWish).values(org_id=org_id, provider_id=provider_id, created_at=func.app_clock())
+    new = heard.on_conflict_do_nothing().returning(InboundWish.provider_id)
+    return session.scalar(new) is not None
 
 
 def record(session: Session, org_id: uuid.UUID, phone: str, source: OptOutSource) -> None:

@@ -22,6 +22,7 @@ NO_TOOL_WRITES = {
     " VALUES (%(org)s, %(call)s, 90)",
     "opt_outs": "INSERT INTO opt_outs (org_id, phone, source, opted_out_at)"
     " VALUES (%(org)s, %(any)s, 'staff', now())",
+    "inbound_wishes": "INSERT INTO inbound_wishes (org_id, provider_id) VALUES (%(org)s, %(any)s)",
     "sms_senders": "INSERT INTO sms_senders (org_id) VALUES (%(org)s) ON CONFLICT DO NOTHING",
     "patient_links": "INSERT INTO patient_links (message_id, org_id, appointment_id, token_digest,"
     " expires_at) SELECT id, org_id, appointment_id, %(any)s, now() FROM sms_messages"

@@ -1,6 +1,6 @@
-"""Every acceptance of an SMS is kept, and belongs to one message.
+"""Every acceptance of an SMS is kept and belongs to one message; a wish of a patient is followed once.
 
-Old code runs on this schema: it makes fewer moves, and notes no second acceptance. Where it would give one id to two
+Old code runs on this schema: it makes fewer moves, and notes neither. Where it would give one id to two
 messages it gets an error instead, and asks again.
 """
 
@@ -37,6 +37,7 @@ CAUSES = (
     "an operator asked for it",
 )
 SENT_TWICE = "the provider accepted it twice"
+RULE = "CASE WHEN in_system_scope() THEN true ELSE org_id = current_setting('app.org_id')::uuid END"
 
 
 def _know_causes(*causes: str) -> None:
@@ -70,18 +71,30 @@ def upgrade() -> None:
         postgresql_where=sa.text("provider_id IS NOT NULL"),
     )
     _know_causes(*CAUSES, SENT_TWICE)
+    op.create_table(
+        "inbound_wishes",
+        sa.Column("org_id", sa.Uuid(), nullable=False),
+        sa.Column("provider_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(["org_id"], ["organizations.id"], name=op.f("fk_inbound_wishes_org_id")),
+        sa.PrimaryKeyConstraint("org_id", "provider_id", name=op.f("pk_inbound_wishes")),
+    )
+    op.execute("ALTER TABLE inbound_wishes ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE inbound_wishes FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY own_organization ON inbound_wishes USING ({RULE}) WITH CHECK ({RULE})")
     for name in ("sms_life_v2",):
         op.execute((SQL / f"{name}.sql").read_text())
 
 
 def downgrade() -> None:
-    """Loses which messages were accepted twice."""
+    """Loses which messages were accepted twice, and which wishes were followed."""
     for view in ("sms_health", "sms_trouble"):
         op.execute(f"DROP VIEW {view}")
     for trigger in ("legal_moves", "note_first", "note_move"):
         op.execute(f"DROP TRIGGER {trigger} ON sms_messages")
     op.execute("DELETE FROM sms_events WHERE provider_id IS NOT NULL")
     op.execute((SQL / "sms_life_v1.sql").read_text())
+    op.drop_table("inbound_wishes")
     _know_causes(*CAUSES)
     op.drop_index("uq_sms_events_message_id_provider_id", "sms_events")
     op.drop_column("sms_events", "provider_id")

@@ -1,4 +1,6 @@
-"""What patients text back. Only whether they want more SMS is read; nothing they wrote is kept or logged."""
+"""What patients text back. Only whether they want more SMS is read; nothing they wrote is kept or logged, and
+of such a wish only its id at Twilio, so that it is followed once.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 def inbound(org_id: uuid.UUID) -> Response:
     """Where a clinic's number or messaging service sends what it receives. Answered with no SMS.
 
-    The same message may come any number of times: it says the same again.
+    The same message may come any number of times: a wish is followed once.
     """
     form = form_of(request)
     try:
@@ -48,9 +50,15 @@ def _take(session: Session, org_id: uuid.UUID, form: MultiDict[str, str]) -> int
     if not genuine:
         log.warning("an SMS to organisation %s is not from its account", org_id)
         return 403
-    phone = form.get("From", "")
-    if sid(form.get("MessageSid")) and _E164.fullmatch(phone):
-        _follow(session, org_id, phone, wish(form.get("Body", ""), form.get("OptOutType")))
+    phone, message_sid = form.get("From", ""), sid(form.get("MessageSid"))
+    wanted = wish(form.get("Body", ""), form.get("OptOutType"))
+    if (
+        message_sid
+        and _E164.fullmatch(phone)
+        and wanted is not Wish.NOTHING
+        and opt_outs.is_new(session, org_id, message_sid)
+    ):
+        _follow(session, org_id, phone, wanted)
     return 200
 
 
@@ -62,6 +70,4 @@ def _follow(session: Session, org_id: uuid.UUID, phone: str, wanted: Wish) -> No
             opt_outs.record(session, org_id, phone, OptOutSource.WORDS)
         case Wish.START:
             opt_outs.lift(session, org_id, phone)
-        case Wish.NOTHING:
-            return
     log.info("a patient of organisation %s texted: %s", org_id, wanted.value)

@@ -82,6 +82,27 @@ def test_the_same_message_many_times_is_one_opt_out(patient: Patient) -> None:
     ).fetchone() == (1,)
 
 
+def test_an_old_wish_that_comes_again_does_not_undo_a_newer_one(patient: Patient) -> None:
+    old, new, other = ("SM" + digit * 32 for digit in "abc")
+    patient.texts("START", MessageSid=old)
+    patient.texts("STOP", MessageSid=new)
+    assert patient.texts("START", MessageSid=old).status_code == 200
+    assert patient.wants_none() == "keyword"
+    patient.texts("START", MessageSid=other)
+    assert patient.wants_none() is None
+    assert patient.texts("STOP", MessageSid=new).status_code == 200
+    assert patient.wants_none() is None
+
+
+def test_of_a_wish_only_its_id_is_kept_and_of_any_other_text_nothing(patient: Patient) -> None:
+    patient.texts("see you on Monday")
+    patient.texts("please stop texting me", MessageSid="SM" + "d" * 32)
+    rows = patient.sql.execute(
+        "SELECT to_jsonb(w) - 'created_at' FROM inbound_wishes w WHERE org_id = %s", [patient.org]
+    ).fetchall()
+    assert rows == [({"org_id": patient.org, "provider_id": "SM" + "d" * 32},)]
+
+
 def test_a_keyword_of_the_clinics_own_is_what_twilio_says_it_is(patient: Patient) -> None:
     patient.texts("ARRET", OptOutType="STOP")
     assert patient.wants_none() == "keyword"

@@ -22,6 +22,7 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -132,6 +133,17 @@ def confirm(
     if row.success:
         _link(session, org_id, row.appointment_id, row.message_id)
     return Confirmation(**row._mapping)
+
+
+def confirm_by(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:
+    """Have another message confirm it, with a link of its own."""
+    session.execute(
+        update(Appointment)
+        .where(Appointment.id == appointment_id, Appointment.org_id == org_id)
+        .values(confirmation_message_id=message_id)
+        .execution_options(synchronize_session=False)
+    )
+    _link(session, org_id, appointment_id, message_id)
 
 
 def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:

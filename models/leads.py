@@ -243,3 +243,9 @@ def alert_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID)
     return session.scalar(
         select(HotLeadAlert).where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id == message_id)
     )
+
+
+def alert_by(session: Session, alert: HotLeadAlert, message_id: uuid.UUID) -> None:
+    """Have another message tell the owner of it."""
+    alert.message_id, alert.alert_sent_at = message_id, None
+    session.flush()

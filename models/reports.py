@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models import sms
+from models import sms, sms_retry
 from models.calls import Call
 from models.leads import HotLeadAlert
 
@@ -150,6 +150,11 @@ class Trouble:
     name: str | None
     #: Too late to be of use.
     over: bool
+
+    @property
+    def anew(self) -> bool:
+        """Whether the provider had it and another message may take its place."""
+        return self.provider_id is not None and sms_retry.may_be_sent_anew(self.status, self.error_code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from models import appointments, leads, sms_texts, twilio_codes
 from models.sms import Due, SmsKind, SmsMessage, SmsStatus
+from models.sms_events import SmsEvent
 from models.sms_states import Cause
 
 
@@ -25,7 +27,8 @@ class Retry:
 def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     """Queue a message that certainly never reached the provider, or have the provider asked at once.
 
-    What the provider accepted is never sent again: what became of it is the provider's to say.
+    What the provider accepted is never sent again: what became of it is the provider's to say. Where it says
+    that it could not deliver it, for a reason that passes, another message takes its place.
     """
     message = session.scalar(
         select(SmsMessage).where(SmsMessage.id == message_id, SmsMessage.org_id == org_id).with_for_update()
@@ -35,6 +38,8 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     now = session.scalars(select(func.app_clock())).one()
     if why := _never_again(message, now):
         return Retry(done=False, why=why)
+    if message.provider_id is not None:
+        return _send_anew(session, message, now)
     match message.status:
         case SmsStatus.UNKNOWN:
             # However often it was asked about: what the provider hid then it may show now.
@@ -68,12 +73,50 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
 
 def _never_again(message: SmsMessage, now: datetime) -> str | None:
     """Why it must not be sent again, whatever state it is in."""
-    if message.cause in (Cause.SUPERSEDED, Cause.ERASED):
+    if message.cause in (Cause.SUPERSEDED, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {message.cause}"
-    if message.provider_id is not None:
+    if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"
     if message.kind is SmsKind.OTP:
         return "a code is not sent again by hand: the agent offers another one"
     if message.expires_at is not None and message.expires_at <= now:
         return "it is of no use any more: what it is about has begun"
     return None
+
+
+def may_be_sent_anew(status: str, code: str | None) -> bool:
+    """Whether a message that the provider accepted never arrived, and another like it may."""
+    return status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED) and twilio_codes.may_pass(code)
+
+
+def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
+    """The first one stays as it was, with its id, its price and what became of it: it is billed, and its late
+    receipts are its own.
+    """
+    if sms_texts.render(session, message) is None:
+        return Retry(done=False, why="what it was about is gone, or another message says it")
+    if session.scalar(
+        select(SmsEvent.id).where(SmsEvent.message_id == message.id, SmsEvent.provider_id.is_not(None))
+    ):
+        return Retry(done=False, why="the provider accepted it twice: the other one may have arrived")
+    anew = SmsMessage(
+        id=uuid.uuid4(),
+        org_id=message.org_id,
+        kind=message.kind,
+        to_phone=message.to_phone,
+        appointment_id=message.appointment_id,
+        call_sid=message.call_sid,
+        cause=Cause.OPERATOR,
+        expires_at=message.expires_at,
+        next_attempt_at=now,
+        created_at=now,
+    )
+    session.add(anew)
+    message.cause = Cause.SENT_ANEW
+    session.flush()
+    if message.appointment_id:
+        appointments.confirm_by(session, message.org_id, message.appointment_id, anew.id)
+    elif alert := leads.alert_of_message(session, message.org_id, message.id):
+        leads.alert_by(session, alert, anew.id)
+    why = "the provider could not deliver it: another one like it is queued"
+    return Retry(done=True, why=why, due=Due(anew.org_id, anew.id, anew.kind))

@@ -62,6 +62,8 @@ class Cause(StrEnum):
     ERASED = "the patient was erased"
     NO_RECEIPT = "no receipt in three days"
     OPERATOR = "an operator asked for it"
+    #: Of one that the provider took and could not deliver.
+    SENT_ANEW = "it was sent anew as another message"
     #: Of an event alone: it moves nothing.
     SENT_TWICE = "the provider accepted it twice"
 

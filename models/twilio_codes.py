@@ -134,6 +134,15 @@ STATUS = {
 }
 
 
+#: Of a phone and a network; a person may know when they are back.
+_MAY_PASS = ("30003", "30008")
+
+
+def may_pass(code: str | None) -> bool:
+    """Whether a message that was accepted, and failed with this code, may well arrive if it is sent anew."""
+    return meaning(code).action is Action.RETRY_LATER or code in _MAY_PASS
+
+
 def is_late(code: str | None) -> bool:
     """Whether a code comes only after a message was accepted: then the next one is accepted, too."""
     return bool(code) and str(code).startswith("30")

@@ -38,7 +38,8 @@ SELECT m.org_id, m.id, m.kind, m.status,
   LEFT JOIN (SELECT DISTINCT message_id FROM sms_events WHERE provider_id IS NOT NULL) AS twice
     ON twice.message_id = m.id
  WHERE twice.message_id IS NOT NULL
-    OR m.status IN ('failed', 'unknown', 'undelivered', 'unconfirmed')
+    OR (m.status IN ('failed', 'unknown', 'undelivered', 'unconfirmed')
+        AND m.cause <> 'it was sent anew as another message')
     OR (m.status IN ('queued', 'sending')
         AND m.created_at < app_clock() - CASE m.kind WHEN 'otp' THEN interval '15 seconds' ELSE interval '1 minute' END)
     OR (m.status = 'expired' AND m.kind <> 'otp' AND m.cause <> 'a later message says something else');

@@ -36,7 +36,7 @@ CAUSES = (
     "no receipt in three days",
     "an operator asked for it",
 )
-SENT_TWICE = "the provider accepted it twice"
+MORE_CAUSES = ("it was sent anew as another message", "the provider accepted it twice")
 RULE = "CASE WHEN in_system_scope() THEN true ELSE org_id = current_setting('app.org_id')::uuid END"
 
 
@@ -70,7 +70,7 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("provider_id IS NOT NULL"),
     )
-    _know_causes(*CAUSES, SENT_TWICE)
+    _know_causes(*CAUSES, *MORE_CAUSES)
     op.create_table(
         "inbound_wishes",
         sa.Column("org_id", sa.Uuid(), nullable=False),
@@ -92,9 +92,14 @@ def downgrade() -> None:
         op.execute(f"DROP VIEW {view}")
     for trigger in ("legal_moves", "note_first", "note_move"):
         op.execute(f"DROP TRIGGER {trigger} ON sms_messages")
+    op.execute("ALTER TABLE sms_events NO FORCE ROW LEVEL SECURITY")
     op.execute("DELETE FROM sms_events WHERE provider_id IS NOT NULL")
+    op.execute("ALTER TABLE sms_events FORCE ROW LEVEL SECURITY")
     op.execute((SQL / "sms_life_v1.sql").read_text())
     op.drop_table("inbound_wishes")
+    op.execute("ALTER TABLE sms_messages NO FORCE ROW LEVEL SECURITY")
+    op.execute(f"UPDATE sms_messages SET cause = 'a receipt' WHERE cause = '{MORE_CAUSES[0]}'")
+    op.execute("ALTER TABLE sms_messages FORCE ROW LEVEL SECURITY")
     _know_causes(*CAUSES)
     op.drop_index("uq_sms_events_message_id_provider_id", "sms_events")
     op.drop_column("sms_events", "provider_id")

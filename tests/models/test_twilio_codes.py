@@ -54,3 +54,9 @@ def test_a_landline_is_called_one() -> None:
 def test_every_state_that_twilio_has_for_an_sms_is_known() -> None:
     twilios = "accepted scheduled queued sending sent delivered undelivered failed canceled read"
     assert set(twilios.split()) <= set(STATUS)
+
+
+def test_what_passes_by_itself_may_be_sent_anew_and_what_does_not_may_not() -> None:
+    passing = {code for code in map(str, range(20000, 35000)) if twilio_codes.may_pass(code)}
+    assert passing == {"21611", "30001", "30003", "30008", "30022", "30023", "30450", "30610"}
+    assert not twilio_codes.may_pass(None)

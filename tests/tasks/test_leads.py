@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from models import sms_retry
+from models.session import transaction
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms
@@ -96,6 +98,29 @@ def test_a_hot_lead_reaches_the_owner_once(
     assert body.startswith(f"Hot lead {score}/100: Somebody, {ended.caller}, for implants. 5 min call. ")
     assert len(body) <= 306
     assert ended.one("SELECT alert_sent_at IS NOT NULL FROM hot_lead_alerts WHERE org_id = %s")
+
+
+def test_an_alert_that_was_not_delivered_may_be_sent_anew(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, twilio: str
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=301)
+    clock.forward(3)
+    ended.score()
+    told = "SELECT message_id::text, alert_sent_at IS NOT NULL FROM hot_lead_alerts WHERE org_id = %s"
+    first, _ = ended.one(told)
+    deliver_sms.run(org_id=ended.org, message_id=first)
+    sql.execute("UPDATE sms_messages SET status = 'undelivered', error_code = '30003' WHERE id = %s", [first])
+    org = uuid.UUID(ended.org)
+    for done in (True, False):
+        with transaction(org) as session:
+            assert sms_retry.retry(session, org, uuid.UUID(first)).done is done
+    anew, sent = ended.one(told)
+    assert (anew == first, sent) == (False, False)
+    deliver_sms.run(org_id=ended.org, message_id=anew)
+    assert ended.one(told) == (anew, True)
+    with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
+        one, other = [sms["body"] for sms in json.load(response) if sms["to"] == ended.owner]
+    assert one == other
 
 
 @pytest.mark.parametrize(

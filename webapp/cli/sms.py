@@ -68,7 +68,7 @@ def show(org_id: uuid.UUID, message_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("message_id", type=click.UUID)
 def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
-    """Send a message again that never reached Twilio; ask Twilio first where nobody knows."""
+    """Send a message again that reached neither Twilio nor the patient; ask Twilio first if nobody knows."""
     with at(org_id) as (session, _):
         outcome = sms_retry.retry(session, org_id, message_id)
     if not outcome.done:

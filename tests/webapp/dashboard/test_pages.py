@@ -180,6 +180,24 @@ def test_what_the_provider_has_is_never_sent_again(
     assert linked.sms(columns="status") == "failed"
 
 
+def test_what_the_provider_could_not_deliver_is_sent_anew_once(
+    client: FlaskClient, sql: psycopg.Connection, person: Person, nudged: list[Any]
+) -> None:
+    linked = Linked(client, sql, person.org, patientName="Tom")
+    sql.execute(
+        "UPDATE sms_messages SET status = 'undelivered', provider_id = 'SM1', error_code = '30003'"
+        " WHERE id = %s",
+        [linked.message],
+    )
+    assert "Try again: Confirmation for Tom" in person.get("messages").text
+    for _ in range(3):
+        person.post(f"messages/{linked.message}/retry")
+    [due] = nudged
+    assert due.message_id != linked.message
+    assert linked.sms(due.message_id) == ("queued", "an operator asked for it")
+    assert "Try again: Confirmation for Tom" not in person.get("messages").text
+
+
 def test_what_is_another_clinics_is_nowhere(
     client: FlaskClient, sql: psycopg.Connection, person: Person, other: Person, nudged: list[Any]
 ) -> None:

@@ -132,10 +132,18 @@ _FINAL = text(
     "SELECT reply FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id AND final"
     " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
 )
+# In place of an earlier answer only where that one holds no more (webapp/vapi/desk.py).
 _KEEP = text(
-    "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, final)"
-    " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final) RETURNING id"
+    "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, final, created_at)"
+    " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final, app_clock())"
+    " ON CONFLICT (org_id, call_id, tool_call_id, tool, arguments_digest)"
+    " DO UPDATE SET reply = EXCLUDED.reply, final = EXCLUDED.final, created_at = EXCLUDED.created_at"
+    " RETURNING id"
 ).bindparams(bindparam("reply", type_=JSON))
+_AGE = text(
+    "SELECT app_clock() - created_at FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id"
+    " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
+)
 
 
 def begin(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> Begun:
@@ -154,6 +162,12 @@ def keep_reply(
     values = {"org_id": org_id, **asdict(key), "reply": reply, "final": final}
     kept: uuid.UUID = session.execute(_KEEP, values).scalar_one()
     return kept
+
+
+def age_of_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> timedelta:
+    """How long ago it was answered."""
+    age: timedelta = session.execute(_AGE, {"org_id": org_id, **asdict(key)}).scalar_one()
+    return age
 
 
 def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:

@@ -11,9 +11,14 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def spoken_day(day: date) -> str:
-    """Monday 7 December."""
-    return f"{day:%A} {day.day} {day:%B}"
+#: Days from which on a day without its year could be taken for the same one of another year.
+NEEDS_ITS_YEAR = 183
+
+
+def spoken_day(day: date, today: date | None = None) -> str:
+    """Monday 7 December; with its year where that is half a year and more away from `today`."""
+    year = f" {day.year}" if today and abs((day - today).days) >= NEEDS_ITS_YEAR else ""
+    return f"{day:%A} {day.day} {day:%B}{year}"
 
 
 def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
@@ -28,9 +33,10 @@ def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
     return f"{local.hour % 12 or 12}:{local:%M} {part}"
 
 
-def spoken(moment: datetime, zone: ZoneInfo) -> str:
-    """Monday 7 December, 10:00 in the morning."""
-    return f"{spoken_day(moment.astimezone(zone).date())}, {spoken_time(moment, zone)}"
+def spoken(moment: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
+    """Monday 7 December, 10:00 in the morning; with its year where that is far from `now`."""
+    today = now and now.astimezone(zone).date()
+    return f"{spoken_day(moment.astimezone(zone).date(), today)}, {spoken_time(moment, zone)}"
 
 
 def written(moment: datetime, zone: ZoneInfo) -> str:

@@ -8,9 +8,20 @@ from datetime import date, timedelta
 
 _WEEKDAYS = [name.lower() for name in calendar.day_name]
 _MONTHS = [name.lower() for name in calendar.month_name[1:]]
-_NOISE = re.compile(r"\b(?:the|of|on|this|coming|next)\b|,")
+_NOISE = re.compile(
+    r"\b(?:the|of|on|this|coming|next)\b|,|(?:\bin the |\bat )?\b(?:morning|noon|afternoon|evening)$"
+)
 _NUMBER = re.compile(r"^(\d{1,2})(?:st|nd|rd|th)?$")
 _YEAR = re.compile(r"^\d{4}$")
+_ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[t ].*)?|(\d{4})(\d\d)(\d\d)")
+_FIRST_TO_TWENTIETH = re.findall(
+    r"\w+",
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth"
+    " fifteenth sixteenth seventeenth eighteenth nineteenth twentieth",
+)
+_ORDINALS = {word: number for number, word in enumerate(_FIRST_TO_TWENTIETH, 1)} | {"thirtieth": 30}
+_TENS = {"twenty": 20, "thirty": 30}
+_UNREADABLE = "I need the day as a date, such as 2026-12-07 or 7 December."
 _AWAY = {"today": 0, "tonight": 0, "tomorrow": 1, "day after tomorrow": 2}
 
 
@@ -26,16 +37,16 @@ def read(said: str, today: date) -> date:
     """
     text = said.strip().lower()
     try:
-        if re.match(r"\d{4}-", text):
-            return date.fromisoformat(text[:10] if text[10:11] in ("", "t", " ") else text)
-        words = _NOISE.sub(" ", text).split()
+        if iso := _ISO.fullmatch(text):
+            return date(*(int(figures) for figures in iso.groups() if figures))
+        words = _in_figures(_NOISE.sub(" ", text).replace("-", " ").split())
         if (away := _AWAY.get(" ".join(words))) is not None:
             return today + timedelta(days=away)
         return _named(words, today)
     except (ValueError, OverflowError) as error:
         if isinstance(error, NotADay):
             raise
-        raise NotADay("I need the day as a date.") from None
+        raise NotADay(_UNREADABLE) from None
 
 
 def _named(words: list[str], today: date) -> date:
@@ -50,10 +61,10 @@ def _named(words: list[str], today: date) -> date:
         elif year is None and _YEAR.match(word):
             year = int(word)
         else:
-            raise NotADay("I need the day as a date.")
+            raise NotADay(_UNREADABLE)
     if number is None:
         if weekday is None or month or year:
-            raise NotADay("I need the day as a date.")
+            raise NotADay(_UNREADABLE)
         return today + timedelta(days=(weekday - today.weekday() - 1) % 7 + 1)
     day = _next(today, year, month, number)
     if weekday is not None and day.weekday() != weekday:
@@ -63,12 +74,28 @@ def _named(words: list[str], today: date) -> date:
     return day
 
 
+def _in_figures(words: list[str]) -> list[str]:
+    """Seventh is 7, twenty first is 21."""
+    figures: list[str] = []
+    tens = 0
+    for word in words:
+        if word in _TENS and not tens:
+            tens = _TENS[word]
+        elif word in _ORDINALS:
+            figures.append(str(tens + _ORDINALS[word]))
+            tens = 0
+        else:
+            figures += [str(tens), word] if tens else [word]
+            tens = 0
+    return figures + ([str(tens)] if tens else [])
+
+
 def _next(today: date, year: int | None, month: int | None, number: int) -> date:
     """That day of that month, or else the next one from today on that exists."""
     if year and month:
         return date(year, month, number)
     if year or not 1 <= number <= 31:
-        raise NotADay("I need the day as a date.")
+        raise NotADay(_UNREADABLE)
     for months in range(12 * 8 + 1):  # 29 February comes within eight years
         ahead = today.month - 1 + months
         in_year, in_month = today.year + ahead // 12, ahead % 12 + 1
@@ -76,7 +103,7 @@ def _next(today: date, year: int | None, month: int | None, number: int) -> date
             day = date(in_year, in_month, number)
             if day >= today:
                 return day
-    raise NotADay("I need the day as a date.")
+    raise NotADay(_UNREADABLE)
 
 
 def _index(word: str, names: list[str]) -> int | None:

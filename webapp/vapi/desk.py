@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -167,7 +167,7 @@ def _work(
         return _Done(_unknown_tenant(tool))
     clinic, now = found
     begun = calls.begin(session, clinic.id, key) if key else None
-    if begun and begun.reply:
+    if key and begun and begun.reply and _is_a_repeat(session, clinic.id, key, begun.reply, now):
         return _Done(Reply.from_json(begun.reply), settled_elsewhere=not begun.final)
     desk = Desk(
         session,
@@ -249,6 +249,31 @@ def _key_of(tool: Tool, envelope: Envelope, call: ToolCall) -> calls.ToolCallKey
     canonical = json.dumps(call.arguments, sort_keys=True).encode()
     digest = hmac.new(settings.get().subkey("tool-arguments"), canonical, hashlib.sha256).hexdigest()
     return calls.ToolCallKey(envelope.call_id, _bounded(storable(str(call.id))), tool.name, digest)
+
+
+#: What Vapi calls a tool call that has no id of its own: nothing, or all of its hooks' actions the same.
+_NAMELESS = ("", "hook-function-call")
+
+#: So long after its answer the same again without an id is a repeat (Vapi gives a tool call 20 seconds), and
+#: later somebody who asks once more.
+REPEATED_WITHIN = timedelta(seconds=30)
+
+
+def _is_a_repeat(
+    session: Session, org_id: uuid.UUID, key: calls.ToolCallKey, reply: dict[str, Any], now: datetime
+) -> bool:
+    """Whether the same tool call came again, or one that only looks the same, for models reuse their ids.
+
+    Who reserved another time since, and asks for the first one again, means that: its answer of before
+    speaks of a hold that this call gave up.
+    """
+    if key.tool_call_id in _NAMELESS and calls.age_of_reply(session, org_id, key) > REPEATED_WITHIN:
+        return False
+    held = reply.get("facts", {}).get("holdId")
+    if key.tool != "reserve_atomic" or held is None:
+        return True
+    live = [hold for hold in holds.find_live_of_call(session, org_id, key.call_id) if hold.expires_at > now]
+    return not live or any(str(hold.id) == held for hold in live)
 
 
 def _bounded(tool_call_id: str) -> str:

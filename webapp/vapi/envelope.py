@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
+from models import phone
+
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
 MAX_CALLS = 32  # in one message; the calls beyond are answered, not run
 MAX_LEVELS = 32  # of nesting in arguments
@@ -292,8 +294,7 @@ def _word(value: object) -> str | None:
 
 def _number(customer: object) -> str | None:
     number = _word(_object(customer).get("number"))
-    user = re.sub(r"^(?:sips?|tel):|[@;].*$", "", (number or "").casefold())
-    return None if user in _WITHHELD else number
+    return number and phone.of_caller(number)
 
 
 _TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)("?)(\s*:)?|([\[\]{}])', re.DOTALL)
@@ -305,7 +306,3 @@ _ID_PLACES: tuple[list[bytes | None], ...] = (
 )
 _GAP = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")  # \s holds U+2028 and U+2029
 _UNSTORABLE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd") | {0: None}
-# A SIP user, or what Twilio makes of it on the keypad: +266696687 spells ANONYMOUS.
-_WITHHELD_WORDS = ("anonymous", "blocked", "private", "restricted", "unavailable", "unknown", "withheld")
-_KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
-_WITHHELD = {*_WITHHELD_WORDS, *("+" + word.translate(_KEYPAD) for word in _WITHHELD_WORDS)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import groupby
 
 from models import when
@@ -10,12 +11,12 @@ from models.availability import Slot
 from models.calendars import Calendar
 
 
-def offered(calendar: Calendar, slots: Iterable[Slot]) -> list[dict[str, str]]:
+def offered(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> list[dict[str, str]]:
     return [
         {
             "slotId": when.instant(slot.starts_at),
             "calendarId": calendar.id,
-            "label": when.spoken(slot.starts_at, calendar.zone),
+            "label": when.spoken(slot.starts_at, calendar.zone, now),
         }
         for slot in slots
     ]
@@ -30,19 +31,20 @@ def ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
     return f"calendarId={calendar.id}; slotId by time: {', '.join(pairs)}" if pairs else ""
 
 
-def said(calendar: Calendar, slots: Iterable[Slot]) -> str:
+def said(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> str:
     """Monday 7 December at 9:00 in the morning or 10:00 in the morning; Tuesday 8 December at …"""
-    days = []
+    days, today = [], now.astimezone(calendar.zone).date()
     for day, of_day in groupby(slots, key=lambda slot: slot.starts_at.astimezone(calendar.zone).date()):
         times = [when.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]
-        days.append(f"{when.spoken_day(day)} at {_either(times)}")
+        days.append(f"{when.spoken_day(day, today)} at {_either(times)}")
     return "; ".join(days)
 
 
-def dated_ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
+def dated_ids(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> str:
     """Like `ids`, for slots of more than one day."""
     pairs = [
-        f"{when.spoken(slot.starts_at, calendar.zone)} = {when.instant(slot.starts_at)}" for slot in slots
+        f"{when.spoken(slot.starts_at, calendar.zone, now)} = {when.instant(slot.starts_at)}"
+        for slot in slots
     ]
     return f"calendarId={calendar.id}; slotId by time: {'; '.join(pairs)}" if pairs else ""
 

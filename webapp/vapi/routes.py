@@ -125,12 +125,8 @@ def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnVa
 def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Answer:
     tool = BY_NAME.get(call.name or "")
     if tool is None:
-        return Answer(
-            call.id,
-            call.name,
-            f"There is no tool {call.name!r}. There are: {', '.join(BY_NAME)}.",
-            is_error=True,
-        )
+        named = "The call names no tool." if call.name is None else f"There is no tool {call.name!r}."
+        return Answer(call.id, call.name, f"{named} There are: {', '.join(BY_NAME)}.", is_error=True)
     if call.problem:
         text = trouble(tool, Code.UNREADABLE, "Unreadable arguments", call.problem).say
         return Answer(call.id, call.name, text, is_error=True)

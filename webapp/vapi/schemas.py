@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,10 @@ def _visible(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+#: A variable of Vapi's that it did not fill in.
+_UNFILLED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
+
+
 class Anything(fields.Raw):
     """A code as the patient said it: digits, a number or words."""
 
@@ -47,11 +52,12 @@ class Arguments(Schema):
 
     @pre_load
     def _blank_is_missing(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        # Vapi renders a variable that has no value as an empty string.
+        # Vapi renders a variable that has no value as an empty string, or leaves its braces where they are.
         return {
             name: value
             for name, value in data.items()
-            if value is not None and not (isinstance(value, str) and not _visible(value))
+            if value is not None
+            and not (isinstance(value, str) and (not _visible(value) or _UNFILLED.fullmatch(value)))
         }
 
 

@@ -35,6 +35,15 @@ FRIDAY = date(2026, 11, 27)
         ("Monday the 7th", "2026-12-07"),
         ("26 November", "2027-11-26"),
         ("29 February", "2028-02-29"),
+        ("2026-12-7", "2026-12-07"),
+        ("20261207", "2026-12-07"),
+        ("tomorrow morning", "2026-11-28"),
+        ("Monday the 7th in the afternoon", "2026-12-07"),
+        ("friday evening", "2026-12-04"),
+        ("December seventh", "2026-12-07"),
+        ("monday the seventh", "2026-12-07"),
+        ("the twenty-first", "2026-12-21"),
+        ("December thirtieth", "2026-12-30"),
     ],
 )
 def test_what_is_meant(said: str, meant: str) -> None:
@@ -45,11 +54,21 @@ def test_what_is_meant(said: str, meant: str) -> None:
     "said",
     [
         *("gibberish", "", "soon", "Monday Tuesday", "December", "2026", "the 32nd", "31 February"),
-        *("2026-02-30", "2026-12-07x", "12/07/2026", "Monday December", "7 8 December", "99999-01-01"),
+        *(
+            "2026-02-30",
+            "2026-12-07x",
+            "12/07/2026",
+            "07.12.2026",
+            "Monday December",
+            "twenty twenty",
+            "morning",
+            "the thirty second",
+        ),
+        *("7 8 December", "99999-01-01"),
     ],
 )
 def test_what_is_no_day(said: str) -> None:
-    with pytest.raises(days.NotADay, match="I need the day"):
+    with pytest.raises(days.NotADay, match=r"^I need the day as a date, such as 2026-12-07 or 7 December\.$"):
         days.read(said, FRIDAY)
 
 

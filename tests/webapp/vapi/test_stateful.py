@@ -57,6 +57,10 @@ class WhichHold:
     line: str = "own"
 
 
+#: What a tool call is known by: its form, whose it is, call and tool call, tool and arguments.
+Identity = tuple[bool, int | None, int | None, str, str, str]
+
+
 @dataclass(frozen=True)
 class Check:
     date: str
@@ -233,8 +237,9 @@ class Agent(RuleBasedStateMachine):
         self.holds: list[Hold] = []  # as they were answered, oldest first
         self.booked: list[Hold] = []
         self.ended: set[tuple[int, int | None]] = set()  # the calls that hung up, by clinic
-        self.requests: list[tuple[Request, Any, int]] = []  # within a call, with the answer and the clinic
-        self.kept: dict[tuple[object, ...], Said] = {}
+        #: Within a call, with the answer and what it is known by.
+        self.requests: list[tuple[Request, Any, list[Identity]]] = []
+        self.kept: dict[Identity, tuple[Said, datetime]] = {}
         self.claimed: list[SmsMessage] = []  # by workers who have not reported yet
         self.sent: Counter[str] = Counter()
         self.numbers = 0
@@ -352,7 +357,9 @@ class Agent(RuleBasedStateMachine):
     @rule(n=st.integers(0, 40))
     def repeat(self, n: int) -> None:
         """P6: the same bytes again get the same answer, and nothing happens."""
-        request, answer, _ = self.requests[-1 - n % len(self.requests)]
+        request, answer, identities = self.requests[-1 - n % len(self.requests)]
+        if not all(self._stands(identity, self.books.now) for identity in identities):
+            return  # it would be no repeat, and what it comes to is foretold where it is asked
         note(f"repeat {request.body!r}")
         before = self.books.lines
         self._books = None
@@ -386,7 +393,8 @@ class Agent(RuleBasedStateMachine):
         for (key, ask), said in zip(keyed, heard, strict=True):
             new |= self._judge(line, key, ask, said, before, after)
         if call_id is not None:
-            self.requests.append((request, answer, line.clinic))
+            identities = [self._identity(line, key, ask) for key, ask in keyed]
+            self.requests.append((request, answer, identities))
             if not new:
                 assert before.lines == after.lines, "P6: a repeat had an effect"
         acted_for = self._whose(line, asks[0])
@@ -407,14 +415,12 @@ class Agent(RuleBasedStateMachine):
         booked = said.success and ask.tool == "verify_otp"
         assert said.say.startswith("Booked: ") == booked, f"P2: {said.say}"
         whose = self._whose(line, ask)
-        identity = (
-            line.vapi, whose, line.call, key, ask.tool, json.dumps(ask.arguments, sort_keys=True)
-        )  # fmt: skip
-        if line.call is not None and identity in self.kept:
-            assert said == self.kept[identity], "P6: a repeat was answered otherwise"
+        identity = self._identity(line, key, ask)
+        if line.call is not None and self._stands(identity, after.now):
+            assert said == self.kept[identity][0], "P6: a repeat was answered otherwise"
             return False
         if line.call is not None:
-            self.kept[identity] = said
+            self.kept[identity] = (said, after.now)
         foretold = self.foretell(line, whose, ask, before, after)
         assert said.code in foretold, f"{ask} was answered {said}, and not one of {foretold}"
         if ask.nonsense or whose is None:
@@ -422,6 +428,24 @@ class Agent(RuleBasedStateMachine):
             return True
         self._learn(replace(line, clinic=whose), ask, said, before, after)
         return True
+
+    def _identity(self, line: Line, key: str, ask: Ask) -> Identity:
+        arguments = json.dumps(ask.arguments, sort_keys=True)
+        return line.vapi, self._whose(line, ask), line.call, key, ask.tool, arguments
+
+    def _stands(self, identity: Identity, now: datetime) -> bool:
+        """Whether the same again is a repeat: without an id for half a minute, and of a hold until the
+        call has reserved another time.
+        """
+        if identity not in self.kept:
+            return False
+        said, answered = self.kept[identity]
+        _, clinic, call, key, tool, _ = identity
+        if not key and now - answered > timedelta(seconds=30):
+            return False
+        own = [h for h in self.holds if (h.clinic, h.call) == (clinic, call) and h.live(now)]
+        held = said.facts.get("holdId") if tool == "reserve_atomic" and said.success else None
+        return held is None or not own or any(hold.id == held for hold in own)
 
     # --- what the answer must be ----------------------------------------------------------------
 

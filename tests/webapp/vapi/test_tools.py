@@ -403,6 +403,124 @@ def test_a_repeat_gets_the_first_answer_and_has_no_effect(
     assert held == call.say("reserve_atomic", id="r", slotId=slot(), patientName="John")
 
 
+def test_a_time_that_was_given_up_is_asked_for_once_more_under_the_same_id(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    """A model that calls everything call_0 takes one time, another, and the first again."""
+    call = PhoneCall(client, create_clinic(), phone_number())
+
+    def take(hour: int) -> str:
+        line = call.say("reserve_atomic", id="call_0", slotId=slot(hour=hour), patientName="John")
+        return line.split("holdId=")[1].split()[0]
+
+    first, second = take(10), take(11)
+    assert first != second
+    third = take(10)
+    live = sql.execute(
+        "SELECT id::text, starts_at FROM appointment_holds WHERE call_sid = %s AND status = 'held'", [call.id]
+    ).fetchall()
+    assert [hold for hold, _ in live] == [third]
+    assert third == take(10)  # and that is a repeat again
+
+
+def test_without_an_id_the_same_again_is_a_repeat_for_half_a_minute(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    org, call_id, number = create_clinic(), str(uuid.uuid4()), phone_number()
+
+    def say(name: str, **arguments: Any) -> str:
+        call = {"id": call_id, "customer": {"number": number}}
+        function = {"name": name, "parameters": {"tenantId": org, **arguments}}
+        body = {"message": {"type": "function-call", "call": call, "functionCall": function}}
+        answer: str = client.post("/api/vapi/webhook", json=body).get_json()["result"]
+        return answer
+
+    def sent() -> int:
+        sql.execute(
+            "UPDATE sms_messages SET status = 'sending' WHERE org_id = %s AND status = 'queued'", [org]
+        )
+        sql.execute("UPDATE sms_messages SET status = 'sent' WHERE org_id = %s AND status = 'sending'", [org])
+        [(count,)] = sql.execute("SELECT count(*) FROM sms_messages WHERE org_id = %s", [org]).fetchall()
+        return int(count)
+
+    say("reserve_atomic", slotId=slot(), patientName="John")
+    say("send_otp_code")
+    assert sent() == 1
+    say("send_otp_code")
+    assert sent() == 1
+    clock.forward(31)
+    say("send_otp_code")
+    assert sent() == 2
+    before = say("check_availability", date=slot()[:10])
+    assert reserve(client, org, slotId=slot(hour=14))["success"]
+    assert say("check_availability", date=slot()[:10]) == before
+    clock.forward(31)
+    assert say("check_availability", date=slot()[:10]) != before
+
+
+def test_whoever_is_booked_is_not_sent_to_book_again(client: FlaskClient) -> None:
+    call = PhoneCall(client, create_clinic(), phone_number())
+    held = call.say("reserve_atomic", slotId=slot(), patientName="John")
+    call.say("send_otp_code")
+    call.say("verify_otp", providedOTP=code_of(held.split("holdId=")[1].split()[0]))
+    said = call.say("send_confirmation_sms", patientPhone=phone_number())
+    assert said.startswith("The appointment is booked. Its text message goes only to the number")
+    assert "reserve" not in said.replace("reserved with", "")
+    assert "phone_mismatch" in said
+
+
+def test_a_name_that_was_misheard_is_put_right(client: FlaskClient, sql: psycopg.Connection) -> None:
+    call = PhoneCall(client, create_clinic(), phone_number())
+    held = call.say("reserve_atomic", slotId=slot(), patientName="John")
+    again = call.say("reserve_atomic", slotId=slot(), patientName="Jon Smyth")
+    assert held.split("[")[1] == again.split("[")[1]  # the same hold, until the same time
+    call.say("send_otp_code")
+    call.say("verify_otp", providedOTP=code_of(held.split("holdId=")[1].split()[0]))
+    name = sql.execute("SELECT patient_name FROM appointments WHERE call_sid = %s", [call.id]).fetchone()
+    assert name == ("Jon Smyth",)
+
+
+@pytest.mark.parametrize("number", ["sip:+447700900777@sip.vapi.ai", "tel:+447700900777"])
+def test_the_number_in_an_address_is_the_callers(
+    client: FlaskClient, sql: psycopg.Connection, number: str
+) -> None:
+    call = PhoneCall(client, create_clinic(), number)
+    assert "holdId=" in call.say("reserve_atomic", slotId=slot(), patientName="John")
+    phone = sql.execute(
+        "SELECT patient_phone FROM appointment_holds WHERE call_sid = %s", [call.id]
+    ).fetchone()
+    assert phone == ("+447700900777",)
+
+
+def test_nobody_is_blamed_for_a_number_that_nobody_gave(client: FlaskClient) -> None:
+    org = create_clinic()
+    for number in ("sip:reception@pbx.example", "anonymous", None):
+        call = PhoneCall(client, org, number)
+        said = call.say("reserve_atomic", slotId=slot(), patientName="John")
+        assert "I still need the patient's telephone number" in said
+    # A variable that Vapi did not fill in is no number that somebody said.
+    call = PhoneCall(client, org, phone_number())
+    said = call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone="{{ customer.number }}")
+    assert "holdId=" in said
+
+
+def test_a_day_far_ahead_is_told_with_its_year(client: FlaskClient) -> None:
+    org = create_clinic(calendar={"horizon_days": 730})
+    year = datetime.now(UTC).year + 3
+    answer = bare(client, "calendar/check", tenantId=org, date=f"{year}-02-05")
+    say = refused(answer, "day_too_far")
+    last = datetime.fromisoformat(answer["nextOpenings"][0]["slotId"])
+    assert f"{last:%A} {last.day} {last:%B} {last.year}" in say
+    assert str(last.year) in answer["nextOpenings"][0]["label"]
+
+
+def test_a_call_that_names_no_tool_is_told_so(client: FlaskClient) -> None:
+    call = PhoneCall(client, create_clinic(), phone_number())
+    nameless = {"id": "x", "type": "function", "function": {"arguments": {}}}
+    [result] = call.post(nameless)
+    assert result["error"].startswith("The call names no tool. There are: check_availability")
+
+
 def test_the_spoken_code_is_not_kept_with_the_call(client: FlaskClient, sql: psycopg.Connection) -> None:
     call = PhoneCall(client, create_clinic(), phone_number())
     held = call.say("reserve_atomic", slotId=slot(), patientName="Johann Zebra")

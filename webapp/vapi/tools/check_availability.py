@@ -45,19 +45,21 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     if free:
         return Reply(
             f"{when.spoken_day(day)}, {day.year}: {_some(calendar, free)} {_today(today)}",
-            facts | {"slots": offers.offered(calendar, free)},
+            facts | {"slots": offers.offered(calendar, free, desk.now)},
             line=offers.ids(calendar, free),
         )
 
     openings = _next_openings(desk, calendar, day, today)
-    facts["nextOpenings"] = offers.offered(calendar, openings)
+    facts["nextOpenings"] = offers.offered(calendar, openings, desk.now)
     instead = (
-        f"The next openings are {offers.said(calendar, openings)}." if openings else "I see no openings."
+        f"The next openings are {offers.said(calendar, openings, desk.now)}."
+        if openings
+        else "I see no openings."
     )
-    line = offers.dated_ids(calendar, openings)
+    line = offers.dated_ids(calendar, openings, desk.now)
     if closed is None:
         return Reply(
-            f"Nothing is free on {when.spoken_day(day)}. {instead} {_today(today)}", facts, line=line
+            f"Nothing is free on {when.spoken_day(day, today)}. {instead} {_today(today)}", facts, line=line
         )
     code, error, why = _CLOSED[closed]
     say = f"{when.spoken_day(day)}, {day.year}, {why}. {instead} {_today(today)}"

@@ -42,7 +42,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
         return not_booked(
             Code.INVALID_SLOT, "Not a slotId", "I need one of the times that calendar/check offered."
         )
-    number = _number(desk, arguments.get("patientPhone") or desk.caller_number)
+    number = _number(desk, arguments.get("patientPhone"))
     if isinstance(number, Reply):
         return number
     if closed := availability.why_not_offered(calendar, starts_at, desk.now):
@@ -52,14 +52,16 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
 
 
 def _number(desk: Desk, said: str | None) -> str | Reply:
-    """The number that the hold will fix, in E.164; or why it cannot be that one."""
-    if said is None:
-        return not_booked(
-            Code.MISSING_ARGUMENT, "Missing: patientPhone", "I still need the patient's telephone number."
-        )
+    """The number that the hold will fix, in E.164, by default the caller's; or why it cannot be that one."""
     try:
-        number = phone.e164(said, region=desk.clinic.region, sandbox=desk.clinic.sandbox)
+        number = phone.e164(
+            said or desk.caller_number or "", region=desk.clinic.region, sandbox=desk.clinic.sandbox
+        )
     except phone.ImpossibleNumber as problem:
+        if said is None:  # withheld, or an address that is no number: nothing that the patient got wrong
+            return not_booked(
+                Code.MISSING_ARGUMENT, "Missing: patientPhone", "I still need the patient's telephone number."
+            )
         return not_booked(
             Code.IMPOSSIBLE_PHONE,
             "Impossible phone number",
@@ -103,7 +105,8 @@ def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number
             starts_at,
             number,
         ) and hold.expires_at > desk.now:
-            return _held(calendar, starts_at, hold.id, hold.contact_id, hold.expires_at)
+            hold.patient_name = name  # a name that was misheard may be put right
+            return _held(desk, calendar, starts_at, hold.id, hold.contact_id, hold.expires_at)
     claim = holds.claim_instead(
         desk.session,
         before,
@@ -123,13 +126,18 @@ def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number
             claim.error or "",
             "that time has just gone",
         )
-    return _held(calendar, starts_at, claim.hold_id, claim.contact_id, claim.expires_at)
+    return _held(desk, calendar, starts_at, claim.hold_id, claim.contact_id, claim.expires_at)
 
 
 def _held(
-    calendar: Calendar, starts_at: datetime, hold_id: object, contact_id: object, expires_at: datetime
+    desk: Desk,
+    calendar: Calendar,
+    starts_at: datetime,
+    hold_id: object,
+    contact_id: object,
+    expires_at: datetime,
 ) -> Reply:
-    label = when.spoken(starts_at, calendar.zone)
+    label = when.spoken(starts_at, calendar.zone, desk.now)
     return Reply(
         f"{label} is held for {calendar.hold_minutes} minutes, but not booked yet: "
         "a code by text message comes next, which the patient reads back.",
@@ -147,9 +155,11 @@ def _held(
 
 def _refused(desk: Desk, calendar: Calendar, wanted: datetime, code: Code, error: str, why: str) -> Reply:
     nearest = availability.find_nearest(desk.session, calendar, wanted=wanted, now=desk.now)
-    instead = f" The nearest free times are {offers.said(calendar, nearest)}." if nearest else ""
-    reply = not_booked(code, error, f"{why}.{instead}", nearest=offers.offered(calendar, nearest))
-    return Reply(reply.say, reply.facts, reply.code, reply.error, offers.dated_ids(calendar, nearest))
+    instead = f" The nearest free times are {offers.said(calendar, nearest, desk.now)}." if nearest else ""
+    reply = not_booked(code, error, f"{why}.{instead}", nearest=offers.offered(calendar, nearest, desk.now))
+    return Reply(
+        reply.say, reply.facts, reply.code, reply.error, offers.dated_ids(calendar, nearest, desk.now)
+    )
 
 
 def _instant(slot_id: str) -> datetime | None:

@@ -8,7 +8,7 @@ from models import sms, sms_texts
 from models.appointments import AppointmentStatus
 from models.sms import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool
-from webapp.vapi.hold_replies import appointment_cancelled, phone_mismatch, same_phone
+from webapp.vapi.hold_replies import appointment_cancelled, same_phone
 from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
 from webapp.vapi.schemas import SendConfirmationAnswer, SendConfirmationArguments
 from webapp.vapi.sms_replies import HANDED_OVER, LOST, trouble_of
@@ -28,11 +28,11 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
             "there is no such appointment. It exists once the code has been verified.",
         )
     if not same_phone(desk, arguments.get("patientPhone"), appointment.patient_phone):
-        reply = phone_mismatch()
         return refusal(
             Code.PHONE_MISMATCH,
             "Not the number of this appointment",
-            "The appointment is booked. " + reply.say.removeprefix("NOT BOOKED: ").capitalize(),
+            "The appointment is booked. Its text message goes only to the number that it was reserved with;"
+            " another number is a matter for the clinic.",
         )
     if appointment.status is AppointmentStatus.CANCELLED:
         return appointment_cancelled()

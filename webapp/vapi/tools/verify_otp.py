@@ -74,7 +74,7 @@ def _booked(desk: Desk, hold: AppointmentHold, confirmation: Confirmation) -> Re
     if confirmation.message_id:
         desk.nudge_afterwards(Due(desk.org_id, confirmation.message_id, SmsKind.CONFIRMATION))
     calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
-    label = when.spoken(hold.starts_at, calendar.zone) if calendar else ""
+    label = when.spoken(hold.starts_at, calendar.zone, desk.now) if calendar else ""
     return Reply(
         f"Booked: {label}. A confirmation by text message follows.",
         {

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 DEVELOPMENT_KEY = "development-only-key-never-in-production"
 
@@ -101,6 +105,35 @@ class Settings(BaseSettings):
         default=False, description="accept the self-signed certificate that managed rediss:// comes with"
     )
 
+    @field_validator("database_url", "system_database_url")
+    @classmethod
+    def _is_of_a_database(cls, value: str) -> str:
+        if value and not _names_a_database(value):
+            raise ValueError("it must be postgresql://user:password@host:port/database")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_a_redis(cls, value: str) -> str:
+        if _address(value, "redis", "rediss") is None:
+            raise ValueError(
+                "it must be redis://:password@host:port/0, or the same with rediss://;"
+                " /, ? and # in the password are written %2F, %3F and %23"
+            )
+        return value
+
+    @field_validator("public_base_url", "twilio_api_base_url", "vapi_api_base_url")
+    @classmethod
+    def _is_of_a_web_server(cls, value: str, info: ValidationInfo) -> str:
+        parts = _address(value, "http", "https")
+        if parts is None:
+            raise ValueError("it must be http:// or https://, and a host")
+        # A slash at the end is no path: whoever adds one takes it off before.
+        beside = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
+        if info.field_name == "public_base_url" and any(beside):
+            raise ValueError("it must be a scheme and a host, no path and nothing else")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _production_has_its_own_secret(cls, value: str, info: ValidationInfo) -> str:
@@ -149,6 +182,26 @@ class Settings(BaseSettings):
         }
 
 
+def _names_a_database(url: str) -> bool:
+    """Whether it is of PostgreSQL and has a host, read as the engine does: a password may hold slashes."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the port's, which may quote half of a password
+        return False
+    known = parsed.get_backend_name() in ("postgres", "postgresql")
+    return known and bool(parsed.host or parsed.query.get("host"))  # a socket's folder is in the query
+
+
+def _address(url: str, *schemes: str) -> SplitResult | None:
+    """A URL of one of these schemes, in its parts; None if it is another, or no host or port can be read."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 -- reading it is what tells; its error may quote half of a password
+    except ValueError:
+        return None
+    return parts if parts.scheme in schemes and parts.hostname and not re.search(r"\s", url) else None
+
+
 @lru_cache(maxsize=1)
 def get() -> Settings:
     """The settings of this process.
@@ -163,5 +216,5 @@ def get() -> Settings:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             lines.append(f"  {name + ': ' if name else ''}{problem['msg'].removeprefix('Value error, ')}")
         raise SettingsError(
-            "Holdline cannot start, its settings are incomplete:\n" + "\n".join(lines)
+            "Holdline cannot start, its settings are incomplete or wrong:\n" + "\n".join(lines)
         ) from None

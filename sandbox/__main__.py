@@ -21,15 +21,21 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)  # the imports take a moment: no tr
 import redis  # noqa: E402
 from celery import Celery  # noqa: E402
 from kombu.exceptions import OperationalError  # noqa: E402
+from sqlalchemy import NullPool, create_engine  # noqa: E402
+from sqlalchemy.exc import DBAPIError  # noqa: E402
 
+import preflight  # noqa: E402
+import settings  # noqa: E402
+from models.session import sqlalchemy_url  # noqa: E402
 from sandbox import demo, services, supervisor  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTS = {"WEB_PORT": 3001, "INBOX_PORT": 3002, "FLOWER_PORT": 5555, "PG_PORT": 5433, "REDIS_PORT": 6390}
 PROCESSES = ("web", "worker", "worker_otp", "beat", "flower")  # of the Procfile
+SERVERS = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL")
 QUEUES = {"otp", "sms", "calls", "housekeeping"}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_LIMIT = 90.0  # seconds
@@ -57,7 +63,7 @@ def main() -> int:
             case _:
                 print(*(f"{name} {url}" for name, url in _running_urls().items()), sep="\n")
                 return 0
-    except (services.ServicesError, supervisor.ProcessFailedError) as error:
+    except (services.ServicesError, supervisor.ProcessFailedError, settings.SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # such as `make up | head`
@@ -75,6 +81,7 @@ def _up(*, story: bool = False, once: bool = False) -> int:
     starter = _surroundings()
     ports = _ports()
     data_dir = _data_dir()
+    given = [name for name in SERVERS if os.environ.get(name)]
     clock = time.monotonic()
 
     def say(text: str) -> None:
@@ -94,6 +101,7 @@ def _up(*, story: bool = False, once: bool = False) -> int:
         _published(data_dir, servers, ports) as urls,
     ):
         os.environ.update(_environment(servers, ports))
+        _connect_once(given)
         _start_processes(processes, data_dir, servers.lock, say)
         _await_ready(processes, ports["WEB_PORT"], say)
         print(f"database {urls['database']}\nredis {urls['redis']}\nlogs {data_dir / 'log'}")
@@ -157,6 +165,33 @@ def _environment(servers: services.Services, ports: dict[str, int]) -> dict[str,
     return wanted | {name: value for name, value in defaults.items() if name not in os.environ}
 
 
+def _connect_once(given: Collection[str]) -> None:
+    """Read the settings, and ask each server that is not ours once.
+
+    What a release says of one that does not answer is a traceback, what a worker says comes after minutes.
+    Raises SettingsError, or ServicesError with a line for each of them that does not answer.
+    """
+    settings.get()
+    problems = []
+    for name in given:
+        try:
+            if name == "REDIS_URL":
+                preflight.redis_client().ping()
+            else:
+                _connect(os.environ[name])
+        except (DBAPIError, redis.RedisError) as error:
+            why = " ".join(str(getattr(error, "orig", error)).split())
+            problems.append(f"{name} names a server that cannot be used: {why}")
+    if problems:
+        raise services.ServicesError("\n".join(problems))
+
+
+def _connect(database_url: str) -> None:
+    timeout = {"connect_timeout": 3}
+    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool, connect_args=timeout)
+    engine.connect().close()
+
+
 def _start_processes(
     processes: supervisor.Supervisor, data_dir: Path, lock: int, say: Callable[[str], None]
 ) -> None:
@@ -204,7 +239,9 @@ def _readyz(port: int) -> str:
     try:
         web.request("GET", "/readyz")
         answer = web.getresponse()
-        return "ready" if answer.status == http.HTTPStatus.OK else f"{answer.status}: {answer.read(300)!r}"
+        if answer.status == http.HTTPStatus.OK:
+            return "ready"
+        return f"{answer.status}: {answer.read(300).decode(errors='replace').strip()}"
     except (OSError, http.client.HTTPException) as error:
         return str(error)
     finally:

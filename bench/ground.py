@@ -154,6 +154,7 @@ def _environment(servers: services.Services) -> dict[str, str]:
         "SECRET_KEY": secrets.token_hex(32),
         "HOST": "127.0.0.1",
         "RATE_PER_CREDENTIAL": "0",
+        "RATE_PER_PHONE": "0",  # every call of the bench is from one
     }
 
 

@@ -1,4 +1,4 @@
-"""How often one credential and one telephone call may ask, counted in this process's own memory.
+"""How often one credential, one telephone call and one telephone may ask, counted in this process's memory.
 
 So the limits hold while Redis and the database are away, and cost a dictionary look-up. Every web process
 counts for itself: together they let through so many times as much.
@@ -6,7 +6,10 @@ counts for itself: together they let through so many times as much.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -27,12 +30,16 @@ MOST_KEYS = 10_000
 #: One line in the log for each kind of limit in so many seconds: a flood must not become a flood of lines.
 _TOLD_EVERY = 10.0
 
+#: What the digests of telephone numbers hang on.
+_KEY = secrets.token_bytes(16)
+
 
 class Kind(StrEnum):
     """What is counted."""
 
     CREDENTIAL = "credential"
     CALL = "call"
+    PHONE = "phone"
 
 
 class Limiter:
@@ -77,10 +84,21 @@ def _limiters() -> dict[Kind, Limiter]:
     return {
         Kind.CREDENTIAL: Limiter(config.rate_per_credential),
         Kind.CALL: Limiter(config.rate_per_call),
+        Kind.PHONE: Limiter(config.rate_per_phone),
     }
 
 
 _quiet_until: dict[Kind, float] = {}
+
+
+def telephone(org: object, number: str) -> str:
+    """The key of a telephone at one clinic, however its number is written.
+
+    A digest under a key that only this process has: who is refused is logged, numbers are not, and what was
+    said for one may be anything of any length.
+    """
+    digits = re.sub(r"\D", "", number)[-9:]  # the same with a country code and without
+    return hashlib.blake2b(f"{org} {digits or number}".encode(), key=_KEY, digest_size=8).hexdigest()
 
 
 def allow(kind: Kind, key: Hashable) -> bool:

@@ -228,7 +228,7 @@ def _add_tool(spec: APISpec, tool: Tool) -> None:
                     "401": {"description": "no valid credential, in both forms", "content": _json(answer)},
                     "413": trouble("the body is too large"),
                     "429": trouble(
-                        "this credential or this call asks too often",
+                        "this credential, call or telephone asks too often",
                         headers={"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
                     ),
                     "503": trouble("try again in a moment"),

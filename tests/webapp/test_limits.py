@@ -8,10 +8,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
+from tests.factories import create_clinic, phone_number, slot
+from tests.webapp.vapi.calls import PhoneCall
 from webapp import limits
 from webapp.limits import BURST, Kind, Limiter
 
@@ -132,7 +135,8 @@ def test_in_no_stretch_of_time_more_than_burst_and_rate_get_through(rate: float,
 
 @pytest.fixture
 def rates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    config = settings.get().model_copy(update={"rate_per_credential": 2.0, "rate_per_call": 1.0})
+    rates = {"rate_per_credential": 2.0, "rate_per_call": 1.0, "rate_per_phone": 0.5}
+    config = settings.get().model_copy(update=rates)
     monkeypatch.setattr(settings, "get", lambda: config)
     limits._limiters.cache_clear()
     limits._quiet_until.clear()
@@ -141,12 +145,64 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("rates")
-def test_credentials_and_calls_have_limits_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_credentials_calls_and_phones_have_limits_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert sum(limits.allow(Kind.CREDENTIAL, "same") for _ in range(100)) in (20, 21)
         assert sum(limits.allow(Kind.CALL, "same") for _ in range(100)) in (10, 11)
+        assert sum(limits.allow(Kind.PHONE, "same") for _ in range(100)) in (5, 6)
     assert [record.getMessage() for record in caplog.records] == [
         "a credential asks too often and is refused",
         "a call asks too often and is refused",
+        "a phone asks too often and is refused",
     ]
     assert caplog.records[0].__dict__["limited"] == "same"
+
+
+#: What is let through at once of a telephone, and one more should the machine be slow.
+SOME = (5, 6)
+
+
+def reserved(client: FlaskClient, org: str, said: object) -> int:
+    """A reservation in the form without a call: the number is what was said."""
+    arguments = {"tenantId": org, "slotId": slot(), "patientName": "John", "patientPhone": said}
+    path = "/api/vapi/tools/booking/reserve-atomic"
+    return client.post(path, json={"toolCall": {"arguments": arguments}}).status_code
+
+
+@pytest.mark.usefixtures("rates")
+def test_one_telephone_in_many_calls_is_bounded_too(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    org, other, number = create_clinic(), create_clinic(), phone_number()
+
+    def hears(org: str, number: str | None) -> str:
+        return PhoneCall(client, org, number).say("check_availability", date=slot()[:10])
+
+    answers = [hears(org, number) for _ in range(20)]
+    assert sum("times are free" in answer for answer in answers) in SOME
+    assert "too much at once" in answers[-1]
+    assert "too much at once" in hears(org, f"sip:{number}@switch.example;user=phone")
+    assert "times are free" in hears(org, phone_number())
+    assert "times are free" in hears(other, number)
+    for withheld in (None, "anonymous"):
+        assert all("times are free" in hears(org, withheld) for _ in range(10))
+    told = [record for record in caplog.records if record.name == limits.log.name]
+    assert [record.getMessage() for record in told] == ["a phone asks too often and is refused"]
+    assert not any(number[3:] in str(record.__dict__) for record in told)
+
+
+@pytest.mark.usefixtures("rates")
+def test_where_no_call_tells_the_number_it_is_the_one_that_was_said(client: FlaskClient) -> None:
+    org, number = create_clinic(), phone_number()
+    national = f"0{number[3:7]} {number[7:]}"
+    written = [number, f"+44 (0){number[3:]}", national, int(number[1:])]
+    assert sum(reserved(client, org, said) == 200 for said in written * 5) in SOME
+    assert reserved(client, org, number) == 429
+    assert reserved(client, org, phone_number()) == 200
+
+
+@pytest.mark.usefixtures("rates")
+def test_what_is_no_number_is_counted_and_never_a_server_error(client: FlaskClient) -> None:
+    org = create_clinic()
+    for said in (None, "", True, 1.5, [1], {"a": 1}, "John", "\ud800", "x" * 100_000, 10**400):
+        assert reserved(client, org, said) == 200

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 import logs
 import settings
+from models import phone
 from webapp import limits
 from webapp.unit_of_work import Busy, DatabaseAway
 from webapp.vapi import credentials, envelope, events
@@ -97,10 +98,23 @@ def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
 
 
 def _within_limits(caller: Caller, read: Envelope) -> bool:
-    """Whether this credential and this telephone call may ask once more now. Events are never refused."""
+    """Whether this credential, call and telephone may ask once more now. Events are never refused."""
     if caller.credential_id and not limits.allow(limits.Kind.CREDENTIAL, caller.credential_id):
         return False
-    return read.call_id is None or limits.allow(limits.Kind.CALL, (caller.org_id, read.call_id))
+    if read.call_id and not limits.allow(limits.Kind.CALL, (caller.org_id, read.call_id)):
+        return False
+    return all(limits.allow(limits.Kind.PHONE, telephone) for telephone in _telephones(caller, read))
+
+
+def _telephones(caller: Caller, read: Envelope) -> set[str]:
+    """Whose request it is, as keys of limits: the caller's number, or else each that the arguments name."""
+    found = set()
+    for call in read.calls:
+        said = read.caller_number or call.arguments.get("patientPhone")
+        number = phone.of_caller(str(said)) if isinstance(said, str | int) else None
+        if number:
+            found.add(limits.telephone(caller.org_id or call.arguments.get("tenantId"), number))
+    return found
 
 
 def _too_fast(tool: Tool | None) -> Reply:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import TextClause, create_engine, text
+from psycopg import Connection, errors
+from sqlalchemy import TextClause, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
 
+    from psycopg.abc import PQGen
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
+
+T = TypeVar("T")
 
 
 class Door(StrEnum):
@@ -39,6 +43,27 @@ def sqlalchemy_url(database_url: str) -> URL:
     """The URL as managed platforms write it (postgres://…), with our driver named in it."""
     url = make_url(database_url)
     return url.set(drivername="postgresql+psycopg")
+
+
+#: Seconds beyond the longest statement after which a server that says nothing at all is given up.
+PATIENCE = 1.5
+
+
+class ImpatientConnection(Connection[Any]):
+    """Waits no longer than `patience` seconds for the server.
+
+    The limits of a statement are the server's own, and one that is frozen keeps none of them, while its
+    machine goes on acknowledging what it is sent.
+    """
+
+    patience: float | None = None
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            return super().wait(gen, interval, timeout or self.patience)
+        except errors._WaitTimeout:  # noqa: SLF001 (an OperationalError; only this one leaves it half read)
+            self.close()
+            raise
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +91,7 @@ def _engine(url: str, pool_size: int) -> Engine:
         # A client that froze while it held a calendar's lock must not hold it for long.
         "idle_in_transaction_session_timeout": "5000",
     }
-    return create_engine(
+    made = create_engine(
         sqlalchemy_url(url),
         isolation_level="READ COMMITTED",
         hide_parameters=True,  # names and numbers are among them, and errors are logged
@@ -82,6 +107,14 @@ def _engine(url: str, pool_size: int) -> Engine:
             "options": " ".join(f"-c {name}={value}" for name, value in session_settings.items()),
         },
     )
+
+    def connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Connection:
+        connection = ImpatientConnection.connect(*args, **options)
+        connection.patience = longest + PATIENCE if longest else None
+        return connection
+
+    event.listen(made, "do_connect", connect)
+    return made
 
 
 @contextmanager

@@ -186,6 +186,31 @@ def test_the_database_killed_in_the_middle_of_a_call(stack: Stack) -> None:
     patient.has_exactly_one_confirmation()
 
 
+def test_the_database_frozen_in_the_middle_of_a_call(stack: Stack) -> None:
+    """Its limits are frozen with it. The agent is told in the 20 seconds that Vapi gives a tool call."""
+    patient = Patient(stack)
+    patient.reserve()
+    [postmaster] = stack.processes("bin/postgres", "-D")
+    frozen = [postmaster, *postmaster.children(recursive=True)]
+    try:
+        for process in frozen:
+            process.suspend()
+        answer = caller.Call(stack.web_url, patient.phone, str(seed.LONDON)).tool(
+            "reserve_atomic", slotId=slot(days=41), patientName="Ada"
+        )
+    finally:
+        for process in frozen:
+            process.resume()
+    assert answer.status == 200
+    assert answer.text.startswith("NOT BOOKED: I cannot reach the diary")
+    assert answer.ms < 20_000
+    eventually(lambda: _answers(stack), within=20)
+    patient.ask_for_code()
+    patient.verify(patient.read_code())
+    patient.confirm()
+    patient.has_exactly_one_confirmation()
+
+
 def _answers(stack: Stack) -> bool:
     try:
         return bool(stack.row("SELECT 1"))

@@ -263,8 +263,10 @@ def test_flower_shows_tasks_and_queues_to_whoever_knows_its_password(
         refused = requests.get(stack.flower_url + path, auth=auth, timeout=10)
         assert refused.status_code == 401
         assert shows not in refused.text
+    workers = f"{stack.flower_url}/api/workers?refresh=1"
 
-    def shown() -> bool:  # it learns of workers as they tell of themselves
+    def shown() -> bool:  # it knows the workers that answered when it last asked; others killed some of them
+        requests.get(workers, auth=("holdline", "holdline"), timeout=10)
         answer = requests.get(stack.flower_url + path, auth=("holdline", "holdline"), timeout=10)
         assert answer.status_code == 200
         return shows in answer.text

@@ -276,7 +276,8 @@ def record_sent(
     """
     others = find_other(session, message, [provider_id])
     row, now = _lock(session, message.org_id, message.id)
-    sms_senders.record_success(session, message.org_id)
+    if cause is Cause.ACCEPTED:  # what was found by looking says nothing of how the provider answers now
+        sms_senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
     if row is None or row.provider_id not in (None, provider_id):
         return row is not None and record_second(session, row, provider_id)
     # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
@@ -326,6 +327,17 @@ def record_second(session: Session, message: SmsMessage, provider_id: str) -> bo
         created_at=func.app_clock(),
     )
     return session.scalar(noted.on_conflict_do_nothing().returning(SmsEvent.id)) is not None
+
+
+def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
+    """When its attempt was claimed; None if it never was."""
+    return session.scalar(
+        select(func.max(SmsEvent.created_at)).where(
+            SmsEvent.message_id == message.id,
+            SmsEvent.to_status == SmsStatus.SENDING.value,
+            SmsEvent.attempt == message.attempt,
+        )
+    )
 
 
 def record_unavailable(

@@ -53,7 +53,8 @@ def apply(
     if not moved:
         return []
     if report.status is SmsStatus.DELIVERED:
-        sms_senders.record_success(session, message.org_id, delivered=True)
+        claimed_at = sms.claimed_at(session, message)
+        sms_senders.record_success(session, message.org_id, claimed_at=claimed_at, delivered=True)
     return _follow(session, message, report.error_code) if report.error_code else []
 
 

@@ -91,16 +91,26 @@ def record_answer(session: Session, org_id: uuid.UUID) -> None:
     )
 
 
-def record_success(session: Session, org_id: uuid.UUID, *, delivered: bool = False) -> None:
-    """The provider took a message, or delivered one: whatever was wrong is right again.
+def record_success(
+    session: Session, org_id: uuid.UUID, *, claimed_at: datetime | None, delivered: bool = False
+) -> None:
+    """The provider just took a message, or delivered one that it took earlier; `claimed_at` is its claim.
 
-    A stop that was learnt only after a message had been taken is not undone by the next one that is taken,
-    but by one that is delivered.
+    Only a message that was claimed after a stop proves that the stop is over: the receipts of those that
+    went before it still come. A stop that was learnt only after a message had been taken is not undone by
+    the next one that is taken, but by one that is delivered. And that something was delivered does not say
+    that the provider answers now, so it ends no silence.
     """
     sender = get_or_none(session, org_id)
-    if sender is None or (twilio_codes.is_late(sender.stopped_code) and not delivered):
+    if sender is None:
         return
-    if sender.retry_at:
+    if sender.stopped_at:
+        since = claimed_at is not None and claimed_at > sender.stopped_at
+        if since and (delivered or not twilio_codes.is_late(sender.stopped_code)):
+            resume(session, org_id)
+    elif delivered:
+        return
+    elif sender.retry_at:
         resume(session, org_id)
     else:
         record_answer(session, org_id)

@@ -5,12 +5,25 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+import uuid
 from typing import Any
 
 import psycopg
 from flask.testing import FlaskClient
+from twilio.request_validator import RequestValidator
 
-from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
+import settings
+from models import sms
+from tests.factories import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    bare,
+    code_of,
+    create_clinic,
+    phone_number,
+    reserve,
+    slot,
+)
 
 
 class Booking:
@@ -81,6 +94,17 @@ class Booking:
         self.sql.execute(
             "UPDATE integration_settings SET twilio_from_number = %s WHERE org_id = %s", [number, self.org]
         )
+
+    def receipt(self, status: str) -> None:
+        """Twilio reports what became of the confirmation."""
+        attempt, provider_id = self.state("attempt, provider_id")
+        token = sms.receipt_token(uuid.UUID(self.confirmation), attempt)
+        path = f"/api/twilio/status/{self.confirmation}/{attempt}/{token}"
+        form = {"MessageSid": provider_id, "AccountSid": ACCOUNT_SID, "MessageStatus": status}
+        url = settings.get().public_base_url.rstrip("/") + path
+        signature = RequestValidator(AUTH_TOKEN).compute_signature(url, form)
+        answer = self.client.post(path, data=form, headers={"X-Twilio-Signature": signature})
+        assert answer.status_code == 204
 
     def opted_out(self, number: str | None = None) -> Any:
         """The source of an opt-out that stands."""

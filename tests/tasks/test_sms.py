@@ -250,6 +250,62 @@ def test_one_message_tries_a_stopped_sender_and_its_success_brings_the_others_fo
         assert other.state() == "sent"
 
 
+@pytest.mark.parametrize("code", [21606, 20003])
+def test_receipts_of_what_went_before_a_stop_do_not_start_the_sender_again(
+    booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    before = [booking, booking.next()]
+    refused = before[-1].next()
+    for each in before:
+        each.deliver()
+        assert each.state() == "sent"
+    faults("refuse", code=code)
+    refused.deliver()
+    for each in before:
+        each.receipt("delivered")
+        assert each.state() == "delivered"
+        assert booking.sender("stopped_code, retry_at > app_clock() + interval '9 min'") == (str(code), True)
+        refused.deliver()
+    assert refused.state("status, attempt, next_attempt_at > app_clock()") == ("queued", 1, True)
+    assert len([record for record in caplog.records if "is stopped" in record.getMessage()]) == 1
+    clock.forward(601)
+    refused.deliver()  # the one that tries whether it works again
+    assert refused.state() == "sent"
+    assert booking.sender("stopped_at, retry_at") == (None, None)
+
+
+def test_a_slow_yes_to_what_was_claimed_before_a_stop_does_not_undo_it(booking: Booking, faults: Any) -> None:
+    with system_transaction(Door.OPERATOR) as session:
+        early = sms.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+    assert early
+    refused = booking.next()
+    faults("refuse", code=21606)
+    refused.deliver()
+    with system_transaction(Door.OPERATOR) as session:
+        sms.record_sent(session, early, provider_id="SM" + "8" * 32, segments=1)
+    assert booking.state() == "sent"
+    assert booking.sender("stopped_code") == ("21606",)
+
+
+def test_neither_a_receipt_nor_a_message_that_was_found_ends_a_silence(
+    booking: Booking, faults: Any, clock: Clock
+) -> None:
+    found = booking.next()
+    booking.deliver()
+    faults("drop-after-accept")
+    found.deliver()
+    faults("drop-before", times=2)
+    for message in (booking.otp, found.otp):
+        found.deliver(message)
+    until = booking.sender("retry_at")
+    assert until != (None,)
+    booking.receipt("delivered")
+    clock.forward(91)
+    reconcile_sms.run()
+    assert (booking.state(), found.state()) == ("delivered", "sent")
+    assert booking.sender("failures, retry_at") == (3, *until)
+
+
 def test_while_one_message_tries_a_stopped_sender_the_others_wait(booking: Booking, clock: Clock) -> None:
     booking.from_number("+15005550007")
     booking.deliver()

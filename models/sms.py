@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.sql.dml import ReturningUpdate
 
 import settings
 from models import opt_outs, patient_links, sms_senders
@@ -65,8 +66,19 @@ ASK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24), time
 ASK_AGAIN = timedelta(seconds=60)
 RECEIPT_AGAIN = timedelta(minutes=5)
 
-#: How far ahead of its moment in the clinic's pace a message may go, so as not to be put back for nothing.
-EARLY = timedelta(seconds=0.5)
+#: A moment no further away than this is waited for in the queue; for a later one the row waits, and the
+#: sweep looks so far ahead.
+SOON = timedelta(seconds=10)
+
+#: The processes that send (Procfile): for codes, and for all else. One clinic takes all but one of them, so
+#: that none holds up the others, and only one while its answers come slowly.
+PROCESSES = {True: 2, False: 3}
+
+#: How long a message waits for another one of its clinic to be done: in seconds where it takes seconds. Of
+#: many that wait for that so many a second look whether it is, and no more: each costs a claim.
+NEXT_TURN = timedelta(seconds=0.25)
+SLOW_TURN = timedelta(seconds=1)
+LOOKS_A_SECOND = 10
 
 #: How long a message that nobody can be asked about is left alone: the key or the account may come back.
 LOST_SIGHT = timedelta(hours=1)
@@ -95,6 +107,7 @@ class SmsMessage(Base):
             "next_attempt_at",
             postgresql_where=text("status IN ('queued', 'sending')"),
         ),
+        Index("ix_sms_messages_org_id_under_way", "org_id", postgresql_where=text("status = 'sending'")),
         Index("ix_sms_messages_check_at", "check_at", postgresql_where=text("check_at IS NOT NULL")),
         Index(
             "ix_sms_confirmation_logs_appointment_id",
@@ -157,11 +170,12 @@ class SmsMessage(Base):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A row that is due; what a nudge carries."""
+    """A row that is due, at once or after a wait; what a nudge carries."""
 
     org_id: uuid.UUID
     message_id: uuid.UUID
     kind: SmsKind
+    wait: timedelta = timedelta()
 
 
 def get_or_none(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> SmsMessage | None:
@@ -180,7 +194,7 @@ def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
             SmsMessage.id == message_id,
             SmsMessage.org_id == org_id,
             SmsMessage.status == SmsStatus.QUEUED,
-            SmsMessage.next_attempt_at <= now,
+            or_(SmsMessage.next_attempt_at <= now, SmsMessage.slot_at <= now + sms_senders.EARLY),
         )
         .with_for_update(skip_locked=True)  # whoever has it is claiming it
     )
@@ -219,22 +233,77 @@ def _settle(session: Session, message: SmsMessage, status: SmsStatus, cause: Cau
 
 def _its_turn(session: Session, message: SmsMessage) -> bool:
     """Whether the clinic's sender may send it now; else the row is put back to when it may."""
-    until = sms_senders.paused_until(session, message.org_id)
-    if until is None and message.slot_at is None and message.kind is not SmsKind.OTP:
-        # A code goes ahead of whatever waits; all else takes its place in the clinic's pace.
-        pace = session.scalar(
-            select(IntegrationSettings.sms_per_second).where(IntegrationSettings.org_id == message.org_id)
-        )
-        if pace:
-            message.slot_at = sms_senders.take_slot(session, message.org_id, per_second=pace)
-            if message.slot_at > session.scalars(select(func.app_clock() + EARLY)).one():
-                until = message.slot_at
+    sender = sms_senders.lock(session, message.org_id)
+    now = session.scalars(select(func.app_clock())).one()
+    until = sms_senders.paused_until(sender, now)
+    if until is not None:
+        message.slot_at = None  # its moment passes in the pause
+    else:
+        until = message.slot_at = _moment_of(session, message, sender, now)
     if until is None:
         return True
     message.next_attempt_at = until
     message.nudged_at = None
     session.flush()
     return False
+
+
+def _moment_of(
+    session: Session, message: SmsMessage, sender: sms_senders.SmsSender, now: datetime
+) -> datetime | None:
+    """When it is to be tried again; None if it may go now.
+
+    It waits for others of its clinic that are under way, and for its moment in the clinic's pace; a code
+    waits for other codes alone, and goes ahead of all else. A moment that was missed still counts where the
+    pace is not used up: a thousand of them do not all go at once, and one that waited is not sent back.
+    """
+    is_code = message.kind is SmsKind.OTP
+    pace = session.scalar(
+        select(IntegrationSettings.sms_per_second).where(IntegrationSettings.org_id == message.org_id)
+    )
+    most = 1 if sender.slow else PROCESSES[is_code] - 1
+    if _count_under_way(session, message) >= most:
+        wait = SLOW_TURN if sender.slow else NEXT_TURN
+        if is_code:
+            return now + wait
+        looks = min(pace or LOOKS_A_SECOND, LOOKS_A_SECOND)
+        return sms_senders.take_slot(session, message.org_id, per_second=looks, wait=wait)
+    if is_code or not pace:
+        return None
+    moment = message.slot_at or sms_senders.take_slot(session, message.org_id, per_second=pace)
+    if moment > now + sms_senders.EARLY:
+        return moment
+    if sms_senders.take_turn(session, message.org_id, per_second=pace):
+        return None
+    return sms_senders.take_slot(session, message.org_id, per_second=pace)
+
+
+def _count_under_way(session: Session, message: SmsMessage) -> int:
+    """The clinic's other messages that hold a process of the same queue. One whose lease ran out has none."""
+    return session.scalars(
+        select(func.count()).where(
+            SmsMessage.org_id == message.org_id,
+            SmsMessage.status == SmsStatus.SENDING,
+            SmsMessage.lease_until > func.app_clock(),
+            (SmsMessage.kind == SmsKind.OTP) == (message.kind is SmsKind.OTP),
+        )
+    ).one()
+
+
+def nudge_for_its_moment(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Due | None:
+    """The row, if a claim has just put it back to a moment that is near and nobody nudges it for that yet.
+
+    The caller nudges it, after the wait that is given.
+    """
+    row = session.execute(
+        _nudged(
+            SmsMessage.id == message_id,
+            SmsMessage.org_id == org_id,
+            SmsMessage.status == SmsStatus.QUEUED,
+            _IS_SOON,
+        )
+    ).one_or_none()
+    return Due(row.org_id, row.id, row.kind, row.wait) if row else None
 
 
 def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: object) -> None:
@@ -437,7 +506,7 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
 
 
 def sweep(session: Session, *, limit: int = 500) -> list[Due]:
-    """Settle what was left lying, and return the rows that are due and that no nudge reached.
+    """Settle what was left lying, and return the rows that are due, or will be soon, and that nobody nudged.
 
     A claim whose lease ran out died with its worker: nobody knows whether it was sent.
     """
@@ -454,24 +523,43 @@ def sweep(session: Session, *, limit: int = 500) -> list[Due]:
             error_reason=Cause.WORKER_STOPPED.value,
         )
     )
+    missed = and_(
+        SmsMessage.next_attempt_at <= now - SWEEP_AFTER,
+        or_(
+            SmsMessage.nudged_at.is_(None),
+            SmsMessage.nudged_at < SmsMessage.next_attempt_at,  # that one was for this moment, and got lost
+            SmsMessage.nudged_at < now - NUDGE_AGAIN_AFTER,
+        ),
+    )
     due = (
         select(SmsMessage.id)
-        .where(
-            SmsMessage.status == SmsStatus.QUEUED,
-            SmsMessage.next_attempt_at <= now - SWEEP_AFTER,
-            or_(SmsMessage.nudged_at.is_(None), SmsMessage.nudged_at < now - NUDGE_AGAIN_AFTER),
-        )
+        .where(SmsMessage.status == SmsStatus.QUEUED, or_(missed, _IS_SOON))
         .order_by(SmsMessage.kind != SmsKind.OTP, SmsMessage.next_attempt_at)  # codes first
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = session.execute(
+    rows = session.execute(_nudged(SmsMessage.id.in_(due.scalar_subquery())))
+    return [Due(row.org_id, row.id, row.kind, row.wait) for row in rows]
+
+
+#: Put back to a moment in the clinic's pace that is near, and not nudged for it.
+_IS_SOON = and_(
+    SmsMessage.slot_at.is_not(None),
+    SmsMessage.next_attempt_at <= func.app_clock() + SOON,
+    SmsMessage.nudged_at.is_(None),
+)
+
+
+def _nudged(*which: ColumnElement[bool]) -> ReturningUpdate[tuple[uuid.UUID, uuid.UUID, SmsKind, timedelta]]:
+    """Note that these rows are nudged; gives what a Due is made of."""
+    now = func.app_clock()
+    wait = func.greatest(SmsMessage.next_attempt_at - now, timedelta())
+    return (
         update(SmsMessage)
-        .where(SmsMessage.id.in_(due.scalar_subquery()))
+        .where(*which)
         .values(nudged_at=now)
-        .returning(SmsMessage.org_id, SmsMessage.id, SmsMessage.kind)
+        .returning(SmsMessage.org_id, SmsMessage.id, SmsMessage.kind, wait.label("wait"))
     )
-    return [Due(row.org_id, row.id, row.kind) for row in rows]
 
 
 def find_unsettled(session: Session, *, limit: int = 50) -> list[SmsMessage]:

@@ -25,13 +25,21 @@ PROBE_EVERY = timedelta(minutes=10)
 SILENT_ATTEMPTS = 3
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 30, 60))
 
+#: How far ahead of its moment in the clinic's pace a message may go, so as not to be put back for nothing.
+#: By so much more than its pace can a clinic send within one second.
+EARLY = timedelta(seconds=0.2)
+
 
 class SmsSender(Base):
     __tablename__ = "sms_senders"
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
-    #: When the next message may go, at the clinic's pace.
+    #: The first moment in the clinic's pace that no message has taken yet.
     next_at: Mapped[datetime | None]
+    #: Until then the pace is used up by the messages that have gone.
+    full_until: Mapped[datetime | None]
+    #: Its last answer was long in coming, or never came.
+    slow: Mapped[bool] = mapped_column(server_default=text("false"))
     #: Attempts in a row that got no answer.
     failures: Mapped[int] = mapped_column(server_default="0")
     #: Nothing is sent before this.
@@ -46,23 +54,26 @@ def get_or_none(session: Session, org_id: uuid.UUID) -> SmsSender | None:
     return session.scalar(select(SmsSender).where(SmsSender.org_id == org_id))
 
 
-def paused_until(session: Session, org_id: uuid.UUID) -> datetime | None:
-    """When this sender may be tried again; None if it may be now.
+def lock(session: Session, org_id: uuid.UUID) -> SmsSender:
+    """The clinic's sender, for this transaction alone: its messages are claimed one after the other."""
+    session.execute(insert(SmsSender).values(org_id=org_id).on_conflict_do_nothing())
+    return session.scalars(
+        select(SmsSender)
+        .where(SmsSender.org_id == org_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def paused_until(sender: SmsSender, now: datetime) -> datetime | None:
+    """When this sender, which is locked, may be tried again; None if it may be now.
 
     Of all that waited for the end of a pause one message goes ahead, and the others wait for what comes of
     it: a broken account must cost one attempt, and not one of each message.
     """
-    sender = session.execute(
-        select(SmsSender.failures, SmsSender.stopped_at, SmsSender.retry_at, func.app_clock().label("now"))
-        .where(SmsSender.org_id == org_id, SmsSender.retry_at.is_not(None))
-        .with_for_update()
-    ).one_or_none()
-    if sender is None:
-        return None
-    if sender.retry_at > sender.now:
-        return cast("datetime", sender.retry_at)
-    again = PROBE_EVERY if sender.stopped_at else _pause(sender.failures)
-    session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=sender.now + again))
+    if sender.retry_at is None or sender.retry_at > now:
+        return sender.retry_at
+    sender.retry_at = now + (PROBE_EVERY if sender.stopped_at else _pause(sender.failures))
     return None
 
 
@@ -70,16 +81,42 @@ def _pause(failures: int) -> timedelta:
     return PAUSES[min(max(failures - SILENT_ATTEMPTS, 0), len(PAUSES) - 1)]
 
 
-def take_slot(session: Session, org_id: uuid.UUID, *, per_second: int) -> datetime:
-    """The next moment in the clinic's pace; whoever takes one has it for himself."""
-    now = func.app_clock()
+def take_slot(
+    session: Session, org_id: uuid.UUID, *, per_second: int, wait: timedelta = timedelta()
+) -> datetime:
+    """The next moment in the clinic's pace, after a wait if need be; whoever takes one has it for himself."""
+    first = func.app_clock() + wait
     step = timedelta(seconds=1) / per_second
-    upsert = insert(SmsSender).values(org_id=org_id, next_at=now + step)
-    moment = upsert.on_conflict_do_update(
-        index_elements=["org_id"],
-        set_={"next_at": func.greatest(func.coalesce(SmsSender.next_at, now), now) + step},
-    ).returning(SmsSender.next_at - step)
+    upsert = insert(SmsSender).values(org_id=org_id, next_at=first + step)
+    # greatest() passes over what is null.
+    free = func.greatest(SmsSender.next_at, SmsSender.full_until, first)
+    moment = upsert.on_conflict_do_update(index_elements=["org_id"], set_={"next_at": free + step}).returning(
+        SmsSender.next_at - step
+    )
     return cast("datetime", session.execute(moment).scalar_one())
+
+
+def take_turn(session: Session, org_id: uuid.UUID, *, per_second: int) -> bool:
+    """Use up a part of the pace for a message that goes now; False if nothing of it is left.
+
+    Moments alone would not keep the pace: those that were missed would all go at once.
+    """
+    now = func.app_clock()
+    until = func.greatest(SmsSender.full_until, now) + timedelta(seconds=1) / per_second
+    taken = session.scalar(
+        update(SmsSender)
+        .where(SmsSender.org_id == org_id, func.coalesce(SmsSender.full_until, now) <= now + EARLY)
+        .values(full_until=until)
+        .returning(SmsSender.org_id)
+    )
+    return taken is not None
+
+
+def record_speed(session: Session, org_id: uuid.UUID, *, slow: bool) -> None:
+    """Whether the provider took long over this clinic's message: then its others go one at a time."""
+    session.execute(
+        update(SmsSender).where(SmsSender.org_id == org_id, SmsSender.slow != slow).values(slow=slow)
+    )
 
 
 def record_answer(session: Session, org_id: uuid.UUID) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from celeryconfig import Queue, Task
-from models import sms, sms_reports
+from models import sms, sms_reports, sms_senders
 from models.session import Door, system_transaction, transaction
 from models.sms_states import Cause
 from tasks import providers
@@ -31,6 +31,9 @@ RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
 #: Seconds after which a claimed attempt is no longer made; half of its lease (models/sms.py).
 STALE = sms.LEASE.total_seconds() / 2
+
+#: Seconds after which an answer was slow: the clinic's messages then go one at a time.
+SLOW = 2.0
 
 #: Seconds after which a run begins no further question to Twilio, and for one question.
 RUN = 8.0
@@ -55,28 +58,34 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     with transaction(clinic) as session:
         message = sms.claim_for_sending(session, clinic, uuid.UUID(message_id))
         outgoing = prepare(session, message) if message else None
+        again = None if message else sms.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
+    if again:
+        _nudge(again)
     if message is None or outgoing is None:
         return
     twilio = TwilioSms(outgoing.account)
     if time.monotonic() - begun > STALE:
         return  # this process was frozen: the lease may be over, and somebody else's attempt under way
+    asked = time.monotonic()
     try:
         accepted = twilio.send(outgoing.text)
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
-        _record(clinic, partial(record_problem, message=message, problem=problem))
+        _record(clinic, partial(record_problem, message=message, problem=problem), asked)
         if isinstance(problem, Unavailable) and not problem.after:
             raise
     else:
-        _record(clinic, partial(record_accepted, message=message, accepted=accepted))
+        _record(clinic, partial(record_accepted, message=message, accepted=accepted), asked)
 
 
-def _record(clinic: uuid.UUID, verb: Callable[[Session], None]) -> None:
+def _record(clinic: uuid.UUID, verb: Callable[[Session], None], asked: float) -> None:
     """Write an outcome down. It is known nowhere else, so a database that is away is tried for a while."""
-    until = time.monotonic() + INSIST
+    now = time.monotonic()
+    until, slow = now + INSIST, now - asked > SLOW
     while True:
         try:
             with transaction(clinic) as session:
-                return verb(session)
+                verb(session)
+                return sms_senders.record_speed(session, clinic, slow=slow)
         except OperationalError:
             if time.monotonic() > until:
                 raise
@@ -89,10 +98,17 @@ def sweep_sms() -> None:
     with system_transaction(Door.SWEEP) as session:
         due = sms.sweep(session)
     for row in due:
-        queue = Queue.OTP if row.kind is sms.SmsKind.OTP else Queue.SMS
-        deliver_sms.apply_async(
-            kwargs={"org_id": str(row.org_id), "message_id": str(row.message_id)}, queue=queue.value
-        )
+        _nudge(row)
+
+
+def _nudge(due: sms.Due) -> None:
+    """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
+    queue = Queue.OTP if due.kind is sms.SmsKind.OTP else Queue.SMS
+    deliver_sms.apply_async(
+        kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
+        queue=queue.value,
+        countdown=due.wait.total_seconds(),
+    )
 
 
 @app.task(name=Task.RECONCILE_SMS.value)

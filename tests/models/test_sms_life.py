@@ -252,7 +252,7 @@ def test_whoever_has_waited_for_his_moment_is_not_given_another(booking: Booking
 def test_a_pace_of_nothing_leaves_it_to_twilio(booking: Booking) -> None:
     booking.sql.execute("UPDATE integration_settings SET sms_per_second = 0 WHERE org_id = %s", [booking.org])
     assert claim(booking)
-    assert booking.sender("next_at") is None
+    assert booking.sender("next_at, full_until") == (None, None)
 
 
 def test_the_sweep_finds_codes_before_all_else(

@@ -1,11 +1,16 @@
-"""A confirmed appointment of a clinic of its own, its SMS, and the sandbox Twilio that they go to."""
+"""A confirmed appointment of a clinic of its own, its SMS, and the sandbox Twilio that they go to; and a
+worker whose time is the test's.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
 import time
 import urllib.request
 import uuid
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,6 +19,7 @@ from twilio.request_validator import RequestValidator
 
 import settings
 from models import sms
+from tests.conftest import Clock
 from tests.factories import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -113,6 +119,59 @@ class Booking:
             [self.org, number or self.phone],
         ).fetchone()
         return row and row[0]
+
+
+class PatientWorker:
+    """Takes what is in the queues, runs it in its turn, and moves the clock to the next task where there is a
+    wait. Beat's sweep comes every five seconds.
+    """
+
+    def __init__(self, sql: psycopg.Connection, clock: Clock) -> None:
+        from tasks.app import app  # noqa: PLC0415 (only now are its settings there)
+
+        self._app, self._sql, self._clock = app, sql, clock
+        self.forget()
+
+    def forget(self) -> None:
+        """What was in the queues, or is waited for, is lost."""
+        self._tasks: list[tuple[float, int, dict[str, str]]] = []
+        self._take()
+
+    def run(self, seconds: float, *nudged: Booking) -> None:
+        from tasks.sms import deliver_sms, sweep_sms  # noqa: PLC0415
+
+        now, number = self._now(), itertools.count()
+        until, sweep_at = now + seconds, now
+        for each in nudged:
+            task = {"org_id": each.org, "message_id": each.confirmation}
+            heapq.heappush(self._tasks, (now, next(number), task))
+        while (now := self._now()) < until:
+            if sweep_at <= now:
+                sweep_sms.run()
+                sweep_at = now + 5
+            elif self._tasks and self._tasks[0][0] <= now:
+                deliver_sms.run(**heapq.heappop(self._tasks)[2])
+            else:
+                wait = min(sweep_at, *(task[0] for task in self._tasks[:1]), until) - now
+                self._clock.forward(wait)
+            for due, task in self._take():
+                heapq.heappush(self._tasks, (due, next(number), task))
+
+    def _take(self) -> list[tuple[float, dict[str, str]]]:
+        taken = []
+        with self._app.connection_for_read() as connection:
+            channel: Any = connection.default_channel
+            for queue in ("otp", "sms"):
+                while message := channel.basic_get(queue, no_ack=True):
+                    eta = message.headers["eta"]
+                    late = (datetime.fromisoformat(eta).timestamp() - time.time()) if eta else 0.0
+                    taken.append((self._now() + late, message.payload[1]))
+        return taken
+
+    def _now(self) -> float:
+        row = self._sql.execute("SELECT extract(epoch FROM app_clock())::float8").fetchone()
+        assert row
+        return float(row[0])
 
 
 def script(twilio: str, kind: str, **fault: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import Any
 
@@ -17,7 +18,7 @@ from tasks import providers
 from tasks.delivery import prepare
 from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock
-from tests.tasks.bookings import Booking, inbox
+from tests.tasks.bookings import Booking, PatientWorker, inbox
 
 
 def test_a_queued_message_is_sent_once_however_often_it_is_nudged(booking: Booking, twilio: str) -> None:
@@ -376,6 +377,125 @@ def test_an_account_that_does_not_answer_pauses_and_holds_up_no_other(
     assert second.state("status, attempt", second.otp) == ("queued", 0)
     other.deliver()
     assert other.state() == "sent"
+
+
+def at_once(*bookings: Booking) -> None:
+    """Each by a worker of its own."""
+    threads = [threading.Thread(target=each.deliver) for each in bookings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_clinic_whose_answers_are_slow_leaves_a_process_to_the_others(
+    client: FlaskClient, sql: psycopg.Connection, faults: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.sms.SLOW", 0.2)
+    slow, other = [Booking(client, sql)], Booking(client, sql)
+    for _ in range(5):
+        slow.append(slow[-1].next())
+    for each in slow:
+        faults("slow", seconds=0.5, to=each.phone)
+    at_once(*slow, other)
+    states = [each.state() for each in slow]
+    assert (states.count("sent"), states.count("queued"), other.state()) == (2, 4, "sent")
+    assert slow[0].sender("slow") == (True,)
+    clock.forward(2)
+    waiting = [each for each in slow if each.state() == "queued"]
+    at_once(*waiting)
+    assert [each.state() for each in waiting].count("sent") == 1  # now that it is known to be slow
+    waiting = [each for each in slow if each.state() == "queued"]
+    PatientWorker(sql, clock).run(10, *waiting)
+    assert {each.state() for each in slow} == {"sent"}
+    slow[0].deliver(slow[0].otp)  # answered at once
+    assert slow[0].sender("slow") == (False,)
+
+
+def test_a_message_waits_for_its_clinics_others_without_a_process_and_not_for_a_dead_worker(
+    booking: Booking, clock: Clock
+) -> None:
+    others = [booking.next()]
+    others.append(others[0].next())
+    org = uuid.UUID(booking.org)
+    for each in others:
+        with system_transaction(Door.OPERATOR) as session:
+            assert sms.claim_for_sending(session, org, uuid.UUID(each.confirmation))
+    worker = PatientWorker(booking.sql, clock)
+    worker.run(20, booking)
+    assert booking.state("status, next_attempt_at > app_clock()") == ("queued", True)
+    worker.run(11)  # the leases run out
+    assert booking.state() == "sent"
+    assert [each.state() for each in others] == ["unknown", "unknown"]
+
+
+def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clock: Clock) -> None:
+    others = [booking.next()]
+    others.append(others[0].next())
+    org = uuid.UUID(booking.org)
+
+    def claim(message: str) -> sms.SmsMessage | None:
+        with system_transaction(Door.OPERATOR) as session:
+            return sms.claim_for_sending(session, org, uuid.UUID(message))
+
+    assert all(claim(each.confirmation) for each in others)
+    code = claim(booking.otp)
+    assert code
+    assert claim(others[0].otp) is None
+    with system_transaction(Door.OPERATOR) as session:
+        sms.record_sent(session, code, provider_id="SM" + "9" * 32, segments=1)
+    clock.forward(0.3)
+    assert claim(others[0].otp)
+
+
+@pytest.fixture
+def sixty(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> list[Booking]:
+    """Of one clinic that sends five a second."""
+    del twilio
+    bookings = [Booking(client, sql)]
+    bookings += [Booking(client, sql, org=bookings[0].org, days=15 + n) for n in range(59)]
+    org = bookings[0].org
+    sql.execute("UPDATE sms_messages SET status = 'expired' WHERE org_id = %s AND kind = 'otp'", [org])
+    sql.execute("UPDATE integration_settings SET sms_per_second = 5 WHERE org_id = %s", [org])
+    return bookings
+
+
+def sendings(booking: Booking) -> list[float]:
+    """The moments at which the clinic's messages were claimed."""
+    return [
+        row[0]
+        for row in booking.sql.execute(
+            "SELECT extract(epoch FROM created_at)::float8 FROM sms_events"
+            " WHERE org_id = %s AND to_status = 'sending' ORDER BY created_at",
+            [booking.org],
+        )
+    ]
+
+
+def most_in_a_second(moments: list[float]) -> int:
+    return max(sum(first <= each < first + 1 for each in moments) for first in moments)
+
+
+def test_a_clinics_pace_is_kept_in_every_second(sixty: list[Booking], clock: Clock) -> None:
+    PatientWorker(sixty[0].sql, clock).run(20, *sixty)
+    assert {each.state() for each in sixty} == {"sent"}
+    moments = sendings(sixty[0])
+    assert len(moments) == 60
+    assert most_in_a_second(moments) <= 7  # five, and what goes a fifth of a second early
+    assert moments[-1] - moments[0] < 60 / 5 + 1  # and no moment is wasted
+
+
+def test_moments_that_were_missed_are_not_all_made_up_for_at_once(sixty: list[Booking], clock: Clock) -> None:
+    worker = PatientWorker(sixty[0].sql, clock)
+    worker.run(1, *sixty)
+    worker.forget()
+    clock.forward(22)
+    before = len(sendings(sixty[0]))
+    worker.run(25)
+    assert {each.state() for each in sixty} == {"sent"}
+    moments = sendings(sixty[0])[before:]
+    assert most_in_a_second(moments) <= 7
+    assert moments[-1] - moments[0] < len(moments) / 5 + 1
 
 
 def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(

@@ -107,7 +107,7 @@ class SmsMessage(Base):
             "next_attempt_at",
             postgresql_where=text("status IN ('queued', 'sending')"),
         ),
-        Index("ix_sms_messages_org_id_under_way", "org_id", postgresql_where=text("status = 'sending'")),
+        Index("ix_sms_messages_org_id_under_way", "org_id", postgresql_where=text("lease_until IS NOT NULL")),
         Index("ix_sms_messages_check_at", "check_at", postgresql_where=text("check_at IS NOT NULL")),
         Index(
             "ix_sms_confirmation_logs_appointment_id",
@@ -144,6 +144,7 @@ class SmsMessage(Base):
     #: The account that its last attempt was made with: only that one knows what became of it.
     account_sid: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
+    #: Until then its attempt holds a process.
     lease_until: Mapped[datetime | None]
     unknown_since: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -279,11 +280,13 @@ def _moment_of(
 
 
 def _count_under_way(session: Session, message: SmsMessage) -> int:
-    """The clinic's other messages that hold a process of the same queue. One whose lease ran out has none."""
+    """The clinic's other messages that hold a process of the same queue, which they do until its request is
+    over: a receipt may have come before. One whose lease ran out has none.
+    """
     return session.scalars(
         select(func.count()).where(
             SmsMessage.org_id == message.org_id,
-            SmsMessage.status == SmsStatus.SENDING,
+            SmsMessage.id != message.id,
             SmsMessage.lease_until > func.app_clock(),
             (SmsMessage.kind == SmsKind.OTP) == (message.kind is SmsKind.OTP),
         )
@@ -448,6 +451,16 @@ def record_refused(
     _record(session, message, status=SmsStatus.FAILED, cause=cause, error_code=code, error_reason=reason)
     if cause is not Cause.CANNOT_PREPARE:
         sms_senders.record_answer(session, message.org_id)
+
+
+def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:
+    """The request of this attempt is over, whatever came of it, and its process is free for another."""
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id, SmsMessage.attempt == message.attempt)
+        .values(lease_until=None)
+    )
+    sms_senders.record_speed(session, message.org_id, slow=slow)
 
 
 def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
@@ -699,7 +712,7 @@ def apply_receipt(
     row.provider_id = None if others else provider_id
     row.sent_at = row.sent_at or _in_its_life(row, at, now)
     if moves:
-        row.status, row.cause, row.lease_until = status, cause, None
+        row.status, row.cause = status, cause
         row.error_code, row.error_reason = error_code, error_reason
         row.check_at = row.check_at or row.sent_at + ASK_AFTER[0]
     if moves and status is SmsStatus.DELIVERED:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from celeryconfig import Queue, Task
-from models import sms, sms_reports, sms_senders
+from models import sms, sms_reports
 from models.session import Door, system_transaction, transaction
 from models.sms_states import Cause
 from tasks import providers
@@ -70,22 +70,22 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     try:
         accepted = twilio.send(outgoing.text)
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
-        _record(clinic, partial(record_problem, message=message, problem=problem), asked)
+        _record(message, partial(record_problem, problem=problem), asked)
         if isinstance(problem, Unavailable) and not problem.after:
             raise
     else:
-        _record(clinic, partial(record_accepted, message=message, accepted=accepted), asked)
+        _record(message, partial(record_accepted, accepted=accepted), asked)
 
 
-def _record(clinic: uuid.UUID, verb: Callable[[Session], None], asked: float) -> None:
+def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) -> None:
     """Write an outcome down. It is known nowhere else, so a database that is away is tried for a while."""
     now = time.monotonic()
     until, slow = now + INSIST, now - asked > SLOW
     while True:
         try:
-            with transaction(clinic) as session:
-                verb(session)
-                return sms_senders.record_speed(session, clinic, slow=slow)
+            with transaction(message.org_id) as session:
+                verb(session, message)
+                return sms.record_end(session, message, slow=slow)
         except OperationalError:
             if time.monotonic() > until:
                 raise

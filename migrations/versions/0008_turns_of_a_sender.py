@@ -23,7 +23,7 @@ def upgrade() -> None:
         "ix_sms_messages_org_id_under_way",
         "sms_messages",
         ["org_id"],
-        postgresql_where=sa.text("status = 'sending'"),
+        postgresql_where=sa.text("lease_until IS NOT NULL"),
     )
 
 

@@ -429,6 +429,27 @@ def test_a_message_waits_for_its_clinics_others_without_a_process_and_not_for_a_
     assert [each.state() for each in others] == ["unknown", "unknown"]
 
 
+def test_a_receipt_that_comes_before_a_slow_answer_does_not_free_its_process(
+    booking: Booking, clock: Clock
+) -> None:
+    waiting = booking.next()
+    sent_first = waiting.next()
+    org = uuid.UUID(booking.org)
+    for each in (booking, sent_first):
+        with system_transaction(Door.OPERATOR) as session:
+            assert sms.claim_for_sending(session, org, uuid.UUID(each.confirmation))
+        booking.sql.execute(
+            "UPDATE sms_messages SET provider_id = 'SM' || replace(id::text, '-', '') WHERE id = %s",
+            [each.confirmation],
+        )
+        each.receipt("delivered")
+    waiting.deliver()
+    assert waiting.state("status, attempt") == ("queued", 0)
+    clock.forward(31)
+    waiting.deliver()
+    assert waiting.state() == "sent"
+
+
 def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clock: Clock) -> None:
     others = [booking.next()]
     others.append(others[0].next())
@@ -443,7 +464,7 @@ def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clo
     assert code
     assert claim(others[0].otp) is None
     with system_transaction(Door.OPERATOR) as session:
-        sms.record_sent(session, code, provider_id="SM" + "9" * 32, segments=1)
+        sms.record_end(session, code, slow=False)
     clock.forward(0.3)
     assert claim(others[0].otp)
 

@@ -15,7 +15,7 @@ import settings
 from models import holds
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
-from models.sms import SmsKind, SmsMessage, count_codes, waiting_code_of_hold
+from models.sms import SmsKind, SmsMessage, count_codes, try_at_once, waiting_code_of_hold
 
 #: A hold has one challenge for its whole life: a resent code is the same code.
 _CHALLENGE = 1
@@ -77,7 +77,7 @@ class CodeRequest:
 def request(session: Session, organization: Organization, hold_id: uuid.UUID) -> CodeRequest:
     """Queue the SMS with the code of a live hold, within the clinic's limits.
 
-    While one is still waiting to be sent, asking again changes nothing.
+    While one is still waiting to be sent, asking again has it tried at once and makes no other.
     """
     row = session.execute(
         select(AppointmentHold, func.app_clock().label("now"))
@@ -92,6 +92,7 @@ def request(session: Session, organization: Organization, hold_id: uuid.UUID) ->
     if min(hold.expires_at, hold.starts_at) <= row.now:
         return CodeRequest(refusal=CodeRefusal.HOLD_OVER, hold_status=HoldStatus.EXPIRED)
     if waiting := waiting_code_of_hold(session, organization.id, hold_id):
+        try_at_once(session, waiting)
         return CodeRequest(message_id=waiting.id)
 
     sent = count_codes(

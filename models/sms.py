@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import random
 
 from sqlalchemy import (
     CheckConstraint,
@@ -47,9 +48,12 @@ from models.sms_states import SmsStatus as SmsStatus  # noqa: PLC0414
 #: Longer than the provider's time-out, so that a living worker's claim never runs out under it.
 LEASE = timedelta(seconds=30)
 
-#: How long a row waits after its n-th attempt that was certainly not sent. Celery's own retries fall into
-#: the first three.
-BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 30, 60, 300))
+#: How long a row waits after its n-th attempt that was certainly not sent; up to a quarter less, so that many
+#: do not all come back together. Celery's own retries fall into the first three. Codes are waited for on the
+#: telephone; and all else goes out within four minutes of the end of whatever was wrong.
+BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 15, 30, 60))
+CODE_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 5))
+JITTER = 0.25
 
 #: How long the provider may take to show a message it accepted. Asked earlier, its "no" proves nothing.
 GRACE = timedelta(seconds=90)
@@ -421,7 +425,9 @@ def record_unavailable(
     after: timedelta | None = None,
 ) -> None:
     """Certainly not sent: try again, later each time, until it expires. `after` is the provider's wish."""
-    wait = after or BACKOFF[min(message.attempt, len(BACKOFF)) - 1]
+    steps = CODE_BACKOFF if message.kind is SmsKind.OTP else BACKOFF
+    early = random() * JITTER  # noqa: S311 (nothing secret)
+    wait = after or steps[min(message.attempt, len(steps)) - 1] * (1 - early)
     _record(
         session,
         message,
@@ -761,6 +767,19 @@ def last_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -
         .where(SmsMessage.org_id == org_id, SmsMessage.hold_id == hold_id, SmsMessage.kind == SmsKind.OTP)
         .order_by(SmsMessage.created_at.desc())
         .limit(1)
+    )
+
+
+def try_at_once(session: Session, message: SmsMessage) -> None:
+    """Somebody asks for it again: it need not wait for its next attempt, if an earlier one failed."""
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.status == SmsStatus.QUEUED,
+            SmsMessage.cause == Cause.UNAVAILABLE,
+        )
+        .values(next_attempt_at=func.app_clock(), nudged_at=None)
     )
 
 

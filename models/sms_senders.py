@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import twilio_codes
 from models.base import Base
+from models.sms_states import Cause
 
 #: A stopped sender tries one message this often, in case somebody mended it at the provider's.
 PROBE_EVERY = timedelta(minutes=10)
@@ -151,6 +152,7 @@ def record_success(
         resume(session, org_id)
     else:
         record_answer(session, org_id)
+        session.execute(_HURRY, {"org_id": org_id, "cause": Cause.UNAVAILABLE.value})
 
 
 def record_silence(session: Session, org_id: uuid.UUID) -> None:
@@ -199,4 +201,15 @@ _BRING_FORWARD = text(
     "UPDATE sms_messages SET next_attempt_at = greatest(app_clock(), slot_at), nudged_at = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"
     " AND next_attempt_at > app_clock() FOR UPDATE SKIP LOCKED)"
+)
+
+#: For each message that the provider takes, some of those that it could not take: few, for it may still
+#: take only a part. What it does not want for longer than our own longest wait (BACKOFF in models/sms.py)
+#: is left to its time.
+_HURRY = text(
+    "UPDATE sms_messages SET next_attempt_at = app_clock(), nudged_at = NULL"
+    " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"
+    " AND cause = :cause AND next_attempt_at > app_clock()"
+    " AND next_attempt_at <= app_clock() + interval '60 s'"
+    " ORDER BY next_attempt_at LIMIT 10 FOR UPDATE SKIP LOCKED)"
 )

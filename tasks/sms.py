@@ -71,8 +71,8 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
         accepted = twilio.send(outgoing.text)
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
         _record(message, partial(record_problem, problem=problem), asked)
-        if isinstance(problem, Unavailable) and not problem.after:
-            raise
+        if isinstance(problem, Unavailable) and not problem.after and message.attempt <= RETRIES:
+            raise  # Celery's turn; after that the row says when, and a retry would come for nothing
     else:
         _record(message, partial(record_accepted, accepted=accepted), asked)
 

@@ -18,6 +18,7 @@ from tasks import providers
 from tasks.delivery import prepare
 from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock
+from tests.factories import bare, phone_number, reserve, slot
 from tests.tasks.bookings import Booking, PatientWorker, inbox
 
 
@@ -186,6 +187,71 @@ def test_retries_are_few_and_short() -> None:
     assert RETRY_LONGEST <= 10
     assert providers.Unavailable in RETRY_ON
     assert not any(issubclass(providers.OutcomeUnknown, kind) for kind in RETRY_ON)
+
+
+def fail(booking: Booking, faults: Any, message: str | None = None, **fault: Any) -> None:
+    """An attempt that was certainly not sent, and not the first: those are Celery's to repeat."""
+    faults(**({"kind": "429"} | fault))
+    booking.sql.execute(
+        "UPDATE sms_messages SET attempt = greatest(attempt, 3) WHERE id = %s",
+        [message or booking.confirmation],
+    )
+    booking.sql.execute("UPDATE integration_settings SET sms_per_second = 0 WHERE org_id = %s", [booking.org])
+    booking.due_now(message)
+    booking.deliver(message)
+    assert booking.state(message=message) == "queued"
+
+
+def wait_of(booking: Booking, message: str | None = None) -> float:
+    return float(booking.state("extract(epoch FROM next_attempt_at - app_clock())", message))
+
+
+def test_no_wait_is_longer_than_a_minute_and_none_of_a_code_longer_than_seconds(
+    booking: Booking, faults: Any
+) -> None:
+    waits, of_code = [], []
+    for _ in range(6):
+        fail(booking, faults)
+        waits.append(wait_of(booking))
+        fail(booking, faults, booking.otp)
+        of_code.append(wait_of(booking, booking.otp))
+    assert 40 < max(waits) <= 60
+    assert 3 < max(of_code) <= 5
+    assert len({round(each, 1) for each in of_code}) > 1  # they do not all come back together
+
+
+def test_what_twilio_takes_brings_forward_what_it_could_not_take(
+    client: FlaskClient, booking: Booking, faults: Any, clock: Clock, twilio: str
+) -> None:
+    full = booking.next()
+    well, stranger = full.next(), Booking(client, booking.sql)
+    for each in (booking, stranger):
+        for _ in range(3):
+            fail(each, faults)
+        assert wait_of(each) > 40
+    fail(full, faults, kind="refuse", code=21611)
+    well.deliver()
+    assert well.state() == "sent"
+    assert wait_of(booking) <= 0
+    assert wait_of(stranger) > 40
+    assert wait_of(full) > 600  # Twilio's own wish
+    PatientWorker(booking.sql, clock).run(10)
+    assert booking.state() == "sent"
+    assert len(inbox(twilio, booking.phone)) >= 1
+
+
+def test_a_code_that_could_not_be_sent_and_is_asked_for_again_is_tried_at_once(
+    booking: Booking, client: FlaskClient, faults: Any, twilio: str
+) -> None:
+    phone = phone_number()
+    hold = reserve(client, booking.org, slotId=slot(days=30), patientPhone=phone)["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    [row] = booking.sql.execute("SELECT id::text FROM sms_messages WHERE hold_id = %s", [hold]).fetchall()
+    fail(booking, faults, row[0])
+    assert wait_of(booking, row[0]) > 3
+    bare(client, "booking/send-otp", holdId=hold)
+    booking.deliver(row[0])
+    assert len(inbox(twilio, phone)) == 1
 
 
 # --- what Twilio's codes do ---------------------------------------------------------------------

@@ -65,10 +65,10 @@ MOST_ATTEMPTS = 5
 #: one it is given up.
 ASK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))
 
-#: Whoever takes a message to ask the provider about it has it for so long; when the provider cannot be
-#: asked, it is this long until the next try.
-ASK_AGAIN = timedelta(seconds=60)
-RECEIPT_AGAIN = timedelta(minutes=5)
+#: Whoever takes a message to ask the provider about it has it for so long. When the provider cannot be
+#: asked, it is at least this long until the next try, half as long again each time, and at most that long.
+ASK_AGAIN, ASK_AGAIN_AT_MOST = timedelta(seconds=60), timedelta(minutes=3)
+RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST = timedelta(minutes=5), timedelta(hours=1)
 
 #: A moment no further away than this is waited for in the queue; for a later one the row waits, and the
 #: sweep looks so far ahead.
@@ -608,16 +608,31 @@ def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: 
     return list(session.scalars(taken.returning(SmsMessage)))
 
 
-def ask_later(session: Session, org_id: uuid.UUID) -> None:
-    """The provider cannot be asked about this organisation's messages: they stay as they are until it can.
-
-    All that are due are put off, so that they do not take the others' turn.
+def ask_later(session: Session, message: SmsMessage) -> None:
+    """The provider cannot be asked about this message: it stays as it is until it can, and is asked about
+    less often the longer that lasts.
     """
     now = func.app_clock()
-    again = case((SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN), else_=RECEIPT_AGAIN)
+    least, most, since = RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST, SmsMessage.sent_at
+    if message.status is SmsStatus.UNKNOWN:
+        least, most, since = ASK_AGAIN, ASK_AGAIN_AT_MOST, SmsMessage.unknown_since
+    wait = func.least(func.greatest((now - since) / 2, least), most)
     session.execute(
         update(SmsMessage)
-        .where(SmsMessage.org_id == org_id, SmsMessage.check_at <= now)
+        .where(SmsMessage.id == message.id, SmsMessage.check_at.is_not(None))
+        .values(check_at=now + wait)
+    )
+
+
+def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
+    """Put off what is due of a clinic whose provider cannot be asked, so that it does not take the others'
+    turn: for half as long as the message that failed, so that this one is not asked about first again.
+    """
+    now = func.app_clock()
+    again = case((SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN / 2), else_=RECEIPT_AGAIN / 2)
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.org_id == org_id, SmsMessage.check_at <= now + again)
         .values(check_at=now + again)
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -38,6 +39,9 @@ SLOW = 2.0
 #: Seconds after which a run begins no further question to Twilio, and for one question.
 RUN = 8.0
 PATIENCE = 4.0
+
+#: Messages of one clinic that a run fails to ask about, one after the other, before it leaves the clinic's.
+FAILURES = 3
 
 #: Seconds for which an outcome is brought to a database that is away, perhaps only starting anew.
 INSIST = 5.0
@@ -124,24 +128,30 @@ def check_receipts() -> None:
 
 
 def _ask_about_each(find: Callable[..., list[sms.SmsMessage]], ask: Callable[[sms.SmsMessage], None]) -> None:
-    """A clinic whose account does not answer is asked once a run and then left for a while, and a run is
-    short: nobody else's messages wait behind it, nor do the SMS that the same workers send.
+    """What cannot be asked about is asked about later, and holds up neither its clinic's others nor anybody
+    else's. A clinic whose account is broken, or does not answer, or fails several times, is left for a while:
+    a run is short, and the SMS that the same workers send do not wait behind it.
     """
     until = time.monotonic() + RUN
-    while time.monotonic() < until:
+    failures: Counter[uuid.UUID] = Counter()
+    while (begun := time.monotonic()) < until:
         with system_transaction(Door.SWEEP) as session:
             found = find(session, limit=1)
         if not found:
             return
         [message] = found
+        clinic = message.org_id
         try:
             ask(message)
+            failures[clinic] = 0
         except (Misconfigured, Unavailable) as problem:
-            log.warning(
-                "organisation %s: sms %s cannot be asked about: %s", message.org_id, message.id, problem
-            )
-            with transaction(message.org_id) as session:
-                sms.ask_later(session, message.org_id)
+            log.warning("organisation %s: sms %s cannot be asked about: %s", clinic, message.id, problem)
+            failures[clinic] += 1
+            hangs = time.monotonic() - begun > PATIENCE / 2
+            with transaction(clinic) as session:
+                sms.ask_later(session, message)
+                if hangs or failures[clinic] >= FAILURES or isinstance(problem, Misconfigured):
+                    sms.ask_others_first(session, clinic)
 
 
 def _settle(message: sms.SmsMessage) -> None:

@@ -135,6 +135,66 @@ def test_an_account_that_cannot_be_asked_does_not_take_the_others_turn(
     assert len(asked) == 1  # not once for each of its messages
 
 
+def test_one_message_that_cannot_be_asked_about_holds_up_none_of_its_clinics(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    others = [booking.next()]
+    others.append(others[0].next())
+    for each in (booking, *others):
+        lost(each, faults)
+        booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
+    faults("ask-500", times=100, to=booking.phone)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert [each.state() for each in (booking, *others)] == ["unknown", "sent", "sent"]
+    waits = []
+    for _ in range(6):
+        waits.append(round(booking.state("extract(epoch FROM check_at - app_clock())"), 1))
+        clock.forward(waits[-1] + 1)
+        reconcile_sms.run()
+    assert waits == sorted(waits)
+    assert 55 < waits[0] <= 60
+    assert 170 < waits[-1] <= 180
+
+
+def test_one_that_hangs_gives_the_others_their_turn_in_the_next_run(
+    booking: Booking, faults: Faults, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.sms.PATIENCE", 0.3)
+    other, stranger = booking.next(), Booking(booking.client, booking.sql)
+    for each in (booking, other, stranger):
+        lost(each, faults)
+    faults("ask-slow", seconds=1, times=100, to=booking.phone)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert [each.state() for each in (booking, other, stranger)] == ["unknown", "unknown", "sent"]
+    clock.forward(31)
+    reconcile_sms.run()
+    assert (booking.state(), other.state()) == ("unknown", "sent")
+
+
+def test_a_clinic_that_fails_three_times_in_a_row_is_left_for_a_while(
+    booking: Booking, faults: Faults, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    bookings = [booking]
+    for _ in range(4):
+        bookings.append(bookings[-1].next())
+    for each in bookings:
+        lost(each, faults)
+        booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
+    faults("ask-500", times=3)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert {each.state() for each in bookings} == {"unknown"}
+    assert len([record for record in caplog.records if "cannot be asked about" in record.getMessage()]) == 3
+    clock.forward(31)
+    reconcile_sms.run()
+    assert [each.state() for each in bookings].count("sent") == 2  # those that were not asked about yet
+    clock.forward(31)
+    reconcile_sms.run()
+    assert {each.state() for each in bookings} == {"sent"}
+
+
 def test_a_run_is_short_however_much_there_is_to_ask(
     booking: Booking, faults: Faults, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +415,20 @@ def test_a_receipt_that_cannot_be_asked_for_is_asked_for_in_five_minutes(
     clock.forward(301)
     check_receipts.run()
     assert booking.state() == "delivered"
+
+
+def test_one_receipt_that_cannot_be_asked_for_holds_up_none_of_its_clinics(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    others = [booking.next()]
+    others.append(others[0].next())
+    for each in (booking, *others):
+        sent(each)
+        ended(twilio, each.phone)
+    faults("ask-500")  # for the one that is asked for first
+    clock.forward(301)
+    check_receipts.run()
+    assert [each.state() for each in (booking, *others)] == ["sent", "delivered", "delivered"]
 
 
 def test_a_provider_that_can_never_be_asked_ends_in_a_state_with_a_name_too(

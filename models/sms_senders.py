@@ -67,15 +67,16 @@ def lock(session: Session, org_id: uuid.UUID) -> SmsSender:
 
 
 def paused_until(sender: SmsSender, now: datetime) -> datetime | None:
-    """When this sender, which is locked, may be tried again; None if it may be now.
+    """When this sender, which is locked, may be tried again; None if it may be now."""
+    return sender.retry_at if sender.retry_at and sender.retry_at > now else None
 
-    Of all that waited for the end of a pause one message goes ahead, and the others wait for what comes of
-    it: a broken account must cost one attempt, and not one of each message.
+
+def try_again(sender: SmsSender, now: datetime) -> None:
+    """Of all that waited for the end of a pause one message goes ahead, and the others wait for what comes
+    of it: a broken account must cost one attempt, and not one of each message.
     """
-    if sender.retry_at is None or sender.retry_at > now:
-        return sender.retry_at
-    sender.retry_at = now + (PROBE_EVERY if sender.stopped_at else _pause(sender.failures))
-    return None
+    if sender.retry_at:
+        sender.retry_at = now + (PROBE_EVERY if sender.stopped_at else _pause(sender.failures))
 
 
 def _pause(failures: int) -> timedelta:

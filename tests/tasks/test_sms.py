@@ -12,7 +12,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from models import sms
+from models import sms, sms_senders
 from models.session import Door, system_transaction, transaction
 from tasks import providers
 from tasks.delivery import prepare
@@ -621,3 +621,24 @@ def test_a_task_that_ran_out_of_time_in_a_request_has_an_unknown_outcome(
     booking.deliver()
     assert booking.state("status, cause") == ("unknown", "its answer was lost")
     assert booking.sender("failures") == (1,)
+
+
+def test_who_still_has_to_wait_does_not_use_up_the_one_try_of_a_stopped_sender(
+    booking: Booking, clock: Clock, twilio: str
+) -> None:
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        sms_senders.record_stop(session, org, code="21606", reason="no")
+    booking.deliver()
+    assert booking.state("status, attempt") == ("queued", 0)
+    clock.forward(601)
+    with transaction(org) as session:
+        for _ in range(20):  # the pace is taken for the next two seconds
+            sms_senders.take_slot(session, org, per_second=10)
+    booking.due_now()
+    booking.deliver()
+    assert booking.state("status, attempt") == ("queued", 0)
+    clock.forward(2.5)
+    booking.deliver()
+    assert booking.state() == "sent"
+    assert booking.sender("stopped_code, retry_at") == (None, None)

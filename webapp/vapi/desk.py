@@ -167,7 +167,7 @@ def _work(
         return _Done(_unknown_tenant(tool))
     clinic, now = found
     begun = calls.begin(session, clinic.id, key) if key else None
-    if key and begun and begun.reply and _is_a_repeat(session, clinic.id, key, begun.reply, now):
+    if key and begun and begun.reply and _is_a_repeat(session, clinic.id, key, arguments, begun.reply, now):
         return _Done(Reply.from_json(begun.reply), settled_elsewhere=not begun.final)
     desk = Desk(
         session,
@@ -260,15 +260,28 @@ REPEATED_WITHIN = timedelta(seconds=30)
 
 
 def _is_a_repeat(
-    session: Session, org_id: uuid.UUID, key: calls.ToolCallKey, reply: dict[str, Any], now: datetime
+    session: Session,
+    org_id: uuid.UUID,
+    key: calls.ToolCallKey,
+    arguments: dict[str, Any],
+    reply: dict[str, Any],
+    now: datetime,
 ) -> bool:
     """Whether the same tool call came again, or one that only looks the same, for models reuse their ids.
 
     Who reserved another time since, and asks for the first one again, means that: its answer of before
-    speaks of a hold that this call gave up.
+    speaks of a hold that this call gave up. And what names no reservation or appointment means the call's
+    own one, of which there may be a newer one than the answer knew.
     """
-    if key.tool_call_id in _NAMELESS and calls.age_of_reply(session, org_id, key) > REPEATED_WITHIN:
+    answered = now - calls.age_of_reply(session, org_id, key)
+    if key.tool_call_id in _NAMELESS and now - answered > REPEATED_WITHIN:
         return False
+    if key.tool == "send_confirmation_sms" and arguments.get("appointmentId") is None:
+        booked = appointments.latest_of_call(session, org_id, key.call_id)
+        return booked is None or booked.created_at <= answered
+    if key.tool in ("send_otp_code", "verify_otp") and arguments.get("holdId") is None:
+        own = holds.latest_of_call(session, org_id, key.call_id)
+        return own is None or own.created_at <= answered
     held = reply.get("facts", {}).get("holdId")
     if key.tool != "reserve_atomic" or held is None:
         return True

@@ -239,7 +239,8 @@ class Agent(RuleBasedStateMachine):
         self.ended: set[tuple[int, int | None]] = set()  # the calls that hung up, by clinic
         #: Within a call, with the answer and what it is known by.
         self.requests: list[tuple[Request, Any, list[Identity]]] = []
-        self.kept: dict[Identity, tuple[Said, datetime]] = {}
+        self.kept: dict[Identity, tuple[Said, datetime, int]] = {}  # when, and as which answer
+        self.answers = 0
         self.claimed: list[SmsMessage] = []  # by workers who have not reported yet
         self.sent: Counter[str] = Counter()
         self.numbers = 0
@@ -419,8 +420,9 @@ class Agent(RuleBasedStateMachine):
         if line.call is not None and self._stands(identity, after.now):
             assert said == self.kept[identity][0], "P6: a repeat was answered otherwise"
             return False
+        self.answers += 1
         if line.call is not None:
-            self.kept[identity] = (said, after.now)
+            self.kept[identity] = (said, after.now, self.answers)
         foretold = self.foretell(line, whose, ask, before, after)
         assert said.code in foretold, f"{ask} was answered {said}, and not one of {foretold}"
         if ask.nonsense or whose is None:
@@ -439,13 +441,18 @@ class Agent(RuleBasedStateMachine):
         """
         if identity not in self.kept:
             return False
-        said, answered = self.kept[identity]
-        _, clinic, call, key, tool, _ = identity
+        said, answered, turn = self.kept[identity]
+        _, clinic, call, key, tool, arguments = identity
         if not key and now - answered > timedelta(seconds=30):
             return False
-        own = [h for h in self.holds if (h.clinic, h.call) == (clinic, call) and h.live(now)]
+        own = [hold for hold in self.holds if (hold.clinic, hold.call) == (clinic, call)]
+        if tool == "send_confirmation_sms" and "appointmentId" not in json.loads(arguments):
+            return all(hold.booked <= turn for hold in own)
+        if tool in ("send_otp_code", "verify_otp") and "holdId" not in json.loads(arguments):
+            return all(hold.made <= turn for hold in own)
+        live = [hold for hold in own if hold.live(now)]
         held = said.facts.get("holdId") if tool == "reserve_atomic" and said.success else None
-        return held is None or not own or any(hold.id == held for hold in own)
+        return held is None or not live or any(hold.id == held for hold in live)
 
     # --- what the answer must be ----------------------------------------------------------------
 
@@ -655,6 +662,7 @@ class Agent(RuleBasedStateMachine):
                 hold_id, line.clinic, calendar, ask.starts, line.call, phone, contact, until, code_of(hold_id)
             )
         )
+        self.holds[-1].made = self.answers
 
     def _learn_verified(self, line: Line, ask: Ask, said: Said, before: Books, after: Books) -> None:
         hold, _ = self._named(line, ask)
@@ -665,7 +673,7 @@ class Agent(RuleBasedStateMachine):
             row = after.by_id("appointments")[appointment]
             assert row["hold_id"] == hold.id
             assert appointment not in before.by_id("appointments"), "P2: booked twice"
-            hold.status, hold.appointment = "confirmed", appointment
+            hold.status, hold.appointment, hold.booked = "confirmed", appointment, self.answers
             self.booked.append(hold)
         elif hold and hold.status == "held" and self._meant(hold, ask) and self._guessed(line, ask, said):
             if not hold.live(after.now) or hold.starts <= after.now:

@@ -423,6 +423,19 @@ def test_a_time_that_was_given_up_is_asked_for_once_more_under_the_same_id(
     assert third == take(10)  # and that is a repeat again
 
 
+def test_what_was_asked_too_early_is_asked_again_under_the_same_id(client: FlaskClient) -> None:
+    """A model that calls everything call_0, and leaves out what the call itself tells."""
+    call = PhoneCall(client, create_clinic(), phone_number())
+    assert "unknown_hold" in call.say("send_otp_code", id="call_0")
+    assert "unknown_appointment" in call.say("send_confirmation_sms", id="call_0")
+    held = call.say("reserve_atomic", id="call_0", slotId=slot(), patientName="John")
+    first = call.say("send_otp_code", id="call_0")
+    assert "unknown_hold" not in first
+    assert first == call.say("send_otp_code", id="call_0")
+    call.say("verify_otp", id="call_0", providedOTP=code_of(held.split("holdId=")[1].split()[0]))
+    assert "The appointment is booked" in call.say("send_confirmation_sms", id="call_0")
+
+
 def test_without_an_id_the_same_again_is_a_repeat_for_half_a_minute(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
 from sqlalchemy.engine import make_url
@@ -56,4 +58,7 @@ def migrate() -> None:
             bind_system_scope(connection, settings.get().system_database_url)
 
 
-migrate()
+try:
+    migrate()
+except settings.SettingsError as error:
+    sys.exit(str(error))

@@ -55,6 +55,15 @@ def start(*command: str, **variables: str) -> Done:
     )
 
 
+@pytest.mark.parametrize("command", [WEB, (sys.executable, "-m", "alembic", "upgrade", "head")])
+def test_settings_that_are_wrong_are_said_and_nothing_else(command: tuple[str, ...]) -> None:
+    done = start(*command, DATABASE_URL="foo", REDIS_URL="foo")
+    assert done.returncode == 1
+    first, *lines = done.stderr.splitlines()
+    assert first.startswith("Holdline cannot start")
+    assert [line.split(":")[0] for line in lines] == ["  DATABASE_URL", "  REDIS_URL"]
+
+
 def refused(done: Done) -> list[str]:
     """The sentences of a process that did not start."""
     assert done.returncode == 3, done.stderr  # what gunicorn takes for "cannot start"

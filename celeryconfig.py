@@ -76,8 +76,10 @@ beat_schedule = {
 
 broker_url = _config.redis_url
 broker_transport = "thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
-if broker_url.startswith("rediss://") and _config.redis_self_signed:
-    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_NONE}
+# Said here, for kombu takes TLS from the transport's name, and this one is not called rediss. What the
+# address itself says of certificates stands.
+if broker_url.startswith("rediss://") and (_config.redis_self_signed or "ssl_cert_reqs=" not in broker_url):
+    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_NONE if _config.redis_self_signed else ssl.CERT_REQUIRED}
 
 # Nothing of value lives in Redis: rows are the outbox, messages are hints.
 result_backend = None

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 import redis
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 import settings
+from models.base import Base
 from models.session import engine, system_engine
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ SELECT DISTINCT c.relname FROM pg_policy p
   JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (current_schemas(false))
   JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
  WHERE (a.attname = 'org_id' OR c.relname = 'organizations') AND p.polpermissive
+   AND c.relname = ANY (:ours)
    AND (p.polname <> 'own_organization'
         OR strpos(pg_get_expr(p.polqual, c.oid), 'app.org_id') = 0)
  ORDER BY c.relname
@@ -142,17 +144,22 @@ def _database() -> Iterator[_Problem | _Notice]:
         found: list[_Problem | _Notice] = []
         try:
             with each.connect() as connection:
-                found += [
-                    *_of_the_role(connection),
-                    *_of_the_tables(connection),
-                    *_of_the_system_scope(connection, may_ask=each is system_engine()),
-                ]
+                # One after the other: what was found stands, also if the next look is not allowed.
+                for look in (_of_the_role, _of_the_tables):
+                    found += look(connection)
+                found += _of_the_system_scope(connection, may_ask=each is system_engine() or _one_role())
         except SQLAlchemyError as error:
+            how = "does not answer" if isinstance(error, OperationalError) else "could not be asked"
             yield _Notice(
-                f"The database does not answer ({type(error).__name__}), so its role, its isolation level and"
-                " its row security could not be looked at."
+                f"The database {how} ({type(error).__name__}), so its role, its isolation level and its row"
+                " security could not all be looked at."
             )
         yield from found
+
+
+def _one_role() -> bool:
+    """Whether the second role is the first."""
+    return engine().url.username == system_engine().url.username
 
 
 def _of_the_role(connection: Connection) -> Iterator[_Problem]:
@@ -177,7 +184,8 @@ def _of_the_tables(connection: Connection) -> Iterator[_Problem]:
             f"Row security is not forced on {', '.join(tables)}: run `alembic upgrade head`, and if that"
             " changes nothing, `ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY`."
         )
-    if tables := connection.scalars(text(_OTHER_POLICIES)).all():
+    ours = list(Base.metadata.tables)
+    if tables := connection.scalars(text(_OTHER_POLICIES), {"ours": ours}).all():
         yield _Problem(
             f"Row security has another policy than ours on {', '.join(tables)}, and lets through what that"
             " lets through: look at `\\d` of the table, and `DROP POLICY` what is not own_organization."

@@ -140,8 +140,8 @@ _KEEP = text(
     " DO UPDATE SET reply = EXCLUDED.reply, final = EXCLUDED.final, created_at = EXCLUDED.created_at"
     " RETURNING id"
 ).bindparams(bindparam("reply", type_=JSON))
-_AGE = text(
-    "SELECT app_clock() - created_at FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id"
+_ANSWERED = text(
+    "SELECT created_at FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id"
     " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
 )
 
@@ -164,10 +164,10 @@ def keep_reply(
     return kept
 
 
-def age_of_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> timedelta:
-    """How long ago it was answered."""
-    age: timedelta = session.execute(_AGE, {"org_id": org_id, **asdict(key)}).scalar_one()
-    return age
+def answered_at(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> datetime:
+    """When the answer that is kept was given."""
+    answered: datetime = session.execute(_ANSWERED, {"org_id": org_id, **asdict(key)}).scalar_one()
+    return answered
 
 
 def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:

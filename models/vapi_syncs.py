@@ -70,7 +70,7 @@ def take_turn(session: Session, *, every: timedelta) -> Fetch | None:
     return Fetch(row.org_id, until - OVERLAP, now)
 
 
-def record(session: Session, org_id: uuid.UUID, *, until: datetime | None, trouble: str | None) -> None:
-    """So far all is fetched; None if nothing was. The next time begins there."""
-    values = {"trouble": trouble} | ({"synced_until": until} if until else {})
-    session.execute(update(VapiSync).where(VapiSync.org_id == org_id).values(values))
+def record(session: Session, fetch: Fetch, *, until: datetime | None, trouble: str | None) -> None:
+    """So far all is fetched; None if nothing was. The next time begins there, or a little before the end."""
+    values = {"trouble": trouble} | ({"synced_until": min(until + OVERLAP, fetch.now)} if until else {})
+    session.execute(update(VapiSync).where(VapiSync.org_id == fetch.org_id).values(values))

@@ -94,7 +94,7 @@ def _fetch(fetch: Fetch, until: float) -> None:
         trouble = str(problem) or type(problem).__name__
         log.warning("calls of organisation %s were not fetched: %s", fetch.org_id, trouble)
     with transaction(fetch.org_id) as session:
-        vapi_syncs.record(session, fetch.org_id, until=done, trouble=trouble)
+        vapi_syncs.record(session, fetch, until=done, trouble=trouble)
 
 
 def _calls(fetch: Fetch) -> Iterator[tuple[datetime, list[Mapping[str, Any]]]]:

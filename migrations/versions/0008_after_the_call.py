@@ -13,11 +13,11 @@ down_revision = "0007_lead_service"
 branch_labels = None
 depends_on = None
 
-#: What is audited beside what was before: on an INSERT, a DELETE, and an UPDATE of which columns.
+#: What is audited beside what was before, and when.
 AUDITED = {
-    "opt_outs": "INSERT OR DELETE OR UPDATE",
-    "sms_senders": "UPDATE OF stopped_at",
-    "calls": "UPDATE OF called_back_at, erased_at",
+    "opt_outs": ("INSERT OR DELETE OR UPDATE", ""),
+    "sms_senders": ("UPDATE OF stopped_at", "WHEN (OLD.stopped_at IS DISTINCT FROM NEW.stopped_at)"),
+    "calls": ("UPDATE OF called_back_at, erased_at", ""),
 }
 
 
@@ -28,20 +28,19 @@ def upgrade() -> None:
     op.execute("UPDATE calls SET erased_at = now() WHERE caller_number LIKE 'erased:%'")
     op.execute("ALTER TABLE calls FORCE ROW LEVEL SECURITY")
     op.add_column("vapi_syncs", sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column(
+    # In two steps: of the moves before nobody knows who made them.
+    op.add_column("sms_events", sa.Column("actor", sa.Text(), nullable=True))
+    op.alter_column(
         "sms_events",
-        sa.Column(
-            "actor",
-            sa.Text(),
-            server_default=sa.text(
-                "coalesce(nullif(current_setting('app.actor', true), ''), 'sql ' || session_user)"
-            ),
-            nullable=True,
+        "actor",
+        server_default=sa.text(
+            "coalesce(nullif(current_setting('app.actor', true), ''), 'sql ' || session_user)"
         ),
     )
     for table, on in AUDITED.items():
         op.execute(
-            f"CREATE TRIGGER audit AFTER {on} ON {table} FOR EACH ROW EXECUTE FUNCTION write_audit('org_id')"
+            f"CREATE TRIGGER audit AFTER {on[0]} ON {table} FOR EACH ROW {on[1]}"
+            " EXECUTE FUNCTION write_audit('org_id')"
         )
 
 

@@ -51,7 +51,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE sms_messages NO FORCE ROW LEVEL SECURITY")
     op.execute(
         "UPDATE sms_messages m SET provider_id = NULL FROM sms_messages o"
-        " WHERE m.kind = 'otp' AND o.org_id = m.org_id AND o.provider_id = m.provider_id"
+        " WHERE o.org_id = m.org_id AND o.provider_id = m.provider_id"
         " AND (o.created_at, o.id) < (m.created_at, m.id)"
     )
     op.execute("ALTER TABLE sms_messages FORCE ROW LEVEL SECURITY")

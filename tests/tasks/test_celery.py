@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import socket
+import subprocess
+import sys
 import uuid
 from typing import Any
 from unittest.mock import Mock
@@ -101,6 +105,34 @@ def test_questions_to_twilio_leave_a_process_for_the_sms() -> None:
     assert int(re.findall(r"-c (\d+)", line)[0]) >= 3
     for task in (Task.RECONCILE_SMS, Task.CHECK_RECEIPTS):
         assert SCHEDULE[task]["schedule"].total_seconds() > RUN + PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("query", "self_signed"), [("", "false"), ("", "true"), ("?ssl_cert_reqs=none", "false")]
+)
+def test_an_encrypted_redis_hears_nothing_in_clear(query: str, self_signed: str) -> None:
+    """Its password least of all: the first byte of TLS is a handshake's, of Redis' own protocol a star."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        client = subprocess.Popen(
+            [sys.executable, "-c", "from tasks.app import app; app.connection_for_write().connect()"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "REDIS_URL": f"rediss://user:s3cret@127.0.0.1:{server.getsockname()[1]}/0{query}",
+                "REDIS_SELF_SIGNED": self_signed,
+            },
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            connection, _ = server.accept()
+            with connection:
+                heard.append(connection.recv(1))
+        finally:
+            client.kill()
+            client.wait(10)
+    assert heard == [b"\x16"]
 
 
 def test_flower_reads_only_and_lets_nobody_in_without_a_password() -> None:

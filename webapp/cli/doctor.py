@@ -465,8 +465,9 @@ def _hot_leads(session: Session, clinic: Organization, row: IntegrationSettings)
         yield warning(
             "hot lead alert",
             "none has gone out yet",
-            f"ring the agent, want a treatment soon, book it, and talk for {row.hot_lead_min_duration}"
-            f" seconds; what calls so far scored: flask leads rescore {clinic.id} --dry-run",
+            "ring the agent, want a treatment soon, book it, and talk for more than"
+            f" {row.hot_lead_min_duration or 300} seconds; what calls so far scored:"
+            f" flask leads rescore {clinic.id} --dry-run",
         )
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 import settings
 from models import appointments, calls, holds, organizations, sms, tenancy
 from models.appointments import Appointment
-from models.holds import AppointmentHold
+from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
 from models.session import Door
 from webapp.nudge import nudge
@@ -269,12 +269,12 @@ def _is_a_repeat(
 ) -> bool:
     """Whether the same tool call came again, or one that only looks the same, for models reuse their ids.
 
-    Who reserved another time since, and asks for the first one again, means that: its answer of before
-    speaks of a hold that this call gave up. And what names no reservation or appointment means the call's
-    own one, of which there may be a newer one than the answer knew.
+    What names no reservation or appointment means the call's own one, of which there may be a newer one than
+    the answer knew. And who asks once more for a time that the call gave up, or lost, means that.
     """
-    answered = now - calls.age_of_reply(session, org_id, key)
-    if key.tool_call_id in _NAMELESS and now - answered > REPEATED_WITHIN:
+    answered = calls.answered_at(session, org_id, key)
+    just_now = now - answered <= REPEATED_WITHIN
+    if key.tool_call_id in _NAMELESS and not just_now:
         return False
     if key.tool == "send_confirmation_sms" and arguments.get("appointmentId") is None:
         booked = appointments.latest_of_call(session, org_id, key.call_id)
@@ -285,8 +285,11 @@ def _is_a_repeat(
     held = reply.get("facts", {}).get("holdId")
     if key.tool != "reserve_atomic" or held is None:
         return True
-    live = [hold for hold in holds.find_live_of_call(session, org_id, key.call_id) if hold.expires_at > now]
-    return not live or any(str(hold.id) == held for hold in live)
+    own = holds.latest_of_call(session, org_id, key.call_id)
+    if own is None or str(own.id) != held:
+        return False
+    live = own.status is HoldStatus.HELD and own.expires_at > now
+    return just_now or live or own.status is HoldStatus.CONFIRMED
 
 
 def _bounded(tool_call_id: str) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy import event
 from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
-from models import sealing, session
+from models import organizations, sealing, session
 from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding, VapiCredential
 from models.session import Door, system_transaction
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
@@ -31,7 +31,7 @@ from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import message, tool_call
 from webapp.vapi import credentials
-from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED, WINDOW
+from webapp.vapi.credentials import CREDENTIAL_HEADER, READ_AGAIN, REMEMBERED, WINDOW
 
 CHECK, WEBHOOK = "/api/vapi/tools/calendar/check", "/api/vapi/webhook"
 OWN_HEADERS = ("X-Clinic-Signature", "X-Clinic-Time")
@@ -421,6 +421,7 @@ def test_several_are_good_at_once_and_a_new_one_from_its_first_use(
     old = make_key()
     accepted(old.signs(hands.now, named="nowhere").post(client), old.calendar)  # and is remembered
     new = make_key(old.org, old.calendar)
+    hands.passed += READ_AGAIN
     secret = make_secret(old.org)
     for named in ("nowhere", "header"):
         accepted(new.signs(hands.now, named=named).post(client), old.calendar)
@@ -435,6 +436,28 @@ def test_a_signature_is_known_among_those_of_many_clinics(
     keys = [make_key() for _ in range(40)]
     for key in (keys[0], keys[-1]):
         accepted(key.signs(hands.now, named="nowhere").post(client), key.calendar)
+
+
+@in_production
+def test_wrong_signatures_do_not_have_all_credentials_read_each_time(
+    client: FlaskClient, mode: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key()
+    request = replace(key, secret="wrong").signs(hands.now, named="nowhere")
+    refused(request.post(client))
+    reads: list[object] = []
+    find = organizations.find_signing
+
+    def find_and_count(*given: Any) -> list[VapiCredential]:
+        reads.append(given)
+        return find(*given)
+
+    monkeypatch.setattr(organizations, "find_signing", find_and_count)
+    for _ in range(20):
+        refused(request.post(client))
+    assert len(reads) <= 2
+    hands.passed += READ_AGAIN
+    accepted(key.signs(hands.now, named="nowhere").post(client), key.calendar)
 
 
 @in_production

@@ -450,9 +450,12 @@ class Agent(RuleBasedStateMachine):
             return all(hold.booked <= turn for hold in own)
         if tool in ("send_otp_code", "verify_otp") and "holdId" not in json.loads(arguments):
             return all(hold.made <= turn for hold in own)
-        live = [hold for hold in own if hold.live(now)]
         held = said.facts.get("holdId") if tool == "reserve_atomic" and said.success else None
-        return held is None or not live or any(hold.id == held for hold in live)
+        if held is None or not own:
+            return True
+        newest = own[-1]
+        stands = newest.live(now) or newest.status == "confirmed" or now - answered <= timedelta(seconds=30)
+        return newest.id == held and stands
 
     # --- what the answer must be ----------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def read(said: str, today: date) -> date:
     A weekday is the next one after today. A day without a year, or without a month, is the next such day
     from today on. Nothing is put right silently: a weekday that is not the date's raises NotADay.
     """
-    text = said.strip().lower()
+    text = re.sub(r"^this (?:morning|afternoon|evening)$", "today", said.strip().lower())
     try:
         if iso := _ISO.fullmatch(text):
             return date(*(int(figures) for figures in iso.groups() if figures))

@@ -38,6 +38,7 @@ FRIDAY = date(2026, 11, 27)
         ("2026-12-7", "2026-12-07"),
         ("20261207", "2026-12-07"),
         ("tomorrow morning", "2026-11-28"),
+        ("This afternoon", "2026-11-27"),
         ("Monday the 7th in the afternoon", "2026-12-07"),
         ("friday evening", "2026-12-04"),
         ("December seventh", "2026-12-07"),

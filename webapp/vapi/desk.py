@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 import settings
 from models import appointments, calls, holds, organizations, sms, tenancy
 from models.appointments import Appointment
-from models.holds import AppointmentHold, HoldStatus
+from models.holds import AppointmentHold
 from models.organizations import Organization
 from models.session import Door
 from webapp.nudge import nudge
@@ -78,8 +78,23 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What was answered to the same tool call before, when, and whether that may still be one request."""
+
+    reply: Reply
+    at: datetime
+    just_now: bool
+
+
+def _always(_desk: Desk, _arguments: dict[str, Any], _kept: Kept) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
-    """`says_not_booked`: a failure of this tool is a booking that did not happen."""
+    """`says_not_booked`: a failure of this tool is a booking that did not happen. `still_true`: whether what
+    it answered before may be said again, for who means the same by the same words.
+    """
 
     name: str
     path: str
@@ -88,6 +103,7 @@ class Tool:
     answer: type[Schema]
     run: Callable[[Desk, dict[str, Any]], Reply | Watched]
     says_not_booked: bool = True
+    still_true: Callable[[Desk, dict[str, Any], Kept], bool] = _always
 
 
 def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Reply:
@@ -167,8 +183,6 @@ def _work(
         return _Done(_unknown_tenant(tool))
     clinic, now = found
     begun = calls.begin(session, clinic.id, key) if key else None
-    if key and begun and begun.reply and _is_a_repeat(session, clinic.id, key, arguments, begun.reply, now):
-        return _Done(Reply.from_json(begun.reply), settled_elsewhere=not begun.final)
     desk = Desk(
         session,
         clinic,
@@ -177,6 +191,10 @@ def _work(
         now,
         call_holds_a_slot=bool(begun and begun.holds_a_slot),
     )
+    if key and begun and begun.reply:
+        kept = _kept(desk, key, begun.reply)
+        if _is_a_repeat(tool, desk, arguments, key, kept):
+            return _Done(kept.reply, settled_elsewhere=not begun.final)
     outcome = tool.run(desk, arguments)
     watched = outcome if isinstance(outcome, Watched) else None
     reply = outcome.as_it_stands(session) if isinstance(outcome, Watched) else outcome
@@ -259,37 +277,18 @@ _NAMELESS = ("", "hook-function-call")
 REPEATED_WITHIN = timedelta(seconds=30)
 
 
-def _is_a_repeat(
-    session: Session,
-    org_id: uuid.UUID,
-    key: calls.ToolCallKey,
-    arguments: dict[str, Any],
-    reply: dict[str, Any],
-    now: datetime,
-) -> bool:
-    """Whether the same tool call came again, or one that only looks the same, for models reuse their ids.
+def _kept(desk: Desk, key: calls.ToolCallKey, reply: dict[str, Any]) -> Kept:
+    at = calls.answered_at(desk.session, desk.org_id, key)
+    return Kept(Reply.from_json(reply), at, just_now=desk.now - at <= REPEATED_WITHIN)
 
-    What names no reservation or appointment means the call's own one, of which there may be a newer one than
-    the answer knew. And who asks once more for a time that the call gave up, or lost, means that.
-    """
-    answered = calls.answered_at(session, org_id, key)
-    just_now = now - answered <= REPEATED_WITHIN
-    if key.tool_call_id in _NAMELESS and not just_now:
+
+def _is_a_repeat(
+    tool: Tool, desk: Desk, arguments: dict[str, Any], key: calls.ToolCallKey, kept: Kept
+) -> bool:
+    """Whether the same tool call came again, or one that only looks the same, for models reuse their ids."""
+    if key.tool_call_id in _NAMELESS and not kept.just_now:
         return False
-    if key.tool == "send_confirmation_sms" and arguments.get("appointmentId") is None:
-        booked = appointments.latest_of_call(session, org_id, key.call_id)
-        return booked is None or booked.created_at <= answered
-    if key.tool in ("send_otp_code", "verify_otp") and arguments.get("holdId") is None:
-        own = holds.latest_of_call(session, org_id, key.call_id)
-        return own is None or own.created_at <= answered
-    held = reply.get("facts", {}).get("holdId")
-    if key.tool != "reserve_atomic" or held is None:
-        return True
-    own = holds.latest_of_call(session, org_id, key.call_id)
-    if own is None or str(own.id) != held:
-        return False
-    live = own.status is HoldStatus.HELD and own.expires_at > now
-    return just_now or live or own.status is HoldStatus.CONFIRMED
+    return tool.still_true(desk, arguments, kept)
 
 
 def _bounded(tool_call_id: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from models import phone
 from models.holds import HoldStatus
-from webapp.vapi.desk import Desk
+from webapp.vapi.desk import Desk, Kept
 from webapp.vapi.replies import Code, Reply, not_booked
 
 _OVER = {
@@ -38,6 +40,12 @@ def appointment_cancelled() -> Reply:
         "The appointment was cancelled",
         "that appointment was booked, and has been cancelled since. Shall we choose a time again?",
     )
+
+
+def of_the_calls_own(desk: Desk, arguments: dict[str, Any], kept: Kept) -> bool:
+    """What names no reservation means the call's own one, of which there may be a newer one by now."""
+    own = None if arguments.get("holdId") else desk.hold(None)
+    return own is None or own.created_at <= kept.at
 
 
 def unknown_hold(desk: Desk, given: str | None) -> Reply:

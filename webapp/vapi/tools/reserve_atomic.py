@@ -8,8 +8,9 @@ from typing import Any
 from models import availability, calendars, holds, phone, redaction, when
 from models.availability import Closed
 from models.calendars import Calendar
+from models.holds import HoldStatus
 from webapp.vapi import offers
-from webapp.vapi.desk import Desk, Tool
+from webapp.vapi.desk import Desk, Kept, Tool
 from webapp.vapi.replies import Code, Reply, not_booked
 from webapp.vapi.schemas import ReserveAnswer, ReserveArguments
 
@@ -162,6 +163,16 @@ def _refused(desk: Desk, calendar: Calendar, wanted: datetime, code: Code, error
     )
 
 
+def _still_true(desk: Desk, _arguments: dict[str, Any], kept: Kept) -> bool:
+    """Who asks once more for a time that the call gave up, or lost a while ago, means that."""
+    held = kept.reply.facts.get("holdId")
+    own = desk.hold(None)
+    if held is None or own is None:
+        return held is None
+    live = own.status is HoldStatus.HELD and own.expires_at > desk.now
+    return str(own.id) == held and (kept.just_now or live or own.status is HoldStatus.CONFIRMED)
+
+
 def _instant(slot_id: str) -> datetime | None:
     """A slotId as an aware time. One without a zone is refused: it could be anybody's 10 o'clock."""
     try:
@@ -178,4 +189,5 @@ TOOL = Tool(
     arguments=ReserveArguments,
     answer=ReserveAnswer,
     run=run,
+    still_true=_still_true,
 )

@@ -9,7 +9,13 @@ from models.holds import AppointmentHold, HoldStatus
 from models.otp import CodeRefusal, CodeRequest
 from models.sms import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool
-from webapp.vapi.hold_replies import hold_is_over, phone_mismatch, same_phone, unknown_hold
+from webapp.vapi.hold_replies import (
+    hold_is_over,
+    of_the_calls_own,
+    phone_mismatch,
+    same_phone,
+    unknown_hold,
+)
 from webapp.vapi.replies import Code, Reply, Watched, not_booked
 from webapp.vapi.schemas import SendOtpAnswer, SendOtpArguments
 from webapp.vapi.sms_replies import HANDED_OVER, OPTED_OUT, SENDER_STOPPED, Trouble, trouble_of
@@ -87,4 +93,5 @@ TOOL = Tool(
     arguments=SendOtpArguments,
     answer=SendOtpAnswer,
     run=run,
+    still_true=of_the_calls_own,
 )

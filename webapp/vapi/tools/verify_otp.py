@@ -12,7 +12,7 @@ from models.holds import AppointmentHold, HoldStatus
 from models.sms import Due, SmsKind, SmsStatus
 from models.spoken import digits_said
 from webapp.vapi.desk import Desk, Tool, as_uuid
-from webapp.vapi.hold_replies import appointment_cancelled, hold_is_over, unknown_hold
+from webapp.vapi.hold_replies import appointment_cancelled, hold_is_over, of_the_calls_own, unknown_hold
 from webapp.vapi.replies import Code, Reply, not_booked
 from webapp.vapi.schemas import VerifyOtpAnswer, VerifyOtpArguments
 from webapp.vapi.sms_replies import trouble_of
@@ -146,4 +146,5 @@ TOOL = Tool(
     arguments=VerifyOtpArguments,
     answer=VerifyOtpAnswer,
     run=run,
+    still_true=of_the_calls_own,
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from webapp.addresses import group
 
 #: Attempts in one window: for one e-mail address, from wherever, and from one place, whoever it says it is.
 MOST_BY_EMAIL = 10
@@ -30,7 +31,7 @@ class Attempts:
 
     def allow(self, email: str, address: str) -> bool:
         """Whether one more attempt may be made. Counted before it is made, so that many at once are too."""
-        keys = {f"email {email}": MOST_BY_EMAIL, f"address {_group(address)}": MOST_BY_ADDRESS}
+        keys = {f"email {email}": MOST_BY_EMAIL, f"address {group(address)}": MOST_BY_ADDRESS}
         with self._lock:
             now = self._clock()
             if any(self._count(key, now) >= most for key, most in keys.items()):
@@ -50,14 +51,3 @@ class Attempts:
     def _count(self, key: str, now: float) -> int:
         until, count = self._counts.get(key, (0.0, 0))
         return count if now < until else 0
-
-
-def _group(address: str) -> str:
-    """Of IPv6 the first half: whoever has one address there has them all."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address

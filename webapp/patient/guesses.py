@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from webapp.addresses import group
 
 #: Unknown links of one address in one minute, after which it is answered no more until the minute is over.
 MOST = 10
@@ -27,24 +28,13 @@ class Guesses:
     def record(self, address: str) -> None:
         """Whoever is at this address tried a link that does not exist."""
         with self._lock:
-            until, count = self._counts.pop(_group(address), (0.0, 0))
+            until, count = self._counts.pop(group(address), (0.0, 0))
             now = self._clock()
-            self._counts[_group(address)] = (until, count + 1) if now < until else (now + MINUTE, 1)
+            self._counts[group(address)] = (until, count + 1) if now < until else (now + MINUTE, 1)
             if len(self._counts) > MOST_ADDRESSES:
                 self._counts.popitem(last=False)
 
     def too_many(self, address: str) -> bool:
         with self._lock:
-            until, count = self._counts.get(_group(address), (0.0, 0))
+            until, count = self._counts.get(group(address), (0.0, 0))
             return count >= MOST and self._clock() < until
-
-
-def _group(address: str) -> str:
-    """Of IPv6 the first half: whoever has one address there has them all."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Text, false, func, literal, null, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Text, and_, false, func, literal, null, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.expression import cast
@@ -56,42 +57,16 @@ def _before(days: InstrumentedAttribute[int | None]) -> ColumnElement[object]:
 
 
 def _forget_answers(session: Session, limit: int) -> int:
-    old = (
-        select(ToolCall.id)
-        .join(Organization, Organization.id == ToolCall.org_id)
-        .where(
-            ToolCall.created_at < _before(Organization.keep_words_days),
-            cast(ToolCall.reply, JSONB)["error"].astext.is_distinct_from(privacy.ERASED_REPLY["error"]),
-        )
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=ToolCall)
+    told = cast(ToolCall.reply, JSONB)["error"].astext.is_distinct_from(privacy.ERASED_REPLY["error"])
+    return _forget(
+        session, ToolCall, ToolCall.created_at, told, limit=limit, reply=privacy.ERASED_REPLY, final=True
     )
-    forgotten = session.execute(
-        update(ToolCall)
-        .where(ToolCall.id.in_(old.scalar_subquery()))
-        .values(reply=privacy.ERASED_REPLY, final=True)
-        .returning(ToolCall.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(forgotten.all())
 
 
 def _forget_texts(session: Session, limit: int) -> int:
-    old = (
-        select(SmsMessage.id)
-        .join(Organization, Organization.id == SmsMessage.org_id)
-        .where(SmsMessage.created_at < _before(Organization.keep_words_days), SmsMessage.body.is_not(None))
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=SmsMessage)
+    return _forget(
+        session, SmsMessage, SmsMessage.created_at, SmsMessage.body.is_not(None), limit=limit, body=None
     )
-    forgotten = session.execute(
-        update(SmsMessage)
-        .where(SmsMessage.id.in_(old.scalar_subquery()))
-        .values(body=None)
-        .returning(SmsMessage.id)
-        .execution_options(synchronize_session=False)
-    )
-    return len(forgotten.all())
 
 
 def _forget_visits(session: Session, limit: int) -> int:
@@ -100,22 +75,32 @@ def _forget_visits(session: Session, limit: int) -> int:
         Calendar.org_id == Appointment.org_id,
         cast(Calendar.services, JSONB).contains(func.to_jsonb(Appointment.service_type)),
     )
+    said = and_(Appointment.service_type.is_not(None), ~own.exists())
+    return _forget(session, Appointment, Appointment.ends_at, said, limit=limit, service_type=None)
+
+
+def _forget(
+    session: Session,
+    entity: type[ToolCall | SmsMessage | Appointment],
+    since: InstrumentedAttribute[datetime],
+    which: ColumnElement[bool],
+    *,
+    limit: int,
+    **values: object,
+) -> int:
+    """Put these values in place of the words of those whose keep_words_days are over. Returns how many."""
     old = (
-        select(Appointment.id)
-        .join(Organization, Organization.id == Appointment.org_id)
-        .where(
-            Appointment.service_type.is_not(None),
-            Appointment.ends_at < _before(Organization.keep_words_days),
-            ~own.exists(),
-        )
+        select(entity.id)
+        .join(Organization, Organization.id == entity.org_id)
+        .where(since < _before(Organization.keep_words_days), which)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=Appointment)
+        .with_for_update(skip_locked=True, of=entity)
     )
     forgotten = session.execute(
-        update(Appointment)
-        .where(Appointment.id.in_(old.scalar_subquery()))
-        .values(service_type=None)
-        .returning(Appointment.id)
+        update(entity)
+        .where(entity.id.in_(old.scalar_subquery()))
+        .values(**values)
+        .returning(entity.id)
         .execution_options(synchronize_session=False)
     )
     return len(forgotten.all())

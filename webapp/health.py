@@ -64,8 +64,8 @@ def _database() -> str:
             level = session.scalar(text("SHOW transaction_isolation"))
     except SQLAlchemyError as error:
         return f"no answer: {type(error).__name__}"
-    if revision != _newest_revision():
-        return f"schema is at {revision}, the code needs {_newest_revision()}: run `alembic upgrade head`"
+    if revision != newest_revision():
+        return f"schema is at {revision}, the code needs {newest_revision()}: run `alembic upgrade head`"
     if missing := set(_FUNCTIONS) - functions:
         return f"functions are missing: {', '.join(sorted(missing))}"
     if level != "read committed":
@@ -101,6 +101,7 @@ def _redis() -> str:
 
 
 @cache
-def _newest_revision() -> str | None:
+def newest_revision() -> str | None:
+    """That which the code needs."""
     config = Config(str(Path(__file__).parent.parent / "alembic.ini"))
     return ScriptDirectory.from_config(config).get_current_head()

@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import click
 import redis
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -34,6 +31,7 @@ from models.sms_states import SmsKind, SmsStatus
 from models.staff import StaffUser
 from webapp.cli import assistant, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
+from webapp.health import newest_revision
 from webapp.vapi.assistant import NoCalendar
 
 
@@ -187,7 +185,7 @@ def _database() -> Findings:
             "database", f"no answer ({type(error).__name__})", "is DATABASE_URL right, and is it migrated?"
         )
         return
-    newest = _newest_revision()
+    newest = newest_revision()
     if revision == newest:
         yield ok("database", f"at revision {revision}")
     else:
@@ -208,11 +206,6 @@ def _preflight() -> Findings:
         yield warning("before the start", notice)
     if not (problems or noticed):
         yield ok("before the start", "row security, isolation and Redis are as they must be")
-
-
-def _newest_revision() -> str | None:
-    config = Config(str(Path(__file__).parents[2] / "alembic.ini"))
-    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def _redis_and_workers() -> Findings:

@@ -354,7 +354,7 @@ def test_beat_is_there_when_a_worker_tells_of_a_sweep(name: str) -> None:
 def test_a_database_that_is_not_as_the_code_needs_it(
     operator: Operator, complete: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_newest_revision", lambda: "0999_tomorrow")
+    monkeypatch.setattr(doctor, "newest_revision", lambda: "0999_tomorrow")
     monkeypatch.setattr(doctor, "FUNCTIONS", ("claim_slot_atomic", "claim_slot_tomorrow"))
     found = findings(operator, complete)
     assert states(found, "missing") == {"database", "SQL functions"}

@@ -27,10 +27,10 @@ from tests.stack import stack as stack  # the fixture  # noqa: PLC0414
 
 #: In the tests' database alone, the clock can be shifted (fixture clock).
 SHIFTED_CLOCK = """
-CREATE TABLE test_clock (shift interval NOT NULL);
+CREATE TABLE test_clock (shift interval NOT NULL, stopped_at timestamptz);
 INSERT INTO test_clock VALUES ('0');
 CREATE OR REPLACE FUNCTION app_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
-AS $$ SELECT clock_timestamp() + (SELECT shift FROM test_clock) $$;
+AS $$ SELECT coalesce(stopped_at, clock_timestamp()) + shift FROM test_clock $$;
 """
 
 #: The superuser's URL, who can make roles.
@@ -117,12 +117,16 @@ def sql(database_url: str) -> Iterator[psycopg.Connection]:
 def clock(sql: psycopg.Connection) -> Iterator[Clock]:
     """The database's clock, in the test's hands; put right afterwards."""
     yield Clock(sql)
-    sql.execute("UPDATE test_clock SET shift = '0'")
+    sql.execute("UPDATE test_clock SET shift = '0', stopped_at = NULL")
 
 
 class Clock:
     def __init__(self, sql: psycopg.Connection) -> None:
         self._sql = sql
+
+    def stop(self) -> None:
+        """From now on only `forward` moves it."""
+        self._sql.execute("UPDATE test_clock SET stopped_at = coalesce(stopped_at, clock_timestamp())")
 
     def forward(self, seconds: float) -> None:
         self._sql.execute("UPDATE test_clock SET shift = shift + make_interval(secs => %s)", [seconds])

@@ -162,6 +162,7 @@ def test_a_claim_respects_an_opt_out_and_its_end(booking: Booking) -> None:
 
 
 def test_a_claim_respects_a_pause_and_says_until_when(booking: Booking, clock: Clock) -> None:
+    clock.stop()
     message = message_of(booking)
     with transaction(message.org_id) as session:
         for _ in range(3):

@@ -123,19 +123,21 @@ class Booking:
 
 class PatientWorker:
     """Takes what is in the queues, runs it in its turn, and moves the clock to the next task where there is a
-    wait. Beat's sweep comes every five seconds.
+    wait; by itself it goes no more, so that nothing depends on how fast the machine is. Beat's sweep comes
+    every five seconds.
     """
 
     def __init__(self, sql: psycopg.Connection, clock: Clock) -> None:
         from tasks.app import app  # noqa: PLC0415 (only now are its settings there)
 
         self._app, self._sql, self._clock = app, sql, clock
+        self._clock.stop()
         self.forget()
 
     def forget(self) -> None:
         """What was in the queues, or is waited for, is lost."""
         self._tasks: list[tuple[float, int, dict[str, str]]] = []
-        self._take()
+        self._take(time.time())
 
     def run(self, seconds: float, *nudged: Booking) -> None:
         from tasks.sms import deliver_sms, sweep_sms  # noqa: PLC0415
@@ -146,6 +148,7 @@ class PatientWorker:
             task = {"org_id": each.org, "message_id": each.confirmation}
             heapq.heappush(self._tasks, (now, next(number), task))
         while (now := self._now()) < until:
+            begun = time.time()
             if sweep_at <= now:
                 sweep_sms.run()
                 sweep_at = now + 5
@@ -153,18 +156,19 @@ class PatientWorker:
                 deliver_sms.run(**heapq.heappop(self._tasks)[2])
             else:
                 wait = min(sweep_at, *(task[0] for task in self._tasks[:1]), until) - now
-                self._clock.forward(wait)
-            for due, task in self._take():
+                self._clock.forward(max(wait, 0.001))  # the clock knows nothing shorter than a microsecond
+            for due, task in self._take(begun):
                 heapq.heappush(self._tasks, (due, next(number), task))
 
-    def _take(self) -> list[tuple[float, dict[str, str]]]:
+    def _take(self, begun: float) -> list[tuple[float, dict[str, str]]]:
         taken = []
         with self._app.connection_for_read() as connection:
             channel: Any = connection.default_channel
             for queue in ("otp", "sms"):
                 while message := channel.basic_get(queue, no_ack=True):
                     eta = message.headers["eta"]
-                    late = (datetime.fromisoformat(eta).timestamp() - time.time()) if eta else 0.0
+                    # Of its countdown only when it ends is told, by the clock on the wall.
+                    late = (datetime.fromisoformat(eta).timestamp() - begun) if eta else 0.0
                     taken.append((self._now() + late, message.payload[1]))
         return taken
 

@@ -138,6 +138,7 @@ def test_an_account_that_cannot_be_asked_does_not_take_the_others_turn(
 def test_one_message_that_cannot_be_asked_about_holds_up_none_of_its_clinics(
     booking: Booking, faults: Faults, clock: Clock
 ) -> None:
+    clock.stop()
     others = [booking.next()]
     others.append(others[0].next())
     for each in (booking, *others):

@@ -355,4 +355,4 @@ def test_no_text_takes_long_to_read(word: str) -> None:
     wish((word * 300)[:300])
     wish("i do not want to get " + word * 60)
     wish(word * 100_000)
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 5  # in less than a tenth of it; what is not linear takes minutes

@@ -44,7 +44,6 @@ __all__ = [
     "Turn",
     "Weights",
     "score",
-    "turns_from_text",
 ]
 
 
@@ -173,19 +172,6 @@ class Rules(BaseModel):
 _DEFAULT_RULES = Rules()
 #: Below so many seconds nothing can be said for a call's length.
 _A_CONVERSATION = 120
-_SPEAKERS = re.compile(
-    r"^\s*(AI|Assistant|Bot|Agent|User|Caller|Customer)\s*:\s*", re.IGNORECASE | re.MULTILINE
-)
-
-
-def turns_from_text(transcript: str) -> tuple[Turn, ...]:
-    """The turns of "AI: ..." and "User: ..." lines, which is all that some reports hold."""
-    parts = _SPEAKERS.split(transcript)
-    return tuple(
-        Turn(Speaker.CALLER if who.lower() in {"user", "caller", "customer"} else Speaker.AGENT, text.strip())
-        for who, text in zip(parts[1::2], parts[2::2], strict=True)
-        if text.strip()
-    )
 
 
 def score(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Score:

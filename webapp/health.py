@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 import preflight
 from models.session import Door, system_transaction
@@ -30,7 +31,8 @@ _WAITING = """
       FROM calls WHERE score_due_at < app_clock() HAVING count(*) > 0
 """
 
-_FUNCTIONS = ("claim_slot_atomic", "confirm_held_slot", "release_hold")
+#: The rules that stand in the database. Whoever restores only its tables has lost them.
+FUNCTIONS = ("claim_slot_atomic", "confirm_held_slot", "release_hold", "begin_tool_call")
 
 
 @blueprint.get("/")
@@ -55,19 +57,14 @@ def _database() -> str:
     try:
         with system_transaction(Door.READINESS) as session:
             revision = session.scalar(text("SELECT version_num FROM alembic_version"))
-            functions = set(
-                session.scalars(
-                    text("SELECT proname FROM pg_proc WHERE proname = ANY(:names)"),
-                    {"names": list(_FUNCTIONS)},
-                )
-            )
+            missing = missing_functions(session)
             level = session.scalar(text("SHOW transaction_isolation"))
     except SQLAlchemyError as error:
         return f"no answer: {type(error).__name__}"
     if revision != newest_revision():
         return f"schema is at {revision}, the code needs {newest_revision()}: run `alembic upgrade head`"
-    if missing := set(_FUNCTIONS) - functions:
-        return f"functions are missing: {', '.join(sorted(missing))}"
+    if missing:
+        return f"functions are missing: {', '.join(missing)}"
     if level != "read committed":
         return f"isolation level is {level}; the locks need read committed"
     if problems := preflight.problems():
@@ -98,6 +95,12 @@ def _redis() -> str:
     finally:
         client.close()
     return "ok"
+
+
+def missing_functions(session: Session) -> list[str]:
+    """Those of FUNCTIONS that are not in this database."""
+    names = text("SELECT proname FROM pg_proc WHERE proname = ANY(:names)")
+    return sorted(set(FUNCTIONS) - set(session.scalars(names, {"names": list(FUNCTIONS)})))
 
 
 @cache

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from bench import leads
 from models.lead_facts import CallFacts, parse_facts
-from models.lead_scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score, turns_from_text
+from models.lead_scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score
 
 WORDS = (
     "i want to book an appointment",
@@ -275,15 +275,6 @@ def test_a_verdict_in_any_rubric(evaluation: str, points: int) -> None:
 def test_a_reason_quotes_the_caller() -> None:
     result = heard("I'd like to book botox.", "Friday at ten?", "Yes, Friday works.")
     assert ("commit", "Yes, Friday works.") in {(reason.code, reason.quote) for reason in result.reasons}
-
-
-def test_turns_from_a_transcript_in_one_text() -> None:
-    assert turns_from_text("AI: Hello.\nUser: Hi.\nIt's me.\nAI: Yes?") == (
-        Turn(Speaker.AGENT, "Hello."),
-        Turn(Speaker.CALLER, "Hi.\nIt's me."),
-        Turn(Speaker.AGENT, "Yes?"),
-    )
-    assert turns_from_text("") == turns_from_text("no speakers") == ()
 
 
 # --- Rules -------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from models.sms_states import SmsKind, SmsStatus
 from models.staff import StaffUser
 from webapp.cli import assistant, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
-from webapp.health import newest_revision
+from webapp.health import FUNCTIONS, missing_functions, newest_revision
 from webapp.vapi.assistant import NoCalendar
 
 
@@ -57,7 +57,6 @@ warning = partial(Finding, State.WARNING)
 
 Findings = Iterator[Finding]
 
-FUNCTIONS = ("claim_slot_atomic", "confirm_held_slot", "release_hold", "begin_tool_call")
 MIGRATE = "alembic upgrade head, with the settings of the web process"
 
 #: Beat sweeps every five seconds.
@@ -174,12 +173,7 @@ def _database() -> Findings:
     try:
         with system_transaction(Door.READINESS) as session:
             revision = session.scalar(text("SELECT version_num FROM alembic_version"))
-            there = set(
-                session.scalars(
-                    text("SELECT proname FROM pg_proc WHERE proname = ANY(:names)"),
-                    {"names": list(FUNCTIONS)},
-                )
-            )
+            lost = missing_functions(session)
     except SQLAlchemyError as error:
         yield missing(
             "database", f"no answer ({type(error).__name__})", "is DATABASE_URL right, and is it migrated?"
@@ -190,7 +184,7 @@ def _database() -> Findings:
         yield ok("database", f"at revision {revision}")
     else:
         yield missing("database", f"it is at revision {revision}, the code needs {newest}", MIGRATE)
-    if lost := sorted(set(FUNCTIONS) - there):
+    if lost:
         yield missing("SQL functions", f"not there: {', '.join(lost)}", MIGRATE)
     else:
         yield ok("SQL functions", ", ".join(FUNCTIONS))

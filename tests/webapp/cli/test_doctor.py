@@ -24,6 +24,7 @@ from models.session import transaction
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.places import ROOT
 from tests.webapp.cli.commands import Operator
+from webapp import health
 from webapp.cli import assistant, doctor, workers
 
 Findings = dict[str, dict[str, str]]
@@ -355,7 +356,7 @@ def test_a_database_that_is_not_as_the_code_needs_it(
     operator: Operator, complete: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "newest_revision", lambda: "0999_tomorrow")
-    monkeypatch.setattr(doctor, "FUNCTIONS", ("claim_slot_atomic", "claim_slot_tomorrow"))
+    monkeypatch.setattr(health, "FUNCTIONS", ("claim_slot_atomic", "claim_slot_tomorrow"))
     found = findings(operator, complete)
     assert states(found, "missing") == {"database", "SQL functions"}
     assert "0999_tomorrow" in found["database"]["why"]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
 import logs
 import preflight
+import settings
 import telemetry
 from models import session
+
+try:
+    settings.get()
+except settings.SettingsError as error:
+    sys.exit(str(error))
 
 app = Celery("holdline")
 app.config_from_object("celeryconfig")

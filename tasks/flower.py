@@ -8,7 +8,6 @@ from flower.views.monitor import Metrics
 from kombu.utils.url import maybe_sanitize_url
 from tornado.web import authenticated
 
-from celeryconfig import broker_url
 from tasks.app import app
 
 __all__ = ["app"]
@@ -18,8 +17,8 @@ Metrics.get = authenticated(Metrics.get)
 
 # It takes the name of the transport for the scheme of the broker's address, knows no `thrifty_redis`, and
 # then has no page of the queues.
-Flower.broker_uri_with_password = property(lambda _: broker_url)
-Flower.broker_uri = property(lambda _: maybe_sanitize_url(broker_url))
+Flower.broker_uri_with_password = property(lambda _: app.conf.broker_url)
+Flower.broker_uri = property(lambda _: maybe_sanitize_url(app.conf.broker_url))
 
 # It listens to events, switches them on, and asks the workers four questions at once, each on a connection
 # of its own. With Celery's pool of two it would find most of them in use; and small plans allow 20 in all.

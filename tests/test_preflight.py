@@ -55,7 +55,16 @@ def start(*command: str, **variables: str) -> Done:
     )
 
 
-@pytest.mark.parametrize("command", [WEB, (sys.executable, "-m", "alembic", "upgrade", "head")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        WEB,
+        (sys.executable, "-m", "alembic", "upgrade", "head"),
+        (sys.executable, "-m", "celery", "-A", "tasks.app", "worker"),
+        (sys.executable, "-m", "celery", "-A", "tasks.app", "beat"),
+        (sys.executable, "-m", "celery", "-A", "tasks.flower", "flower"),
+    ],
+)
 def test_settings_that_are_wrong_are_said_and_nothing_else(command: tuple[str, ...]) -> None:
     done = start(*command, DATABASE_URL="foo", REDIS_URL="foo")
     assert done.returncode == 1

@@ -69,6 +69,10 @@ class Stack:
                 found.append(process)
         return found
 
+    def server(self, *words: str) -> psutil.Process:
+        """Likewise the oldest of them: what a server forks looks like itself for a moment."""
+        return min(self.processes(*words), key=lambda process: process.create_time())
+
     def row(self, query: str, *parameters: object) -> Any:
         with psycopg.connect(self.database_url, autocommit=True, options="-c app.scope=system") as connection:
             return connection.execute(query, parameters).fetchone()

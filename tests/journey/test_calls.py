@@ -98,7 +98,7 @@ class Patient:
 
 @contextmanager
 def frozen(stack: Stack) -> Iterator[None]:
-    [server] = stack.processes("valkey-server")
+    server = stack.server("valkey-server")
     server.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -136,7 +136,7 @@ def test_one_tool_call_sent_many_times_at_once_has_one_effect_and_one_answer(sta
 def test_redis_killed_in_the_middle_of_a_call(stack: Stack) -> None:
     patient = Patient(stack)
     patient.reserve()
-    [server] = stack.processes("valkey-server")
+    server = stack.server("valkey-server")
     server.kill()
     patient.ask_for_code()
     patient.verify(patient.read_code())
@@ -172,7 +172,7 @@ def test_redis_emptied_in_the_middle_of_a_call(stack: Stack) -> None:
 def test_the_database_killed_in_the_middle_of_a_call(stack: Stack) -> None:
     patient = Patient(stack)
     patient.reserve()
-    [postmaster] = stack.processes("bin/postgres", "-D")
+    postmaster = stack.server("bin/postgres", "-D")
     call = caller.Call(stack.web_url, patient.phone, str(seed.LONDON))
     postmaster.kill()
     answer = call.tool("reserve_atomic", slotId=slot(days=40), patientName="Ada")
@@ -190,7 +190,7 @@ def test_the_database_frozen_in_the_middle_of_a_call(stack: Stack) -> None:
     """Its limits are frozen with it. The agent is told in the 20 seconds that Vapi gives a tool call."""
     patient = Patient(stack)
     patient.reserve()
-    [postmaster] = stack.processes("bin/postgres", "-D")
+    postmaster = stack.server("bin/postgres", "-D")
     frozen = [postmaster, *postmaster.children(recursive=True)]
     try:
         for process in frozen:

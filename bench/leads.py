@@ -2,8 +2,8 @@
 
 All of them are invented. `transcripts.jsonl` is split by a hash of its ids: the half `tune` was looked at
 while the phrases were written, of the other only the figures. `lines.jsonl` was written and looked at while
-tuning. `fresh.jsonl` came in twelve rounds, each written before it was run, and mended afterwards:
-docs/leads.md has the figures of each first run, which are the ones to believe.
+tuning. `fresh.jsonl` came in rounds, each written before it was run, mended after and learnt from since. From
+`unseen.jsonl` nothing is learnt, and nobody mends after it: its figures are the ones to believe.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ def sets() -> dict[str, list[Case]]:
         "held out": [case for case in transcripts if case.held_out],
         "lines, looked at": read("lines"),
         "fresh, since looked at": read("fresh"),
+        "unseen": read("unseen"),
     }
 
 

@@ -1,6 +1,7 @@
 """`python -m bench`: claim_slot_atomic and reserve-atomic, as ratios to floors measured in the same run.
 
-And how well hot leads are told from the rest; `python -m bench leads` measures only that.
+And how well hot leads are told from the rest; `python -m bench leads` measures only that, and
+`python -m bench learn` makes the weights of models/lead_likeness.py anew.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from bench import ground, leads
+from bench import ground, leads, learn
 from bench.figures import alternate, table
 from bench.sql import CLIENTS, Pgbench
 from bench.web import CONNECTIONS, Web
@@ -26,10 +27,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a look, not a figure")
-    parser.add_argument("only", nargs="?", choices=["leads"], help="leave out what needs a database")
+    parser.add_argument("only", nargs="?", choices=["leads", "learn"], help="what needs no database")
     arguments = parser.parse_args()
     if arguments.only == "leads":
         print(leads.report())
+        return 0
+    if arguments.only == "learn":
+        learn.main()
         return 0
     rounds, seconds = (3, 1) if arguments.quick else (5, 3)
     for number in STOP_SIGNALS:

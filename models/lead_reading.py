@@ -49,10 +49,18 @@ class Event:
     sentence: int = 0
 
 
+class Spoken(NamedTuple):
+    """One turn of the caller's, and what it answers where it is short."""
+
+    said: list[Clause]
+    question: str
+
+
 @dataclass(slots=True)
 class Heard:
     """All that was heard, in order."""
 
+    spoken: list[Spoken] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     #: (place, service): every service that a caller named for themselves or family.
     named: list[tuple[tuple[int, int], str]] = field(default_factory=list)
@@ -287,7 +295,9 @@ def hear(turns: Sequence[Turn], book: PhraseBook, services: Services) -> Heard:
         said = clauses(text, services)
         if said:
             short = sum(len(each.text.split()) for each in said) <= 2 * SHORT_ANSWER
-            _hear_turn(heard, number, said, _asked(question, services) if short else None, book)
+            asked = _asked(question, services) if short else None
+            heard.spoken.append(Spoken(said, asked.text if asked else ""))
+            _hear_turn(heard, number, said, asked, book)
             question = ""
     return heard
 

@@ -10,9 +10,9 @@ numbers, people who sell or look for work.
 
 A score is the sum of its reasons, held between 0 and 100. Facts that a structured-data plan found lead where
 they can be believed (models/lead_facts.py says when): a quoted reason must have been said by the caller, and
-nothing may contradict our rows. Where there are none, the words are read (models/lead_reading.py). The
-agent's words are never evidence, and its own verdict on the call weighs next to nothing: it praises wrong
-numbers.
+nothing may contradict our rows. Where there are none, the words are read (models/lead_reading.py), and the
+call as a whole is compared with labelled ones (models/lead_likeness.py). The agent's words are never
+evidence, and its own verdict on the call weighs next to nothing: it praises wrong numbers.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from models.lead_facts import CallFacts
 from models.lead_lexicon import SERVICES, Value
+from models.lead_likeness import likeness
 from models.lead_phrases import BadPhraseError, PhraseBook, read_phrase
 from models.lead_reading import Heard, Speaker, Turn, hear
 from models.lead_view import NO_PATIENT, WISHES, View, apply_facts, check_rows, view_of
@@ -128,6 +129,8 @@ class Weights(BaseModel):
     engaged: Points = 2
     duration: Points = 1
     evaluation: Points = 2
+    #: For each unit of the log odds; 0 leaves the comparison out.
+    likeness: Points = 60
     rejected: Points = -45
     cancelled: Points = -50
     admin: Points = -40
@@ -177,22 +180,28 @@ _A_CONVERSATION = 120
 def score(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Score:
     """Score a call. Pure: the same evidence and rules always give the same score."""
     services = _services(evidence, rules)
-    heard = hear(evidence.turns, _book(_own_phrases(rules)), services)
+    heard = listen(evidence, rules)
     view = view_of(heard)
     check_rows(view, booked=evidence.booked, returning=evidence.returning)
-    if evidence.facts is not None:
-        apply_facts(
-            view,
-            evidence.facts,
-            caller=[turn.text for turn in evidence.turns if turn.speaker is Speaker.CALLER],
-            heard=heard,
-            services=services,
-        )
+    facts_lead = evidence.facts is not None and apply_facts(
+        view,
+        evidence.facts,
+        caller=[turn.text for turn in evidence.turns if turn.speaker is Speaker.CALLER],
+        heard=heard,
+        services=services,
+    )
     view.service = _best_worth(evidence.service, view.service, evidence, rules)
-    reasons = tuple(_reasons(view, evidence, rules, heard))
+    reasons = _reasons(view, evidence, rules, heard)
+    if not (facts_lead or view.booked):
+        reasons += _alike(view, rules, heard, sum(each.points for each in reasons))
     value = min(100, max(0, sum(each.points for each in reasons)))
     band = Band.HOT if value >= rules.hot else Band.WARM if value >= rules.warm else Band.COLD
-    return Score(value, band, reasons, view.service)
+    return Score(value, band, tuple(reasons), view.service)
+
+
+def listen(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Heard:
+    """Read what was said, without judging it."""
+    return hear(evidence.turns, _book(_own_phrases(rules)), _services(evidence, rules))
 
 
 def _own_phrases(rules: Rules) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -336,6 +345,38 @@ def _small_change(evidence: Evidence, weights: Weights, heard: Heard) -> list[Re
     if evidence.duration is not None and evidence.duration >= _A_CONVERSATION:
         reasons.append(Reason("duration", weights.duration, "Stayed for a conversation.", ""))
     return reasons
+
+
+#: The scale on which calls were compared: where hot and warm begin by default.
+_HOT, _WARM = 70, 35
+#: What was understood is less than what was meant: it alone makes too few calls hot, and too many warm.
+_FOR_HOT, _FOR_WARM = 20, -10
+#: Up to so many words of the caller's there is nothing to compare; from twice as many on it counts in full.
+_FEW_WORDS = 10
+
+
+def _alike(view: View, rules: Rules, heard: Heard, points: int) -> list[Reason]:
+    """What makes up the difference between the points of the words and what such calls turned out to be."""
+    share = min(1.0, heard.words / _FEW_WORDS - 1)
+    if share <= 0 or not rules.weights.likeness:
+        return []
+    like = likeness(heard.spoken)
+    read = min(100, max(0, points))
+    hot = read + share * (_FOR_HOT + rules.weights.likeness * like.hot)
+    warm = read + share * (_FOR_WARM + rules.weights.likeness * like.warm)
+    if hot >= _HOT:
+        value = min(hot, 100.0)
+    elif warm >= _WARM:
+        value = min(max(hot, _WARM), _HOT - 1.0)
+    else:
+        value = min(max(min(hot, warm), 0.0), _WARM - 1.0)
+    if Cue.OPT_OUT in view.against:  # whoever wants no call is rung about by nobody
+        value = min(value, read)
+    if round(value) == read:
+        return []
+    more = round(value) - points
+    why, quote = ("went", like.pro) if more > 0 else ("did not go", like.contra)
+    return [Reason("likeness", more, f"Speaks like callers who {why} ahead.", quote)]
 
 
 def _best_worth(booked: str | None, wanted: str | None, evidence: Evidence, rules: Rules) -> str | None:

@@ -195,14 +195,17 @@ def apply_facts(
     caller: Sequence[str],
     heard: Heard,
     services: Services,
-) -> None:
-    """Let those facts lead that can be believed; `caller` is what the caller said, turn by turn."""
+) -> bool:
+    """Let those facts lead that can be believed; `caller` is what the caller said, turn by turn.
+
+    Whether any is.
+    """
     said = Said(caller)
     found = [quote for quote in facts.reasons if said.has(quote)]
     if len(found) * 2 < len(facts.reasons):
-        return  # it quotes what this caller never said, so it speaks of somebody else
+        return False  # it quotes what this caller never said, so it speaks of somebody else
     if facts.booked is not None and facts.booked != view.booked and not found:
-        return  # wrong about what we know, and nothing to show for the rest
+        return False  # wrong about what we know, and nothing to show for the rest
     quote = shortened(found[0]) if found else None
     if facts.service:
         _fact_service(view, facts.service, heard, services)
@@ -211,6 +214,7 @@ def apply_facts(
     _fact_urgency(view, facts, quote)
     _fact_budget(view, facts, quote)
     view.decides = facts.decision_maker
+    return True
 
 
 def _fact_service(view: View, found: str, heard: Heard, services: Services) -> None:

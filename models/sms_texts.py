@@ -132,7 +132,10 @@ def _alert(session: Session, message: SmsMessage) -> str | None:
     call = session.get(calls.Call, (alert.org_id, alert.call_id)) if alert else None
     if alert is None or call is None:
         return None
-    reasons = sorted(call.lead_reasons or (), key=lambda reason: -int(reason["points"]))
+    # What was understood says more to a person than what the call is like, whatever each weighs.
+    reasons = sorted(
+        call.lead_reasons or (), key=lambda reason: (reason["code"] == "likeness", -int(reason["points"]))
+    )
     return hot_lead(
         name=alert.lead_name,
         number=alert.lead_phone,

@@ -1,0 +1,107 @@
+"""How much a call is like the calls that were hot: what no phrase says, learnt from labelled transcripts.
+
+The weights in lead_likeness.tsv are made by `python -m bench learn` (bench/learn.py) from bench/leads/, and
+by nothing else: tenths of the log odds of "hot", and of "warm or hot", one line a feature.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import sqrt
+from pathlib import Path
+
+from models.lead_lexicon import SERVICES
+from models.lead_reading import Spoken, shortened
+from models.lead_words import Clause
+
+WEIGHTS = Path(__file__).with_suffix(".tsv")
+
+#: The feature that every call has.
+BIAS = "BIAS"
+
+#: How much a word's place in the call counts beside the word itself.
+_PLACE = 0.5
+_LONGEST_ANSWER = 10  # words
+_QUESTION = 12  # its last words
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Log odds: above 0 it is more like such calls than like the others."""
+
+    hot: float
+    warm: float
+    #: The sentences that speak most for hot, and most against it.
+    pro: str
+    contra: str
+
+
+def likeness(spoken: Sequence[Spoken]) -> Likeness:
+    """Compare a call, in which the caller said something, with those that were learnt from."""
+    known, found = weights(), features(spoken)
+    hot, warm = (
+        sum(value * known[name][side] for name, value in found.items() if name in known) for side in (0, 1)
+    )
+    by_quote: dict[str, float] = defaultdict(float)
+    for quote, names in _quoted(spoken):
+        by_quote[quote] += sum(found[name] * known[name][0] for name in dict.fromkeys(names) if name in known)
+    ranked = sorted(by_quote, key=by_quote.__getitem__)
+    return Likeness(hot, warm, shortened(ranked[-1]), shortened(ranked[0]))
+
+
+def features(spoken: Sequence[Spoken]) -> dict[str, float]:
+    """What a call is compared by: one, two and three words in a row, where in the call they stand, and what a
+    short answer answers. Of length 1 however long the call was, but for BIAS.
+    """
+    found: dict[str, float] = {}
+    for number, turn in enumerate(spoken):
+        place = "last" if number == len(spoken) - 1 else "first" if number == 0 else "later"
+        for clause in turn.said:
+            words = _words(clause)
+            found |= dict.fromkeys(_runs(words, 3), 1.0)
+            found |= {f"{place}: {run}": _PLACE for run in _runs(words, 2)}
+        found |= dict.fromkeys(_answers(turn), 1.0)
+    length = sqrt(sum(value * value for value in found.values())) or 1.0
+    return {name: value / length for name, value in found.items()} | {BIAS: 1.0}
+
+
+def _quoted(spoken: Sequence[Spoken]) -> Iterator[tuple[str, Iterator[str]]]:
+    """Each sentence with the features that are in it alone."""
+    for turn in spoken:
+        for clause in turn.said:
+            yield clause.quote, _runs(_words(clause), 3)
+
+
+def _words(clause: Clause) -> list[str]:
+    """Its words between marks of its ends, with the worth of a service in place of its name."""
+    services = iter(clause.services)
+    words = [_worth(next(services, "")) if word == "SVC" else word for word in clause.text.split()]
+    return ["^", *words, *("?" if clause.question else ""), "$"]
+
+
+def _worth(service: str) -> str:
+    return f"SVC_{SERVICES[service][0]}" if service in SERVICES else "SVC"
+
+
+def _runs(words: Sequence[str], longest: int) -> Iterator[str]:
+    for length in range(1, longest + 1):
+        for start in range(len(words) - length + 1):
+            yield " ".join(words[start : start + length])
+
+
+def _answers(turn: Spoken) -> Iterator[str]:
+    words = [word for clause in turn.said for word in clause.text.split()]
+    if len(words) <= _LONGEST_ANSWER:
+        for asked in dict.fromkeys(turn.question.split()[-_QUESTION:]):
+            for word in words[:3]:
+                yield f"{asked}? {word}"
+
+
+@cache
+def weights() -> Mapping[str, tuple[float, float]]:
+    """What each feature adds to the log odds of hot, and of warm or hot."""
+    rows = (line.split("\t") for line in WEIGHTS.read_text(encoding="utf-8").splitlines()[1:])
+    return {name: (int(hot) / 10, int(warm) / 10) for name, hot, warm in rows}

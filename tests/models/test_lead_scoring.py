@@ -333,6 +333,8 @@ def test_what_is_known_needs_no_comparison() -> None:
     facts = CallFacts(intent="book", reasons=("Monday's grand",))
     for evidence in (Evidence(turns, booked=True), Evidence(turns, facts=facts)):
         assert "likeness" not in {reason.code for reason in score(evidence).reasons}
+    for half in (CallFacts(intent="book"), CallFacts(service="whitening", reasons=("Monday's grand",))):
+        assert "likeness" in {reason.code for reason in score(Evidence(turns, facts=half)).reasons}
 
 
 def test_whoever_wants_no_call_is_raised_by_no_likeness() -> None:

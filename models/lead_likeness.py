@@ -6,11 +6,12 @@ by nothing else: tenths of the log odds of "hot", and of "warm or hot", one line
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
+from math import fsum, sqrt
 from pathlib import Path
 
 from models.lead_lexicon import SERVICES
@@ -28,12 +29,27 @@ _LONGEST_ANSWER = 10  # words
 _QUESTION = 12  # its last words
 
 
+_ANYTHING_ELSE = re.compile(r"\b(?:else|other questions?|more|all|everything)\b")
+#: Words that goodbyes are made of, as lead_words leaves them.
+_GOODBYE = frozenset(
+    """
+    a afternoon all am and any appreciate appreciated as be been brilliant bye care cheers day done
+    else evening ever everything fine for good goodbye great has have help helpful i is it just lot
+    lovely me more much nice no nope not nothing now of ok okay one other perfect question questions
+    rest right see set so soon sorted speak ta take thank thanks that the then think too very weekend
+    well will wonderful would yes you your
+    """.split()  # noqa: SIM905 (a text is read more easily)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """Log odds: above 0 it is more like such calls than like the others."""
 
     hot: float
     warm: float
+    #: How much of the call was in those that were learnt from, 0 to 1: of another language, nothing.
+    known: float
     #: The sentences that speak most for hot, and most against it.
     pro: str
     contra: str
@@ -43,13 +59,16 @@ def likeness(spoken: Sequence[Spoken]) -> Likeness:
     """Compare a call, in which the caller said something, with those that were learnt from."""
     known, found = weights(), features(spoken)
     hot, warm = (
-        sum(value * known[name][side] for name, value in found.items() if name in known) for side in (0, 1)
+        fsum(value * known[name][side] for name, value in found.items() if name in known) for side in (0, 1)
     )
     by_quote: dict[str, float] = defaultdict(float)
-    for quote, names in _quoted(spoken):
-        by_quote[quote] += sum(found[name] * known[name][0] for name in dict.fromkeys(names) if name in known)
+    for quote, names in _quoted(_to_the_point(spoken)):
+        by_quote[quote] += fsum(
+            found[name] * known[name][0] for name in dict.fromkeys(names) if name in known
+        )
     ranked = sorted(by_quote, key=by_quote.__getitem__)
-    return Likeness(hot, warm, shortened(ranked[-1]), shortened(ranked[0]))
+    share = fsum(value * value for name, value in found.items() if name in known and name != BIAS)
+    return Likeness(hot, warm, share, shortened(ranked[-1]), shortened(ranked[0]))
 
 
 def features(spoken: Sequence[Spoken]) -> dict[str, float]:
@@ -57,6 +76,7 @@ def features(spoken: Sequence[Spoken]) -> dict[str, float]:
     short answer answers. Of length 1 however long the call was, but for BIAS.
     """
     found: dict[str, float] = {}
+    spoken = _to_the_point(spoken)
     for number, turn in enumerate(spoken):
         place = "last" if number == len(spoken) - 1 else "first" if number == 0 else "later"
         for clause in turn.said:
@@ -64,8 +84,21 @@ def features(spoken: Sequence[Spoken]) -> dict[str, float]:
             found |= dict.fromkeys(_runs(words, 3), 1.0)
             found |= {f"{place}: {run}": _PLACE for run in _runs(words, 2)}
         found |= dict.fromkeys(_answers(turn), 1.0)
-    length = sqrt(sum(value * value for value in found.values())) or 1.0
+    length = sqrt(fsum(value * value for value in found.values())) or 1.0
     return {name: value / length for name, value in found.items()} | {BIAS: 1.0}
+
+
+def _to_the_point(spoken: Sequence[Spoken]) -> Sequence[Spoken]:
+    """Without the goodbye, which tells nothing: of calls that were written down, some stop before it."""
+    end = len(spoken)
+    while end > 1 and _is_goodbye(spoken[end - 1]):
+        end -= 1
+    return spoken[:end]
+
+
+def _is_goodbye(turn: Spoken) -> bool:
+    asked = not turn.question or _ANYTHING_ELSE.search(turn.question)
+    return bool(asked) and all(_GOODBYE.issuperset(clause.text.split()) for clause in turn.said)
 
 
 def _quoted(spoken: Sequence[Spoken]) -> Iterator[tuple[str, Iterator[str]]]:

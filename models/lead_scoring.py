@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from math import exp
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -130,7 +131,7 @@ class Weights(BaseModel):
     duration: Points = 1
     evaluation: Points = 2
     #: For each unit of the log odds; 0 leaves the comparison out.
-    likeness: Points = 60
+    likeness: Annotated[int, Field(ge=0, le=100)] = 40
     rejected: Points = -45
     cancelled: Points = -50
     admin: Points = -40
@@ -348,35 +349,48 @@ def _small_change(evidence: Evidence, weights: Weights, heard: Heard) -> list[Re
 
 
 #: The scale on which calls were compared: where hot and warm begin by default.
-_HOT, _WARM = 70, 35
+_HOT, _WARM = 70.0, 35.0
 #: What was understood is less than what was meant: it alone makes too few calls hot, and too many warm.
-_FOR_HOT, _FOR_WARM = 20, -10
+#: Chosen, as _CLEAR and the weight of likeness, on rounds of bench/leads/fresh.jsonl that were left out.
+_FOR_HOT, _FOR_WARM = 30, -10
+#: Log odds that could not be clearer; without an end, nothing that a clinic weighs differently would count.
+_CLEAR = 2.5
 #: Up to so many words of the caller's there is nothing to compare; from twice as many on it counts in full.
 _FEW_WORDS = 10
+#: Where less of what was said is known from other calls, nothing can be said of it.
+_LEAST_KNOWN = 0.1
+#: So many points beyond a boundary are two thirds of the way through its band.
+_BAND = 60.0
 
 
 def _alike(view: View, rules: Rules, heard: Heard, points: int) -> list[Reason]:
-    """What makes up the difference between the points of the words and what such calls turned out to be."""
+    """What makes up the difference between the points of the words and what such calls are."""
     share = min(1.0, heard.words / _FEW_WORDS - 1)
     if share <= 0 or not rules.weights.likeness:
         return []
     like = likeness(heard.spoken)
-    read = min(100, max(0, points))
-    hot = read + share * (_FOR_HOT + rules.weights.likeness * like.hot)
-    warm = read + share * (_FOR_WARM + rules.weights.likeness * like.warm)
-    if hot >= _HOT:
-        value = min(hot, 100.0)
-    elif warm >= _WARM:
-        value = min(max(hot, _WARM), _HOT - 1.0)
-    else:
-        value = min(max(min(hot, warm), 0.0), _WARM - 1.0)
-    if Cue.OPT_OUT in view.against:  # whoever wants no call is rung about by nobody
-        value = min(value, read)
-    if round(value) == read:
+    if like.known < _LEAST_KNOWN:
         return []
-    more = round(value) - points
-    why, quote = ("went", like.pro) if more > 0 else ("did not go", like.contra)
-    return [Reason("likeness", more, f"Speaks like callers who {why} ahead.", quote)]
+    read = min(100, points)  # what spoke against a lead counts in full
+    hot = read + share * (_FOR_HOT + rules.weights.likeness * min(_CLEAR, max(-_CLEAR, like.hot)))
+    warm = read + share * (_FOR_WARM + rules.weights.likeness * min(_CLEAR, max(-_CLEAR, like.warm)))
+    value = round(_within_its_band(hot, warm))
+    shown = min(100, max(0, points))
+    if Cue.OPT_OUT in view.against:  # whoever wants no call is rung about by nobody
+        value = min(value, shown)
+    if value == shown:
+        return []
+    why, quote = ("who were", like.pro) if value > shown else ("who were not", like.contra)
+    return [Reason("likeness", value - points, f"Speaks like callers {why} hot leads.", quote)]
+
+
+def _within_its_band(hot: float, warm: float) -> float:
+    """Both margins have no bounds: the further beyond the boundary, the closer together calls stand."""
+    if hot >= _HOT:
+        return 100 - (100 - _HOT) * exp((_HOT - hot) / _BAND)
+    if warm >= _WARM:
+        return _WARM + (_HOT - 1 - _WARM) * exp((hot - _HOT) / _BAND)
+    return (_WARM - 1) * exp((min(hot, warm) - _WARM) / _BAND)
 
 
 def _best_worth(booked: str | None, wanted: str | None, evidence: Evidence, rules: Rules) -> str | None:

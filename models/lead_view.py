@@ -198,7 +198,7 @@ def apply_facts(
 ) -> bool:
     """Let those facts lead that can be believed; `caller` is what the caller said, turn by turn.
 
-    Whether they say what the caller wanted, and by which words.
+    Whether they say what the caller wanted or did not want, and by which words.
     """
     said = Said(caller)
     found = [quote for quote in facts.reasons if said.has(quote)]
@@ -214,7 +214,8 @@ def apply_facts(
     _fact_urgency(view, facts, quote)
     _fact_budget(view, facts, quote)
     view.decides = facts.decision_maker
-    return facts.intent is not None and quote is not None
+    told = facts.intent or facts.wrong_number or facts.complaint or facts.rejection
+    return bool(told) and quote is not None
 
 
 def _fact_service(view: View, found: str, heard: Heard, services: Services) -> None:

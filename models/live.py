@@ -124,7 +124,7 @@ _LEADS = """
            coalesce(l.lead_phone, c.caller_number) AS phone, c.lead_score AS score,
            c.lead_service AS service,
            (SELECT r ->> 'why' FROM jsonb_array_elements(c.lead_reasons) r WHERE r ->> 'code' <> 'base'
-             ORDER BY (r ->> 'points')::int DESC LIMIT 1) AS why,
+             ORDER BY r ->> 'code' = 'likeness', (r ->> 'points')::int DESC LIMIT 1) AS why,
            c.scored_at, c.called_back_at, c.called_back_by, l.alert_sent_at AS told_at,
            l.suppressed_reason AS not_told
       FROM calls c

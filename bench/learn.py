@@ -5,7 +5,7 @@ been moved already, so that rare words keep their say. Few passes stand in for a
 same transcripts give the same weights. The held-out half of transcripts.jsonl and unseen.jsonl are not learnt
 from.
 
-Each call is learnt from twice, as it is and with a detail and a goodbye after it (courtesies.jsonl): calls
+Each call is learnt from twice, as it is and with the courtesies of a real one in it (courtesies.jsonl): calls
 that are made up stop where the matter is settled, and how a call ends must tell nothing.
 """
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import exp, fsum, sqrt
 
@@ -36,11 +36,10 @@ LEARNT = ("tune", "lines, looked at", "fresh, since looked at")
 
 def learn(cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
     """The weights of each feature for hot, and for warm or hot, in tenths."""
-    details, goodbyes = _courtesies()
+    courtesies = _courtesies()
     calls, labels, seen = list[Call](), list[Band](), Counter[str]()
     for number, case in enumerate(cases):
-        more = (*details[number * 7 % len(details)], *goodbyes[number * 5 % len(goodbyes)])
-        both = [features(listen(each.words).spoken) for each in (case, _longer(case, *more))]
+        both = [features(listen(each.words).spoken) for each in (case, _longer(case, number, courtesies))]
         seen.update((both[0] | both[1]).keys())
         calls += both
         labels += [case.label] * 2
@@ -51,22 +50,29 @@ def learn(cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
     return {name: pair for name, pair in weights.items() if max(map(abs, pair)) >= LEAST or name == BIAS}
 
 
-def _courtesies() -> tuple[list[tuple[Turn, Turn]], list[tuple[Turn, Turn]]]:
-    """What stands in calls of every kind: details that are asked for, and goodbyes."""
-    rows = [json.loads(line) for line in (FOLDER / "courtesies.jsonl").read_text("utf-8").splitlines()]
-    details, goodbyes = (
-        [
-            (Turn(Speaker.AGENT, row["agent"]), Turn(Speaker.CALLER, row["caller"]))
-            for row in rows
-            if row["kind"] == kind
-        ]
-        for kind in ("detail", "goodbye")
+Exchange = tuple[Turn, Turn]
+
+
+def _courtesies() -> dict[str, list[Exchange]]:
+    """What stands in calls of every kind: openings, pauses, details that are asked for, and goodbyes."""
+    found = defaultdict[str, list[Exchange]](list)
+    for line in (FOLDER / "courtesies.jsonl").read_text("utf-8").splitlines():
+        row = json.loads(line)
+        found[row["kind"]].append((Turn(Speaker.AGENT, row["agent"]), Turn(Speaker.CALLER, row["caller"])))
+    return found
+
+
+def _longer(case: Case, number: int, courtesies: Mapping[str, Sequence[Exchange]]) -> Case:
+    """The same call with one of each kind in its place; which, the call's number decides."""
+    opening, pause, detail, goodbye = (
+        courtesies[kind][number * step % len(courtesies[kind])]
+        for kind, step in (("opening", 1), ("pause", 3), ("detail", 7), ("goodbye", 5))
     )
-    return details, goodbyes
-
-
-def _longer(case: Case, *turns: Turn) -> Case:
-    return replace(case, whole=replace(case.whole, turns=(*case.whole.turns, *turns)))
+    turns = case.whole.turns
+    callers = [place for place, turn in enumerate(turns, 1) if turn.speaker is Speaker.CALLER]
+    middle = callers[len(callers) // 2] if callers else 0
+    longer = (*opening, *turns[:middle], *pause, *turns[middle:], *detail, *goodbye)
+    return replace(case, whole=replace(case.whole, turns=longer))
 
 
 def _separate(calls: Sequence[Call], wanted: Sequence[bool]) -> Call:

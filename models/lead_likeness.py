@@ -6,7 +6,6 @@ by nothing else: tenths of the log odds of "hot", and of "warm or hot", one line
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,15 +28,17 @@ _LONGEST_ANSWER = 10  # words
 _QUESTION = 12  # its last words
 
 
-_ANYTHING_ELSE = re.compile(r"\b(?:else|other questions?|more|all|everything)\b")
 #: Words that goodbyes are made of, as lead_words leaves them.
 _GOODBYE = frozenset(
     """
-    a afternoon all am and any appreciate appreciated as be been brilliant bye care cheers day done
-    else evening ever everything fine for good goodbye great has have help helpful i is it just lot
-    lovely me more much nice no nope not nothing now of ok okay one other perfect question questions
-    rest right see set so soon sorted speak ta take thank thanks that the then think too very weekend
-    well will wonderful would yes you your
+    NAME TIME TODAY a absolute afternoon again all alright am and any appreciate appreciated as be
+    been being bless brilliant bye care cheerio cheers christmas covered cracking darling day dear
+    done else enjoy evening ever everything fab fine for glad god good goodbye great happy has have
+    help helpful holiday holidays hun i is it just kind later lot love lovely luck madam mate me merry
+    million more morning much nice night no nope not nothing now of ok okay one other out patience
+    patient perfect pet pleasure question questions ra really rest right safe same see set sir so soon
+    sorted speak star super ta take talk tata thank thanks that the then think this to today tomorrow
+    tonight too total very week weekend well will with wonderful would year yes you your
     """.split()  # noqa: SIM905 (a text is read more easily)
 )
 
@@ -88,17 +89,22 @@ def features(spoken: Sequence[Spoken]) -> dict[str, float]:
     return {name: value / length for name, value in found.items()} | {BIAS: 1.0}
 
 
-def _to_the_point(spoken: Sequence[Spoken]) -> Sequence[Spoken]:
-    """Without the goodbye, which tells nothing: of calls that were written down, some stop before it."""
-    end = len(spoken)
-    while end > 1 and _is_goodbye(spoken[end - 1]):
-        end -= 1
-    return spoken[:end]
+def _to_the_point(spoken: Sequence[Spoken]) -> list[Spoken]:
+    """Without the goodbye, which tells nothing: of calls that were written down, some stop before it.
 
-
-def _is_goodbye(turn: Spoken) -> bool:
-    asked = not turn.question or _ANYTHING_ELSE.search(turn.question)
-    return bool(asked) and all(_GOODBYE.issuperset(clause.text.split()) for clause in turn.said)
+    What answers a question is none, and of a call that is nothing else the first turn is kept.
+    """
+    left = list(spoken)
+    while left:
+        last = left[-1]
+        said = list(last.said)
+        while said and _GOODBYE.issuperset(said[-1].text.split()):
+            said.pop()
+        if said or last.question or len(left) == 1:
+            left[-1] = Spoken(said or last.said[:1], last.question)
+            break
+        left.pop()
+    return left
 
 
 def _quoted(spoken: Sequence[Spoken]) -> Iterator[tuple[str, Iterator[str]]]:

@@ -50,7 +50,7 @@ class Event:
 
 
 class Spoken(NamedTuple):
-    """One turn of the caller's, and what it answers where it is short."""
+    """One turn of the caller's, and the question that it answers, if it is short and there was one."""
 
     said: list[Clause]
     question: str
@@ -295,11 +295,38 @@ def hear(turns: Sequence[Turn], book: PhraseBook, services: Services) -> Heard:
         said = clauses(text, services)
         if said:
             short = sum(len(each.text.split()) for each in said) <= 2 * SHORT_ANSWER
-            asked = _asked(question, services) if short else None
-            heard.spoken.append(Spoken(said, asked.text if asked else ""))
+            asked, question = _asked(question, services) if short else None, ""
+            if asked and _wants_nothing_more(said, asked):
+                continue
+            heard.spoken.append(Spoken(said, asked.text if asked and asked.question else ""))
             _hear_turn(heard, number, said, asked, book)
-            question = ""
     return heard
+
+
+#: "Anything else?", "Will that be all?"
+_CLOSING = re.compile(
+    r"\b(?:anything|something) (?:else|more|further)\b|\b(?:other|more) questions?\b"
+    r"|\b(?:is|was|will|would) (?:that|this|it)(?: be)? (?:all|everything|it)\b"
+)
+_NOTHING_MORE = re.compile(
+    r"^(?:no|nope|nah|not|nothing|i am (?:good|fine|all|okay)|all (?:good|done|set|sorted)|thanks|thank you"
+    r"|(?:yes )?that (?:is|will be|would be) (?:all|it|everything|great|lovely|perfect|grand|fine)) "
+)
+_SOMETHING_MORE = re.compile(
+    r"\b(?:actually|but|wait|hold on|forget|cancel|change|changed|mind|instead|book|booking|appointment|want"
+    r"|need|would like|think about|rather|leave it|one more|SVC|TIME|SOON|NOW)\b"
+)
+
+
+def _wants_nothing_more(said: list[Clause], asked: Asked) -> bool:
+    """Whether it is "no, I'm good, thanks" to "anything else?": that refuses, and takes, nothing."""
+    whole = " ".join(each.text.strip() for each in said) + " "
+    return bool(
+        _CLOSING.search(asked.text)
+        and _NOTHING_MORE.match(whole)
+        and not _SOMETHING_MORE.search(whole)
+        and not any(each.question for each in said)
+    )
 
 
 def _asked(text: str, services: Services) -> Asked | None:
@@ -418,6 +445,8 @@ def _outlives(event: Event, cues: set[Cue]) -> bool:
     return event.cue is Cue.COMMIT and Cue.REJECT not in cues and not event.slot
 
 
+#: "Awful weather today": small talk is in no hurry.
+_SMALL_TALK = re.compile(r"\b(?:weather|rain|raining|snow|snowing|traffic|heatwave)\b")
 _LEADING = frozenset({Cue.COMMIT, Cue.WANT})
 _POSITIVE = _LEADING | {Cue.INTEREST, Cue.ACCEPTS, Cue.CALLBACK, Cue.NOW, Cue.TODAY}
 
@@ -426,6 +455,8 @@ def _event(sign: Sign, clause: Clause, place: tuple[int, int], before: Clause | 
     """What is left of a sign once the words around it were heard."""
     text, cue = clause.text, sign.cue
     prefix, inside = text[: sign.start], text[sign.start : sign.end]
+    if cue in {Cue.NOW, Cue.TODAY, Cue.SOON} and _SMALL_TALK.search(text):
+        return None
     near = " ".join(prefix.split()[-7:])
     denied = (negations(near) + max(0, negations(inside) - sign.negations)) % 2 == 1
     event = Event(

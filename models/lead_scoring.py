@@ -350,15 +350,17 @@ def _small_change(evidence: Evidence, weights: Weights, heard: Heard) -> list[Re
 
 #: The scale on which calls were compared: where hot and warm begin by default.
 _HOT, _WARM = 70.0, 35.0
-#: What was understood is less than what was meant: it alone makes too few calls hot, and too many warm.
+#: Log odds. What was understood is less than what was meant: alone it makes too few calls hot, too many warm.
 #: Chosen, as _CLEAR and the weight of likeness, on rounds of bench/leads/fresh.jsonl that were left out.
-_FOR_HOT, _FOR_WARM = 30, -10
+_FOR_HOT, _FOR_WARM = 0.75, -0.25
 #: Log odds that could not be clearer; without an end, nothing that a clinic weighs differently would count.
 _CLEAR = 2.5
 #: Up to so many words of the caller's there is nothing to compare; from twice as many on it counts in full.
 _FEW_WORDS = 10
 #: Where less of what was said is known from other calls, nothing can be said of it.
 _LEAST_KNOWN = 0.1
+#: Against whom the words speak like this is no hot lead, whatever the call is like.
+_NEVER_HOT = frozenset((*NO_PATIENT, Cue.WRONG, Cue.COMPLAINT, Cue.CANCEL))
 #: So many points beyond a boundary are two thirds of the way through its band.
 _BAND = 60.0
 
@@ -372,16 +374,19 @@ def _alike(view: View, rules: Rules, heard: Heard, points: int) -> list[Reason]:
     if like.known < _LEAST_KNOWN:
         return []
     read = min(100, points)  # what spoke against a lead counts in full
-    hot = read + share * (_FOR_HOT + rules.weights.likeness * min(_CLEAR, max(-_CLEAR, like.hot)))
-    warm = read + share * (_FOR_WARM + rules.weights.likeness * min(_CLEAR, max(-_CLEAR, like.warm)))
+    weight = share * rules.weights.likeness
+    hot = read + weight * (_FOR_HOT + min(_CLEAR, max(-_CLEAR, like.hot)))
+    warm = read + weight * (_FOR_WARM + min(_CLEAR, max(-_CLEAR, like.warm)))
     value = round(_within_its_band(hot, warm))
     shown = min(100, max(0, points))
     if Cue.OPT_OUT in view.against:  # whoever wants no call is rung about by nobody
         value = min(value, shown)
+    elif not _NEVER_HOT.isdisjoint(view.against):
+        value = min(value, max(shown, round(_HOT) - 1))
     if value == shown:
         return []
-    why, quote = ("who were", like.pro) if value > shown else ("who were not", like.contra)
-    return [Reason("likeness", value - points, f"Speaks like callers {why} hot leads.", quote)]
+    why, quote = ("Speaks", like.pro) if value > shown else ("Does not speak", like.contra)
+    return [Reason("likeness", value - points, f"{why} like those who book.", quote)]
 
 
 def _within_its_band(hot: float, warm: float) -> float:

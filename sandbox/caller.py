@@ -33,7 +33,7 @@ TOOL_PATHS = {
     "send_confirmation_sms": "booking/send-confirmation",
 }
 VAPI_PATIENCE = 20.0  # seconds that Vapi waits for a tool, if it is not told otherwise
-SMS_PATIENCE = 15.0
+SMS_PATIENCE = 30.0
 
 DAYS_AHEAD = 7
 LOOK_AHEAD = 21  # days that one answer of check_availability looks for openings

@@ -132,7 +132,8 @@ def test_the_code_is_not_kept_however_it_was_read_back(line: Line) -> None:
     )
     row = line.row
     assert row["success"] == "Good: read back [...], left +[...] and [...]"
-    assert code not in json.dumps(row)
+    kept = {name: row[name] for name in ("turns", "summary", "success", "facts")}
+    assert code not in json.dumps(kept)  # an id may well have the same four figures in it
     assert [turn["text"] for turn in row["turns"]] == [
         "It says [...]",
         "It says [...]",

@@ -173,7 +173,7 @@ def test_nothing_that_a_caller_says_is_a_link_on_the_owners_lock_screen(
         (body,) = [sms["body"] for sms in json.load(response) if sms["to"] == ended.owner]
     assert ": Ann evil example win, +44" in body
     assert "evil.example" not in body
-    assert "0900" not in body
+    assert "123456" not in body
     assert ", for " not in body
 
 

@@ -31,6 +31,7 @@ FEWEST = 2
 LEAST = 6
 
 Call = dict[str, float]
+Exchange = tuple[Turn, Turn]
 LEARNT = ("tune", "lines, looked at", "fresh, since looked at")
 
 
@@ -48,9 +49,6 @@ def learn(cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
     warm = _separate(calls, [label is not Band.COLD for label in labels])
     weights = {name: (round(10 * hot[name]), round(10 * warm[name])) for name in sorted(seen) if name in hot}
     return {name: pair for name, pair in weights.items() if max(map(abs, pair)) >= LEAST or name == BIAS}
-
-
-Exchange = tuple[Turn, Turn]
 
 
 def _courtesies() -> dict[str, list[Exchange]]:

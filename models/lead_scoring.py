@@ -145,14 +145,18 @@ class Weights(BaseModel):
     opt_out: Points = -80
 
 
+#: Where hot and warm begin, unless the organisation says otherwise. On this scale calls are compared.
+_HOT, _WARM = 70, 35
+
+
 class Rules(BaseModel):
     """What an organisation may set, as JSON: weights, thresholds, the worth of services, more phrases."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: Weights = Weights()
-    hot: int = Field(default=70, ge=1, le=100)
-    warm: int = Field(default=35, ge=0, le=99)
+    hot: int = Field(default=_HOT, ge=1, le=100)
+    warm: int = Field(default=_WARM, ge=0, le=99)
     #: The worth of a service, by its name; also for names that the defaults have.
     services: dict[Name, Value] = Field(default_factory=dict, max_length=200)
     #: More of what callers say, in the language of models/lead_phrases.py.
@@ -180,7 +184,6 @@ _A_CONVERSATION = 120
 
 def score(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Score:
     """Score a call. Pure: the same evidence and rules always give the same score."""
-    services = _services(evidence, rules)
     heard = listen(evidence, rules)
     view = view_of(heard)
     check_rows(view, booked=evidence.booked, returning=evidence.returning)
@@ -189,7 +192,7 @@ def score(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Score:
         evidence.facts,
         caller=[turn.text for turn in evidence.turns if turn.speaker is Speaker.CALLER],
         heard=heard,
-        services=services,
+        services=_services(evidence, rules),
     )
     view.service = _best_worth(evidence.service, view.service, evidence, rules)
     reasons = _reasons(view, evidence, rules, heard)
@@ -348,8 +351,6 @@ def _small_change(evidence: Evidence, weights: Weights, heard: Heard) -> list[Re
     return reasons
 
 
-#: The scale on which calls were compared: where hot and warm begin by default.
-_HOT, _WARM = 70.0, 35.0
 #: Log odds. What was understood is less than what was meant: alone it makes too few calls hot, too many warm.
 #: Chosen, as _CLEAR and the weight of likeness, on rounds of bench/leads/fresh.jsonl that were left out.
 _FOR_HOT, _FOR_WARM = 0.75, -0.25
@@ -382,7 +383,7 @@ def _alike(view: View, rules: Rules, heard: Heard, points: int) -> list[Reason]:
     if Cue.OPT_OUT in view.against:  # whoever wants no call is rung about by nobody
         value = min(value, shown)
     elif not _NEVER_HOT.isdisjoint(view.against):
-        value = min(value, max(shown, round(_HOT) - 1))
+        value = min(value, max(shown, _HOT - 1))
     if value == shown:
         return []
     why, quote = ("Speaks", like.pro) if value > shown else ("Does not speak", like.contra)

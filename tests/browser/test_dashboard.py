@@ -79,10 +79,9 @@ def test_what_is_committed_is_seen_within_a_second_and_counts_down(stack: Stack,
     with opened(signed_in=True) as page:
         expect(page.locator("#pulse")).to_contain_text("Live")
         for _ in range(3):
+            # Four figures in it would be taken for a code, and not kept.
             letters = uuid.uuid4().hex[:6].translate(str.maketrans("0123456789", "ghijklmnop"))
-            name = (
-                f"Canary {letters} <b>bold</b>"  # four figures in it would be taken for a code, and not kept
-            )
+            name = f"Canary {letters} <b>bold</b>"
             call = Call(stack.web_url, phone_number())
             free = call.tool("check_availability", date=slot(days=30)[:10]).slots[-1]
             began = time.monotonic()
@@ -92,7 +91,7 @@ def test_what_is_committed_is_seen_within_a_second_and_counts_down(stack: Stack,
             expect(hold).to_be_visible()
             took.append(time.monotonic() - began)
             left = hold.locator("time")
-            expect(left).to_have_text(re.compile(r"^9:[45]\d$"))
+            expect(left).to_have_text(re.compile(r"^9:5\d$"))
             first = left.text_content()
             expect(left).not_to_have_text(first or "")
             call.hang_up()

@@ -278,8 +278,10 @@ def test_a_reason_quotes_the_caller() -> None:
     assert ("commit", "Yes, Friday works.") in {(reason.code, reason.quote) for reason in result.reasons}
 
 
-# --- What such calls turned out to be -----------------------------------------------------------------------
+# --- What such calls are -----------------------------------------------------------------------------------
 
+#: Without the comparison.
+BY_ITS_WORDS = Rules.model_validate({"weights": {"likeness": 0}})
 CHATTY = (
     "I've been putting this off for years but enough is enough, I want my smile sorted before the wedding.",
     "We could see you on Monday.",
@@ -321,8 +323,7 @@ def test_a_call_is_compared_with_others_where_it_has_words_for_it() -> None:
     [like] = [reason for reason in result.reasons if reason.code == "likeness"]
     assert like.quote in CHATTY
     assert result.band is Band.HOT
-    by_its_words = Rules.model_validate({"weights": {"likeness": 0}})
-    read = score(Evidence(said("How can I help?", *CHATTY)), by_its_words)
+    read = score(Evidence(said("How can I help?", *CHATTY)), BY_ITS_WORDS)
     assert read.value == result.value - like.points < 70
     for few in ("I want to book botox.", "Yes please."):
         assert "likeness" not in {reason.code for reason in heard(few).reasons}
@@ -357,11 +358,10 @@ def test_to_want_nothing_more_refuses_nothing_and_takes_nothing(words: str) -> N
     hot = ("Hi, I'd like to book in for implants.", "Tuesday at ten?", "Tuesday at ten is perfect.")
     cold = ("What time do you close on a Friday?", "At five.", "Okay, thank you.")
     for call in (hot, cold):
-        by_its_words = Rules.model_validate({"weights": {"likeness": 0}})
         turns = said("How can I help?", *call)
         more = said("Is there anything else I can help you with?", words)
         assert (
-            score(Evidence((*turns, *more)), by_its_words).value == score(Evidence(turns), by_its_words).value
+            score(Evidence((*turns, *more)), BY_ITS_WORDS).value == score(Evidence(turns), BY_ITS_WORDS).value
         )
     assert (
         heard(*hot, "Anything else?", "No. Actually, cancel that, I've changed my mind.").band is not Band.HOT
@@ -369,11 +369,10 @@ def test_to_want_nothing_more_refuses_nothing_and_takes_nothing(words: str) -> N
 
 
 def test_the_weather_is_in_no_hurry() -> None:
-    by_its_words = Rules.model_validate({"weights": {"likeness": 0}})
     codes = {
         each.code
         for each in score(
-            Evidence(said("Hello.", "It's awful weather today, isn't it?")), by_its_words
+            Evidence(said("Hello.", "It's awful weather today, isn't it?")), BY_ITS_WORDS
         ).reasons
     }
     assert not codes & {"now", "today", "soon"}

@@ -5,7 +5,6 @@ Read by the workers (tasks/app.py) and by the web's producer (webapp/nudge.py).
 
 from __future__ import annotations
 
-import ssl
 from datetime import timedelta
 from enum import StrEnum
 
@@ -74,12 +73,11 @@ beat_schedule = {
     for task, every in _EVERY.items()
 }
 
-broker_url = _config.redis_url
+broker_url = _config.redis.url
 broker_transport = "thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
-# Said here, for kombu takes TLS from the transport's name, and this one is not called rediss. What the
-# address itself says of certificates stands.
-if broker_url.startswith("rediss://") and (_config.redis_self_signed or "ssl_cert_reqs=" not in broker_url):
-    broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_NONE if _config.redis_self_signed else ssl.CERT_REQUIRED}
+if _config.redis.tls is not None:
+    # Said here, for kombu takes TLS from the transport's name, and this one is not called rediss.
+    broker_use_ssl = _config.redis.tls
 
 # Nothing of value lives in Redis: rows are the outbox, messages are hints.
 result_backend = None
@@ -113,4 +111,5 @@ broker_transport_options = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 30,
+    **_config.redis.transport_options,
 }

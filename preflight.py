@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 import sys
 from collections.abc import Iterator
 
@@ -69,19 +70,31 @@ def refuse_to_start() -> None:
 def redis_client() -> redis.Redis:
     """A client of the broker that waits no longer for it than a request would."""
     config = settings.get()
-    encrypted = config.redis_url.startswith("rediss://")
-    options = {"ssl_cert_reqs": "none"} if encrypted and config.redis_self_signed else {}
-    return redis.Redis.from_url(
-        config.redis_url,
-        socket_timeout=config.broker_timeout,
-        socket_connect_timeout=config.broker_timeout,
-        retry=None,
-        **options,
-    )
+    return redis.Redis(**config.redis.client(patience=config.broker_timeout))
+
+
+def no_answer_of_redis(error: redis.RedisError) -> str:
+    """Why Redis could not be asked, as the end of a sentence that begins "Redis", without its address."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
+        causes.append(cause)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"has a certificate that is not trusted ({cause.verify_message}); where it is self-signed,"
+                " set REDIS_SELF_SIGNED=true, else name its authority: REDIS_URL=…?ssl_ca_certs=/path"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return f"does not speak TLS as REDIS_URL asks for ({cause.reason}); redis:// is without it"
+        if isinstance(cause, redis.AuthenticationError):
+            return "refuses the user or the password of REDIS_URL"
+    return f"does not answer ({type(error).__name__})"
 
 
 def _look() -> Iterator[_Problem | _Notice]:
     """In development only the exception from credentials is dangerous; all else is just told."""
+    for name in settings.ignored:
+        yield _Notice(f"{name} is ignored: the broker is what REDIS_URL names, and there is no other.")
     if not settings.get().development:
         yield from _debugging()
         yield from _database()
@@ -221,7 +234,7 @@ def _redis() -> Iterator[_Problem | _Notice]:
     except redis.ResponseError as error:
         yield _unknown_policy(type(error).__name__)
     except redis.RedisError as error:
-        yield _Notice(f"Redis does not answer ({type(error).__name__}): SMS wait in the database meanwhile.")
+        yield _Notice(f"Redis {no_answer_of_redis(error)}: SMS wait in the database meanwhile.")
     else:
         if policy is None:
             yield _unknown_policy("INFO does not name it")

@@ -1,20 +1,35 @@
-"""Every setting of Holdline, typed, read once from the environment; imports nothing of ours."""
+"""Every setting of Holdline, typed, read once from the environment; imports only what judges a value."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
+import os
 import re
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-DEVELOPMENT_KEY = "development-only-key-never-in-production"
+import redis_address
+import weak_secrets
+from weak_secrets import DEVELOPMENT_KEY as DEVELOPMENT_KEY  # noqa: PLC0414 -- read from here
+
+#: PostgreSQL connections that the web processes of one machine share. With the workers' five they leave
+#: room for a release and for an operator within the 20 of a small plan.
+WEB_CONNECTIONS = 10
+#: Likewise where a second role doubles what each worker holds.
+WEB_CONNECTIONS_OF_TWO_ROLES = 8
+#: More web processes than this would have fewer than two PostgreSQL connections each.
+MOST_WEB_PROCESSES = 4
+#: More threads than this to one connection would wait for it longer than a request can.
+THREADS_PER_CONNECTION = 4
 
 
 class AppEnv(StrEnum):
@@ -37,7 +52,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        case_sensitive=False, extra="ignore", frozen=True, validate_default=True
+        case_sensitive=False, extra="ignore", frozen=True, validate_default=True, allow_inf_nan=False
     )
 
     app_env: AppEnv = Field(
@@ -49,7 +64,9 @@ class Settings(BaseSettings):
         description="a second role for what belongs to no one clinic (sweeps, look-ups); else row security "
         "alone tells them apart",
     )
-    redis_url: str = Field(min_length=1, description="the Celery broker; redis:// or rediss://")
+    redis_url: str = Field(
+        min_length=1, description="the Celery broker; redis://, rediss:// (TLS), unix:// or redis+socket://"
+    )
     secret_key: str = Field(
         default="", description="32 or more random characters; codes, digests and stored secrets hang on it"
     )
@@ -70,18 +87,33 @@ class Settings(BaseSettings):
         default=2.0,
         ge=0,
         le=60,
-        description="longest wait for another claim of one calendar; 0 waits for ever",
+        description="longest wait for another claim of one calendar; 0 waits for ever, in development only",
     )
     statement_timeout: float = Field(
-        default=5.0, ge=0, le=60, description="longest SQL statement of a request, waits for locks apart"
+        default=5.0,
+        ge=0,
+        le=60,
+        description="longest SQL statement of a request, waits for locks apart; 0 in development only: any",
     )
     sms_watch: float = Field(
         default=2.0, ge=0, le=10, description="how long a tool may watch its SMS being handed to Twilio"
     )
     broker_timeout: float = Field(default=1.0, gt=0, le=5, description="longest wait for Redis in a request")
-    web_concurrency: int = Field(default=2, ge=1, le=16, description="web processes")
-    web_threads: int = Field(default=16, ge=2, le=128, description="threads of each web process")
-    database_pool: int = Field(default=5, ge=1, le=64, description="connections of each web process")
+    web_concurrency: int = Field(
+        default=2, description=f"web processes, {MOST_WEB_PROCESSES} at most; platforms set it by themselves"
+    )
+    web_threads: int = Field(
+        default=16,
+        ge=2,
+        le=128,
+        description=f"threads of each web process, {THREADS_PER_CONNECTION} at most to a connection",
+    )
+    database_pool: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description=f"connections of each web process; 0 divides {WEB_CONNECTIONS} among the web processes",
+    )
     rate_per_credential: float = Field(
         default=100.0,
         ge=0,
@@ -109,6 +141,31 @@ class Settings(BaseSettings):
     redis_self_signed: bool = Field(
         default=False, description="accept the self-signed certificate that managed rediss:// comes with"
     )
+    flower_basic_auth: str = Field(
+        default="", description="user:password for Flower, comma between several; Flower needs one"
+    )
+    host: str = Field(
+        default="",
+        description="the IP address to listen on, by default all (0.0.0.0); a name is ignored",
+    )
+    port: int = Field(default=0, ge=0, le=65535, description="where the web listens, by default 3001")
+    flower_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="where Flower listens, by default PORT or else 5555",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: object, info: ValidationInfo) -> object:
+        """Where a number is asked for, an empty variable is not set (container files leave them behind), nor
+        is one that Kubernetes made for a service of that name (FLOWER_PORT=tcp://10.0.0.1:5555).
+        """
+        default = cls.model_fields[str(info.field_name)].default
+        if isinstance(default, str) or not isinstance(value, str):
+            return value
+        return default if not value.strip() or names_a_service(value) else value
 
     @field_validator("database_url", "system_database_url")
     @classmethod
@@ -120,11 +177,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_of_a_redis(cls, value: str) -> str:
-        if _address(value, "redis", "rediss") is None:
-            raise ValueError(
-                "it must be redis://:password@host:port/0, or the same with rediss://;"
-                " /, ? and # in the password are written %2F, %3F and %23"
-            )
+        redis_address.read(value, accept_self_signed=False)
         return value
 
     @field_validator("public_base_url", "twilio_api_base_url", "vapi_api_base_url")
@@ -139,24 +192,135 @@ class Settings(BaseSettings):
             raise ValueError("it must be a scheme and a host, no path and nothing else")
         return value
 
+    @field_validator(
+        "public_base_url",
+        "twilio_api_base_url",
+        "vapi_api_base_url",
+        "sentry_dsn",
+        "otel_exporter_otlp_endpoint",
+    )
+    @classmethod
+    def _production_speaks_tls(cls, value: str, info: ValidationInfo) -> str:
+        if _in_production(info) and value and not _is_private(value):
+            raise ValueError(
+                "in production it must be https://: without TLS anybody on the way reads and changes what is"
+                " sent. http:// is for a stand-in on this machine (localhost, 127.0.0.1)"
+            )
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _production_has_its_own_secret(cls, value: str, info: ValidationInfo) -> str:
-        in_production = info.data.get("app_env") is not AppEnv.DEVELOPMENT
-        if in_production and (len(value) < 32 or value == DEVELOPMENT_KEY):
-            raise ValueError("in production it must be a secret of your own, 32 characters or more")
+        if _in_production(info) and (weakness := weak_secrets.of_a_key(value)):
+            raise ValueError(f"in production it must be a secret of your own, and this one {weakness}")
         return value
 
     @field_validator("former_secret_keys")
     @classmethod
-    def _production_never_had_the_known_one(cls, value: str, info: ValidationInfo) -> str:
-        in_production = info.data.get("app_env") is not AppEnv.DEVELOPMENT
-        short = [key for key in value.split(",") if key.strip() and len(key.strip()) < 32]
-        if in_production and (short or DEVELOPMENT_KEY in value):
+    def _production_never_had_a_weak_one(cls, value: str, info: ValidationInfo) -> str:
+        weak = filter(None, map(weak_secrets.of_a_key, _listed(value)))
+        if _in_production(info) and (weakness := next(weak, None)):
             raise ValueError(
-                "in production each of them must be 32 characters or more, and none of them public"
+                f"in production none of them may be a key that can be guessed, and one of them {weakness}"
             )
         return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _production_hides_its_figures(cls, value: str, info: ValidationInfo) -> str:
+        if _in_production(info) and value and (weakness := weak_secrets.of_a_password(value)):
+            raise ValueError(f"in production it must not be guessed, and this one {weakness}")
+        return value
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _production_hides_its_tasks(cls, value: str, info: ValidationInfo) -> str:
+        for each in _listed(value):
+            user, _, password = each.partition(":")
+            if not (user and password):
+                raise ValueError("it must be user:password, or several with a comma between them")
+            if _in_production(info) and (weakness := weak_secrets.of_a_password(password, user)):
+                raise ValueError(f"in production the password must not be guessed, and this one {weakness}")
+        return value
+
+    @field_validator("lock_timeout", "statement_timeout")
+    @classmethod
+    def _production_waits_for_an_end(cls, value: float, info: ValidationInfo) -> float:
+        if _in_production(info) and value == 0:
+            raise ValueError(
+                "in production it must be more than 0: with 0 a request may keep its connection for ever"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _production_has_a_limit(self) -> Self:
+        rates = (self.rate_per_credential, self.rate_per_call, self.rate_per_phone)
+        if not self.development and not any(rates):
+            raise ValueError(
+                "RATE_PER_CREDENTIAL, RATE_PER_CALL and RATE_PER_PHONE are all 0: in production one of them"
+                " must be a limit"
+            )
+        return self
+
+    @property
+    def web_processes(self) -> int:
+        """How many web processes there are: as many as asked for, within what the connections allow."""
+        return min(max(self.web_concurrency, 1), MOST_WEB_PROCESSES)
+
+    @property
+    def web_pool(self) -> int:
+        """PostgreSQL connections of one web process, both roles together."""
+        budget = WEB_CONNECTIONS_OF_TWO_ROLES if self.system_database_url else WEB_CONNECTIONS
+        return self.database_pool or budget // self.web_processes
+
+    @property
+    def system_pool(self) -> int:
+        """Those of them that are kept for the second role; 0 if there is none."""
+        return max(1, self.web_pool // 3) if self.system_database_url else 0
+
+    @property
+    def threads_of_web(self) -> int:
+        """Threads of one web process."""
+        return min(self.web_threads, max(2, THREADS_PER_CONNECTION * self.web_pool))
+
+    @property
+    def listen_host(self) -> str:
+        """The IP address that the web and Flower listen on; one of IPv6 is without brackets."""
+        return self.host if _is_listened_on(self.host) else "0.0.0.0"  # noqa: S104 -- as platforms expect
+
+    @property
+    def web_port(self) -> int:
+        return self.port or 3001
+
+    @property
+    def port_of_flower(self) -> int:
+        return self.flower_port or self.port or 5555
+
+    @property
+    def web_notices(self) -> list[str]:
+        """What the web takes otherwise than it is set, a sentence each."""
+        found = []
+        if self.host and not _is_listened_on(self.host):
+            found.append(
+                f"HOST is ignored, and the web listens on {self.listen_host}: it is no IP address, and tools"
+                " such as conda set it to a name of their own."
+            )
+        if self.web_concurrency != self.web_processes:
+            found.append(
+                f"WEB_CONCURRENCY is {self.web_concurrency}, and {self.web_processes} web processes start:"
+                f" they share {WEB_CONNECTIONS} connections to PostgreSQL, and more would have too few each."
+            )
+        if self.threads_of_web < self.web_threads:
+            found.append(
+                f"Each web process has {self.threads_of_web} threads and not {self.web_threads}: it has"
+                f" {self.web_pool} connections to PostgreSQL, and more threads would wait for one in vain."
+            )
+        return found
+
+    @cached_property
+    def redis(self) -> redis_address.RedisAddress:
+        """REDIS_URL as everything that speaks to Redis is to read it."""
+        return redis_address.read(self.redis_url, accept_self_signed=self.redis_self_signed)
 
     @property
     def development(self) -> bool:
@@ -180,11 +344,45 @@ class Settings(BaseSettings):
 
     @cached_property
     def _roots(self) -> dict[str, bytes]:
-        former = (key.strip() for key in self.former_secret_keys.split(","))
-        keys = [self.secret_key or DEVELOPMENT_KEY, *filter(None, former)]
+        keys = [self.secret_key or DEVELOPMENT_KEY, *_listed(self.former_secret_keys)]
         return {
             hashlib.sha256(b"holdline/key-id/" + key.encode()).hexdigest()[:8]: key.encode() for key in keys
         }
+
+
+def _in_production(info: ValidationInfo) -> bool:
+    """Whether the field that is looked at belongs to a production; also if APP_ENV itself is wrong."""
+    return info.data.get("app_env") is not AppEnv.DEVELOPMENT
+
+
+def names_a_service(value: str) -> bool:
+    """Whether Kubernetes wrote it: for a service x it sets X_PORT to such an address in every container."""
+    return value.startswith(("tcp://", "udp://", "sctp://"))
+
+
+def _is_listened_on(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True
+
+
+def _listed(value: str) -> list[str]:
+    """What stands between the commas."""
+    return [each.strip() for each in value.split(",") if each.strip()]
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: it is TLS, or never leaves the machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return True
+    host = parts.hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _names_a_database(url: str) -> bool:
@@ -207,12 +405,20 @@ def _address(url: str, *schemes: str) -> SplitResult | None:
     return parts if parts.scheme in schemes and parts.hostname and not re.search(r"\s", url) else None
 
 
+#: By these Celery would leave its configuration, and one process would publish where no other listens.
+_IGNORED = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
+
+#: Those of them that were set, and were taken out of the environment.
+ignored: list[str] = []
+
+
 @lru_cache(maxsize=1)
 def get() -> Settings:
     """The settings of this process.
 
     Raises SettingsError naming every missing or wrong variable at once.
     """
+    ignored.extend(name for name in _IGNORED if os.environ.pop(name, None))
     try:
         return Settings()
     except ValidationError as error:

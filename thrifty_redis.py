@@ -27,6 +27,18 @@ class Channel(_Channel):  # type: ignore[misc]
         # The connection of the opening PING; a channel that blocks on Redis opens it again.
         self.async_pool.disconnect(inuse_connections=False)
 
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (kombu's signature)
+        """Kombu's own, but at a Unix socket where the settings name one."""
+        path = self.connection.client.transport_options.get("socket_path")
+        if path:
+            self.connection_class = redis.UnixDomainSocketConnection
+        params: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        if path:
+            for name in ("host", "port", "socket_keepalive", "socket_keepalive_options"):
+                params.pop(name, None)
+            params["path"] = path
+        return params
+
     def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:  # noqa: FBT001, FBT002 (kombu's signature)
         if asynchronous:
             own: redis.ConnectionPool = super()._get_pool(asynchronous=True)

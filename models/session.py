@@ -70,14 +70,14 @@ class ImpatientConnection(Connection[Any]):
 def engine() -> Engine:
     """This process's engine; it connects at first use, so that nothing connects at import."""
     config = settings.get()
-    return _engine(config.database_url, config.database_pool)
+    return _engine(config.database_url, config.web_pool - config.system_pool)
 
 
 @lru_cache(maxsize=1)
 def system_engine() -> Engine:
     """The engine for what belongs to no one organisation: a role of its own where one is given."""
     url = settings.get().system_database_url
-    return _engine(url, 2) if url else engine()
+    return _engine(url, settings.get().system_pool) if url else engine()
 
 
 def _engine(url: str, pool_size: int) -> Engine:

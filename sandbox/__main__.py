@@ -265,6 +265,9 @@ def _ports() -> dict[str, int]:
     ports = {}
     for name, default in PORTS.items():
         value = os.environ.get(name) or str(default)
+        if settings.names_a_service(value):
+            print(f"{name} is ignored: it was set by Kubernetes for a service, to {value}", file=sys.stderr)
+            value = str(default)
         if not (value.isdecimal() and 0 < int(value) < 65536):
             raise services.ServicesError(f"{name} is {value!r}; set it to a number from 1 to 65535")
         ports[name] = int(value)

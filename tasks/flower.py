@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Any
+
+from flower import command
 from flower.app import Flower
 from flower.inspector import Inspector
+from flower.utils.broker import RedisBase
+from flower.views import BaseHandler
 from flower.views.monitor import Metrics
 from kombu.utils.url import maybe_sanitize_url
+from redis import asyncio as redis
+from tornado.options import Error as OptionError
 from tornado.web import authenticated
 
+import settings
 from tasks.app import app
 
 __all__ = ["app"]
 
+_config = settings.get()
+
+# Flower reads every variable that begins with FLOWER_, and ends in a traceback where it cannot use one, such
+# as the FLOWER_PORT that Kubernetes sets for a service of that name.
+os.environ |= {"FLOWER_PORT": str(_config.port_of_flower), "FLOWER_ADDRESS": _config.listen_host}
+try:
+    command.apply_env_options()
+except (KeyError, ValueError, OptionError) as error:
+    sys.exit(f"Flower cannot start, a variable that begins with FLOWER_ is not what it takes: {error}")
+if not _config.flower_basic_auth:
+    sys.exit("Flower cannot start without a password: set FLOWER_BASIC_AUTH to user:password")
+
 # Flower asks for its password on every page but this one, which names each task and worker.
 Metrics.get = authenticated(Metrics.get)
 
-# It takes the name of the transport for the scheme of the broker's address, knows no `thrifty_redis`, and
-# then has no page of the queues.
+# It takes the name of the transport for the scheme of the broker's address, and knows no `thrifty_redis`.
 Flower.broker_uri_with_password = property(lambda _: app.conf.broker_url)
 Flower.broker_uri = property(lambda _: maybe_sanitize_url(app.conf.broker_url))
+
+
+class Queues(RedisBase):  # type: ignore[misc]
+    """What its page of the queues asks. Its own would read the address of Redis in yet another way."""
+
+    def __init__(self, handler: Any) -> None:  # noqa: ANN401 -- Flower has no types
+        super().__init__(app.conf.broker_url, broker_options=handler.capp.conf.broker_transport_options)
+        self.redis = redis.Redis(**_config.redis.client(patience=2.0))
+
+
+def _queues(handler: BaseHandler) -> Queues:
+    return Queues(handler)
+
+
+BaseHandler.get_broker = _queues
 
 # It listens to events, switches them on, and asks the workers four questions at once, each on a connection
 # of its own. With Celery's pool of two it would find most of them in use; and small plans allow 20 in all.

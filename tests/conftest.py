@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         PUBLIC_BASE_URL="http://127.0.0.1:1",  # nobody listens: a test hands receipts over itself
         TWILIO_API_BASE_URL=f"http://127.0.0.1:{free_port()}",
         SMS_WATCH="0",  # no worker runs beside these tests; the journeys have their own
-        SECRET_KEY="test-key-" + "k" * 32,
+        SECRET_KEY="7d1f0c2ab94e58633e0a9c71d2f8b6450f9a2e7cd3b1846e5a70c9f12b8d3e64",
     )
     command.upgrade(Config(str(ROOT / "alembic.ini")), "head")
     with psycopg.connect(running.database_url, autocommit=True) as connection:

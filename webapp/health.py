@@ -91,7 +91,7 @@ def _redis() -> str:
     try:
         client.ping()
     except redis.RedisError as error:
-        return f"no answer: {type(error).__name__}; SMS wait in the database until it is back"
+        return f"it {preflight.no_answer_of_redis(error)}; SMS wait in the database until it is back"
     finally:
         client.close()
     return "ok"

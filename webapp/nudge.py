@@ -29,10 +29,11 @@ def _producer() -> Celery:
     # One connection a process: publishing takes a millisecond, and small Redis plans allow few.
     producer.conf.broker_pool_limit = 1
     producer.conf.broker_pool_acquire_timeout = half
+    asked = producer.conf.broker_transport_options  # REDIS_URL may ask for shorter waits
     producer.conf.broker_transport_options = {
-        **producer.conf.broker_transport_options,
-        "socket_timeout": half,
-        "socket_connect_timeout": half,
+        **asked,
+        "socket_timeout": min(asked.get("socket_timeout", half), half),
+        "socket_connect_timeout": min(asked.get("socket_connect_timeout", half), half),
         "retry_on_timeout": False,
         "max_retries": 0,
     }

@@ -52,6 +52,8 @@ class TwilioSms:
             http_client=TwilioHttpClient(timeout=timeout or config.twilio_timeout, pool_connections=False),
         )
         self._client.api.base_url = config.twilio_api_base_url
+        # TWILIO_EDGE and TWILIO_REGION, set for Twilio's own tools, would change the host behind our back.
+        self._client.edge = self._client.region = None
 
     def send(self, text: Text) -> Accepted:
         sender: dict[str, str] = {}

@@ -12,7 +12,7 @@ import pytest
 
 import celeryconfig
 from celeryconfig import Queue, Task
-from settings import Settings
+from settings import WEB_CONNECTIONS, Settings
 from tasks.app import app as celery
 from tests.places import ROOT
 from webapp.vapi.desk import _NAMES
@@ -59,8 +59,7 @@ def test_the_procfile_has_what_a_platform_starts() -> None:
 
 def test_all_processes_together_ask_for_few_database_connections() -> None:
     """Small managed plans allow 20. Beat and Flower use none; a worker's child runs one task at a time."""
-    fields = Settings.model_fields
-    web = fields["web_concurrency"].default * fields["database_pool"].default
+    web = WEB_CONNECTIONS
     workers = sum(int(found) for line in procfile().values() for found in re.findall(r"-c (\d+)", line))
     assert web + workers <= 20
 

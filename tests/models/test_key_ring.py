@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import AbstractContextManager
 from typing import Any
@@ -29,7 +30,7 @@ from tests.factories import (
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
 
-FORMER = "test-key-" + "k" * 32
+FORMER = os.environ["SECRET_KEY"]
 NEW, THIRD = "new-key-" + "n" * 32, "third-key-" + "t" * 32
 ORG = uuid.uuid4()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask, Response, abort
 from flask.testing import FlaskClient
-from gunicorn import SERVER  # type: ignore[import-untyped]
+from gunicorn import SERVER
 
 import settings
 from tests.places import ROOT

@@ -218,7 +218,7 @@ watch = feed.Watch(lambda org_id: in_transaction(org_id, lambda at: live.version
 
 @cache
 def _places() -> feed.Places:
-    return feed.Places(min(feed.MOST_STREAMS, settings.get().web_threads // 4))
+    return feed.Places(min(feed.MOST_STREAMS, settings.get().threads_of_web // 4))
 
 
 # --- leads and calls ----------------------------------------------------------------------------

@@ -300,7 +300,7 @@ def _bounded(tool_call_id: str) -> str:
 # --- what may be waited for ---------------------------------------------------------------------
 
 #: At most half of a process's threads may watch an SMS; the others answer new calls.
-_watchers = threading.BoundedSemaphore(max(1, settings.get().web_threads // 2))
+_watchers = threading.BoundedSemaphore(max(1, settings.get().threads_of_web // 2))
 
 _ON_ITS_WAY = (sms.SmsStatus.QUEUED, sms.SmsStatus.SENDING)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.factories import ACCOUNT_SID, AUTH_TOKEN
 from tests.webapp.cli.commands import ACTOR, Operator
 
 NEXT_KEY = "the-next-key-" + "n" * 32
-FORMER = "test-key-" + "k" * 32
+FORMER = os.environ["SECRET_KEY"]
 
 
 @pytest.fixture

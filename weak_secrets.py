@@ -1,0 +1,69 @@
+"""What makes a key or a password one that can be guessed, said so that it completes "this one …"."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+DEVELOPMENT_KEY = "development-only-key-never-in-production"
+
+#: Words of examples, of documents and of habit. None is so short that random characters hold it by chance.
+_WORDS = (
+    "abcdef", "celery", "change", "default", "development", "django", "dummy", "example", "fillme", "flower",
+    "holdline", "insecure", "insert", "letmein", "password", "passw0rd", "placeholder", "please",
+    "production", "qwerty", "qwertz", "replace", "sample", "secret", "testing", "testkey", "welcome",
+    "whatever", "yourkey", "123456", "654321", "1q2w3e", "admin",
+)  # fmt: skip
+
+_HOW = "`openssl rand -hex 32` prints a good one"
+
+
+def of_a_key(key: str) -> str | None:
+    """Why nobody should rely on this key, or None. A key has 32 or more random characters."""
+    if _resembles(key, DEVELOPMENT_KEY) or _resembles(key[::-1], DEVELOPMENT_KEY):
+        return f"is the public one of development, or nearly; {_HOW}"
+    return _of_a_secret(key, length=32, kinds=8, dense=24)
+
+
+def of_a_password(password: str, user: str = "") -> str | None:
+    """Why this password can be guessed, or None. It has 12 or more characters beside the user's name."""
+    name = _plain(user)
+    if name and name in _plain(password) and len(_plain(password).replace(name, "")) < 12:
+        return f"is made of the user's name; {_HOW}"
+    return _of_a_secret(password, length=12, kinds=6, dense=10)
+
+
+def _of_a_secret(text: str, *, length: int, kinds: int, dense: int) -> str | None:
+    """`kinds` is the fewest different characters, `dense` the fewest bytes that it may be packed into."""
+    if len(text) < length:
+        return f"has fewer than {length} characters; {_HOW}"
+    if len(set(text)) < kinds or _packed(text) < dense or _counts(text):
+        return f"repeats itself or counts; {_HOW}"
+    rest = _plain(text)
+    found = [word for word in _WORDS if word in rest]
+    for word in found:
+        rest = rest.replace(word, "")
+    if found and len(rest) < length:
+        return f"has hardly more in it than “{found[0]}”, which is in every list of guesses; {_HOW}"
+    return None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def _resembles(text: str, known: str) -> bool:
+    return SequenceMatcher(None, _plain(text), _plain(known), autojunk=False).ratio() > 0.6
+
+
+def _packed(text: str) -> int:
+    compressor = zlib.compressobj(9, wbits=-15)
+    return len(compressor.compress(text.encode()) + compressor.flush())
+
+
+def _counts(text: str) -> bool:
+    """Whether most characters are the one before, or its neighbour."""
+    steps = [abs(ord(after) - ord(before)) for before, after in pairwise(text)]
+    return sum(step <= 1 for step in steps) > len(steps) * 2 / 3

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import mmap
 import select
+import signal
+import socket
+import struct
 import sys
 import time
+from types import FrameType
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
@@ -19,22 +25,53 @@ except settings.SettingsError as error:
     sys.exit(str(error))
 
 
+#: Whether the master was told to stop; memory that it shares with the workers. A worker cannot tell by
+#: itself: it gets the same SIGTERM where only its master renews it, and then its socket is still needed.
+_stopping = mmap.mmap(-1, 1)
+
+#: A filter for a listening socket (classic BPF, as setsockopt takes it): packets with SYN go, the rest stays.
+_NO_SYN = ctypes.create_string_buffer(
+    struct.pack("HBBI" * 4, 0x30, 0, 0, 13, 0x45, 0, 1, 2, 0x06, 0, 0, 0, 0x06, 0, 0, 0x40000)
+)
+_SO_ATTACH_FILTER = 26
+
+
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     """A worker that resets nothing when it is told to stop.
 
     Gunicorn's own stops accepting at once, but its socket goes on listening until the last answer is given:
     whoever connects meanwhile waits in the socket's queue, and is reset when it closes. This one goes on
     accepting for a while, as platforms go on routing for a moment after SIGTERM, each answer saying
-    "Connection: close". Then it takes what is left in the queue, closes the socket, and only then waits.
+    "Connection: close". Then it lets nobody begin to connect, takes those who have, closes the socket, and
+    only then waits for the last answer.
     """
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 (gunicorn's signature)
-        if not (self.alive or enabled):
-            self._accept_the_last()
-        super().set_accept_enabled(enabled)
-        if not self.alive:
+        if enabled or self.alive:
+            super().set_accept_enabled(enabled)
+            return
+        super().set_accept_enabled(True)
+        # The master gives all of it graceful_timeout together.
+        self._go_on(self.cfg.graceful_timeout / 8)
+        if sys.platform == "linux" and (_stopping[0] or self.cfg.reuse_port):
             for listener in self.sockets:
-                listener.close()
+                program = struct.pack("HL", 4, ctypes.addressof(_NO_SYN))
+                listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+            self._go_on(0.25)  # those who have begun to connect are there within a round trip
+        super().set_accept_enabled(False)
+        for listener in self.sockets:
+            while select.select([listener], [], [], 0)[0]:
+                self.accept(listener)
+            listener.close()
+
+    def _go_on(self, seconds: float) -> None:
+        """Serve for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and self.is_parent_alive():
+            self.notify()
+            self.wait_for_and_dispatch_events(timeout=min(left, 1.0))
+            self.murder_keepalived()
+            self.murder_pending()
 
     def is_parent_alive(self) -> bool:
         """Without a master it ends as after SIGTERM."""
@@ -42,23 +79,6 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         if not alive:
             self.alive = False
         return alive
-
-    def _accept_the_last(self) -> None:
-        super().set_accept_enabled(True)
-        # The master gives all of it graceful_timeout together.
-        until = time.monotonic() + self.cfg.graceful_timeout / 4
-        while (left := until - time.monotonic()) > 0 and self.is_parent_alive():
-            self.notify()
-            self.wait_for_and_dispatch_events(timeout=min(left, 1.0))
-            self.murder_keepalived()
-            self.murder_pending()
-        waiting = select.poll()
-        listeners = {listener.fileno(): listener for listener in self.sockets}
-        for number in listeners:
-            waiting.register(number, select.POLLIN)
-        while ready := waiting.poll(0):
-            for number, _ in ready:
-                self.accept(listeners[number])
 
 
 _host = _settings.listen_host
@@ -84,3 +104,15 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 -- gunicorn's arbiter, whi
 
 
 on_reload = on_starting
+
+
+def when_ready(_server: Any) -> None:  # noqa: ANN401
+    """The workers are to know when the master was told to stop."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _stopping[0] = 1
+        if callable(handler):
+            handler(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)

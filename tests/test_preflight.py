@@ -43,7 +43,9 @@ Done = subprocess.CompletedProcess[str]
 
 def start(*command: str, **variables: str) -> Done:
     """Start a process as in production, in the tests' surroundings but for what is given."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("DYNO", "FLASK_DEBUG")}
+    clean = {
+        name: value for name, value in os.environ.items() if name not in (*preflight.PLATFORMS, "FLASK_DEBUG")
+    }
     return subprocess.run(
         command or WEB,
         cwd=ROOT,
@@ -250,10 +252,13 @@ def test_flasks_debugger(value: str, starts: bool) -> None:  # noqa: FBT001 (one
     assert all("FLASK_DEBUG" in problem for problem in found)
 
 
-def test_the_development_exception_on_a_managed_platform() -> None:
-    [problem] = refused(start(APP_ENV="development", DYNO="web.1"))
+@pytest.mark.parametrize("name", preflight.PLATFORMS)
+def test_the_development_exception_on_a_managed_platform(name: str) -> None:
+    assert {"DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME", "K_SERVICE"} <= set(preflight.PLATFORMS)
+    [problem] = refused(start(APP_ENV="development", **{name: "web.1"}))
     assert "without a credential" in problem
-    assert start(DYNO="web.1").returncode == 0
+    assert name in problem
+    assert start(**{name: "web.1"}).returncode == 0
 
 
 def test_a_default_secret_is_refused_by_the_settings() -> None:

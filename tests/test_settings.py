@@ -6,7 +6,9 @@ import pytest
 
 import settings
 
-NEEDED = {"DATABASE_URL": "postgresql://x/y", "REDIS_URL": "redis://x", "SECRET_KEY": "s" * 32}
+ALL = "0.0.0.0"  # noqa: S104
+KEY = "6b0e3f9a17d24c85be602f1d7a94c3e8"
+NEEDED = {"DATABASE_URL": "postgresql://x/y", "REDIS_URL": "redis://x", "SECRET_KEY": KEY}
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +87,7 @@ def test_wrong_addresses_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         ("DATABASE_URL", "postgresql:///x?host=/var/run/postgresql"),
         ("SYSTEM_DATABASE_URL", ""),
         ("REDIS_URL", "rediss://:pa%2F55@redis.example:6380/1?ssl_cert_reqs=none"),
+        ("REDIS_URL", "unix:///var/run/redis.sock"),
         ("REDIS_URL", "redis://[::1]:6379"),
         ("PUBLIC_BASE_URL", "https://clinic.example:8443"),
         ("PUBLIC_BASE_URL", "https://clinic.example/"),
@@ -100,14 +103,212 @@ def test_an_address_in_any_of_its_forms_is_taken_as_it_is(
     assert getattr(read(), name.lower()) == value
 
 
-@pytest.mark.parametrize("secret", ["", "short", settings.DEVELOPMENT_KEY])
-def test_production_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
-    for name, value in (NEEDED | {"SECRET_KEY": secret}).items():
+# --- what production refuses --------------------------------------------------------------------
+
+KNOWN = settings.DEVELOPMENT_KEY
+PUBLIC = [
+    KNOWN,
+    KNOWN + "x",
+    "my-" + KNOWN,
+    KNOWN.upper(),
+    KNOWN[::-1],
+    KNOWN.replace("-", ""),
+    KNOWN.replace("o", "0"),
+]
+WEAK_KEYS = [
+    *("", "short", KEY[:31], *PUBLIC),
+    *("s" * 32, "ab" * 20, "abcd" * 8, "k" * 40 + "1234567890", "0123456789" * 4, "0123456789abcdef" * 2),
+    *("abcdefghijklmnopqrstuvwxyz0123456789", "changeme" * 4, "change-me-change-me-change-me-please"),
+    *(
+        "replace-this-with-a-secret-key-ok!",
+        "your-secret-key-goes-here-1234567890",
+        "qwertyuiopasdfghjklzxcvbnm12345678",
+    ),
+    *("django-insecure-please-replace-it", "holdline-production-secret-key-2026"),
+]
+GOOD_KEYS = [
+    KEY,
+    "holdline-production-" + KEY,
+    "Zr8-uV1q_XkP0wTn3sYb5mCd7fGh9jLa2eQo4iUx6tB",
+    "83610275940182736455019283746510",
+]
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
+    """The lines about these variables in production. In development they are taken."""
+    for name, value in (NEEDED | variables).items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(settings.SettingsError, match="SECRET_KEY"):
-        read()
     monkeypatch.setenv("APP_ENV", "development")
     assert read().development
+    monkeypatch.delenv("APP_ENV")
+    with pytest.raises(settings.SettingsError) as caught:
+        read()
+    assert not [value for value in variables.values() if len(value) > 12 and value in str(caught.value)]
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+@pytest.mark.parametrize("key", WEAK_KEYS)
+def test_production_needs_a_secret_of_its_own(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    [line] = refused(monkeypatch, SECRET_KEY=key)
+    assert line.startswith("SECRET_KEY: in production it must be a secret of your own, and this one ")
+    assert "openssl rand" in line
+
+
+@pytest.mark.parametrize("key", [key for key in WEAK_KEYS if key])
+def test_production_reads_with_no_key_that_others_know(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    [line] = refused(monkeypatch, FORMER_SECRET_KEYS=f"{GOOD_KEYS[2]}, {key}")
+    assert line.startswith("FORMER_SECRET_KEYS: ")
+
+
+@pytest.mark.parametrize("key", GOOD_KEYS)
+def test_a_random_key_of_any_make_is_taken(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    for name, value in (NEEDED | {"SECRET_KEY": key, "FORMER_SECRET_KEYS": key}).items():
+        monkeypatch.setenv(name, value)
+    assert read().secret_key == key
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PUBLIC_BASE_URL",
+        "TWILIO_API_BASE_URL",
+        "VAPI_API_BASE_URL",
+        "SENTRY_DSN",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ],
+)
+def test_production_speaks_tls_to_every_other_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for host in (
+        "clinic.example",
+        "10.0.0.7",
+        "localhost.example",
+        "127.0.0.1.example",
+        "[2001:db8::1]",
+        ALL,
+    ):
+        [line] = refused(monkeypatch, **{name: f"http://{host}:8080"})
+        assert line.startswith(f"{name}: in production it must be https://")
+    for url in (
+        "http://127.0.0.1:3001",
+        "http://127.8.9.1",
+        "http://localhost",
+        "http://[::1]:3",
+        "https://x.example",
+    ):
+        monkeypatch.setenv(name, url)
+        assert getattr(read(), name.lower()) == url
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        *(
+            "holdline:holdline",
+            "admin:admin",
+            "admin:password",
+            "ops:short",
+            "ops:changeme1234",
+            "ops:aaaaaaaaaaaaaaaa",
+        ),
+        *("ops:123456789012", "margaret:margaret2026", "ops:flowerflower", f"ops:{KEY},admin:admin"),
+    ],
+)
+def test_production_hides_flower_behind_a_password(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    [line] = refused(monkeypatch, FLOWER_BASIC_AUTH=login)
+    assert line.startswith("FLOWER_BASIC_AUTH: in production the password must not be guessed")
+
+
+@pytest.mark.parametrize("login", ["holdline", ":", "user:", ":password"])
+def test_a_login_of_flower_is_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    for name, value in (NEEDED | {"FLOWER_BASIC_AUTH": login, "APP_ENV": "development"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(settings.SettingsError, match="FLOWER_BASIC_AUTH: it must be user:password"):
+        read()
+
+
+@pytest.mark.parametrize("token", ["x", "metrics", "password1234", "aaaaaaaaaaaaaaaaaaaa"])
+def test_production_hides_its_figures(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    [line] = refused(monkeypatch, METRICS_TOKEN=token)
+    assert line.startswith("METRICS_TOKEN: ")
+
+
+def test_production_keeps_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOCK_TIMEOUT", "STATEMENT_TIMEOUT"):
+        with monkeypatch.context() as patch:
+            [line] = refused(patch, **{name: "0"})
+        assert line.startswith(f"{name}: in production it must be more than 0")
+    rates = dict.fromkeys(("RATE_PER_CREDENTIAL", "RATE_PER_CALL", "RATE_PER_PHONE"), "0")
+    [line] = refused(monkeypatch, **rates)
+    assert "RATE_PER_CREDENTIAL, RATE_PER_CALL and RATE_PER_PHONE are all 0" in line
+    monkeypatch.setenv("RATE_PER_CALL", "20")
+    assert read().rate_per_phone == 0
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1"])
+def test_a_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    for name, given in (NEEDED | {"RATE_PER_CALL": value}).items():
+        monkeypatch.setenv(name, given)
+    with pytest.raises(settings.SettingsError, match="RATE_PER_CALL"):
+        read()
+
+
+# --- what platforms set -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("second_role", ["", "postgresql://second/y"])
+def test_connections_stay_within_a_small_plan_for_every_size(
+    monkeypatch: pytest.MonkeyPatch, second_role: str
+) -> None:
+    """Small plans allow 20; the workers' five processes hold one for each role; two are left to a release."""
+    for name, value in (NEEDED | {"SYSTEM_DATABASE_URL": second_role}).items():
+        monkeypatch.setenv(name, value)
+    for size in range(-1, 65):
+        monkeypatch.setenv("WEB_CONCURRENCY", str(size))
+        asked = read()
+        assert 1 <= asked.web_processes <= max(1, size)
+        assert asked.web_pool >= 2
+        assert asked.web_pool - asked.system_pool >= 1
+        assert asked.system_pool == 0 if not second_role else asked.system_pool >= 1
+        workers = 5 * (2 if second_role else 1)
+        assert asked.web_processes * asked.web_pool + workers + 2 <= 20
+        assert 2 <= asked.threads_of_web <= 4 * asked.web_pool
+        assert any("WEB_CONCURRENCY" in notice for notice in asked.web_notices) is (size not in range(1, 5))
+
+
+@pytest.mark.parametrize("value", ["", " ", "tcp://10.0.0.1:5555", "udp://10.0.0.1:5555"])
+@pytest.mark.parametrize(
+    "name", ["PORT", "FLOWER_PORT", "WEB_CONCURRENCY", "RATE_PER_CALL", "REDIS_SELF_SIGNED"]
+)
+def test_what_nobody_set_on_purpose_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for needed, given in (NEEDED | {name: value}).items():
+        monkeypatch.setenv(needed, given)
+    assert getattr(read(), name.lower()) == settings.Settings.model_fields[name.lower()].default
+
+
+@pytest.mark.parametrize(
+    ("variables", "web", "flower"),
+    [
+        ({}, (ALL, 3001), (ALL, 5555)),
+        ({"PORT": "8080"}, (ALL, 8080), (ALL, 8080)),
+        ({"PORT": "8080", "FLOWER_PORT": "9"}, (ALL, 8080), (ALL, 9)),
+        ({"HOST": "::", "FLOWER_PORT": "tcp://10.0.0.1:5555"}, ("::", 3001), ("::", 5555)),
+        ({"HOST": "x86_64-conda-linux-gnu"}, (ALL, 3001), (ALL, 5555)),
+        ({"HOST": "127.0.0.1"}, ("127.0.0.1", 3001), ("127.0.0.1", 5555)),
+    ],
+)
+def test_where_web_and_flower_listen(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], web: tuple[str, int], flower: tuple[str, int]
+) -> None:
+    for needed, given in (NEEDED | variables).items():
+        monkeypatch.setenv(needed, given)
+    found = read()
+    assert (found.listen_host, found.web_port) == web
+    assert (found.listen_host, found.port_of_flower) == flower
+
+
+# --- the rest -----------------------------------------------------------------------------------
 
 
 def test_production_is_what_is_not_called_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +321,3 @@ def test_keys_for_different_purposes_differ(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in NEEDED.items():
         monkeypatch.setenv(name, value)
     assert len({read().subkey(purpose) for purpose in ("otp-code", "otp-check", "sealed-secrets")}) == 3
-
-
-@pytest.mark.parametrize("former", ["development-only-key-never-in-production", "k" * 40 + ",short"])
-def test_production_reads_with_no_key_that_others_know(former: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APP_ENV", "production")
-    monkeypatch.setenv("SECRET_KEY", "s" * 40)
-    monkeypatch.setenv("FORMER_SECRET_KEYS", former)
-    with pytest.raises(settings.SettingsError, match="FORMER_SECRET_KEYS"):
-        read()

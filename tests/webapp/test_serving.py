@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
+from tests.factories import create_clinic
 from tests.places import ROOT, free_port
 from tests.stack import eventually
 
+LOGIN = "ops:a-Password-7391"
 WEB = (sys.executable, "-m", "gunicorn", "wsgi:app")
+
+
+def asked(port: int, path: str, host: str = "127.0.0.1") -> int:
+    """The status of the answer; 0 if nobody answers."""
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except OSError:
+            return 0
 
 
 @dataclass(frozen=True)
@@ -29,17 +45,12 @@ class Web:
     log: Path
     master: psutil.Popen
 
-    def get(self, path: str = "/healthz") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request("GET", path)
-            return connection.getresponse().status
+    def get(self, path: str) -> int:
+        return asked(self.port, path)
 
-    def answers(self) -> bool:
+    def answers(self, host: str = "127.0.0.1") -> bool:
         assert self.master.poll() is None, self.log.read_text()
-        with contextlib.suppress(OSError):
-            return self.get() == 200
-        return False
+        return asked(self.port, "/healthz", host) == 200
 
     def terminate(self) -> None:
         """SIGTERM to every process, as Heroku sends it."""
@@ -103,12 +114,6 @@ class Callers:
                 connection.close()
                 continue
             try:
-                n = (
-                    n + 1
-                    if connection.sock and hasattr(connection, "_was") and connection._was is connection.sock
-                    else 0
-                )
-                connection._was = connection.sock
                 connection.request("POST", "/api/vapi/tools/calendar/check", "{}")
                 answer = connection.getresponse()
                 answer.read()
@@ -152,3 +157,131 @@ def test_a_release_resets_no_request(tmp_path: Path, reuse_port: bool) -> None: 
             before = callers.answered.total()
             eventually(lambda: new.answers() and callers.answered.total() > before + 300)
     assert callers.broken == []
+
+
+# --- what platforms set by themselves -----------------------------------------------------------
+
+
+def holdline_connections(sql: psycopg.Connection) -> int:
+    row = sql.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holdline'").fetchone()
+    return int(row[0]) if row else -1
+
+
+def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql: psycopg.Connection) -> None:
+    """Heroku's WEB_CONCURRENCY and its access log, conda's HOST, the addresses that Kubernetes sets."""
+    clinic = create_clinic()
+    before = holdline_connections(sql)
+    variables = {
+        "WEB_CONCURRENCY": "17",
+        "HOST": "x86_64-conda-linux-gnu",
+        "GUNICORN_CMD_ARGS": "--access-logfile -",
+        "FLOWER_PORT": "tcp://10.0.0.1:5555",
+        "WEB_THREADS": "",
+    }
+    body = json.dumps({"toolCall": {"arguments": {"tenantId": clinic, "date": "tomorrow"}}})
+
+    def check() -> str:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=60)) as caller:
+            caller.request("POST", "/api/vapi/tools/calendar/check", body)
+            return caller.getresponse().read().decode()
+
+    with serving(tmp_path, free_port(), **variables) as web:
+        eventually(web.answers)
+        assert len(web.master.children()) == 4
+        assert web.get("/a/the-secret-of-a-link") == 404
+        with ThreadPoolExecutor(64) as many:
+            answers = list(many.map(lambda _: check(), range(256)))
+        assert [answer for answer in answers if not json.loads(answer)["success"]] == []
+        assert holdline_connections(sql) - before <= 10
+        log = web.log.read_text()
+    assert "the-secret-of-a-link" not in log
+    for notice in ("WEB_CONCURRENCY is 17, and 4 web processes start", "HOST is ignored"):
+        assert log.count(notice) == 1
+
+
+@pytest.mark.parametrize("host", ["::1", "127.0.0.1", "localhost"])
+def test_an_address_is_listened_on(tmp_path: Path, host: str) -> None:
+    with serving(tmp_path, free_port(), HOST=host) as web:
+        eventually(lambda: web.answers(host))
+
+
+def test_a_port_that_is_none_is_refused_in_a_sentence() -> None:
+    done = subprocess.run(
+        WEB,
+        cwd=ROOT,
+        env=os.environ | {"PORT": "soon"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "  PORT: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ({"FLOWER_PORT": "tcp://10.0.0.1:5555", "FLOWER_SERVICE_HOST": "10.0.0.1"}, "PORT"),
+        ({"FLOWER_PORT": ""}, "PORT"),
+        ({"HOST": "x86_64-conda-linux-gnu"}, "PORT"),
+        ({}, "FLOWER_PORT"),
+    ],
+)
+def test_flower_starts_with_what_platforms_set(tmp_path: Path, variables: dict[str, str], port: str) -> None:
+    number = free_port()
+    [line] = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("flower:")]
+    settings = {
+        "HOST": "127.0.0.1",
+        port: str(number),
+        "FLOWER_BASIC_AUTH": LOGIN,
+    } | variables
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    log = tmp_path / "flower.log"
+    with log.open("w") as said:
+        command = ["/bin/sh", "-c", line.removeprefix("flower: ")]
+        flower = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | {"PATH": path} | settings, stdout=said, stderr=said
+        )
+    try:
+        eventually(lambda: flower.poll() is not None or asked(number, "/metrics") == 401)
+        assert flower.poll() is None, log.read_text()
+    finally:
+        flower.terminate()
+        flower.wait(30)
+
+
+@pytest.mark.parametrize(("name", "value"), [("FLOWER_MAX_TASKS", "many"), ("FLOWER_DEBUG", "perhaps")])
+def test_what_flower_cannot_use_is_said_in_a_sentence(name: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "tasks.flower", "flower"],
+        cwd=ROOT,
+        env=os.environ | {"FLOWER_BASIC_AUTH": LOGIN, name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Flower cannot start" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["CELERY_BROKER_URL", "BROKER_URL", "CELERY_BROKER_READ_URL", "RESULT_BACKEND"]
+)
+def test_no_variable_of_celerys_leads_to_another_broker(name: str) -> None:
+    """Of all that celery's own command reads, none makes a worker listen where the web does not publish."""
+    elsewhere = f"redis://127.0.0.1:{free_port()}/0"
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "tasks.app", "report"],
+        cwd=ROOT,
+        env=os.environ | {name: elsewhere},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert elsewhere.rpartition(":")[2] not in done.stdout

@@ -6,11 +6,10 @@ import sys
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, pool, text
-from sqlalchemy.engine import make_url
 
 import settings
 from models.base import Base
-from models.session import sqlalchemy_url
+from models.session import DRIVER_OPTIONS, sqlalchemy_url
 
 
 def bind_system_scope(connection: Connection, system_database_url: str) -> None:
@@ -24,7 +23,7 @@ def bind_system_scope(connection: Connection, system_database_url: str) -> None:
     if system_database_url:
         role, name = connection.execute(
             text("SELECT quote_ident(:role), quote_literal(:role)"),
-            {"role": make_url(system_database_url).username},
+            {"role": sqlalchemy_url(system_database_url).username},
         ).one()
         rule += f" AND current_user = {name}"
         grants = [
@@ -46,7 +45,8 @@ def bind_system_scope(connection: Connection, system_database_url: str) -> None:
 
 def migrate() -> None:
     """Run the migrations in one transaction, behind an advisory lock, so that two releases queue up."""
-    engine = create_engine(sqlalchemy_url(settings.get().database_url), poolclass=pool.NullPool)
+    url = sqlalchemy_url(settings.get().database_url)
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args=DRIVER_OPTIONS)
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=Base.metadata)
         with context.begin_transaction():

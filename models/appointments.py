@@ -241,6 +241,12 @@ def get_or_none(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) 
     )
 
 
+def is_cancelled(session: Session, hold_id: uuid.UUID) -> bool:
+    """Whether a hold became an appointment that does not stand any more."""
+    status = session.scalar(select(Appointment.status).where(Appointment.hold_id == hold_id))
+    return status is AppointmentStatus.CANCELLED
+
+
 def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> Appointment | None:
     return session.scalar(
         select(Appointment)

@@ -124,6 +124,14 @@ class Begun:
     holds_a_slot: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAs:
+    """The row of an answer, and when it was given: a later answer may stand in the same row."""
+
+    id: uuid.UUID
+    at: datetime
+
+
 _BEGIN = text(
     "SELECT reply, final, holds_a_slot"
     " FROM begin_tool_call(:org_id, :call_id, :tool_call_id, :tool, :arguments_digest)"
@@ -138,8 +146,9 @@ _KEEP = text(
     " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final, app_clock())"
     " ON CONFLICT (org_id, call_id, tool_call_id, tool, arguments_digest)"
     " DO UPDATE SET reply = EXCLUDED.reply, final = EXCLUDED.final, created_at = EXCLUDED.created_at"
-    " RETURNING id"
+    " RETURNING id, created_at"
 ).bindparams(bindparam("reply", type_=JSON))
+_IS_KEPT = text("SELECT EXISTS (SELECT FROM tool_calls WHERE id = :id AND created_at = :at)")
 _ANSWERED = text(
     "SELECT created_at FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id"
     " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
@@ -157,11 +166,15 @@ def begin(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> Begun:
 
 def keep_reply(
     session: Session, org_id: uuid.UUID, key: ToolCallKey, reply: dict[str, Any], *, final: bool
-) -> uuid.UUID:
-    """Keep an answer in the transaction that its effect is in. Returns the row's id."""
+) -> KeptAs:
+    """Keep an answer in the transaction that its effect is in."""
     values = {"org_id": org_id, **asdict(key), "reply": reply, "final": final}
-    kept: uuid.UUID = session.execute(_KEEP, values).scalar_one()
-    return kept
+    return KeptAs(*session.execute(_KEEP, values).one())
+
+
+def is_kept(session: Session, kept: KeptAs) -> bool:
+    """Whether an answer was committed, and with it its effect."""
+    return bool(session.scalar(_IS_KEPT, {"id": kept.id, "at": kept.at}))
 
 
 def answered_at(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg import Connection, errors
 from sqlalchemy import TextClause, create_engine, event, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 import settings
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from psycopg.abc import PQGen
     from sqlalchemy import Engine
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, ExceptionContext
+    from sqlalchemy.pool import ConnectionPoolEntry
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -39,10 +41,18 @@ class Door(StrEnum):
     OPERATOR = "an operator's command"
 
 
+@lru_cache(maxsize=4)
 def sqlalchemy_url(database_url: str) -> URL:
-    """The URL as managed platforms write it (postgres://…), with our driver named in it."""
-    url = make_url(database_url)
-    return url.set(drivername="postgresql+psycopg")
+    """The URL as managed platforms and poolers write it (postgres://…?pgbouncer=true), for our driver."""
+    url, ignored = settings.database_address(database_url)
+    if ignored:
+        log.warning("ignored in the address of the database: %s", ", ".join(ignored))
+    return url
+
+
+#: What a connection is opened with, by whoever opens one. A statement that the server has prepared is known
+#: to one of its sessions only, and behind a pooler the next transaction may be in another.
+DRIVER_OPTIONS: dict[str, Any] = {"prepare_threshold": None}
 
 
 #: Seconds beyond the longest statement after which a server that says nothing at all is given up.
@@ -81,19 +91,10 @@ def system_engine() -> Engine:
 
 
 def _engine(url: str, pool_size: int) -> Engine:
-    config = settings.get()
-    # A wait for a lock is part of its statement, and must not be cut short by the other limit.
-    longest = max(config.statement_timeout, config.lock_timeout + 1) if config.lock_timeout else 0
-    session_settings = {
-        "timezone": "UTC",
-        "lock_timeout": f"{config.lock_timeout * 1000:.0f}",
-        "statement_timeout": f"{longest * 1000:.0f}",
-        # A client that froze while it held a calendar's lock must not hold it for long.
-        "idle_in_transaction_session_timeout": "5000",
-    }
+    longest = _longest_statement()
     made = create_engine(
         sqlalchemy_url(url),
-        isolation_level="READ COMMITTED",
+        isolation_level="READ COMMITTED",  # said with each BEGIN, so that it holds behind a pooler, too
         hide_parameters=True,  # names and numbers are among them, and errors are logged
         pool_size=pool_size,
         max_overflow=0,
@@ -104,7 +105,7 @@ def _engine(url: str, pool_size: int) -> Engine:
             "connect_timeout": 3,
             "tcp_user_timeout": 5000,
             "application_name": "holdline",
-            "options": " ".join(f"-c {name}={value}" for name, value in session_settings.items()),
+            **DRIVER_OPTIONS,
         },
     )
 
@@ -114,42 +115,109 @@ def _engine(url: str, pool_size: int) -> Engine:
         return connection
 
     event.listen(made, "do_connect", connect)
+    event.listen(made, "checkout", _count_use)
+    event.listen(made, "handle_error", _give_up_a_useless_session)
     return made
 
 
+def _count_use(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+    record.info["uses"] = record.info.get("uses", 0) + 1
+
+
+def _give_up_a_useless_session(context: ExceptionContext) -> None:
+    """A session that was writable once, and is read-only since a failover, stays so: its connection is closed
+    like a broken one, and the pool's others, which are as old, before their next use.
+
+    One that was opened for this very work tells of the database, and another one would be no better.
+    """
+    connection = context.connection
+    if isinstance(context.original_exception, errors.ReadOnlySqlTransaction) and connection is not None:
+        context.is_disconnect = connection.info.get("uses", 0) > 1
+
+
+# --- transactions -------------------------------------------------------------------------------
+
+
 @contextmanager
-def transaction(org_id: uuid.UUID, *, actor: str = "holdline") -> Iterator[Session]:
+def transaction(
+    org_id: uuid.UUID, *, actor: str = "holdline", mark: uuid.UUID | None = None
+) -> Iterator[Session]:
     """One transaction within one organisation, owned by the entrypoint that opens it.
 
     Commits on leaving, rolls back on raising. Rows of other organisations are not there. `actor` is who
-    the audit log says changed what: "call <id>", "operator <name>", "twilio".
+    the audit log says changed what: "call <id>", "operator <name>", "twilio". A transaction with a `mark`
+    begins when no other one with that mark is open, or is refused after the lock timeout (LockNotAvailable).
     Verbs in models/ are handed the session and never commit.
     """
-    with _committing(engine(), _WITHIN, org_id=str(org_id), actor=actor) as session:
+    local = {"org_id": str(org_id), "actor": actor}
+    if mark:
+        local["mark"] = str(mark)
+    with _committing(engine(), _MARKED if mark else _WITHIN, local) as session:
         yield session
 
 
 @contextmanager
 def system_transaction(door: Door, *, actor: str = "holdline") -> Iterator[Session]:
     """One transaction that sees every organisation; only for the reasons that Door names."""
-    with _committing(system_engine(), _BEYOND, door=door.value, actor=actor) as session:
+    with _committing(system_engine(), _BEYOND, {"door": door.value, "actor": actor}) as session:
         yield session
 
 
-# Local to the transaction: a connection goes back to the pool without them.
-_WITHIN = text("SELECT set_config('app.org_id', :org_id, true), set_config('app.actor', :actor, true)")
+# Local to the transaction, in which a pooler keeps to one session of the server; a connection goes back to
+# the pool without them. In the statement that begins every transaction they cost no trip of their own.
+_ASKED = (
+    "SELECT set_config('TimeZone', :TimeZone, true), set_config('lock_timeout', :lock_timeout, true),"
+    " set_config('statement_timeout', :statement_timeout, true),"
+    " set_config('idle_in_transaction_session_timeout', :idle_in_transaction_session_timeout, true),"
+)
+_WITHIN = text(f"{_ASKED} set_config('app.org_id', :org_id, true), set_config('app.actor', :actor, true)")
+# The mark comes last: the wait for it is already limited.
+_MARKED = text(f"{_WITHIN.text}, pg_advisory_xact_lock(hashtextextended('transaction/' || :mark, 0))")
 _BEYOND = text(
-    "SELECT set_config('app.scope', 'system', true), set_config('app.door', :door, true),"
+    f"{_ASKED} set_config('app.scope', 'system', true), set_config('app.door', :door, true),"
     " set_config('app.actor', :actor, true)"
 )
 
 
 @contextmanager
-def _committing(bind: Engine, enter: TextClause, **local: str) -> Iterator[Session]:
+def _committing(bind: Engine, enter: TextClause, local: dict[str, str]) -> Iterator[Session]:
     with Session(bind, expire_on_commit=False) as session:
-        session.execute(enter, local)
+        session.execute(enter, asked_of_a_session() | local)
         yield session
         session.commit()
+
+
+def _longest_statement() -> float:
+    """Seconds; 0 is for ever. A wait for a lock is part of its statement, and must not be cut short by the
+    other limit.
+    """
+    config = settings.get()
+    return max(config.statement_timeout, config.lock_timeout + 1) if config.lock_timeout else 0
+
+
+def asked_of_a_session() -> dict[str, str]:
+    """What every transaction asks of its session, as pg_settings shows it; durations in milliseconds."""
+    return {
+        "TimeZone": "UTC",
+        "lock_timeout": f"{settings.get().lock_timeout * 1000:.0f}",
+        "statement_timeout": f"{_longest_statement() * 1000:.0f}",
+        # A client that froze while it held a calendar's lock must not hold it for long.
+        "idle_in_transaction_session_timeout": "5000",
+    }
+
+
+def not_kept(session: Session) -> list[str]:
+    """What a transaction does not have of what was asked of its session, each as "name is 0, not 2000"."""
+    wanted = asked_of_a_session() | {"transaction_isolation": "read committed"}
+    found = dict(session.execute(_SETTINGS, {"names": list(wanted)}).tuples().all())
+    return [
+        f"{name} is {found.get(name)}, not {value}"
+        for name, value in wanted.items()
+        if found.get(name) != value
+    ]
+
+
+_SETTINGS = text("SELECT name, setting FROM pg_settings WHERE name = ANY (:names)")
 
 
 def forget_connections() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,35 +28,65 @@ class Busy(Exception):
 
 
 class DatabaseAway(Exception):
-    """The database did not answer, or broke off. Nothing was booked that the caller could be told of."""
+    """The database did not answer, or broke off, or takes no writes. Nothing was done."""
 
 
-def in_transaction(org_id: uuid.UUID, work: Callable[[Session], T], *, actor: str = "holdline") -> T:
-    """Run `work` in a transaction within an organisation and commit it.
+class OutcomeUnknown(DatabaseAway):
+    """It broke off in the commit, and what came of that could not be seen: it may have been done."""
 
-    Raises Busy or DatabaseAway for trouble of the database.
+
+#: Seconds for which a database that broke off in a commit is asked what came of it.
+LOOK_FOR = 4.0
+
+#: Seconds after which work is not begun once more: whoever asked would not wait for it.
+BEGIN_AGAIN_WITHIN = 9.0
+
+
+def in_transaction(
+    org_id: uuid.UUID,
+    work: Callable[[Session], T],
+    *,
+    actor: str = "holdline",
+    happened: Callable[[Session, T], bool | None] | None = None,
+) -> T:
+    """Run `work` in a transaction within an organisation and commit it. Returns what it returned.
+
+    `happened` is asked when the connection breaks in the commit: in a later transaction, and with what `work`
+    returned, it says whether that is there; None if it cannot tell. `work` is then run once more, or not.
+
+    Raises Busy or DatabaseAway for trouble of the database; OutcomeUnknown where nobody could say whether the
+    work was done.
     """
-    return _run(partial(transaction, org_id, actor=actor), work)
+    mark = uuid.uuid4() if happened else None
+    return _run(partial(transaction, org_id, actor=actor, mark=mark), work, happened)
 
 
 def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
     """Likewise beyond one organisation. Raises Busy or DatabaseAway."""
-    return _run(partial(system_transaction, door), work)
+    return _run(partial(system_transaction, door), work, None)
 
 
-def _run(begin: Callable[[], AbstractContextManager[Session]], work: Callable[[Session], T]) -> T:
-    """`work` is run again after a lost race for a lock, and after finding a dead connection in the pool (one
-    such finding renews them all); never once the commit was asked for, for it may have happened.
+def _run(
+    begin: Callable[[], AbstractContextManager[Session]],
+    work: Callable[[Session], T],
+    happened: Callable[[Session, T], bool | None] | None,
+) -> T:
+    """`work` is run again after a lost race for a lock, and after meeting a dead or useless connection in the
+    pool (one such finding renews them all). Once the commit was asked for, only where it is certain that it
+    did not happen.
     """
-    for last in (False, True):
-        committing = False
+    begun = time.monotonic()
+    for attempt in (1, 2):
+        done: list[T] = []  # what the work came to, once the commit was asked for
         try:
             with begin() as session:
-                result = work(session)
-                committing = True
+                done.append(work(session))
         except DBAPIError as error:
+            if done and error.connection_invalidated and _was_committed(begin, done[0], happened, error):
+                return done[0]
             lost_a_race = isinstance(error.orig, _LOST_A_RACE)
-            if not last and (lost_a_race or (error.connection_invalidated and not committing)):
+            again = attempt == 1 and time.monotonic() - begun < BEGIN_AGAIN_WITHIN
+            if again and (lost_a_race or error.connection_invalidated):
                 continue
             if lost_a_race:
                 raise Busy from error
@@ -65,5 +96,34 @@ def _run(begin: Callable[[], AbstractContextManager[Session]], work: Callable[[S
             log.warning("every database connection of this process is in use")
             raise DatabaseAway from error
         else:
-            return result
+            return done[0]
     raise AssertionError("unreachable")
+
+
+def _was_committed(
+    begin: Callable[[], AbstractContextManager[Session]],
+    result: T,
+    happened: Callable[[Session, T], bool | None] | None,
+    broken: DBAPIError,
+) -> bool:
+    """What came of a commit whose answer was lost. Raises OutcomeUnknown.
+
+    Each look is a transaction with the same mark, which begins when the one in doubt is over: one that is
+    still being committed is never taken for one that was not.
+    """
+    log.warning("the connection broke in a commit", exc_info=broken)
+    until = time.monotonic() + LOOK_FOR
+    while happened is not None:
+        try:
+            with begin() as session:
+                seen = happened(session, result)
+        except (DBAPIError, PoolTimeout) as error:
+            if time.monotonic() > until:
+                raise OutcomeUnknown from error
+            time.sleep(0.2)
+        else:
+            if seen is None:
+                break
+            log.warning("that commit %s", "had happened" if seen else "had not happened")
+            return seen
+    raise OutcomeUnknown from broken

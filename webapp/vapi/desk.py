@@ -28,7 +28,7 @@ from models.holds import AppointmentHold
 from models.organizations import Organization
 from models.session import Door
 from webapp.nudge import nudge
-from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_system_transaction, in_transaction
 from webapp.vapi.credentials import Caller
 from webapp.vapi.envelope import Envelope, ToolCall, storable
 from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
@@ -119,8 +119,8 @@ def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Rep
         return _serve_in(org_id, tool, envelope, arguments, _key_of(tool, envelope, call))
     except Busy:
         return busy(tool)
-    except DatabaseAway:
-        return unavailable(tool)
+    except DatabaseAway as away:
+        return outcome_unknown() if isinstance(away, OutcomeUnknown) else unavailable(tool)
     except Exception:
         log.exception("%s failed in a way that nobody thought of", tool.name)
         return unavailable(tool)  # the other calls of the message have their answers all the same
@@ -133,23 +133,50 @@ def _serve_in(
     arguments: dict[str, Any],
     key: calls.ToolCallKey | None,
 ) -> Reply:
-    """Raises Busy or DatabaseAway."""
+    """Raises Busy, DatabaseAway or OutcomeUnknown, and nothing else once it is committed."""
     done = in_transaction(
         org_id,
         lambda session: _work(session, org_id, tool, envelope, arguments, key),
         actor=actor_of(envelope),
+        happened=lambda session, done: _is_there(session, org_id, done),
     )
-    for due in done.due:
-        nudge(due)
+    try:
+        for due in done.due:
+            nudge(due)
+        return _improved(org_id, done, key)
+    except Exception:
+        log.exception("%s: what was committed is answered as it stood then", tool.name)
+        return done.reply
+
+
+def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> Reply:
+    """The reply, with what an SMS came to in the moments after it. Raises Busy or DatabaseAway."""
     if done.settled_elsewhere and key is not None:
         return _settled(org_id, key) or done.reply
     if done.watched is None:
         return done.reply
     reply = done.watched.tell(watch(org_id, done.watched.message_id))
     if done.kept_as is not None:
-        kept_as = done.kept_as
+        kept_as = done.kept_as.id
         in_transaction(org_id, lambda session: calls.replace_reply(session, kept_as, reply.as_json()))
     return reply
+
+
+def _is_there(session: Session, org_id: uuid.UUID, done: _Done) -> bool | None:
+    """Whether a tool call was committed, by what only its transaction can have written.
+
+    An answer that is kept was; of one without a call id what it made is looked for. None if it made nothing
+    that could be.
+    """
+    if done.kept_as is not None:
+        return calls.is_kept(session, done.kept_as)
+    if done.watched is not None:
+        return sms.get_or_none(session, org_id, done.watched.message_id) is not None
+    if appointment_id := as_uuid(done.reply.facts.get("appointmentId")):
+        return appointments.get_or_none(session, org_id, appointment_id) is not None
+    if hold_id := as_uuid(done.reply.facts.get("holdId")):
+        return holds.get_or_none(session, org_id, hold_id) is not None
+    return None
 
 
 @cache
@@ -164,7 +191,7 @@ class _Done:
 
     reply: Reply
     watched: Watched | None = None
-    kept_as: uuid.UUID | None = None
+    kept_as: calls.KeptAs | None = None
     #: The first of several equal calls is still watching its SMS.
     settled_elsewhere: bool = False
     due: tuple[sms.Due, ...] = ()
@@ -220,6 +247,16 @@ def unavailable(tool: Tool | None) -> Reply:
         Code.UNAVAILABLE,
         "Unavailable",
         "I cannot reach the diary right now. Please try again in a moment.",
+    )
+
+
+def outcome_unknown() -> Reply:
+    """Not "NOT BOOKED": it may be. Asked again, a tool call that was committed gets its answer."""
+    return refusal(
+        Code.OUTCOME_UNKNOWN,
+        "Outcome unknown",
+        "I could not see whether that went through; it may have. Please ask me exactly the same once more,"
+        " and I will tell how it stands.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from models import phone
 from models.holds import HoldStatus
 from webapp.vapi.desk import Desk, Kept
-from webapp.vapi.replies import Code, Reply, not_booked
+from webapp.vapi.replies import Code, Reply, not_booked, refusal
 
 _OVER = {
     HoldStatus.EXPIRED: (
@@ -22,16 +22,18 @@ _OVER = {
         Code.HOLD_LOCKED,
         "there were too many wrong codes and the time was given back. Shall we choose a time again?",
     ),
-    HoldStatus.CONFIRMED: (
-        Code.HOLD_CONFIRMED,
-        "not a second time. This reservation was already confirmed, and that appointment stands.",
-    ),
 }
 
 
-def hold_is_over(status: HoldStatus, **facts: str) -> Reply:
+def hold_is_over(status: HoldStatus) -> Reply:
+    """Why nothing can be done with a hold any more. One that was confirmed is a booking, and no failure."""
+    error = f"Hold already {status.value}"
+    if status is HoldStatus.CONFIRMED:
+        return refusal(
+            Code.HOLD_CONFIRMED, error, "This reservation has been confirmed already. It needs no other code."
+        )
     code, why = _OVER[status]
-    return not_booked(code, f"Hold already {status.value}", why, **facts)
+    return not_booked(code, error, why)
 
 
 def appointment_cancelled() -> Reply:

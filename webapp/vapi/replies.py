@@ -54,6 +54,7 @@ class Code(StrEnum):
     UNAUTHORIZED = "unauthorized"
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
+    OUTCOME_UNKNOWN = "outcome_unknown"
 
 
 @dataclass(frozen=True, slots=True)

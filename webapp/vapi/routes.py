@@ -32,6 +32,7 @@ _STATUS = {
     Code.RATE_LIMITED: 429,
     Code.BUSY: 503,
     Code.UNAVAILABLE: 503,
+    Code.OUTCOME_UNKNOWN: 503,
 }
 _PEEK = 64 * 1024
 

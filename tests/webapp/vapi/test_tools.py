@@ -254,8 +254,15 @@ def test_a_code_works_once(client: FlaskClient, sql: psycopg.Connection) -> None
     hold, code = held_with_code(client)
     booked = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code)
     again = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code)
-    assert refused(again, "hold_confirmed").startswith("NOT BOOKED")
-    assert again["appointmentId"] == booked["appointmentId"]
+    assert {**booked, "say": again["say"]} == again  # what is booked is told as booked, however often
+    assert again["say"] == f"Booked: {booked['label']}. It was booked before, and stands."
+    of_a_wrong_code = bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(code))
+    of_no_hold = bare(
+        client, "booking/verify-otp", holdId=UNKNOWN, tenantId=create_clinic(), providedOTP=code
+    )
+    assert of_a_wrong_code == of_no_hold  # whoever guesses learns nothing
+    code_again = bare(client, "booking/send-otp", holdId=hold)
+    assert not refused(code_again, "hold_confirmed").startswith("NOT BOOKED")
     count = sql.execute("SELECT count(*) FROM appointments WHERE hold_id = %s", [hold]).fetchone()
     assert count == (1,)
 
@@ -583,6 +590,8 @@ def test_a_cancelled_appointment_is_not_said_to_stand(client: FlaskClient, sql: 
     sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [booked])
     again = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code)
     assert refused(again, "appointment_cancelled").startswith("NOT BOOKED")
+    code_again = bare(client, "booking/send-otp", holdId=hold)
+    assert refused(code_again, "appointment_cancelled").startswith("NOT BOOKED")
     told = bare(client, "booking/send-confirmation", appointmentId=booked)
     assert refused(told, "appointment_cancelled").startswith("NOT BOOKED")
 

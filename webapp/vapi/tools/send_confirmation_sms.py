@@ -88,5 +88,6 @@ TOOL = Tool(
     arguments=SendConfirmationArguments,
     answer=SendConfirmationAnswer,
     run=run,
+    says_not_booked=False,
     still_true=_still_true,
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import opt_outs, otp, phone, sms_senders
+from models import appointments, opt_outs, otp, phone, sms_senders
 from models.holds import AppointmentHold, HoldStatus
 from models.otp import CodeRefusal, CodeRequest
 from models.sms import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import (
+    appointment_cancelled,
     hold_is_over,
     of_the_calls_own,
     phone_mismatch,
@@ -32,7 +33,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
         return _cannot(OPTED_OUT, ending)  # it would be refused: no code is spent on it
     requested = otp.request(desk.session, desk.clinic, hold.id)
     if requested.message_id is None:
-        return _refused(desk, requested, arguments.get("holdId"))
+        return _refused(desk, requested, hold, arguments.get("holdId"))
     sender = sms_senders.get_or_none(desk.session, desk.org_id)
     stopped = sender is not None and sender.stopped_at is not None
     return Watched(
@@ -40,13 +41,15 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     )
 
 
-def _refused(desk: Desk, requested: CodeRequest, given: str | None) -> Reply:
+def _refused(desk: Desk, requested: CodeRequest, hold: AppointmentHold, given: str | None) -> Reply:
     if requested.refusal is CodeRefusal.TOO_MANY_CODES:
         return not_booked(
             Code.TOO_MANY_CODES,
             "Too many codes",
             "no more codes can be sent right now. The clinic can book this by hand.",
         )
+    if requested.hold_status is HoldStatus.CONFIRMED and appointments.is_cancelled(desk.session, hold.id):
+        return appointment_cancelled()
     if requested.hold_status is not None:
         return hold_is_over(requested.hold_status)
     return unknown_hold(desk, given)

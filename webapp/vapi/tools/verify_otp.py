@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 import settings
@@ -12,7 +13,7 @@ from models.holds import AppointmentHold, HoldStatus
 from models.sms import Due, SmsKind, SmsStatus
 from models.spoken import digits_said
 from webapp.vapi.desk import Desk, Tool, as_uuid
-from webapp.vapi.hold_replies import appointment_cancelled, hold_is_over, of_the_calls_own, unknown_hold
+from webapp.vapi.hold_replies import appointment_cancelled, of_the_calls_own, unknown_hold
 from webapp.vapi.replies import Code, Reply, not_booked
 from webapp.vapi.schemas import VerifyOtpAnswer, VerifyOtpArguments
 from webapp.vapi.sms_replies import trouble_of
@@ -73,16 +74,19 @@ def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -
 def _booked(desk: Desk, hold: AppointmentHold, confirmation: Confirmation) -> Reply:
     if confirmation.message_id:
         desk.nudge_afterwards(Due(desk.org_id, confirmation.message_id, SmsKind.CONFIRMATION))
-    calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
-    label = when.spoken(hold.starts_at, calendar.zone, desk.now) if calendar else ""
+    return _stands(desk, hold.calendar_id, confirmation.appointment_id, hold.starts_at)
+
+
+def _stands(
+    desk: Desk, calendar_id: str, appointment_id: object, starts_at: datetime, *, already: bool = False
+) -> Reply:
+    calendar = calendars.get_or_none(desk.session, desk.org_id, calendar_id)
+    label = when.spoken(starts_at, calendar.zone, desk.now) if calendar else ""
+    follows = "It was booked before, and stands." if already else "A confirmation by text message follows."
     return Reply(
-        f"Booked: {label}. A confirmation by text message follows.",
-        {
-            "appointmentId": str(confirmation.appointment_id),
-            "scheduledAt": when.instant(hold.starts_at),
-            "label": label,
-        },
-        line=f"appointmentId={confirmation.appointment_id}",
+        f"Booked: {label}. {follows}",
+        {"appointmentId": str(appointment_id), "scheduledAt": when.instant(starts_at), "label": label},
+        line=f"appointmentId={appointment_id}",
     )
 
 
@@ -99,13 +103,15 @@ def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, r
 
 
 def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
-    """The appointment stands, or it was cancelled since: an agent must not say the one for the other."""
+    """The appointment stands, where it may have been moved to, and that is a success, however often it is
+    asked for. Or it was cancelled since: an agent must not say the one for the other.
+    """
     appointment = confirmation.appointment_id and appointments.get_or_none(
         desk.session, desk.org_id, confirmation.appointment_id
     )
-    if appointment and appointment.status is AppointmentStatus.CANCELLED:
+    if not appointment or appointment.status is AppointmentStatus.CANCELLED:
         return appointment_cancelled()
-    return hold_is_over(HoldStatus.CONFIRMED, appointmentId=str(confirmation.appointment_id))
+    return _stands(desk, appointment.calendar_id, appointment.id, appointment.scheduled_at, already=True)
 
 
 def _not_delivered(desk: Desk, hold: AppointmentHold | None) -> Reply | None:

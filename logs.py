@@ -93,8 +93,9 @@ TELLING = (
 #: Ours never quote what somebody said.
 OURS = {"webapp", "tasks", "models", "sandbox", "settings", "preflight", "thrifty_redis"}
 
-#: Classes of SQLSTATE that are about the server (connections, resources, shutdown): its words help.
-_SERVERS_TROUBLE = {"08", "53", "57", "58"}
+#: Classes of SQLSTATE that are about the server (connections, transactions, resources, shutdown): its words
+#: help.
+_SERVERS_TROUBLE = {"08", "25", "53", "57", "58"}
 
 _MOST_CAUSES = 6
 _MOST_FRAMES = 24

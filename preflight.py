@@ -10,15 +10,17 @@ import logging
 import os
 import ssl
 import sys
+import uuid
 from collections.abc import Iterator
 
 import redis
+from psycopg import errors
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 import settings
 from models.base import Base
-from models.session import engine, system_engine
+from models.session import engine, not_kept, system_engine, transaction
 
 log = logging.getLogger(__name__)
 
@@ -162,12 +164,37 @@ def _database() -> Iterator[_Problem | _Notice]:
                     found += look(connection)
                 found += _of_the_system_scope(connection, may_ask=each is system_engine() or _one_role())
         except SQLAlchemyError as error:
-            how = "does not answer" if isinstance(error, OperationalError) else "could not be asked"
-            yield _Notice(
-                f"The database {how} ({type(error).__name__}), so its role, its isolation level and its row"
-                " security could not all be looked at."
-            )
+            found.append(_unseen(error))
         yield from found
+    yield from _of_a_transaction()
+
+
+def _unseen(error: SQLAlchemyError) -> _Problem | _Notice:
+    orig = getattr(error, "orig", None)
+    if isinstance(orig, errors.ProtocolViolation):
+        return _Problem(
+            f"What stands before the database refuses a transaction ({orig.diag.message_primary}): a pooler"
+            " must work by session or by transaction, not by statement."
+        )
+    how = "does not answer" if isinstance(error, OperationalError) else "could not be asked"
+    return _Notice(
+        f"The database {how} ({type(error).__name__}), so its role, its isolation level and its row"
+        " security could not all be looked at."
+    )
+
+
+def _of_a_transaction() -> Iterator[_Problem]:
+    """Whether one that is begun as all of them are has the time-outs and the rest that it asks for."""
+    try:
+        with transaction(uuid.UUID(int=0)) as session:
+            lost = not_kept(session)
+    except SQLAlchemyError:
+        return  # which was told already
+    if lost:
+        yield _Problem(
+            f"A transaction does not keep what it was begun with: {'; '.join(lost)}. What stands before the"
+            " database changes that: connect to the database itself, or to a pooler that does not."
+        )
 
 
 def _one_role() -> bool:

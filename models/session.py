@@ -209,7 +209,7 @@ def asked_of_a_session() -> dict[str, str]:
 def not_kept(session: Session) -> list[str]:
     """What a transaction does not have of what was asked of its session, each as "name is 0, not 2000"."""
     wanted = asked_of_a_session() | {"transaction_isolation": "read committed"}
-    found = dict(session.execute(_SETTINGS, {"names": list(wanted)}).tuples().all())
+    found = {row.name: row.setting for row in session.execute(_SETTINGS, {"names": list(wanted)})}
     return [
         f"{name} is {found.get(name)}, not {value}"
         for name, value in wanted.items()

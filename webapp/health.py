@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import redis
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from flask import Blueprint, Response, jsonify
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+import logs
 import preflight
-from models.session import Door, system_transaction
+from models.base import Base
+from models.organizations import Organization
+from models.session import Door, not_kept
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
 
 blueprint = Blueprint("health", __name__)
 
@@ -54,30 +58,71 @@ def readyz() -> tuple[Response, int]:
 
 
 def _database() -> str:
+    """What a tool call needs of it, in transactions like a tool call's own: tried, and not looked up."""
     try:
-        with system_transaction(Door.READINESS) as session:
-            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
-            missing = missing_functions(session)
-            level = session.scalar(text("SHOW transaction_isolation"))
-    except SQLAlchemyError as error:
-        return f"no answer: {type(error).__name__}"
+        trouble = (
+            in_system_transaction(Door.READINESS, _trouble_of_the_schema)
+            or in_system_transaction(Door.READINESS, _trouble_of_writing)
+            or in_transaction(in_system_transaction(Door.READINESS, _any_clinic), _trouble_of_writing)
+        )
+    except (Busy, DatabaseAway) as error:
+        return _why(error)
+    return trouble or " ".join(preflight.problems()) or "ok"
+
+
+def _trouble_of_the_schema(session: Session) -> str | None:
+    revision = session.scalar(text("SELECT version_num FROM alembic_version"))
     if revision != newest_revision():
         return f"schema is at {revision}, the code needs {newest_revision()}: run `alembic upgrade head`"
-    if missing:
+    if missing := missing_functions(session):
         return f"functions are missing: {', '.join(missing)}"
-    if level != "read committed":
-        return f"isolation level is {level}; the locks need read committed"
-    if problems := preflight.problems():
-        return " ".join(problems)
-    return "ok"
+    return None
+
+
+def _any_clinic(session: Session) -> uuid.UUID:
+    return session.scalar(select(Organization.id).limit(1)) or uuid.UUID(int=0)
+
+
+#: What every tool call writes. Without a clinic it writes nothing, and asks for the same permissions.
+_WRITE = text(
+    "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, created_at)"
+    " SELECT id, 'readyz', gen_random_uuid()::text, 'readyz', '', '{}', app_clock()"
+    " FROM organizations LIMIT 1"
+)
+
+#: Nobody may change the audit log.
+_DENIED = text(
+    "SELECT name FROM unnest(CAST(:tables AS text[])) AS name WHERE NOT"
+    " (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')"
+    "  AND (name = 'audit_log' OR has_table_privilege(name, 'UPDATE'))) ORDER BY name"
+)
+
+
+def _trouble_of_writing(session: Session) -> str | None:
+    """A row is written and taken back, so that nothing of it is left. The other tables are asked about."""
+    if denied := session.scalars(_DENIED, {"tables": list(Base.metadata.tables)}).all():
+        return f"the role may not read and write {', '.join(denied)}; is a limit of the plan used up?"
+    with session.begin_nested() as savepoint:
+        session.execute(_WRITE)
+        savepoint.rollback()
+    if lost := not_kept(session):
+        return f"a transaction does not keep what it was begun with: {'; '.join(lost)}"
+    return None
+
+
+def _why(error: Exception) -> str:
+    """What the database said, if that is about itself and not about a row."""
+    cause = error.__cause__
+    told = logs.describe(cause)[-1] if cause else {}
+    words = told.get("text") if "sqlstate" in told else None  # else they are libpq's, and name a host
+    return f"no answer: {type(cause or error).__name__}{f' ({words})' if words else ''}"
 
 
 def _queues() -> str:
     try:
-        with system_transaction(Door.READINESS) as session:
-            rows = session.execute(text(_WAITING)).all()
-    except SQLAlchemyError as error:
-        return f"no answer: {type(error).__name__}"
+        rows = in_system_transaction(Door.READINESS, lambda session: session.execute(text(_WAITING)).all())
+    except (Busy, DatabaseAway) as error:
+        return _why(error)
     late = [
         f"{row.waiting} rows wait for {row.process}, the oldest for {row.age:.0f} seconds"
         for row in rows

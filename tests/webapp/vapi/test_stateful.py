@@ -411,7 +411,7 @@ class Agent(RuleBasedStateMachine):
     def _judge(self, line: Line, key: str, ask: Ask, said: Said, before: Books, after: Books) -> bool:
         """Hold one answer against the promises and what was foretold. False if it was a repeat."""
         assert said.say.startswith("NOT BOOKED: ") == (
-            not said.success and ask.tool in agent.SAYS_NOT_BOOKED
+            not said.success and ask.tool in agent.SAYS_NOT_BOOKED and said.code != "hold_confirmed"
         ) or (ask.tool in ("send_confirmation_sms", "book_now") and not said.success), f"P6: {said.say}"
         booked = said.success and ask.tool == "verify_otp"
         assert said.say.startswith("Booked: ") == booked, f"P2: {said.say}"
@@ -562,7 +562,7 @@ class Agent(RuleBasedStateMachine):
         if hold is None or (contact is not None and contact != hold.contact):
             return {"wrong_code"}
         if hold.status == "confirmed":
-            told = "appointment_cancelled" if hold.cancelled else "hold_confirmed"
+            told = "appointment_cancelled" if hold.cancelled else None  # told as booked, however often
             return {told if digits == hold.code else "wrong_code"}  # news only for who has the telephone
         if (hold.status == "held" and hold.starts <= now) or self._over(hold, now):
             return {"wrong_code"}  # nobody can come to a time that has begun
@@ -595,6 +595,8 @@ class Agent(RuleBasedStateMachine):
             return set()
         if hold.status == "stale":
             return {"hold_expired", "hold_released"}
+        if hold.status == "confirmed" and hold.cancelled:
+            return {"appointment_cancelled"}
         return {"hold_expired" if hold.status == "held" else f"hold_{hold.status}"}
 
     # --- what is so after it --------------------------------------------------------------------
@@ -675,6 +677,9 @@ class Agent(RuleBasedStateMachine):
             appointment: str = said.facts["appointmentId"]
             row = after.by_id("appointments")[appointment]
             assert row["hold_id"] == hold.id
+            if hold.status == "confirmed":
+                assert appointment == hold.appointment, "P2: told as another booking"
+                return
             assert appointment not in before.by_id("appointments"), "P2: booked twice"
             hold.status, hold.appointment, hold.booked = "confirmed", appointment, self.answers
             self.booked.append(hold)

@@ -1,0 +1,159 @@
+"""The connection breaks while a tool call is being committed: what is said of it is so, and it is done once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from tests.breaking import Breaks, Line
+from tests.factories import bare, code_of, create_clinic, phone_number, slot
+from tests.surroundings import environment
+from tests.webapp.vapi.calls import PhoneCall
+from webapp import unit_of_work
+
+#: What each tool's transaction sends, and what there must be one of afterwards.
+TOOLS = {
+    "reserve_atomic": (
+        "claim_slot_atomic(",
+        "SELECT count(*) FROM appointment_holds WHERE org_id = %s AND status = 'held'",
+    ),
+    "send_otp_code": (
+        "INSERT INTO sms_messages",
+        "SELECT count(*) FROM sms_messages WHERE org_id = %s AND kind = 'otp'",
+    ),
+    "verify_otp": (
+        "confirm_held_slot(",
+        "SELECT count(*) FROM appointments a JOIN sms_messages m ON m.appointment_id = a.id"
+        " WHERE a.org_id = %s AND m.kind = 'confirmation'",
+    ),
+}
+
+
+@pytest.fixture
+def line(database_url: str) -> Iterator[Line]:
+    with Line(database_url) as made, environment(DATABASE_URL=made.url):
+        yield made
+
+
+class Caller:
+    """One who books, in Vapi's form or in the bare one, tool by tool."""
+
+    def __init__(self, client: FlaskClient, *, vapi: bool) -> None:
+        self.client = client
+        self.org = create_clinic()
+        self.call = PhoneCall(client, self.org, phone_number()) if vapi else None
+        self.hold = ""
+
+    def ask(self, tool: str, **given: str) -> str:
+        """The line that Vapi would hear."""
+        if self.call is not None:
+            arguments: dict[str, Any] = {
+                "reserve_atomic": {"slotId": slot(), "patientName": "Ada"},
+                "send_otp_code": {},
+                "verify_otp": {"providedOTP": self.hold and code_of(self.hold)},
+            }[tool]
+            said = self.call.say(tool, **(arguments | given))
+            if tool == "reserve_atomic" and "holdId=" in said:
+                self.hold = said.split("holdId=")[1].split()[0]
+            return said
+        path, arguments = {
+            "reserve_atomic": (
+                "booking/reserve-atomic",
+                {
+                    "slotId": slot(),
+                    "patientName": "Ada",
+                    "patientPhone": phone_number(),
+                    "tenantId": self.org,
+                },
+            ),
+            "send_otp_code": ("booking/send-otp", {"holdId": self.hold}),
+            "verify_otp": (
+                "booking/verify-otp",
+                {"holdId": self.hold, "providedOTP": self.hold and code_of(self.hold)},
+            ),
+        }[tool]
+        answer = bare(self.client, path, **arguments)
+        self.hold = answer.get("holdId", self.hold)
+        return f"{answer['say']} [code={answer['code']}]" if "code" in answer else str(answer["say"])
+
+    def until(self, tool: str) -> None:
+        for each in TOOLS:
+            if each == tool:
+                return
+            assert "code=" not in self.ask(each)
+
+
+@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
+@pytest.mark.parametrize("vapi", [True, False], ids=["vapi", "bare"])
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_is_answered_is_so(
+    client: FlaskClient, sql: psycopg.Connection, line: Line, tool: str, how: Breaks, *, vapi: bool
+) -> None:
+    caller = Caller(client, vapi=vapi)
+    caller.until(tool)
+    statement, count = TOOLS[tool]
+    line.break_commit_of(statement, how)
+    said = caller.ask(tool)
+    assert line.has_broken()
+    assert "code=" not in said
+    assert "NOT BOOKED" not in said
+    # Once it was committed it is not tried once more; if it was not, it is, once.
+    assert line.count(statement) == (1 if how is Breaks.AFTER else 2)
+    assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("vapi", [True, False], ids=["vapi", "bare"])
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_commit_that_is_still_under_way_is_waited_for(
+    client: FlaskClient, sql: psycopg.Connection, line: Line, tool: str, *, vapi: bool
+) -> None:
+    caller = Caller(client, vapi=vapi)
+    caller.until(tool)
+    statement, count = TOOLS[tool]
+    line.break_commit_of(statement, Breaks.MEANWHILE)
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(caller.ask, tool)
+        until = time.monotonic() + 30
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while sql.execute(waiting.encode()).fetchone() == (0,):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        line.go_on()
+        said = asked.result(30)
+    assert "code=" not in said
+    assert line.count(statement) == 1
+    assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
+def test_what_cannot_be_seen_is_said_to_be_unknown(
+    client: FlaskClient, sql: psycopg.Connection, line: Line, how: Breaks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_of_work, "LOOK_FOR", 0.5)
+    caller = Caller(client, vapi=True)
+    caller.until("verify_otp")
+    code = code_of(caller.hold)
+    assert caller.call is not None
+    line.break_commit_of("confirm_held_slot(", how)
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(caller.call.say, "verify_otp", id="call_once", providedOTP=code)
+        while not line.has_broken():
+            time.sleep(0.001)
+        line.refuses = True
+        said = asked.result(30)
+        line.refuses = False
+    assert "code=outcome_unknown" in said
+    assert not said.startswith("NOT BOOKED")
+    same = caller.call.say("verify_otp", id="call_once", providedOTP=code)
+    other = caller.call.say("verify_otp", id="call_other", providedOTP=code)
+    for again in (same, other):
+        assert again.startswith("Booked: ")
+        assert "code=" not in again
+    assert same.split("appointmentId=")[1] == other.split("appointmentId=")[1]
+    assert sql.execute(TOOLS["verify_otp"][1].encode(), [caller.org]).fetchone() == (1,)

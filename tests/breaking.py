@@ -7,6 +7,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Self
 
 from sqlalchemy import make_url
 
@@ -30,7 +31,7 @@ class Line:
     _seen: bytearray = field(default_factory=bytearray)
     _go_on: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -96,6 +97,7 @@ class Line:
         self, client: socket.socket, server: socket.socket, muted: threading.Event, data: bytes, how: Breaks
     ) -> None:
         if how is Breaks.BEFORE:
+            server.shutdown(socket.SHUT_RDWR)
             return
         muted.set()
         if how is Breaks.MEANWHILE:

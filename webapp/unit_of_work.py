@@ -35,11 +35,13 @@ class OutcomeUnknown(DatabaseAway):
     """It broke off in the commit, and what came of that could not be seen: it may have been done."""
 
 
-#: Seconds for which a database that broke off in a commit is asked what came of it.
-LOOK_FOR = 4.0
+#: Seconds for which a database that broke off in a commit is asked what came of it: a little longer than it
+#: keeps a transaction of which it hears nothing more.
+LOOK_FOR = 6.0
 
-#: Seconds after which work is not begun once more: whoever asked would not wait for it.
-BEGIN_AGAIN_WITHIN = 9.0
+#: Seconds from the beginning after which it is not asked any more, and work is not begun once more: Vapi
+#: gives a tool call 20, and each may take a few.
+BEGIN_WITHIN = 10.0
 
 
 def in_transaction(
@@ -82,10 +84,14 @@ def _run(
             with begin() as session:
                 done.append(work(session))
         except DBAPIError as error:
-            if done and error.connection_invalidated and _was_committed(begin, done[0], happened, error):
+            if (
+                done
+                and error.connection_invalidated
+                and _was_committed(begin, done[0], happened, error, begun)
+            ):
                 return done[0]
             lost_a_race = isinstance(error.orig, _LOST_A_RACE)
-            again = attempt == 1 and time.monotonic() - begun < BEGIN_AGAIN_WITHIN
+            again = attempt == 1 and time.monotonic() < begun + BEGIN_WITHIN
             if again and (lost_a_race or error.connection_invalidated):
                 continue
             if lost_a_race:
@@ -105,6 +111,7 @@ def _was_committed(
     result: T,
     happened: Callable[[Session, T], bool | None] | None,
     broken: DBAPIError,
+    begun: float,
 ) -> bool:
     """What came of a commit whose answer was lost. Raises OutcomeUnknown.
 
@@ -112,7 +119,7 @@ def _was_committed(
     still being committed is never taken for one that was not.
     """
     log.warning("the connection broke in a commit", exc_info=broken)
-    until = time.monotonic() + LOOK_FOR
+    until = min(time.monotonic() + LOOK_FOR, begun + BEGIN_WITHIN)
     while happened is not None:
         try:
             with begin() as session:

@@ -1,4 +1,4 @@
-"""The connection breaks while a tool call is being committed: what is said of it is so, and it is done once."""
+"""The connection breaks in the commit of a tool call: what is said of it is so, and it is done once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
 from webapp import unit_of_work
 
+_BOOKED = (
+    "SELECT count(*) FROM appointments a JOIN sms_messages m ON m.appointment_id = a.id"
+    " WHERE a.org_id = %s AND m.kind = 'confirmation'"
+)
+
 #: What each tool's transaction sends, and what there must be one of afterwards.
 TOOLS = {
     "reserve_atomic": (
@@ -29,8 +34,7 @@ TOOLS = {
     ),
     "verify_otp": (
         "confirm_held_slot(",
-        "SELECT count(*) FROM appointments a JOIN sms_messages m ON m.appointment_id = a.id"
-        " WHERE a.org_id = %s AND m.kind = 'confirmation'",
+        _BOOKED,
     ),
 }
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 from celeryconfig import Queue, Task
 from models import call_reports, calls, holds, leads, organizations, sealing, vapi_syncs
@@ -31,7 +31,7 @@ RUN = 10.0
 
 @app.task(
     name=Task.SCORE_CALL.value,
-    autoretry_for=(OperationalError,),
+    autoretry_for=(OperationalError, InternalError),
     max_retries=3,
     retry_backoff=2,
     retry_backoff_max=10,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from celeryconfig import Queue, Task
@@ -26,7 +26,7 @@ from tasks.providers.twilio import TwilioSms
 log = logging.getLogger(__name__)
 
 #: The first level of retries, for what passes in seconds; the second is the row's next_attempt_at.
-RETRY_ON = (Unavailable, OperationalError)
+RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session that is read-only by now
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
@@ -90,7 +90,7 @@ def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) ->
             with transaction(message.org_id) as session:
                 verb(session, message)
                 return sms.record_end(session, message, slow=slow)
-        except OperationalError:
+        except DBAPIError:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)

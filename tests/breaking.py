@@ -28,6 +28,7 @@ class Line:
     database_url: str
     refuses: bool = False
     _armed: tuple[bytes, Breaks] | None = None
+    _then_refuse: bool = False
     _seen: bytearray = field(default_factory=bytearray)
     _go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -47,8 +48,11 @@ class Line:
             make_url(self.database_url).set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
         )
 
-    def break_commit_of(self, statement: str, how: Breaks) -> None:
-        """Break in the COMMIT of the next transaction in which this text was sent."""
+    def break_commit_of(self, statement: str, how: Breaks, *, then_refuse: bool = False) -> None:
+        """Break in the COMMIT of the next transaction in which this text was sent; and then perhaps let nobody
+        through until `refuses` is made false.
+        """
+        self._then_refuse = then_refuse
         self._go_on.clear()
         self._seen.clear()
         self._armed = (statement.encode(), how)
@@ -87,6 +91,7 @@ class Line:
                     continue
                 armed = self._armed
                 if armed and armed[0] in transaction and b"COMMIT\x00" in data:
+                    self.refuses = self._then_refuse
                     self._armed = None
                     self._break(client, server, muted, data, armed[1])
                     return

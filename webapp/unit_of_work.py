@@ -63,6 +63,13 @@ def in_transaction(
     return _run(partial(transaction, org_id, actor=actor, mark=mark), work, happened)
 
 
+def repeatable(_session: Session, _result: object) -> bool:
+    """For `happened`: work that finds what it did before, and does it no second time, may be run again whether
+    or not its commit happened.
+    """
+    return False
+
+
 def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
     """Likewise beyond one organisation. Raises Busy or DatabaseAway."""
     return _run(partial(system_transaction, door), work, None)
@@ -131,6 +138,5 @@ def _was_committed(
         else:
             if seen is None:
                 break
-            log.warning("that commit %s", "had happened" if seen else "had not happened")
             return seen
     raise OutcomeUnknown from broken

@@ -62,6 +62,10 @@ def spoken_errors() -> Iterator[None]:
         if isinstance(error.orig, errors.IntegrityError):
             name = error.orig.diag.constraint_name
             raise click.ClickException(f"the database refused it ({name}); nothing was changed") from error
+        if error.connection_invalidated:
+            raise click.ClickException(
+                "the connection to the database broke off: look whether it was done before you do it again"
+            ) from error
         first_line = str(error.orig).partition("\n")[0]
         raise click.ClickException(f"the database did not do it: {first_line}") from error
 

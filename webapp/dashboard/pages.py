@@ -37,7 +37,7 @@ from webapp.dashboard.attempts import Attempts
 from webapp.dashboard.people import Signed
 from webapp.dashboard.shown import Words
 from webapp.nudge import nudge
-from webapp.unit_of_work import Busy, DatabaseAway, in_transaction
+from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction, repeatable
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard", template_folder="templates")
@@ -91,7 +91,7 @@ def _read(work: Callable[[Session, uuid.UUID], T]) -> T:
         g.words = Words(live.zone(at, signed.org_id))
         return work(at, signed.org_id)
 
-    return in_transaction(signed.org_id, within, actor=signed.actor)
+    return in_transaction(signed.org_id, within, actor=signed.actor, happened=repeatable)
 
 
 @blueprint.get("/sign-in")
@@ -441,10 +441,14 @@ def _for_every_page() -> dict[str, object]:
 
 @blueprint.errorhandler(Busy)
 @blueprint.errorhandler(DatabaseAway)
-def _later(_: Exception) -> ResponseReturnValue:
-    page = render_template(
-        "dashboard/plain.html", title="Just a moment", text="Please try again in a moment."
-    )
+def _later(error: Exception) -> ResponseReturnValue:
+    title, text = "Just a moment", "Please try again in a moment."
+    if isinstance(error, OutcomeUnknown):
+        title, text = (
+            "We could not see whether that was done",
+            "It may have been: look before you do it again.",
+        )
+    page = render_template("dashboard/plain.html", title=title, text=text)
     return Response(page, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"})
 
 

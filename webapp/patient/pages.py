@@ -26,7 +26,14 @@ from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.guesses import Guesses
 from webapp.patient.shown import Linked, NotThere, Openings, Shown, State, Time, read, time_of
-from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+from webapp.unit_of_work import (
+    Busy,
+    DatabaseAway,
+    OutcomeUnknown,
+    in_system_transaction,
+    in_transaction,
+    repeatable,
+)
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("patient", __name__, url_prefix="/a", template_folder="templates")
@@ -236,7 +243,10 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
         guesses.record(address)
         raise UnknownLink
     return in_transaction(
-        found.org_id, lambda session: work(read(session, found.org_id, found.message_id)), actor=ACTOR
+        found.org_id,
+        lambda session: work(read(session, found.org_id, found.message_id)),
+        actor=ACTOR,
+        happened=repeatable,
     )
 
 
@@ -283,8 +293,9 @@ def _too_many(_: TooMany) -> ResponseReturnValue:
 
 @blueprint.errorhandler(Busy)
 @blueprint.errorhandler(DatabaseAway)
-def _later(_: Exception) -> ResponseReturnValue:
-    response = _plain("later", HTTPStatus.SERVICE_UNAVAILABLE)
+def _later(error: Exception) -> ResponseReturnValue:
+    what = "unseen" if isinstance(error, OutcomeUnknown) else "later"
+    response = _plain(what, HTTPStatus.SERVICE_UNAVAILABLE)
     response.headers["Retry-After"] = "5"
     return response
 

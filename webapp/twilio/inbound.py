@@ -16,7 +16,7 @@ from models import opt_outs, organizations, sealing
 from models.opt_outs import OptOutSource
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.twilio.wishes import Wish, wish
-from webapp.unit_of_work import Busy, DatabaseAway, in_transaction
+from webapp.unit_of_work import Busy, DatabaseAway, in_transaction, repeatable
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("twilio_inbound", __name__, url_prefix="/api/twilio")
@@ -32,7 +32,9 @@ def inbound(org_id: uuid.UUID) -> Response:
     """
     form = form_of(request)
     try:
-        answered = in_transaction(org_id, lambda session: _take(session, org_id, form), actor="twilio")
+        answered = in_transaction(
+            org_id, lambda session: _take(session, org_id, form), actor="twilio", happened=repeatable
+        )
     except (Busy, DatabaseAway):
         return Response(status=503)
     if answered != 200:

@@ -15,7 +15,7 @@ from models import organizations, sealing, sms, sms_reports, twilio_codes
 from models.session import Door
 from models.sms_reports import Report
 from webapp.twilio.webhooks import form_of, is_genuine, sid
-from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("twilio_receipts", __name__, url_prefix="/api/twilio")
@@ -37,7 +37,10 @@ def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
             return Response(status=403)
         return Response(
             status=in_transaction(
-                org_id, lambda session: _apply(session, org_id, message_id, form), actor="twilio"
+                org_id,
+                lambda session: _apply(session, org_id, message_id, form),
+                actor="twilio",
+                happened=repeatable,
             )
         )
     except (Busy, DatabaseAway):

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models import call_reports, calls, holds, organizations, tenancy
 from models.organizations import IntegrationSettings
 from models.session import Door
-from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 from webapp.vapi.credentials import Caller
 from webapp.vapi.envelope import Envelope
 
@@ -48,7 +48,9 @@ def note(caller: Caller, event: Envelope) -> None:
         )
         if org_id is None:
             return
-        released = in_transaction(org_id, lambda session: work(session, org_id), actor=f"call {call_id}")
+        released = in_transaction(
+            org_id, lambda session: work(session, org_id), actor=f"call {call_id}", happened=repeatable
+        )
     except (Busy, DatabaseAway):
         log.warning("an event of call %s could not be noted; its holds will expire", call_id)
     else:

@@ -144,14 +144,9 @@ def test_what_cannot_be_seen_is_said_to_be_unknown(
     caller.until("verify_otp")
     code = code_of(caller.hold)
     assert caller.call is not None
-    line.break_commit_of("confirm_held_slot(", how)
-    with ThreadPoolExecutor(1) as beside:
-        asked = beside.submit(caller.call.say, "verify_otp", id="call_once", providedOTP=code)
-        while not line.has_broken():
-            time.sleep(0.001)
-        line.refuses = True
-        said = asked.result(30)
-        line.refuses = False
+    line.break_commit_of("confirm_held_slot(", how, then_refuse=True)
+    said = caller.call.say("verify_otp", id="call_once", providedOTP=code)
+    line.refuses = False
     assert "code=outcome_unknown" in said
     assert not said.startswith("NOT BOOKED")
     same = caller.call.say("verify_otp", id="call_once", providedOTP=code)

@@ -49,8 +49,8 @@ class Line:
         )
 
     def break_commit_of(self, statement: str, how: Breaks, *, then_refuse: bool = False) -> None:
-        """Break in the COMMIT of the next transaction in which this text was sent; and then perhaps let nobody
-        through until `refuses` is made false.
+        """Break in the COMMIT of the next transaction in which this text was sent. `then_refuse`: and let
+        nobody through after it, until `refuses` is made false.
         """
         self._then_refuse = then_refuse
         self._go_on.clear()

@@ -37,6 +37,10 @@ URLS = {
         "mysql://me:pa55word@db/x",
         "postgresql:///x",
         "postgresql://me:pa55word@db:port/x",
+        "postgresql://me:pa55word@db/x?schema=clinic",
+        "postgresql://me:pa55word@db/x?currentSchema=public,clinic",
+        "postgresql://me:pa55word@db/x?sslmode=sometimes",
+        "postgresql://me:pa55word@one:5432,two:port/x?target_session_attrs=writable",
     ],
     "SYSTEM_DATABASE_URL": ["foo", "https://me:pa55word@db/x"],
     "REDIS_URL": ["foo", "http://x", "redis:///0", "redis://:pa55word/1@x:6379", "rediss://x:99999"],
@@ -85,6 +89,8 @@ def test_wrong_addresses_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         ("DATABASE_URL", "postgres://me:p/a#55@db.example:5432/x?sslmode=require"),
         ("DATABASE_URL", "postgresql+psycopg://[::1]:5433/x"),
         ("DATABASE_URL", "postgresql:///x?host=/var/run/postgresql"),
+        ("DATABASE_URL", "postgresql://me:pa55@one:5432,two:5433/x?sslmode=require"),
+        ("DATABASE_URL", "postgres://me:pa55@db/x?pgbouncer=true&schema=public&connection_limit=1"),
         ("SYSTEM_DATABASE_URL", ""),
         ("REDIS_URL", "rediss://:pa%2F55@redis.example:6380/1?ssl_cert_reqs=none"),
         ("REDIS_URL", "unix:///var/run/redis.sock"),
@@ -101,6 +107,34 @@ def test_an_address_in_any_of_its_forms_is_taken_as_it_is(
     for needed, given in (NEEDED | {name: value}).items():
         monkeypatch.setenv(needed, given)
     assert getattr(read(), name.lower()) == value
+
+
+#: As Prisma, Supabase, Neon, Rails, Heroku, JDBC and asyncpg write them.
+@pytest.mark.parametrize(
+    ("parameters", "used", "ignored"),
+    [
+        ("pgbouncer=true&connection_limit=1&pool_timeout=10", {}, "pgbouncer connection_limit pool_timeout"),
+        ("schema=public&sslaccept=strict", {}, "sslaccept"),
+        ("supa=base-pooler.x&pool=5&statement_cache_size=0", {}, "supa pool statement_cache_size"),
+        ("search_path=%22$user%22,public", {}, ""),
+        (
+            "sslmode=require&channel_binding=require&options=endpoint%3Dep-1",
+            {"sslmode": "require", "channel_binding": "require", "options": "endpoint=ep-1"},
+            "",
+        ),
+        ("ssl=true", {"sslmode": "require"}, ""),
+        ("ssl=false&sslmode=", {"sslmode": "prefer"}, ""),
+        ("sslmode=no-verify", {"sslmode": "require"}, ""),
+        ("sslMode=verify-full&sslrootcert=system", {"sslmode": "verify-full", "sslrootcert": "system"}, ""),
+        ("currentSchema=public&prepareThreshold=0&autocommit=true", {}, "prepareThreshold autocommit"),
+    ],
+)
+def test_what_others_write_into_an_address_is_understood_or_ignored(
+    parameters: str, used: dict[str, str], ignored: str
+) -> None:
+    url, left_out = settings.database_address(f"postgres://me:p/a#55@db:6432/x?{parameters}")
+    assert (url.host, url.port, url.password, url.database) == ("db", 6432, "p/a#55", "x")
+    assert (dict(url.query), left_out) == (used, ignored.split())
 
 
 # --- what production refuses --------------------------------------------------------------------

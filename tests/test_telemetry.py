@@ -19,8 +19,10 @@ NAME, CODE = "Canary Telemetry", "4711"
 
 #: A web process in small: a tool call, a patient's page, and an error that quotes what it should not.
 PROCESS = """
-import logging, sys
+import logging, sys, uuid
 from wsgi import app
+from models.session import transaction
+from sqlalchemy import text
 from opentelemetry import trace
 org, slot, phone, name, code = sys.argv[1:]
 client = app.test_client()
@@ -33,6 +35,12 @@ try:
     {}[f"{name} {phone} {code}"]
 except KeyError:
     logging.getLogger("webapp.canary").exception("no row for %s, code %s", phone, code)
+insert = text("INSERT INTO contacts (org_id, phone, name) VALUES (:org, :phone, :name)")
+try:
+    with transaction(uuid.UUID(org)) as session:
+        session.execute(insert, {"org": uuid.uuid4(), "phone": phone, "name": name + code})
+except Exception:
+    logging.getLogger("webapp.canary").exception("a row was refused")
 provider = trace.get_tracer_provider()
 if hasattr(provider, "force_flush"):
     provider.force_flush()
@@ -95,6 +103,7 @@ def test_errors_and_traces_are_told_and_nobody_is_named(listener: Listener) -> N
     errors, traces = listener.received["/api/1/envelope/"], listener.received["/v1/traces"]
     assert b"KeyError" in errors
     assert b"webapp.canary" in errors
+    assert b"sqlalchemy.exc.ProgrammingError" in errors
     assert f"***{phone[-2:]}".encode() in errors
     assert b"POST /api/vapi/tools/booking/reserve-atomic" in traces
     assert b"claim_slot_atomic" in traces

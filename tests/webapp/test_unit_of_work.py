@@ -13,7 +13,7 @@ from threading import Barrier
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from tasks.holds import expire_holds
 from tests.breaking import Breaks, Line
 from tests.conftest import ADMIN_URL
 from tests.factories import code_of, create_clinic, phone_number, reserve, slot
+from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
 from webapp.unit_of_work import DatabaseAway, OutcomeUnknown, in_transaction
@@ -192,6 +193,20 @@ def test_an_error_says_nothing_of_who_it_was_about() -> None:
     assert "patient_name" in told
     assert "Canary" not in told
     assert "+15550100" not in told
+
+
+def test_of_several_servers_the_one_that_can_be_written_to_is_used(
+    client: FlaskClient, database_url: str
+) -> None:
+    url = make_url(database_url)
+    gone = f"127.0.0.1:{free_port()}"
+    address = url.render_as_string(hide_password=False).replace(
+        f"@{url.host}:{url.port}", f"@{gone},{url.host}:{url.port}"
+    )
+    org = create_clinic()
+    with environment(DATABASE_URL=address):
+        assert reserve(client, org)["success"]
+        assert database(client) == "ok"
 
 
 # --- the commit ---------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def _serve_in(
         org_id,
         lambda session: _work(session, org_id, tool, envelope, arguments, key),
         actor=actor_of(envelope),
-        happened=lambda session, done: _is_there(session, org_id, done),
+        happened=lambda session, done: _is_there(session, org_id, key, done),
     )
     try:
         for due in done.due:
@@ -162,14 +162,16 @@ def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> 
     return reply
 
 
-def _is_there(session: Session, org_id: uuid.UUID, done: _Done) -> bool | None:
+def _is_there(
+    session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None, done: _Done
+) -> bool | None:
     """Whether a tool call was committed, by what only its transaction can have written.
 
-    An answer that is kept was; of one without a call id what it made is looked for. None if it made nothing
-    that could be.
+    That is the answer that it keeps, and without a call id what it made; None if it made nothing that could
+    be looked for. A repeat writes nothing: its answer is true in any case.
     """
-    if done.kept_as is not None:
-        return calls.is_kept(session, done.kept_as)
+    if key is not None:
+        return done.kept_as is None or calls.is_kept(session, done.kept_as)
     if done.watched is not None:
         return sms.get_or_none(session, org_id, done.watched.message_id) is not None
     if appointment_id := as_uuid(done.reply.facts.get("appointmentId")):

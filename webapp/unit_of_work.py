@@ -64,8 +64,8 @@ def in_transaction(
 
 
 def repeatable(_session: Session, _result: object) -> bool:
-    """For `happened`: work that finds what it did before, and does it no second time, may be run again whether
-    or not its commit happened.
+    """For `happened`: work that finds what it did before, and does it no second time, may be run again
+    whether or not its commit happened.
     """
     return False
 

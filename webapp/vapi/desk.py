@@ -162,9 +162,7 @@ def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> 
     return reply
 
 
-def _is_there(
-    session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None, done: _Done
-) -> bool | None:
+def _is_there(session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None, done: _Done) -> bool | None:
     """Whether a tool call was committed, by what only its transaction can have written.
 
     That is the answer that it keeps, and without a call id what it made; None if it made nothing that could

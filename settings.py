@@ -386,6 +386,8 @@ def _is_private(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
 # --- the address of a database ------------------------------------------------------------------
 
 #: What libpq takes of these, and other values only when the connection is already being made.

@@ -45,14 +45,23 @@ from models.sms_states import Cause, can_become
 from models.sms_states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414
 from models.sms_states import SmsStatus as SmsStatus  # noqa: PLC0414
 
-#: Longer than the provider's time-out, so that a living worker's claim never runs out under it.
+#: Longer than a task may take. An attempt of which nothing was heard for so long is over: nobody knows whether
+#: its message was sent.
 LEASE = timedelta(seconds=30)
+
+#: An attempt says every BEAT that it lives (tasks/sms.py). One of which nothing was heard for longer than
+#: ALIVE died with its process, and holds up none of its clinic's others. One that was only held up itself loses
+#: nothing by that: its outcome is still awaited for as long as LEASE.
+ALIVE = timedelta(seconds=1.5)
+BEAT = timedelta(seconds=0.4)
 
 #: How long a row waits after its n-th attempt that was certainly not sent; up to a quarter less, so that many
 #: do not all come back together. Celery's own retries fall into the first three. Codes are waited for on the
 #: telephone; and all else goes out within four minutes of the end of whatever was wrong.
 BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 15, 30, 60))
 CODE_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 5))
+#: Where the provider has said that it will not be for some time. A code lives long enough for a few of these.
+LATER = tuple(timedelta(seconds=seconds) for seconds in (90, 180, 300, 600, 900))
 JITTER = 0.25
 
 #: How long the provider may take to show a message it accepted. Asked earlier, its "no" proves nothing.
@@ -148,7 +157,7 @@ class SmsMessage(Base):
     #: The account that its last attempt was made with: only that one knows what became of it.
     account_sid: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
-    #: Until then its attempt holds a process.
+    #: Until then its attempt is known to hold a process.
     lease_until: Mapped[datetime | None]
     unknown_since: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -220,11 +229,24 @@ def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
             status=SmsStatus.SENDING,
             cause=Cause.CLAIMED,
             attempt=SmsMessage.attempt + 1,
-            lease_until=now + LEASE,
+            lease_until=now + ALIVE,
             slot_at=None,
         )
         .returning(SmsMessage)
         .execution_options(populate_existing=True)
+    )
+
+
+def keep_alive(session: Session, message: SmsMessage) -> None:
+    """The process that has this attempt is still waiting for the provider's answer."""
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.lease_until.is_not(None),  # else it is over, or was given up
+        )
+        .values(lease_until=func.app_clock() + ALIVE)
     )
 
 
@@ -243,6 +265,8 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
     until = sms_senders.paused_until(sender, now)
     if until is not None:
         message.slot_at = None  # its moment passes in the pause
+        if sender.stopped_at:  # whoever asks after this message hears why it waits
+            message.error_code, message.error_reason = sender.stopped_code, sender.stopped_reason
     else:
         until = message.slot_at = _moment_of(session, message, sender, now)
     if until is None:
@@ -286,7 +310,7 @@ def _moment_of(
 
 def _count_under_way(session: Session, message: SmsMessage) -> int:
     """The clinic's other messages that hold a process of the same queue, which they do until its request is
-    over: a receipt may have come before. One whose lease ran out has none.
+    over: a receipt may have come before. One whose process died has none.
     """
     return session.scalars(
         select(func.count()).where(
@@ -299,16 +323,19 @@ def _count_under_way(session: Session, message: SmsMessage) -> int:
 
 
 def nudge_for_its_moment(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Due | None:
-    """The row, if a claim has just put it back to a moment that is near and nobody nudges it for that yet.
+    """The row, if it has just been put back to a moment that is near and nobody nudges it for that yet.
 
     The caller nudges it, after the wait that is given.
     """
+    now = func.app_clock()
     row = session.execute(
         _nudged(
             SmsMessage.id == message_id,
             SmsMessage.org_id == org_id,
             SmsMessage.status == SmsStatus.QUEUED,
-            _IS_SOON,
+            SmsMessage.nudged_at.is_(None),
+            SmsMessage.next_attempt_at <= now + SOON,
+            or_(SmsMessage.slot_at.is_not(None), SmsMessage.next_attempt_at > now),
         )
     ).one_or_none()
     return Due(row.org_id, row.id, row.kind, row.wait) if row else None
@@ -423,12 +450,12 @@ def record_unavailable(
     reason: str,
     *,
     code: str | None = None,
-    after: timedelta | None = None,
+    later: bool = False,
 ) -> None:
-    """Certainly not sent: try again, later each time, until it expires. `after` is the provider's wish."""
-    steps = CODE_BACKOFF if message.kind is SmsKind.OTP else BACKOFF
+    """Certainly not sent: try again, later each time, until it expires. `later`: in minutes."""
+    steps = LATER if later else CODE_BACKOFF if message.kind is SmsKind.OTP else BACKOFF
     early = random() * JITTER  # noqa: S311 (nothing secret)
-    wait = after or steps[min(message.attempt, len(steps)) - 1] * (1 - early)
+    wait = steps[min(message.attempt, len(steps)) - 1] * (1 - early)
     _record(
         session,
         message,
@@ -503,11 +530,21 @@ def record_misconfigured(session: Session, message: SmsMessage, *, code: str | N
         message,
         status=SmsStatus.QUEUED,
         cause=Cause.UNAVAILABLE,
-        next_attempt_at=func.app_clock() + sms_senders.PROBE_EVERY,
+        nudged_at=None,
         error_code=code,
         error_reason=reason,
     )
-    return sms_senders.record_stop(session, message.org_id, code=code, reason=reason)
+    first = sms_senders.record_stop(session, message.org_id, code=code, reason=reason)
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.status == SmsStatus.QUEUED,
+        )
+        .values(next_attempt_at=func.coalesce(sms_senders.next_try(message.org_id), func.app_clock()))
+    )
+    return first
 
 
 def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
@@ -528,12 +565,12 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
 def sweep(session: Session, *, limit: int = 500) -> list[Due]:
     """Settle what was left lying, and return the rows that are due, or will be soon, and that nobody nudged.
 
-    A claim whose lease ran out died with its worker: nobody knows whether it was sent.
+    An attempt that said nothing for as long as LEASE died with its worker: nobody knows whether it was sent.
     """
     now = func.app_clock()
     session.execute(
         update(SmsMessage)
-        .where(SmsMessage.status == SmsStatus.SENDING, SmsMessage.lease_until < now)
+        .where(SmsMessage.status == SmsStatus.SENDING, SmsMessage.lease_until < now - (LEASE - ALIVE))
         .values(
             status=SmsStatus.UNKNOWN,
             cause=Cause.WORKER_STOPPED,

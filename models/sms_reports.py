@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -65,10 +66,27 @@ def _follow(session: Session, message: sms.SmsMessage, code: str) -> list[str]:
     meaning = twilio_codes.meaning(code)
     if meaning.action is Action.OPT_OUT:
         opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
-    elif meaning.action is Action.CONFIGURATION:
-        first = sms_senders.record_stop(session, message.org_id, code=code, reason=meaning.reason)
-        return [f"the sender of organisation {message.org_id} is stopped: {meaning.reason}"] if first else []
-    return [] if meaning.known else [f"sms {message.id} failed with the unknown code {code}"]
+    elif meaning.action in twilio_codes.STOPPING:
+        reason = meaning.reason
+        first = sms_senders.record_stop(session, message.org_id, code=code, reason=reason, late=True)
+        return [stopped(message.org_id, code, reason)] if first else []
+    alert = (meaning.action is Action.NOT_ALLOWED or not meaning.known) and sms.is_news(
+        session, message, code
+    )
+    return [failed(message, code, meaning.reason)] if alert else []
+
+
+def stopped(org_id: uuid.UUID, code: str | None, reason: str) -> str:
+    """The line for the log. "Twilio error" in it keeps the code from being masked as a patient's (masking.py)."""
+    return f"the sender of organisation {org_id} is stopped{_by(code)}: {reason}"
+
+
+def failed(message: sms.SmsMessage, code: str | None, reason: str) -> str:
+    return f"sms {message.id} of organisation {message.org_id} failed{_by(code)}: {reason}"
+
+
+def _by(code: str | None) -> str:
+    return f" by Twilio error {code}" if code else ""
 
 
 def sent_twice(message: sms.SmsMessage, provider_id: str) -> str:

@@ -10,16 +10,20 @@ import uuid
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import ForeignKey, func, select, text, update
+from sqlalchemy import ForeignKey, ScalarSelect, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import twilio_codes
 from models.base import Base
 from models.sms_states import Cause
 
-#: A stopped sender tries one message this often, in case somebody mended it at the provider's.
-PROBE_EVERY = timedelta(minutes=10)
+#: How long a stopped sender waits before each try with one message, counted from the stop or the try before.
+#: Soon at first: a provider that refuses everybody for a few seconds must not cost a clinic its codes, which
+#: live for minutes. Then ever more rarely: it waits for a person.
+PROBES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300, 600))
+
+#: Likewise where the provider takes each message first and fails it later: such a try is billed and lost.
+LATE_PROBES = tuple(timedelta(seconds=seconds) for seconds in (60, 300, 600))
 
 #: Attempts in a row without an answer, after which a sender pauses; each of them held a worker for the
 #: whole time-out.
@@ -49,6 +53,10 @@ class SmsSender(Base):
     stopped_at: Mapped[datetime | None]
     stopped_code: Mapped[str | None]
     stopped_reason: Mapped[str | None]
+    #: It is refused only after a message was accepted, so that the next one is accepted, too.
+    stopped_late: Mapped[bool] = mapped_column(server_default=text("false"))
+    #: Messages with which it was tried since it stopped.
+    tries: Mapped[int] = mapped_column(server_default="0")
 
 
 def get_or_none(session: Session, org_id: uuid.UUID) -> SmsSender | None:
@@ -71,12 +79,27 @@ def paused_until(sender: SmsSender, now: datetime) -> datetime | None:
     return sender.retry_at if sender.retry_at and sender.retry_at > now else None
 
 
+def next_try(org_id: uuid.UUID) -> ScalarSelect[datetime | None]:
+    """When that sender may be tried again, as part of a statement."""
+    return select(SmsSender.retry_at).where(SmsSender.org_id == org_id).scalar_subquery()
+
+
 def try_again(sender: SmsSender, now: datetime) -> None:
     """Of all that waited for the end of a pause one message goes ahead, and the others wait for what comes
     of it: a broken account must cost one attempt, and not one of each message.
     """
-    if sender.retry_at:
-        sender.retry_at = now + (PROBE_EVERY if sender.stopped_at else _pause(sender.failures))
+    if not sender.retry_at:
+        return
+    if sender.stopped_at:
+        sender.tries += 1
+        sender.retry_at = now + _until_probe(sender)
+    else:
+        sender.retry_at = now + _pause(sender.failures)
+
+
+def _until_probe(sender: SmsSender) -> timedelta:
+    waits = LATE_PROBES if sender.stopped_late else PROBES
+    return waits[min(sender.tries, len(waits) - 1)]
 
 
 def _pause(failures: int) -> timedelta:
@@ -145,7 +168,7 @@ def record_success(
         return
     if sender.stopped_at:
         since = claimed_at is not None and claimed_at > sender.stopped_at
-        if since and (delivered or not twilio_codes.is_late(sender.stopped_code)):
+        if since and (delivered or not sender.stopped_late):
             resume(session, org_id)
     elif delivered:
         return
@@ -170,20 +193,22 @@ def record_silence(session: Session, org_id: uuid.UUID) -> None:
         session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=until))
 
 
-def record_stop(session: Session, org_id: uuid.UUID, *, code: str | None, reason: str) -> bool:
-    """The provider refuses the sender itself. True the first time, so that one alert is raised."""
-    now = func.app_clock()
-    session.execute(insert(SmsSender).values(org_id=org_id).on_conflict_do_nothing())
-    sender = session.scalars(select(SmsSender).where(SmsSender.org_id == org_id).with_for_update()).one()
+def record_stop(
+    session: Session, org_id: uuid.UUID, *, code: str | None, reason: str, late: bool = False
+) -> bool:
+    """The provider refuses the sender itself; `late`: by a receipt, of a message that it had accepted.
+
+    True the first time, so that one alert is raised. Only the first time is a try set: what comes later is
+    the answer to a try, which has set the next one (try_again), or to what went out before the stop.
+    """
+    sender = lock(session, org_id)
     first = sender.stopped_at is None
-    values: dict[str, object] = {
-        "stopped_code": code,
-        "stopped_reason": reason,
-        "retry_at": now + PROBE_EVERY,
-    }
+    sender.stopped_code, sender.stopped_reason, sender.stopped_late = code, reason, late
     if first:
-        values["stopped_at"] = now
-    session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(**values))
+        now = session.scalars(select(func.app_clock())).one()
+        sender.stopped_at, sender.tries = now, 0
+        sender.retry_at = now + _until_probe(sender)
+    session.flush()
     return first
 
 
@@ -192,14 +217,23 @@ def resume(session: Session, org_id: uuid.UUID) -> None:
     session.execute(
         update(SmsSender)
         .where(SmsSender.org_id == org_id)
-        .values(failures=0, retry_at=None, stopped_at=None, stopped_code=None, stopped_reason=None)
+        .values(
+            failures=0,
+            retry_at=None,
+            stopped_at=None,
+            stopped_code=None,
+            stopped_reason=None,
+            stopped_late=False,
+            tries=0,
+        )
     )
     # Waits for no row: a claim holds its message while it waits for the sender.
     session.execute(_BRING_FORWARD, {"org_id": org_id})
 
 
 _BRING_FORWARD = text(
-    "UPDATE sms_messages SET next_attempt_at = greatest(app_clock(), slot_at), nudged_at = NULL"
+    "UPDATE sms_messages SET next_attempt_at = greatest(app_clock(), slot_at), nudged_at = NULL,"
+    " error_code = NULL, error_reason = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"
     " AND next_attempt_at > app_clock() FOR UPDATE SKIP LOCKED)"
 )

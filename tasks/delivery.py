@@ -132,16 +132,16 @@ def record_problem(session: Session, message: sms.SmsMessage, problem: BaseExcep
     match problem:
         case providers.Misconfigured():
             if sms.record_misconfigured(session, message, code=problem.code, reason=why):
-                log.error("the sender of organisation %s is stopped: %s", message.org_id, why)
+                log.error("%s", sms_reports.stopped(message.org_id, problem.code, why))
         case providers.Unreachable():
             sms.record_unreachable(session, message, why)
         case providers.Unavailable():
-            sms.record_unavailable(session, message, why, code=problem.code, after=problem.after)
+            sms.record_unavailable(session, message, why, code=problem.code, later=problem.later)
         case providers.OptedOut():
             sms.record_opted_out(session, message, code=problem.code or "", reason=why)
         case providers.Refused():
             if problem.alert and sms.is_news(session, message, problem.code):
-                log.error("sms %s of organisation %s: %s", message.id, message.org_id, why)
+                log.error("%s", sms_reports.failed(message, problem.code, why))
             sms.record_refused(session, message, code=problem.code, reason=why)
         case _:
             why = why if isinstance(problem, providers.OutcomeUnknown) else "the provider took too long"

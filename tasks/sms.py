@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from billiard.exceptions import SoftTimeLimitExceeded
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from celeryconfig import Queue, Task
@@ -62,7 +64,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     with transaction(clinic) as session:
         message = sms.claim_for_sending(session, clinic, uuid.UUID(message_id))
         outgoing = prepare(session, message) if message else None
-        again = None if message else sms.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
+        again = None if outgoing else sms.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
     if again:
         _nudge(again)
     if message is None or outgoing is None:
@@ -72,13 +74,43 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
         return  # this process was frozen: the lease may be over, and somebody else's attempt under way
     asked = time.monotonic()
     try:
-        accepted = twilio.send(outgoing.text)
+        with _alive(message):
+            accepted = twilio.send(outgoing.text)
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
         _record(message, partial(record_problem, problem=problem), asked)
-        if isinstance(problem, Unavailable) and not problem.after and message.attempt <= RETRIES:
+        if isinstance(problem, Unavailable) and not problem.later and message.attempt <= RETRIES:
             raise  # Celery's turn; after that the row says when, and a retry would come for nothing
+        if isinstance(problem, Misconfigured):
+            _try_soon(message)
     else:
         _record(message, partial(record_accepted, accepted=accepted), asked)
+
+
+@contextmanager
+def _alive(message: sms.SmsMessage) -> Iterator[None]:
+    """While this process waits for the provider its attempt says that it lives; with the process both end."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(sms.BEAT.total_seconds()):
+            with suppress(SQLAlchemyError), transaction(message.org_id) as session:
+                sms.keep_alive(session, message)
+
+    teller = threading.Thread(target=tell, name=f"alive-{message.id}", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join(1)  # the one connection of this process is wanted next
+
+
+def _try_soon(message: sms.SmsMessage) -> None:
+    """Where the clinic's sender is tried again in seconds, do not wait for the sweep."""
+    with transaction(message.org_id) as session:
+        again = sms.nudge_for_its_moment(session, message.org_id, message.id)
+    if again:
+        _nudge(again)
 
 
 def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from models.sms_reports import Report
@@ -14,12 +14,12 @@ class Problem(Exception):
 
 
 class Unavailable(Problem):
-    """Certainly not sent, and worth another try: in seconds, or `after` so long."""
+    """Certainly not sent, and worth another try: in seconds, or `later`, in minutes."""
 
-    def __init__(self, reason: str, *, code: str | None = None, after: timedelta | None = None) -> None:
+    def __init__(self, reason: str, *, code: str | None = None, later: bool = False) -> None:
         super().__init__(reason)
         self.code = code
-        self.after = after
+        self.later = later
 
 
 class Unreachable(Unavailable):

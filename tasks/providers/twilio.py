@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 import requests
@@ -33,9 +33,6 @@ from tasks.providers import (
 #: number one request. All of them, for Twilio promises an order only of those that have left: what it took
 #: and has not sent may stand behind what left last year.
 _LOOK_THROUGH, _AT_ONCE = 3000, 1000
-
-#: Until another try where Twilio's word is "not now".
-_MUCH_LATER = timedelta(minutes=15)
 
 _UNREADABLE = (TwilioException, ValueError, KeyError, TypeError, AttributeError)
 
@@ -131,14 +128,27 @@ def _whole(written: object) -> int | None:
     return (int(text) or None) if text.isdecimal() else None
 
 
+#: Statuses that say of the account, whatever the code, that it may not do this.
+_OF_THE_ACCOUNT = (
+    requests.codes.unauthorized,
+    requests.codes.payment_required,
+    requests.codes.forbidden,
+    requests.codes.not_found,  # nothing in the path but the account
+    requests.codes.gone,
+)
+
+
 def _meaning_of(error: TwilioRestException | TwilioServiceException) -> Problem:
     code = str(error.code) if error.code else None
-    if error.status == requests.codes.too_many_requests:
-        return Unavailable("Twilio asked to slow down", code=code)  # documented as never processed
     if not _is_a_refusal(error.status):
         return OutcomeUnknown(f"Twilio answered {error.status}")
     meaning = twilio_codes.meaning(code)
-    if not meaning.known and error.status in (requests.codes.unauthorized, requests.codes.forbidden):
+    if error.status == requests.codes.too_many_requests and (
+        not meaning.known or meaning.action is Action.UNKNOWN
+    ):
+        # Documented as never processed. A code that means more is believed: there are limits of a day, too.
+        return Unavailable("Twilio asked to slow down", code=code)
+    if not meaning.known and error.status in _OF_THE_ACCOUNT:
         return Misconfigured(code, "Twilio does not accept the clinic's credentials")
     return _PROBLEMS.get(meaning.action, _refused)(code, meaning)
 
@@ -149,9 +159,10 @@ def _refused(code: str | None, meaning: Meaning) -> Problem:
 
 _PROBLEMS: dict[Action, Callable[[str | None, Meaning], Problem]] = {
     Action.CONFIGURATION: lambda code, meaning: Misconfigured(code, meaning.reason),
+    Action.LIMIT: lambda code, meaning: Misconfigured(code, meaning.reason),
     Action.OPT_OUT: lambda code, meaning: OptedOut(code, meaning.reason),
     Action.RETRY: lambda code, meaning: Unavailable(meaning.reason, code=code),
-    Action.RETRY_LATER: lambda code, meaning: Unavailable(meaning.reason, code=code, after=_MUCH_LATER),
+    Action.RETRY_LATER: lambda code, meaning: Unavailable(meaning.reason, code=code, later=True),
     Action.UNKNOWN: lambda _, meaning: OutcomeUnknown(meaning.reason),
 }
 

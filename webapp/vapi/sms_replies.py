@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models import twilio_codes
 from models.sms import SmsMessage, SmsStatus
@@ -35,6 +35,11 @@ SENDER_STOPPED = Trouble(
     "the clinic's text messages are not going out at the moment",
     "That is not the patient's fault. The clinic can book this by hand.",
 )
+HELD_UP = Trouble(
+    Code.SMS_FAILED,
+    "the text message is held up on its way",
+    "It may still come within some minutes. If it does not, the clinic can book this by hand.",
+)
 _ANOTHER_NUMBER = "Ask for a mobile number, and reserve again with it."
 _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and reserve again with it."
 
@@ -42,13 +47,13 @@ _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and re
 def trouble_of(message: SmsMessage) -> Trouble | None:
     """Why it did not arrive, or does not go out; None where nothing speaks against it."""
     meaning = twilio_codes.meaning(message.error_code) if message.error_code else None
+    if meaning and meaning.action in twilio_codes.STOPPING and message.status not in HANDED_OVER:
+        return replace(SENDER_STOPPED, why=meaning.spoken) if meaning.spoken else SENDER_STOPPED
     if message.status not in LOST:
-        stopped = meaning is not None and meaning.action is Action.CONFIGURATION
-        return SENDER_STOPPED if stopped else None
+        later = meaning is not None and meaning.action is Action.RETRY_LATER
+        return HELD_UP if later and message.status is SmsStatus.QUEUED else None
     if message.cause is Cause.OPTED_OUT or (meaning and meaning.action is Action.OPT_OUT):
         return OPTED_OUT
-    if meaning and meaning.action is Action.CONFIGURATION:
-        return SENDER_STOPPED
     if meaning and meaning.action in (Action.NUMBER, Action.NOT_ALLOWED):
         why = meaning.spoken or "that number cannot receive text messages"
         return Trouble(Code.CANNOT_RECEIVE_SMS, why, _ANOTHER_NUMBER)

@@ -45,13 +45,13 @@ from models.sms_states import Cause, can_become
 from models.sms_states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414
 from models.sms_states import SmsStatus as SmsStatus  # noqa: PLC0414
 
-#: Longer than a task may take. An attempt of which nothing was heard for so long is over: nobody knows whether
-#: its message was sent.
+#: Longer than a task may take. An attempt of which nothing was heard for so long is over, and nobody knows
+#: whether its message was sent.
 LEASE = timedelta(seconds=30)
 
 #: An attempt says every BEAT that it lives (tasks/sms.py). One of which nothing was heard for longer than
-#: ALIVE died with its process, and holds up none of its clinic's others. One that was only held up itself loses
-#: nothing by that: its outcome is still awaited for as long as LEASE.
+#: ALIVE died with its process, and holds up none of its clinic's others. One that was only late loses nothing
+#: by that: its outcome is awaited for as long as LEASE.
 ALIVE = timedelta(seconds=1.5)
 BEAT = timedelta(seconds=0.4)
 

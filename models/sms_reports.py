@@ -77,7 +77,7 @@ def _follow(session: Session, message: sms.SmsMessage, code: str) -> list[str]:
 
 
 def stopped(org_id: uuid.UUID, code: str | None, reason: str) -> str:
-    """The line for the log. "Twilio error" in it keeps the code from being masked as a patient's (masking.py)."""
+    """The line for the log. "Twilio error" keeps the code in it from being masked as a patient's."""
     return f"the sender of organisation {org_id} is stopped{_by(code)}: {reason}"
 
 

@@ -235,7 +235,7 @@ _BRING_FORWARD = text(
     "UPDATE sms_messages SET next_attempt_at = greatest(app_clock(), slot_at), nudged_at = NULL,"
     " error_code = NULL, error_reason = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"
-    " AND next_attempt_at > app_clock() FOR UPDATE SKIP LOCKED)"
+    " AND (next_attempt_at > app_clock() OR error_reason IS NOT NULL) FOR UPDATE SKIP LOCKED)"
 )
 
 #: For each message that the provider takes, some of those that it could not take: few, for it may still

@@ -76,12 +76,14 @@ ERRORS = {
     21617: (400, "The concatenated message body exceeds the 1600 character limit"),
     21705: (400, "The Messaging Service Sid {} is invalid."),
     30409: (400, "This message cannot be canceled"),
+    63038: (429, "Account exceeded the daily messages limit"),
 }
 ASYNC_ERRORS = {
     30001: "Queue overflow",
     30003: "Unreachable destination handset",
     30004: "Message blocked",
     30006: "Landline or unreachable carrier",
+    30032: "Toll-Free Number Has Not Been Verified",
     30034: "Message from an Unregistered Number",
 }
 TO_REFUSED = {

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from models import sms
 from tasks.sms import reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.places import ROOT
 from tests.tasks.bookings import Booking, inbox
+
+Faults = Callable[..., None]
 
 
 class DyingWorker:
@@ -80,3 +86,68 @@ def test_a_worker_killed_at_any_line_loses_nothing_and_sends_nothing_twice(
         line += step
     assert sum(left.values()) > 20
     assert {"queued", "sending", "sent"} <= set(left)
+
+
+#: A worker that sends one message; an attempt of its counts as alive for long enough to be looked at.
+SENDS_ONE = """
+import sys
+from datetime import timedelta
+from models import sms
+from tasks.sms import deliver_sms
+sms.ALIVE = timedelta(seconds=8)
+deliver_sms.run(org_id=sys.argv[1], message_id=sys.argv[2])
+"""
+
+
+@contextmanager
+def a_worker_that_waits_for_twilio(booking: Booking, faults: Faults) -> Iterator[subprocess.Popen[bytes]]:
+    """In the middle of a request of ten seconds; killed at the latest afterwards."""
+    faults("slow", seconds=10, to=booking.phone)
+    worker = subprocess.Popen([sys.executable, "-c", SENDS_ONE, booking.org, booking.otp], cwd=ROOT)
+    try:
+        claimed = soon(lambda: booking.state("lease_until", booking.otp))
+        # It has said that it lives: its lease reaches further than the one that it was claimed with.
+        soon(lambda: booking.state("lease_until", booking.otp) > claimed)
+        yield worker
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def soon(look: Callable[[], Any]) -> Any:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not come")
+
+
+def test_a_code_waits_for_one_that_is_being_sent_and_not_for_one_whose_worker_was_killed(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, faults: Faults
+) -> None:
+    booking = Booking(client, sql)
+    other = booking.next()
+    with a_worker_that_waits_for_twilio(booking, faults) as worker:
+        other.deliver(other.otp)
+        assert other.state("status, attempt", other.otp) == ("queued", 0)
+        worker.kill()
+        worker.wait()
+    clock.forward(8)  # as long as its last word is worth
+    other.deliver(other.otp)
+    assert other.state(message=other.otp) == "sent"
+    # What became of the first one nobody knows: it is asked about, and never sent again.
+    assert booking.state(message=booking.otp) == "sending"
+    clock.forward(31)
+    sweep_sms.run()
+    assert booking.state("status, cause", booking.otp) == ("unknown", "the worker stopped while sending it")
+    soon(lambda: inbox(twilio, booking.phone))
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt", booking.otp) == ("sent", 1)
+    assert len(inbox(twilio, booking.phone)) == 1
+
+
+def test_a_dead_attempt_is_known_within_two_seconds_and_a_living_one_not_taken_for_it() -> None:
+    assert sms.ALIVE.total_seconds() < 2
+    assert sms.BEAT * 3 < sms.ALIVE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -153,8 +154,8 @@ def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Cloc
     with psycopg.connect(database_url, options="-c app.scope=system") as dying:
         dying.execute(
             "UPDATE sms_messages SET status = 'sending', attempt = 1,"
-            " lease_until = app_clock() + interval '30 s' WHERE id = %s",
-            [booking.confirmation],
+            " lease_until = app_clock() + %s WHERE id = %s",
+            [sms.ALIVE, booking.confirmation],
         )
     sweep_sms.run()
     assert booking.state() == "sending"
@@ -236,7 +237,7 @@ def test_what_twilio_takes_brings_forward_what_it_could_not_take(
     assert well.state() == "sent"
     assert wait_of(booking) <= 0
     assert wait_of(stranger) > 40
-    assert wait_of(full) > 600  # Twilio's own wish
+    assert wait_of(full) > 60  # Twilio's own wish
     PatientWorker(booking.sql, clock).run(10)
     assert booking.state() == "sent"
     assert len(inbox(twilio, booking.phone)) >= 1
@@ -278,6 +279,10 @@ def test_a_number_that_has_opted_out_at_twilio_is_remembered(
     assert inbox(twilio, booking.phone) == []
 
 
+def alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_broken_sender_is_one_alert_and_no_failed_message(
     booking: Booking, clock: Clock, twilio: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -293,9 +298,8 @@ def test_a_broken_sender_is_one_alert_and_no_failed_message(
     booking.deliver(booking.otp)
     assert booking.state("attempt") == 2
     assert booking.state("status, attempt", booking.otp) == ("expired", 0)
-    alerts = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    why = "the number that the clinic sends from cannot send SMS"
-    assert alerts == [f"the sender of organisation {booking.org} is stopped: {why}"]
+    why = "by Twilio error 21606: the number that the clinic sends from cannot send SMS"
+    assert alerts(caplog) == [f"the sender of organisation {booking.org} is stopped {why}"]
     assert inbox(twilio, booking.phone) == []
 
 
@@ -324,6 +328,7 @@ def test_one_message_tries_a_stopped_sender_and_its_success_brings_the_others_fo
 def test_receipts_of_what_went_before_a_stop_do_not_start_the_sender_again(
     booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
+    clock.stop()
     before = [booking, booking.next()]
     refused = before[-1].next()
     for each in before:
@@ -334,7 +339,7 @@ def test_receipts_of_what_went_before_a_stop_do_not_start_the_sender_again(
     for each in before:
         each.receipt("delivered")
         assert each.state() == "delivered"
-        assert booking.sender("stopped_code, retry_at > app_clock() + interval '9 min'") == (str(code), True)
+        assert booking.sender("stopped_code, retry_at > app_clock()") == (str(code), True)
         refused.deliver()
     assert refused.state("status, attempt, next_attempt_at > app_clock()") == ("queued", 1, True)
     assert len([record for record in caplog.records if "is stopped" in record.getMessage()]) == 1
@@ -412,14 +417,92 @@ def test_a_country_that_is_not_enabled_stops_nobody_else(
     assert booking.sender("stopped_at") in (None, (None,))
 
 
-def test_a_full_queue_at_twilio_is_tried_much_later_and_not_by_celery(booking: Booking, faults: Any) -> None:
-    faults("refuse", code=21611)
+def test_a_full_queue_at_twilio_is_tried_in_minutes_later_each_time_and_not_by_celery(
+    booking: Booking, faults: Any, clock: Clock
+) -> None:
+    clock.stop()
+    booking.sql.execute("UPDATE integration_settings SET sms_per_second = 0 WHERE org_id = %s", [booking.org])
+    faults("refuse", code=21611, times=6)
+    waits = []
+    for _ in range(6):
+        booking.due_now()
+        booking.deliver()
+        assert booking.state("status, error_code") == ("queued", "21611")
+        waits.append(wait_of(booking))
+    assert 60 < waits[0] <= 90  # a code lives for ten minutes
+    assert waits[:4] == sorted(waits[:4])
+    assert 600 < waits[-1] <= 900
+    assert booking.sender("stopped_at") == (None,)
+
+
+# --- a sender that is refused -------------------------------------------------------------------
+
+
+def test_a_burst_of_refusals_costs_a_clinic_seconds(
+    booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture, twilio: str
+) -> None:
+    others = [booking.next()]
+    others.append(others[0].next())
+    faults("refuse", code=20003, times=2)  # 401, also to the first try
+    worker = PatientWorker(booking.sql, clock)
+    worker.run(4, booking)
+    assert booking.sender("stopped_code") == ("20003",)
+    worker.run(26, *others)
+    everything = [(each, kind) for each in (booking, *others) for kind in ("otp", "confirmation")]
+    assert {each.state("status", getattr(each, kind)) for each, kind in everything} == {"sent"}
+    assert len(inbox(twilio, booking.phone)) == 2
+    assert booking.sender("stopped_at, retry_at, tries") == (None, None, 0)
+    assert len(alerts(caplog)) == 1
+
+
+def test_the_first_try_is_nudged_for_its_time_and_waits_for_no_sweep(
+    booking: Booking, faults: Any, clock: Clock
+) -> None:
+    clock.stop()
+    booking.sql.execute("UPDATE sms_messages SET nudged_at = NULL WHERE org_id = %s", [booking.org])
+    faults("refuse", code=20003)
     booking.deliver()
-    assert booking.state("status, error_code, next_attempt_at > app_clock() + interval '10 min'") == (
+    booking.deliver(booking.otp)  # which waits for the outcome of the try
+    for message in (booking.confirmation, booking.otp):
+        assert booking.state("nudged_at = app_clock(), attempt", message)[0]
+        assert wait_of(booking, message) == 5
+
+
+def test_a_sender_that_stays_refused_is_tried_ever_more_rarely_with_one_message_each(
+    booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults("refuse", code=20003, times=100)
+    PatientWorker(booking.sql, clock).run(1700, booking, booking.next())
+    waits = [later - earlier for earlier, later in pairwise(sendings(booking))]
+    for wait, expected in zip(waits, (5, 15, 60, 300, 600, 600), strict=True):
+        assert expected <= wait < expected + 10, waits  # the sweep comes every five seconds
+    assert len(alerts(caplog)) == 1
+
+
+def test_a_limit_of_the_day_stops_the_sender_and_is_no_please_slow_down(
+    booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.stop()
+    faults("refuse", code=63038)  # it comes with status 429
+    booking.deliver()
+    assert booking.state("status, attempt, error_code") == ("queued", 1, "63038")
+    assert booking.sender("stopped_code") == ("63038",)
+    booking.deliver(booking.otp)
+    why = "the clinic's account has sent all that it may within a day"
+    assert booking.state("status, attempt, error_code, error_reason", booking.otp) == (
         "queued",
-        "21611",
-        True,
+        0,
+        "63038",
+        why,
     )
+    assert alerts(caplog) == [
+        f"the sender of organisation {booking.org} is stopped by Twilio error 63038: {why}"
+    ]
+    clock.forward(6)
+    booking.due_now()
+    booking.deliver()
+    assert booking.state("status, error_code") == ("sent", None)
+    assert booking.state("error_code, error_reason", booking.otp) == (None, None)
 
 
 def test_reasons_quote_no_number(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> None:
@@ -487,20 +570,29 @@ def test_a_message_waits_for_its_clinics_others_without_a_process_and_not_for_a_
     others = [booking.next()]
     others.append(others[0].next())
     org = uuid.UUID(booking.org)
+    worker = PatientWorker(booking.sql, clock)
+    claimed = []
     for each in others:
         with system_transaction(Door.OPERATOR) as session:
-            assert sms.claim_for_sending(session, org, uuid.UUID(each.confirmation))
-    worker = PatientWorker(booking.sql, clock)
-    worker.run(20, booking)  # which looks again and again, and holds no process meanwhile
-    assert booking.state("status, attempt") == ("queued", 0)
-    worker.run(11)  # the leases run out
+            claimed.append(sms.claim_for_sending(session, org, uuid.UUID(each.confirmation)))
+    worker.run(1, booking)
+    for _ in range(15):
+        for message in filter(None, claimed):
+            with system_transaction(Door.OPERATOR) as session:
+                sms.keep_alive(session, message)
+        worker.run(1)  # which looks again and again, and holds no process meanwhile
+        assert booking.state("status, attempt") == ("queued", 0)
+    worker.run(2.5)  # of both nothing is heard any more
     assert booking.state() == "sent"
+    assert [each.state() for each in others] == ["sending", "sending"]
+    worker.run(34)
     assert [each.state() for each in others] == ["unknown", "unknown"]
 
 
 def test_a_receipt_that_comes_before_a_slow_answer_does_not_free_its_process(
     booking: Booking, clock: Clock
 ) -> None:
+    clock.stop()
     waiting = booking.next()
     sent_first = waiting.next()
     org = uuid.UUID(booking.org)
@@ -520,6 +612,7 @@ def test_a_receipt_that_comes_before_a_slow_answer_does_not_free_its_process(
 
 
 def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clock: Clock) -> None:
+    clock.stop()
     others = [booking.next()]
     others.append(others[0].next())
     org = uuid.UUID(booking.org)

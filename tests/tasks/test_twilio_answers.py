@@ -73,6 +73,11 @@ def refusal(code: int | None) -> str:
     [
         (429, refusal(20429), Unavailable),
         (429, "<html>slow down</html>", Unavailable),
+        (429, refusal(20503), Unavailable),
+        (429, refusal(29999), Unavailable),
+        # A code that means more than "slower, please" is believed.
+        (429, refusal(63038), Misconfigured),
+        (429, refusal(21610), OptedOut),
         (500, refusal(20500), OutcomeUnknown),
         # Whatever else a broken server says: its status counts.
         (500, refusal(21211), OutcomeUnknown),
@@ -88,6 +93,9 @@ def refusal(code: int | None) -> str:
         (401, refusal(20003), Misconfigured),
         (401, "<html>who are you</html>", Misconfigured),
         (403, refusal(None), Misconfigured),
+        (402, refusal(29999), Misconfigured),
+        (404, "<html>nobody here</html>", Misconfigured),
+        (410, refusal(20410), Misconfigured),
         (404, refusal(20404), Misconfigured),
         (400, refusal(21606), Misconfigured),
         (400, refusal(21705), Misconfigured),

@@ -13,16 +13,15 @@ from functools import partial
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from celeryconfig import Queue, Task
-from models import sms, sms_reports
+from models import sms, sms_matching, sms_reports
 from models.session import Door, system_transaction, transaction
 from models.sms_states import Cause
 from tasks import providers
 from tasks.app import app
 from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_accepted, record_problem, words_of
-from tasks.providers import Accepted, Misconfigured, Unavailable
+from tasks.providers import Misconfigured, Unavailable
 from tasks.providers.twilio import TwilioSms
 
 log = logging.getLogger(__name__)
@@ -201,21 +200,13 @@ def _settle(message: sms.SmsMessage) -> None:
         to=message.to_phone, bodies=bodies, since=message.created_at - CLOCK_SKEW
     )
     with transaction(message.org_id) as session:
-        others = sms.find_other(session, message, [each.provider_id for each in found])
-        own = [each for each in found if each.provider_id not in others]
-        if own:
-            _record_found(session, message, own)
-        else:
+        own = sms_matching.own_of(session, message, {each.provider_id: each.at for each in found})
+        # One settles it, whichever attempt it was: the first is what the patient got first.
+        for each in sorted(reversed(found), key=lambda each: each.at or message.created_at):
+            if each.provider_id in own:
+                record_accepted(session, message, each, cause=Cause.FOUND)
+        if not own:
             sms.record_never_sent(session, message)
-
-
-def _record_found(session: Session, message: sms.SmsMessage, own: list[Accepted]) -> None:
-    """One settles it, whichever attempt it was: the first is what the patient got first.
-
-    The others are of this message, too; but a code with the same words may have been asked for again.
-    """
-    for each in reversed(own if message.kind is not sms.SmsKind.OTP else own[-1:]):
-        record_accepted(session, message, each, cause=Cause.FOUND)
 
 
 def _check(message: sms.SmsMessage) -> None:

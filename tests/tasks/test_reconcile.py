@@ -71,10 +71,8 @@ def test_a_code_is_found_by_its_words_though_they_are_kept_nowhere(
     assert booking.state("status, body", booking.otp) == ("sent", None)
 
 
-def test_the_same_code_sent_twice_is_not_taken_for_the_other_message(
-    booking: Booking, faults: Faults, clock: Clock
-) -> None:
-    lost(booking, faults, "drop-before", booking.otp)
+def asked_for_again(booking: Booking) -> str:
+    """Another row with the same code to the same number."""
     again = booking.sql.execute(
         "INSERT INTO sms_messages (id, org_id, kind, to_phone, hold_id, expires_at, created_at)"
         " SELECT gen_random_uuid(), org_id, kind, to_phone, hold_id, expires_at, app_clock()"
@@ -82,11 +80,115 @@ def test_the_same_code_sent_twice_is_not_taken_for_the_other_message(
         [booking.otp],
     ).fetchone()
     assert again
-    booking.deliver(again[0])
+    return str(again[0])
+
+
+def test_the_same_code_sent_twice_is_not_taken_for_the_other_message(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    lost(booking, faults, "drop-before", booking.otp)
+    again = asked_for_again(booking)
+    booking.deliver(again)
     clock.forward(91)
     reconcile_sms.run()
     assert booking.state("status, provider_id", booking.otp) == ("expired", None)
-    assert booking.state("status", again[0]) == "sent"
+    assert booking.state("status", again) == "sent"
+
+
+@pytest.mark.parametrize("asked_first", ["otp", "again"])
+@pytest.mark.parametrize(
+    ("faults_of_both", "states"),
+    [
+        (("drop-before", "drop-after-accept"), ("expired", "sent")),
+        (("drop-after-accept", "drop-before"), ("sent", "expired")),
+        (("drop-after-accept", "drop-after-accept"), ("sent", "sent")),
+    ],
+)
+def test_of_two_lost_answers_with_the_same_words_each_row_gets_its_own(
+    booking: Booking,
+    faults: Faults,
+    clock: Clock,
+    twilio: str,
+    faults_of_both: tuple[str, str],
+    states: tuple[str, str],
+    asked_first: str,
+) -> None:
+    began = time.time()
+    lost(booking, faults, faults_of_both[0], booking.otp)
+    time.sleep(
+        max(0.0, began + 2.5 - time.time())
+    )  # Twilio's clock is the machine's, and knows whole seconds
+    again = asked_for_again(booking)
+    lost(booking, faults, faults_of_both[1], again)
+    rows = {"otp": booking.otp, "again": again}
+    clock.forward(91)
+    booking.sql.execute(
+        "UPDATE sms_messages SET check_at = check_at - interval '1 min' WHERE id = %s", [rows[asked_first]]
+    )
+    reconcile_sms.run()
+    assert (booking.state(message=booking.otp), booking.state(message=again)) == states
+    ids = [sid for sid in (booking.state("provider_id", row) for row in rows.values()) if sid]
+    assert sorted(ids) == sorted(sids(twilio, booking.phone))
+    if states == ("sent", "sent"):
+        assert ids == list(reversed(sids(twilio, booking.phone)))  # the inbox has the newest first
+
+
+def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
+    client: FlaskClient, sql: psycopg.Connection, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    """Twilio shows it before its answer has come."""
+    clock.forward(-91)  # Twilio's clock is the machine's, and what it shows is of now
+    booking = Booking(client, sql)
+    lost(booking, faults, "drop-before", booking.otp)
+    clock.forward(91)
+    again, org = asked_for_again(booking), uuid.UUID(booking.org)
+    with transaction(org) as session:
+        claimed = sms.claim_for_sending(session, org, uuid.UUID(again))
+        assert claimed
+        [words] = words_of(session, claimed)
+    post_directly(twilio, booking.phone, words)
+    reconcile_sms.run()
+    assert booking.state("status, provider_id", booking.otp) == ("expired", None)
+    assert booking.state(message=again) == "sending"
+
+
+def test_the_same_words_of_long_before_are_nobodys(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    with system_transaction(Door.OPERATOR) as session:
+        [words] = words_of(session, session.get_one(sms.SmsMessage, booking.otp))
+    post_directly(twilio, booking.phone, words)
+    clock.forward(300)
+    booking.sql.execute("UPDATE sms_messages SET created_at = app_clock() WHERE id = %s", [booking.otp])
+    lost(booking, faults, "drop-before", booking.otp)
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, provider_id", booking.otp) == ("expired", None)
+
+
+def test_of_two_that_twilio_has_of_one_message_the_row_keeps_the_first(
+    booking: Booking, faults: Faults, clock: Clock, twilio: str
+) -> None:
+    lost(booking, faults)
+    booking.sql.execute(
+        "UPDATE sms_messages SET status = 'queued', next_attempt_at = app_clock() WHERE id = %s",
+        [booking.confirmation],
+    )
+    lost(booking, faults)
+    clock.forward(91)
+    reconcile_sms.run()
+    newest, first = sids(twilio, booking.phone)
+    assert booking.state("status, provider_id") == ("sent", first)
+    assert booking.sql.execute(
+        "SELECT cause, provider_id FROM sms_events WHERE message_id = %s ORDER BY id DESC LIMIT 1",
+        [booking.confirmation],
+    ).fetchone() == ("the provider accepted it twice", newest)
+
+
+def sids(twilio: str, number: str) -> list[str]:
+    """Of all that Twilio has to this number, the newest first."""
+    with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
+        return [message["sid"] for message in json.load(response) if message["to"] == number]
 
 
 @pytest.mark.parametrize("kind", ["ask-500", "ask-drop", "ask-slow"])

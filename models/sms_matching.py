@@ -1,0 +1,110 @@
+"""Whose acceptance it is. The provider shows messages by number and words, and two rows may have the same.
+
+A code that is asked for again has the same digits, so it is the same text to the same number. What tells the
+two apart is the time: an attempt is accepted between its claim and its end.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Over, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+import settings
+from models import sms
+from models.sms import SmsMessage
+from models.sms_events import SmsEvent
+from models.sms_states import Cause, SmsStatus
+
+#: What ended an attempt of which the provider certainly has nothing.
+_NEVER_SENT = (
+    Cause.UNAVAILABLE,
+    Cause.REFUSED,
+    Cause.OPTED_OUT,
+    Cause.CANNOT_PREPARE,
+    Cause.SUPERSEDED,
+    Cause.TOO_LATE,
+)
+
+_WHOLE_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    message_id: uuid.UUID
+    begun: datetime
+    ended: datetime
+
+    def distance(self, at: datetime) -> tuple[timedelta, timedelta]:
+        """How far a moment lies outside of this attempt, and then from its beginning; the least is nearest.
+
+        The provider tells whole seconds, by a clock that may differ from ours.
+        """
+        outside = max(self.begun - at - _WHOLE_SECOND, at - self.ended, timedelta())
+        return outside, abs(at - self.begun)
+
+
+def own_of(session: Session, message: SmsMessage, found: Mapping[str, datetime | None]) -> set[str]:
+    """Which of these ids of the provider's, with the times of their acceptance, are this message's own.
+
+    None that another row is known to own, and none whose time speaks for another row with the same words,
+    whatever is known of that one. Until the end of the transaction nobody else gives one of them away.
+    """
+    others = sms.find_other(session, message, found)
+    attempts = _attempts(session, message)
+
+    def is_own(at: datetime | None) -> bool:
+        if at is None or not attempts:
+            return True
+        return min(attempts, key=lambda attempt: attempt.distance(at)).message_id == message.id
+
+    return {each for each, at in found.items() if each not in others and is_own(at)}
+
+
+def _attempts(session: Session, message: SmsMessage) -> list[_Attempt]:
+    """The attempts that an acceptance may be of: of this message, and of all that have its words."""
+    same_words = and_(
+        SmsMessage.org_id == message.org_id,
+        SmsMessage.to_phone == message.to_phone,
+        SmsMessage.kind == message.kind,
+        or_(
+            SmsMessage.id == message.id,
+            SmsMessage.hold_id == message.hold_id,
+            SmsMessage.appointment_id == message.appointment_id,
+        ),
+    )
+
+    def next_of(column: InstrumentedAttribute[Any]) -> Over[Any]:
+        return func.lead(column).over(partition_by=SmsEvent.message_id, order_by=SmsEvent.id)
+
+    moves = (
+        select(
+            SmsEvent.message_id,
+            SmsEvent.to_status,
+            SmsEvent.created_at.label("begun"),
+            next_of(SmsEvent.created_at).label("ended"),
+            next_of(SmsEvent.cause).label("cause"),
+            # Of an attempt that was accepted the row has the id, so that no other can be its own.
+            and_(SmsMessage.provider_id.is_not(None), SmsMessage.attempt == SmsEvent.attempt).label("known"),
+        )
+        .join(SmsMessage, SmsMessage.id == SmsEvent.message_id)
+        .where(same_words)
+        .subquery()
+    )
+    rows = session.execute(
+        select(moves.c.message_id, moves.c.begun, moves.c.ended).where(
+            moves.c.to_status == SmsStatus.SENDING.value,
+            ~moves.c.known,
+            func.coalesce(moves.c.cause, "").not_in([cause.value for cause in _NEVER_SENT]),
+        )
+    )
+    longest = timedelta(seconds=settings.get().twilio_timeout)
+    return [
+        _Attempt(row.message_id, row.begun, min(row.ended or row.begun + longest, row.begun + longest))
+        for row in rows
+    ]

@@ -202,7 +202,8 @@ def _settle(message: sms.SmsMessage) -> None:
     with transaction(message.org_id) as session:
         own = sms_matching.own_of(session, message, {each.provider_id: each.at for each in found})
         # One settles it, whichever attempt it was: the first is what the patient got first.
-        for each in sorted(reversed(found), key=lambda each: each.at or message.created_at):
+        newest_first = sorted(found, key=lambda each: each.at or message.created_at, reverse=True)
+        for each in reversed(newest_first):
             if each.provider_id in own:
                 record_accepted(session, message, each, cause=Cause.FOUND)
         if not own:

@@ -294,3 +294,62 @@ def test_the_views_show_what_somebody_should_look_at(booking: Booking, clock: Cl
         return row and row[0]
 
     assert (trouble(booking.confirmation), trouble(booking.otp)) == ("unknown", "late")
+
+
+# --- walls behind the walls ---------------------------------------------------------------------
+
+
+def test_what_the_provider_says_of_an_attempt_says_nothing_of_a_later_one(booking: Booking) -> None:
+    first = claim(booking)
+    assert first
+    with transaction(first.org_id) as session:
+        sms.record_unknown(session, first, "lost")
+    stale = message_of(booking)
+    later = "next_attempt_at = app_clock(), unknown_since = app_clock() - interval '2 min'"
+    for status, more in (("queued", f", {later}"), ("sending", ", attempt = 2"), ("unknown", "")):
+        booking.sql.execute(
+            f"UPDATE sms_messages SET status = '{status}'{more} WHERE id = %s".encode(),
+            [booking.confirmation],
+        )
+    booking.sql.execute(
+        "UPDATE sms_messages SET cause = %s WHERE id = %s", [stale.cause.value, booking.confirmation]
+    )
+    stale.unknown_since = stale.created_at - timedelta(minutes=2)
+    with transaction(first.org_id) as session:
+        sms.record_never_sent(session, stale)
+    assert booking.state("status, attempt") == ("unknown", 2)
+    with transaction(first.org_id) as session:
+        sms.record_never_sent(session, session.get_one(SmsMessage, stale.id))
+    assert booking.state() == "queued"
+
+
+def test_a_confirmation_whose_appointment_was_cancelled_while_it_was_being_sent_is_not_tried_again(
+    booking: Booking,
+) -> None:
+    message = claim(booking)
+    assert message
+    assert booking.sql.execute(
+        "SELECT success FROM cancel_appointment(%s, %s)", [booking.appointment, booking.org]
+    ).fetchone() == (True,)
+    assert booking.state() == "sending"
+    with transaction(message.org_id) as session:
+        sms.record_unavailable(session, message, "slower, please")
+    assert booking.state("status, cause") == ("expired", "a later message says something else")
+
+
+def test_a_second_stop_changes_nothing_of_the_first(booking: Booking, clock: Clock) -> None:
+    org = uuid.UUID(booking.org)
+
+    def stop(source: OptOutSource) -> Any:
+        with transaction(org) as session:
+            opt_outs.record(session, org, booking.phone, source)
+        return booking.sql.execute(
+            "SELECT source, opted_out_at FROM opt_outs WHERE org_id = %s AND phone = %s", [org, booking.phone]
+        ).fetchone()
+
+    first = stop(OptOutSource.KEYWORD)
+    clock.forward(3600)
+    assert stop(OptOutSource.PROVIDER) == first
+    with transaction(org) as session:
+        opt_outs.lift(session, org, booking.phone)
+    assert stop(OptOutSource.WORDS) > first

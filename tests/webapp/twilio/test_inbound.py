@@ -186,7 +186,73 @@ def test_after_stop_nothing_is_sent_and_after_start_it_is(patient: Patient) -> N
 
 KEYWORDS = "STOP, stop,Stop.,STOP!, stop ,opt out,OPT-OUT,stop all,STOPALL,unsubscribe,end,quit,Cancel,revoke"
 
+#: Of carriers and other languages; repeated, spelt out, with signs, emoji, accents and courtesy.
+MORE_KEYWORDS = """
+ARRET
+ARRÊT
+Arre\u0302t.
+arrêt svp
+Arrêt, s'il vous plaît
+« ARRÊT »
+DÉSABONNER
+desabonnement merci
+Désabonnez-moi
+REMOVE
+remove please
+Remove me
+TD
+STOP STOP
+stop stop stop!!!
+Stop. Stop.
+stop end
+STOP 🛑
+🛑
+STOP!!! 😡😡
+stop 😡 stop
+STOP\ufe0f
+st\u200bop
+S T O P
+S.T.O.P.
+\uff33\uff34\uff2f\uff30
+“STOP”
+stop\n
+stop 123
+opt out please
+PARAR
+¡Alto!
+BAJA
+Baja por favor
+dar de baja
+cancel cancel
+end.
+CANCELAR
+ABMELDEN bitte
+afmelden aub
+СТОП
+стоп, спасибо
+ΣΤΟΠ
+توقف
+إيقاف
+रोकें
+बंद करें
+停止
+退订
+ストップ
+수신거부
+"""
+
 REQUESTS = """
+Arrêtez de m'envoyer des textos
+arrêtez de m'écrire
+Ne m'envoyez plus de messages svp
+Plus de textos. Merci
+je veux me désabonner
+Dejen de enviarme mensajes
+Deje de escribirme, por favor
+No me manden más mensajes
+no más mensajes
+No quiero recibir más mensajes
+quiero darme de baja
 please stop texting me
 Please STOP texting me!!
 don't text me again
@@ -254,6 +320,25 @@ I'd like to get your messages again please
 """
 
 OTHER_THINGS = """
+please cancel
+cancel please
+Fine
+all
+ok thanks
+td 3pm
+alto riesgo
+baja mi cita
+fin de semana
+no dejen de enviarme mensajes
+n'arrêtez pas
+annuler mon rendez-vous
+cancelar mi cita
+je veux arrêter de fumer
+😀
+123
+remove the stitches please
+end of the week
+arrivée à 10h
 stop by at 5?
 Can I stop by at 5?
 don't stop
@@ -327,7 +412,19 @@ def test_keywords(text: str) -> None:
     assert wish(text) is Wish.STOP_KEYWORD
 
 
-@pytest.mark.parametrize("text", ["START", "start", "Yes", "UNSTOP", " yes! "])
+@pytest.mark.parametrize("text", [line for line in MORE_KEYWORDS.splitlines() if line])
+def test_keywords_of_carriers_and_other_languages(text: str) -> None:
+    assert wish(text) is Wish.STOP_KEYWORD
+
+
+def test_a_canadian_patient_who_texts_arret_gets_no_more_and_start_brings_them_back(patient: Patient) -> None:
+    patient.texts("ARRÊT")
+    assert patient.wants_none() == "keyword"
+    patient.texts("START")
+    assert patient.wants_none() is None
+
+
+@pytest.mark.parametrize("text", ["START", "start", "Yes", "UNSTOP", " yes! ", "yes yes", "START \U0001f44d"])
 def test_words_that_lift_it(text: str) -> None:
     assert wish(text) is Wish.START
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 import settings
+from masking import mask
 from models import sms, sms_retry
 from models.session import Door, system_transaction, transaction
 from tasks.delivery import record_accepted
@@ -173,6 +175,67 @@ def test_a_sender_that_is_refused_later_stops_with_one_alert(
     ).fetchone()
     assert stopped == ("30034",)
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+@pytest.mark.parametrize("code", ["30032", "30033", "30035", "30041", "30447", "30897", "30454"])
+def test_whatever_stops_a_sender_stops_it_with_one_alert_that_names_the_code(
+    twilio_reports: Twilio, caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    assert twilio_reports.report("undelivered", ErrorCode=code) == 204
+    row = twilio_reports.sql.execute(
+        "SELECT s.stopped_code, s.stopped_late, s.retry_at - s.stopped_at FROM sms_senders s"
+        " JOIN sms_messages m USING (org_id) WHERE m.id = %s",
+        [twilio_reports.message_id],
+    ).fetchone()
+    # Twilio accepts the next one, too: each try is a message that is billed and lost.
+    assert row == (code, True, timedelta(minutes=1))
+    [alert] = errors(caplog)
+    assert f"is stopped by Twilio error {code}: " in mask(alert)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [("39999", "does not know"), ("30040", "registered"), ("572005", "trial")]
+)
+def test_what_somebody_should_know_of_is_told_once_with_its_code_and_stops_nothing(
+    twilio_reports: Twilio, caplog: pytest.LogCaptureFixture, code: str, says: str
+) -> None:
+    assert twilio_reports.report("undelivered", ErrorCode=code) == 204
+    [alert] = errors(caplog)
+    assert f"sms {twilio_reports.message_id} of organisation " in alert
+    assert f"failed by Twilio error {code}: " in mask(alert)
+    assert says in alert
+    sql, first = twilio_reports.sql, twilio_reports.message_id
+    twilio_reports.message_id = sql.execute(
+        "SELECT o.id FROM sms_messages o JOIN sms_messages m USING (org_id) WHERE m.id = %s AND o.id <> m.id",
+        [first],
+    ).fetchall()[0][0]
+    assert twilio_reports.report("undelivered", ErrorCode=code, MessageSid="SM" + "d" * 32) == 204
+    assert errors(caplog) == [alert]
+    assert not sql.execute(
+        "SELECT FROM sms_senders s JOIN sms_messages m USING (org_id)"
+        " WHERE m.id = %s AND s.stopped_at IS NOT NULL",
+        [first],
+    ).fetchall()
+
+
+def test_a_receipt_with_the_id_of_another_message_leaves_that_one_alone(twilio_reports: Twilio) -> None:
+    """It must not fail either: Twilio would send it again and again."""
+    other = twilio_reports.sql.execute(
+        "UPDATE sms_messages o SET provider_id = %s, status = 'sent' FROM sms_messages m"
+        " WHERE m.id = %s AND o.org_id = m.org_id AND o.id <> m.id RETURNING o.id",
+        [SID, twilio_reports.message_id],
+    ).fetchone()
+    assert other
+    assert twilio_reports.report("delivered") == 204
+    rows = twilio_reports.sql.execute(
+        "SELECT id, status, provider_id FROM sms_messages WHERE id = ANY(%s)",
+        [[other[0], twilio_reports.message_id]],
+    ).fetchall()
+    assert set(rows) == {(other[0], "sent", SID), (twilio_reports.message_id, "delivered", None)}
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_second_acceptance_is_reported_and_changes_nothing(

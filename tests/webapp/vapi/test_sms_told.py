@@ -74,6 +74,12 @@ TROUBLES = [
     ("failed", "29999", "sms_failed", "send it again"),
     ("failed", None, "sms_failed", "send it again"),
     ("failed", "30002", "sms_failed", "book this by hand"),
+    ("undelivered", "30032", "sms_failed", "book this by hand"),
+    ("undelivered", "63038", "sms_failed", "that it may send today"),
+    ("undelivered", "30040", "cannot_receive_sms", "cannot be sent to that number"),
+    ("undelivered", "30038", "cannot_receive_sms", "special one"),
+    ("failed", "21266", "cannot_receive_sms", "the clinic's own"),
+    ("undelivered", "30023", "sms_failed", "takes no more text messages"),
 ]
 
 
@@ -187,6 +193,30 @@ def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("63038", "has sent all the text messages that it may send today"),
+        ("30454", "has sent all the text messages that it may send today"),
+        ("30032", "not going out at the moment"),
+        ("20003", "not going out at the moment"),
+        ("21611", "held up on its way"),
+    ],
+)
+def test_why_a_code_waits_is_said_and_not_that_it_is_on_its_way(
+    line: Line, monkeypatch: pytest.MonkeyPatch, error: str, words: str
+) -> None:
+    monkeypatch.setattr(
+        desk, "nudge", lambda _: line.became("queued", error, "the provider could not take it")
+    )
+    monkeypatch.setattr(desk, "_pauses", lambda _: iter_once())
+    answer = line.send()
+    assert (answer["success"], answer["code"], answer["codeSent"]) == (False, "sms_failed", False)
+    assert words in answer["say"]
+    assert "by hand" in answer["say"]
+    assert "on its way to" not in answer["say"]
+
+
+@pytest.mark.parametrize(
     ("status", "error", "code", "words"),
     [
         ("undelivered", "30006", "cannot_receive_sms", "landline"),
@@ -194,6 +224,8 @@ def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
         ("failed", None, "sms_failed", "could not be sent"),
         ("expired", None, "sms_failed", "could not be sent"),
         ("queued", "20003", None, "follows later"),
+        ("queued", "63038", None, "that it may send today"),
+        ("queued", "21611", None, "follows later"),
         ("unknown", None, None, "may or may not"),
         ("queued", None, None, "on its way"),
         ("unconfirmed", None, None, "has been sent"),

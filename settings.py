@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         ge=0,
         description="requests a second of one telephone, in all its calls, to one web process; 0: any number",
     )
-    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="a larger request is refused")
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="a larger tool call is refused")
     metrics_token: str = Field(
         default="", description="bearer token for /metrics; without one it is there in development only"
     )

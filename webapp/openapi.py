@@ -246,7 +246,8 @@ def _add_events(spec: APISpec) -> None:
                 "operationId": "vapi_event",
                 "summary": "Hear what happens in a call",
                 "description": "For the server URL of the assistant. Tool calls that come here are answered,"
-                " too; an event of any other type is answered with no results.",
+                " too; an event of any other type is answered with no results. An event that could not be"
+                " taken in has another status than 200, so that Vapi sends it again.",
                 "tags": ["Events"],
                 "security": _FROM_VAPI,
                 "requestBody": {
@@ -257,14 +258,17 @@ def _add_events(spec: APISpec) -> None:
                 },
                 "responses": {
                     "200": {
-                        "description": "heard, whatever it was",
+                        "description": "taken in, or nothing to take in",
                         "content": _json(
                             "VapiResults",
                             "Received",
                             examples={"ended": {"summary": "to an event", "value": {"results": []}}},
                         ),
                     },
+                    "400": {"description": "not received: the event cannot be read to its end"},
                     "401": {"description": "no valid credential"},
+                    "413": {"description": "not received: the event is too large to see whose call it is"},
+                    "503": {"description": "not received: the database is away"},
                 },
             }
         },

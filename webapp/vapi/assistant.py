@@ -38,8 +38,8 @@ MAX_CALL = 1800
 #: Seconds. Vapi's own default, said aloud: routes.py begins nothing that could end after it.
 TIMEOUT = 20
 
-#: An event that finds no web process comes again, over some 20 minutes; without a plan it would be lost. One
-#: that finds us without our database is answered with 200 like all, and is fetched later (tasks/leads.py).
+#: An event that is not answered with 200 comes again, over some 20 minutes: where there is no web process, or
+#: its database is away (docs/decisions/0019). Without a plan it would be lost.
 #: Tool calls have none: the caller is on the line, and the prompt has the model ask once more.
 EVENT_RETRIES = {"type": "exponential", "maxRetries": 8, "baseDelaySeconds": 5}
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
 from models import phone
+from webapp.vapi import salvage
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
 MAX_CALLS = 32  # in one message; the calls beyond are answered, not run
@@ -85,6 +86,16 @@ def read(body: bytes) -> Envelope:
     if not isinstance(root, dict):
         raise Unreadable(*guess(body), problem)
     return _vapi(_object(root["message"])) if "message" in root else _bare(root)
+
+
+def salvaged(body: bytes) -> tuple[Envelope, bool]:
+    """An event in a body that `read` does not take, as far as it can be made out, and whether that is all.
+
+    Tool calls are never made out: `event` says that there were some, and `calls` is empty.
+    """
+    message, whole = salvage.message(body)
+    found = _vapi(message)
+    return replace(found, form=Form.VAPI, calls=()), whole
 
 
 def guess(prefix: bytes) -> tuple[Form, tuple[str, ...]]:

@@ -23,12 +23,23 @@ log = logging.getLogger(__name__)
 
 REPORT, STATUS, ASSISTANT_REQUEST = "end-of-call-report", "status-update", "assistant-request"
 
+#: The types of a message that asks for tools; every other type is an event.
+TOOL_CALLS = ("tool-calls", "function-call")
 
-def note(caller: Caller, event: Envelope) -> None:
-    """Take in an event; all but these two need nothing done. Never raises."""
+#: The answer to an assistant-request that cannot be looked up now. Vapi speaks it.
+CLOSED = {"error": "We cannot take calls right now. Please try again in a few minutes."}
+
+
+def is_read(event: Envelope) -> bool:
+    """Whether something is lost if this event is not taken in; all but these two need nothing done."""
+    return event.event in (REPORT, STATUS)
+
+
+def note(caller: Caller, event: Envelope) -> bool:
+    """Take in an event. False if the database could not do it now, so that it has to come again."""
     call_id = event.call_id
-    if event.event not in (REPORT, STATUS) or call_id is None:
-        return
+    if not is_read(event) or call_id is None:
+        return True
     report = call_reports.read(event.message)
     final = event.event == REPORT
 
@@ -47,15 +58,16 @@ def note(caller: Caller, event: Envelope) -> None:
             ),
         )
         if org_id is None:
-            return
+            return True
         released = in_transaction(
             org_id, lambda session: work(session, org_id), actor=f"call {call_id}", happened=repeatable
         )
     except (Busy, DatabaseAway):
-        log.warning("an event of call %s could not be noted; its holds will expire", call_id)
-    else:
-        if released:
-            log.info("a call ended; %d holds were given back", released)
+        log.warning("an event of call %s could not be noted; Vapi is asked to send it again", call_id)
+        return False
+    if released:
+        log.info("a call ended; %d holds were given back", released)
+    return True
 
 
 def assistant_for(caller: Caller, event: Envelope) -> dict[str, Any]:
@@ -68,7 +80,7 @@ def assistant_for(caller: Caller, event: Envelope) -> dict[str, Any]:
     try:
         account = _account(caller, dialled)
     except (Busy, DatabaseAway):
-        return {"error": "We cannot take calls right now. Please try again in a few minutes."}
+        return dict(CLOSED)
     ours = account and account.vapi_phone_number_id
     if account is None or account.vapi_assistant_id is None or (ours and dialled and ours != dialled):
         return {"error": "This number is not connected to a clinic yet."}

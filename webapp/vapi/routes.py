@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 
-from flask import Blueprint, g, jsonify, make_response, request
+from flask import Blueprint, Response, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 
 import logs
@@ -39,9 +40,15 @@ _PEEK = 64 * 1024
 #: Seconds after which no further call of one message is begun. Vapi ignores all answers after 20.
 BUDGET = 5.0
 
+#: Bytes of an event that are read. A report holds the whole call, several times over.
+MOST_OF_AN_EVENT = 32 * 1024 * 1024
+
 #: What is read and thrown away of a body that is too large: many clients hear no answer before they
 #: have sent it all.
 _DRAIN = 64 * 1024 * 1024
+
+#: Whose turn it is to be read beyond max_body_bytes: of those whose secret we know, and of all others.
+_LARGE = {known: threading.BoundedSemaphore() for known in (True, False)}
 
 
 def _tool_view(tool: Tool) -> ResponseReturnValue:
@@ -56,41 +63,95 @@ for _tool in TOOLS:
 
 @blueprint.post("/webhook")
 def webhook() -> ResponseReturnValue:
-    """Every event of a call. Answered with 200 whatever it is, but for a missing credential."""
+    """Every event of a call, and tool calls too. What is not 200 comes again (docs/decisions/0019)."""
     return _handle(None)
 
 
 def _handle(tool: Tool | None) -> ResponseReturnValue:
     """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
-    body, rest = _read_body()
+    body, rest = _read_body(settings.get().max_body_bytes)
     g.body = body  # a stream is read once, and whatever goes wrong still wants an answer in the right form
     try:
+        if rest:
+            return _large(tool, body)
         caller = credentials.resolve(request, body)
     except Unauthorized:
         reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
         return jsonify(reply.bare()), 401
     except (Busy, DatabaseAway):
         return _away(tool, body)
-    if rest:
-        form, ids = envelope.guess(body[:_PEEK])
-        reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
-        return _unreadable(tool, form, ids, reply)
     try:
         read = envelope.read(body)
     except Unreadable as error:
-        reply = trouble(
-            tool, Code.UNREADABLE, "Unreadable request", f"I could not read that request. {error}"
-        )
-        return _unreadable(tool, error.form, error.tool_call_ids, reply)
+        return _broken(tool, caller, body, error)
     with logs.bound(org_id=caller.org_id, call_id=read.call_id):
         return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
+
+
+def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
+    """A body beyond max_body_bytes: an event is taken in as far as MOST_OF_AN_EVENT, a tool call refused.
+
+    One at a time in this process, for the memory; a signature is only known once all of it is there, and so
+    whoever merely says that it is signed waits in another line. Raises Unauthorized, Busy or DatabaseAway.
+    """
+    caller = credentials.by_headers(request)
+    turn = _LARGE[caller is not None]
+    if not turn.acquire(timeout=BUDGET if caller else 0):
+        raise Busy
+    try:
+        body, rest = _read_body(max(MOST_OF_AN_EVENT, len(start)), start)
+        if caller is None and rest:  # its signature cannot be checked
+            raise Unauthorized
+        caller = caller or credentials.resolve(request, body)
+        read, whole = envelope.salvaged(body)
+        del body
+    finally:
+        turn.release()
+    form, ids = envelope.guess(start[:_PEEK])
+    if _is_event(tool, read, form, ids):
+        return _salvaged(caller, read, Code.TOO_LARGE, "That event was too large.", taken=whole or rest)
+    reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
+    return _unreadable(tool, form, ids, reply)
+
+
+def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
+    """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
+    read, whole = envelope.salvaged(body)
+    if _is_event(tool, read, error.form, error.tool_call_ids):
+        return _salvaged(caller, read, Code.UNREADABLE, str(error), taken=whole)
+    reply = trouble(tool, Code.UNREADABLE, "Unreadable request", f"I could not read that request. {error}")
+    return _unreadable(tool, error.form, error.tool_call_ids, reply)
+
+
+def _is_event(tool: Tool | None, read: Envelope, form: Form, ids: Sequence[str]) -> bool:
+    """Whether a body that was not read as a whole is an event: at the webhook all that asks for no tool."""
+    if read.event is not None:
+        return read.event not in events.TOOL_CALLS
+    return tool is None and not ids and (form is Form.BARE or bool(read.message))
+
+
+def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: bool) -> ResponseReturnValue:
+    """What could be made out of an event is stored; it comes again if that may not be all of it.
+
+    `taken`: it would not be more another time. A later report of the call, or the list of calls that is
+    fetched from Vapi, adds what is missing.
+    """
+    if read.event == events.ASSISTANT_REQUEST:
+        return jsonify(events.assistant_for(caller, read))
+    with logs.bound(org_id=caller.org_id, call_id=read.call_id):
+        log.warning("an event was read in part: %s", code.value)
+        if not events.note(caller, read):
+            return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
+    known = read.event is not None and (read.call_id is not None or not events.is_read(read))
+    return _vapi(read, []) if taken and known else _not_received(code, error)
 
 
 def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
     """A message of Vapi's: tool calls, an event, or its one question."""
     if read.event == events.ASSISTANT_REQUEST:
         return jsonify(events.assistant_for(caller, read))
-    events.note(caller, read)
+    if not events.note(caller, read):
+        return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
     if read.calls and not _within_limits(caller, read):
         replies = [(call, _too_fast(BY_NAME.get(call.name or ""))) for call in read.calls]
         return _vapi(read, [Answer(call.id, call.name, reply.spoken()) for call, reply in replies])
@@ -161,6 +222,11 @@ def _as_bare(reply: Reply) -> ResponseReturnValue:
     return jsonify(reply.bare()), _STATUS.get(reply.code, 200) if reply.code else 200
 
 
+def _not_received(code: Code, error: str) -> ResponseReturnValue:
+    """An event that was not taken in. Nobody hears the answer; its status has Vapi send the event again."""
+    return jsonify(received=False, code=code.value, error=error), _STATUS[code]
+
+
 def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply) -> ResponseReturnValue:
     """Vapi ignores any answer but 200; it gets one, with a line for each call that could be made out."""
     if tool is None or form is not Form.BARE:
@@ -170,27 +236,39 @@ def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply)
 
 
 def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
+    """The answer while nothing can be looked up: whose request it is, too, is not known."""
     reply = unavailable(tool)
     try:
         read = envelope.read(body)
+        form, ids = read.form, ()
     except Unreadable as error:
-        return _unreadable(tool, error.form, error.tool_call_ids, reply)
-    if read.form is Form.BARE:
+        read, _ = envelope.salvaged(body)
+        form, ids = error.form, error.tool_call_ids
+        if not _is_event(tool, read, form, ids):
+            return _unreadable(tool, form, ids, reply)
+    if form is Form.BARE and tool:
         return _as_bare(reply)
+    if read.event == events.ASSISTANT_REQUEST:
+        return jsonify(events.CLOSED)
+    if form is Form.BARE or read.event is None or events.is_read(read):
+        return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
     replies = [(call, unavailable(BY_NAME.get(call.name or ""))) for call in read.calls]
     return _vapi(read, [Answer(call.id, call.name, reply.say) for call, reply in replies])
 
 
-def _read_body() -> tuple[bytes, bool]:
-    """The body, at most max_body_bytes of it, and whether there is more."""
-    limit = settings.get().max_body_bytes
-    body = request.stream.read(limit + 1)
-    if len(body) <= limit:
-        return body, False
+def _read_body(limit: int, start: bytes = b"") -> tuple[bytes, bool]:
+    """`start` and what follows it, to the first byte beyond `limit`, and whether there is that."""
+    body = start + request.stream.read(limit + 1 - len(start))
+    return body, len(body) > limit
+
+
+@blueprint.after_request
+def _read_to_the_end(response: Response) -> Response:
+    """Whatever the answer to a body that is too large."""
     drained = 0
     while drained < _DRAIN and (chunk := request.stream.read(_PEEK)):
         drained += len(chunk)
-    return body[:limit], True
+    return response
 
 
 @blueprint.errorhandler(Exception)

@@ -29,7 +29,7 @@ from models.session import Door, system_transaction, transaction
 from models.sms import SmsMessage
 from models.sms_states import SmsKind, SmsStatus
 from models.staff import StaffUser
-from webapp.cli import assistant, workers
+from webapp.cli import assistant, outside, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
 from webapp.health import FUNCTIONS, missing_functions, newest_revision
 from webapp.vapi.assistant import NoCalendar
@@ -282,7 +282,7 @@ def _twilio(session: Session, clinic: Organization, row: IntegrationSettings) ->
             "Twilio account", "it has neither an auth token nor an API key", f"{change} --auth-token-stdin"
         )
     else:
-        yield ok("Twilio account", row.twilio_account_sid)
+        yield from _asked_twilio(row, change)
         if not row.twilio_auth_token_sealed:
             yield warning(
                 "Twilio auth token",
@@ -301,6 +301,30 @@ def _twilio(session: Session, clinic: Organization, row: IntegrationSettings) ->
             f"put it right at Twilio, or set it anew: {change} …",
         )
     yield from _secrets(session, clinic)
+
+
+def _asked_twilio(row: IntegrationSettings, change: str) -> Findings:
+    try:
+        answer, heard = outside.ask_twilio(row)
+    except sealing.CannotUnseal:
+        return  # told among the stored secrets
+    what = "auth token"
+    again = f"{change} --auth-token-stdin"
+    if row.twilio_api_key_sid and row.twilio_api_key_secret_sealed:
+        what, again = f"API key {row.twilio_api_key_sid}", f"{change} --api-key-secret-stdin"
+    match answer:
+        case outside.Answer.TAKEN:
+            yield ok("Twilio account", f"{row.twilio_account_sid}, and Twilio takes its {what}")
+        case outside.Answer.NOT_ASKED:
+            yield warning(
+                "Twilio account",
+                f"{row.twilio_account_sid}; Twilio could not be asked whether it takes its {what} ({heard})",
+                "look again once this machine reaches Twilio",
+            )
+        case _:
+            yield missing(
+                "Twilio account", f"{row.twilio_account_sid}: Twilio refuses its {what} ({heard})", again
+            )
 
 
 def _secrets(session: Session, clinic: Organization) -> Findings:
@@ -358,11 +382,35 @@ def _assistant(session: Session, clinic: Organization, row: IntegrationSettings)
             f"flask organization vapi {clinic.id} --api-key-stdin",
         )
     elif current:
-        yield ok("assistant", f"{row.vapi_assistant_id}, pushed as it should be, made for {clinic.id}")
+        yield from _asked_vapi(clinic, row, mend)
     else:
         yield _required(clinic)(
             "assistant", f"{row.vapi_assistant_id} is not as it would be pushed now", mend
         )
+
+
+def _asked_vapi(clinic: Organization, row: IntegrationSettings, mend: str) -> Findings:
+    answer, heard = outside.ask_vapi(row)
+    pushed = f"{row.vapi_assistant_id}, pushed as it should be, made for {clinic.id}"
+    match answer:
+        case outside.Answer.TAKEN:
+            yield ok("assistant", f"{pushed}, and Vapi has it")
+        case outside.Answer.NOT_ASKED:
+            yield warning(
+                "assistant",
+                f"{pushed}; Vapi could not be asked whether it has it ({heard})",
+                "look again once this machine reaches Vapi",
+            )
+        case outside.Answer.REFUSED:
+            yield _required(clinic)(
+                "assistant",
+                f"{row.vapi_assistant_id}: Vapi refuses the API key ({heard})",
+                f"flask organization vapi {clinic.id} --api-key-stdin",
+            )
+        case _:
+            yield _required(clinic)(
+                "assistant", f"Vapi has no assistant {row.vapi_assistant_id} ({heard})", f"{mend} --force"
+            )
 
 
 def _staff(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
@@ -446,6 +494,7 @@ def _hot_leads(session: Session, clinic: Organization, row: IntegrationSettings)
     alerted = session.scalar(
         select(func.max(HotLeadAlert.alert_sent_at)).where(HotLeadAlert.org_id == clinic.id)
     )
+    seconds = 300 if row.hot_lead_min_duration is None else row.hot_lead_min_duration
     if alerted:
         yield ok("hot lead alert", f"the last one went out on {alerted:%Y-%m-%d %H:%M} UTC")
     else:
@@ -453,7 +502,7 @@ def _hot_leads(session: Session, clinic: Organization, row: IntegrationSettings)
             "hot lead alert",
             "none has gone out yet",
             "ring the agent, want a treatment soon, book it, and talk for more than"
-            f" {row.hot_lead_min_duration or 300} seconds; what calls so far scored:"
+            f" {seconds} seconds; what calls so far scored:"
             f" flask leads rescore {clinic.id} --dry-run",
         )
 

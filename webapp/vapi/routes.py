@@ -240,12 +240,12 @@ def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
     reply = unavailable(tool)
     try:
         read = envelope.read(body)
-        form, ids = read.form, ()
+        form = read.form
     except Unreadable as error:
         read, _ = envelope.salvaged(body)
-        form, ids = error.form, error.tool_call_ids
-        if not _is_event(tool, read, form, ids):
-            return _unreadable(tool, form, ids, reply)
+        form = error.form
+        if not _is_event(tool, read, form, error.tool_call_ids):
+            return _unreadable(tool, form, error.tool_call_ids, reply)
     if form is Form.BARE and tool:
         return _as_bare(reply)
     if read.event == events.ASSISTANT_REQUEST:

@@ -58,6 +58,8 @@ class Account:
             assistant_id = str(uuid.uuid4())
             self.assistants[assistant_id] = sent
             return 201, json.dumps({"id": assistant_id, "orgId": "org", **sent})
+        if method == "GET" and parts[0] == "assistant" and parts[1] in self.assistants:
+            return 200, json.dumps({"id": parts[1], "orgId": "org"})
         if method == "PATCH" and parts[0] == "assistant" and parts[1] in self.assistants:
             self.assistants[parts[1]] |= sent
             return 200, json.dumps({"id": parts[1], "orgId": "org", **sent})

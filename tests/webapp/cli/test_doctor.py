@@ -6,26 +6,25 @@ import json
 import os
 import re
 import shlex
-import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
 import pytest
-from celery import Celery
 from flask.testing import FlaskClient
 
-import preflight
 import settings
 from celeryconfig import Queue
 from models import sealing, sms_senders
 from models.organizations import IntegrationSettings, Organization
 from models.session import transaction
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
-from tests.places import ROOT
+from tests.places import ROOT, free_port
+from tests.webapp.cli import outside_world
 from tests.webapp.cli.commands import Operator
-from webapp import health
+from tests.webapp.cli.outside_world import Outside
 from webapp.cli import assistant, doctor, workers
 
 Findings = dict[str, dict[str, str]]
@@ -47,17 +46,25 @@ def states(found: Findings, *wanted: str) -> set[str]:
 
 
 @pytest.fixture
-def _staffed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the processes of the Procfile were running."""
-    monkeypatch.setattr(workers, "queues_served", lambda: {queue.value for queue in Queue})
-    monkeypatch.setattr(workers, "beat_ticks", lambda *, within: within > 5)
+def _staffed() -> Iterator[None]:
+    """The processes of the Procfile are running."""
+    with outside_world.workers():
+        yield
 
 
 @pytest.fixture
-def production(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def world() -> Iterator[Outside]:
+    with outside_world.outside() as world:
+        yield world
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch, world: Outside) -> Iterator[pytest.MonkeyPatch]:
     """The settings as they should be outside of one machine."""
     monkeypatch.setenv("APP_ENV", "production")
     monkeypatch.setenv("PUBLIC_BASE_URL", "https://holdline.example.com")
+    monkeypatch.setenv("TWILIO_API_BASE_URL", world.url)
+    monkeypatch.setenv("VAPI_API_BASE_URL", world.url)
     settings.get.cache_clear()
     yield monkeypatch
     monkeypatch.undo()
@@ -332,48 +339,122 @@ def test_without_redis_the_rest_is_still_looked_at(
 
 @pytest.mark.parametrize("name", ["sms.sweep_sms", "holds.expire_holds"])
 def test_beat_is_there_when_a_worker_tells_of_a_sweep(name: str) -> None:
-    over = threading.Event()
-
-    def tell() -> None:
-        with Celery("teller", set_as_current=False) as app:
-            app.config_from_object("celeryconfig")
-            with app.connection_for_write() as connection:
-                dispatcher = app.events.Dispatcher(connection, hostname="teller")
-                while not over.wait(0.1):
-                    dispatcher.send("task-received", uuid=str(uuid.uuid4()), name=name)
-
-    teller = threading.Thread(target=tell)
-    teller.start()
-    try:
+    with outside_world.workers(sweep=name):
+        assert workers.queues_served() == {queue.value for queue in Queue}
         assert workers.beat_ticks(within=2.0) is (name == "sms.sweep_sms")
-    finally:
-        over.set()
-        teller.join(10)
+
+
+@pytest.fixture
+def wrong(sql: psycopg.Connection) -> Iterator[Callable[[str, str], None]]:
+    """Do something to the schema that is put right again afterwards."""
+    with ExitStack() as afterwards:
+
+        def do(statement: str, cure: str) -> None:
+            afterwards.callback(sql.execute, cure.encode())
+            sql.execute(statement.encode())
+
+        yield do
 
 
 @pytest.mark.usefixtures("_staffed")
 def test_a_database_that_is_not_as_the_code_needs_it(
-    operator: Operator, complete: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    operator: Operator, live: str, sql: psycopg.Connection, wrong: Callable[[str, str], None]
 ) -> None:
-    monkeypatch.setattr(doctor, "newest_revision", lambda: "0999_tomorrow")
-    monkeypatch.setattr(health, "FUNCTIONS", ("claim_slot_atomic", "claim_slot_tomorrow"))
-    found = findings(operator, complete)
-    assert states(found, "missing") == {"database", "SQL functions"}
-    assert "0999_tomorrow" in found["database"]["why"]
-    assert "claim_slot_tomorrow" in found["SQL functions"]["why"]
+    (revision,) = sql.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+    wrong(
+        "UPDATE alembic_version SET version_num = '0001_first_call'",
+        f"UPDATE alembic_version SET version_num = '{revision}'",
+    )
+    signature = "(uuid, uuid)"
+    wrong(
+        f"ALTER FUNCTION release_hold{signature} RENAME TO release_hold_of_yesterday",
+        f"ALTER FUNCTION release_hold_of_yesterday{signature} RENAME TO release_hold",
+    )
+    found = findings(operator, live)
+    assert {"database", "SQL functions"} <= states(found, "missing")
+    assert "0001_first_call" in found["database"]["why"]
+    assert "release_hold" in found["SQL functions"]["why"]
     assert "alembic upgrade head" in found["database"]["mend"]
 
 
 @pytest.mark.usefixtures("_staffed")
-def test_a_wall_that_is_down_is_found(operator: Operator, live: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "problems", lambda: ["Row security is not forced on contacts."])
-    monkeypatch.setattr(preflight, "warnings", lambda: ["Redis keeps its policy to itself."])
+def test_a_wall_that_is_down_is_found(
+    operator: Operator, live: str, wrong: Callable[[str, str], None]
+) -> None:
+    wrong("ALTER TABLE contacts NO FORCE ROW LEVEL SECURITY", "ALTER TABLE contacts FORCE ROW LEVEL SECURITY")
     text = operator.fails("doctor", live)
     assert re.search(
-        r"^missing +before the start: Row security is not forced on contacts\.$", text, re.MULTILINE
+        r"^missing +before the start: Row security is not forced on contacts:", text, re.MULTILINE
     )
-    assert re.search(r"^warning +before the start: Redis keeps its policy to itself\.$", text, re.MULTILINE)
     assert "Error: 1 missing" in text
+
+
+# --- what is asked of those outside -------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_token_is_right_only_if_twilio_takes_it(operator: Operator, live: str, world: Outside) -> None:
+    """Any thirty-two characters look like one."""
+    found = findings(operator, live)["Twilio account"]
+    assert found["state"] == "ok"
+    assert "takes its auth token" in found["why"]
+    assert world.asked[0] == (f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json?PageSize=1", AUTH_TOKEN)
+    for status in (401, 403, 404):
+        world.status = status
+        found = findings(operator, live)["Twilio account"]
+        assert (found["state"], found["mend"]) == ("missing", f"flask twilio set {live} --auth-token-stdin")
+        assert str(status) in found["why"]
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_an_api_key_is_asked_for_in_place_of_the_token(operator: Operator, live: str, world: Outside) -> None:
+    key = "SK" + "4b" * 16
+    operator.does("twilio", "set", live, "--api-key-sid", key, typed="the secret of the key\n")
+    found = findings(operator, live)["Twilio account"]
+    assert (found["state"], key in found["why"]) == ("ok", True)
+    world.refused = {"the secret of the key"}
+    found = findings(operator, live)["Twilio account"]
+    assert (found["state"], found["mend"]) == ("missing", f"flask twilio set {live} --api-key-secret-stdin")
+    assert "the secret of the key" not in str(found)
+
+
+@pytest.mark.usefixtures("_staffed")
+@pytest.mark.parametrize("status", [302, 429, 500, 503])
+def test_what_could_not_be_asked_is_no_ok(operator: Operator, live: str, world: Outside, status: int) -> None:
+    world.status = status
+    found = findings(operator, live)
+    assert states(found, "warning") == {"Twilio account", "assistant"}
+    assert states(found, "missing") == set()
+    for what in ("Twilio account", "assistant"):
+        assert "could not be asked" in found[what]["why"]
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_without_a_way_outside_it_says_so(
+    operator: Operator, live: str, production: pytest.MonkeyPatch
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    production.setenv("TWILIO_API_BASE_URL", nowhere)
+    production.setenv("VAPI_API_BASE_URL", nowhere)
+    settings.get.cache_clear()
+    push_assistant(live)  # which knows where it was pushed
+    found = findings(operator, live)
+    assert states(found, "warning") == {"Twilio account", "assistant"}
+    assert "ConnectionError" in found["Twilio account"]["why"]
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_an_assistant_is_right_only_if_vapi_has_it(operator: Operator, live: str, world: Outside) -> None:
+    assert "Vapi has it" in findings(operator, live)["assistant"]["why"]
+    assert ("/assistant/assistant-1", "key") in world.asked
+    world.unknown = {"assistant-1"}
+    assert findings(operator, live)["assistant"]["mend"].endswith("--push --force")
+    world.refused = {"key"}
+    found = findings(operator, live)["assistant"]
+    assert (found["state"], found["mend"]) == (
+        "missing",
+        f"flask organization vapi {live} --api-key-stdin",
+    )
 
 
 @pytest.mark.usefixtures("_staffed")

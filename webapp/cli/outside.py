@@ -1,0 +1,73 @@
+"""Asking Twilio and Vapi whether they take what is stored for a clinic: for `flask doctor` alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import requests
+
+import settings
+from models import sealing
+from models.organizations import IntegrationSettings
+
+#: Seconds for one answer.
+PATIENCE = 5
+
+
+class Answer(StrEnum):
+    """How it went."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  # what we name is not there
+    NOT_ASKED = "not asked"  # no answer, or one that says nothing of the credentials
+
+
+def ask_twilio(row: IntegrationSettings) -> tuple[Answer, str]:
+    """Whether Twilio lists a message of the account for the credentials that SMS are sent with.
+
+    Any key that may send SMS may list them, where most may not read the account itself. Returns the answer,
+    and what was heard in a few words. Raises CannotUnseal.
+    """
+    user, sealed, purpose = row.twilio_account_sid, row.twilio_auth_token_sealed, "twilio_auth_token"
+    if row.twilio_api_key_sid and row.twilio_api_key_secret_sealed:
+        user, sealed = row.twilio_api_key_sid, row.twilio_api_key_secret_sealed
+        purpose = "twilio_api_key_secret"
+    password = sealing.unseal(row.org_id, purpose, sealed or "")
+    base = settings.get().twilio_api_base_url.rstrip("/")
+    return _ask(
+        f"{base}/2010-04-01/Accounts/{row.twilio_account_sid}/Messages.json",
+        params={"PageSize": "1"},
+        auth=(user or "", password),
+    )
+
+
+def ask_vapi(row: IntegrationSettings) -> tuple[Answer, str]:
+    """Whether Vapi shows the assistant for the stored key. Likewise; raises CannotUnseal."""
+    key = sealing.unseal(row.org_id, "vapi_api_key", row.vapi_api_key_sealed or "").strip()
+    base = settings.get().vapi_api_base_url.rstrip("/")
+    return _ask(f"{base}/assistant/{row.vapi_assistant_id}", auth=_Bearer(key))
+
+
+class _Bearer(requests.auth.AuthBase):
+    """As an auth, and not as a header, in whose place a .netrc of whoever runs the command would go."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+def _ask(url: str, **how: Any) -> tuple[Answer, str]:
+    try:
+        status = requests.get(url, timeout=PATIENCE, allow_redirects=False, **how).status_code
+    except (requests.RequestException, ValueError) as error:  # a header that cannot be sent, among them
+        return Answer.NOT_ASKED, type(error).__name__
+    if status in (401, 403):
+        return Answer.REFUSED, f"it answered {status}"
+    if status == 404:
+        return Answer.UNKNOWN, f"it answered {status}"
+    return (Answer.TAKEN if status == 200 else Answer.NOT_ASKED), f"it answered {status}"

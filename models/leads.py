@@ -121,11 +121,23 @@ def _keep(call: Call, scored: Score) -> None:
 def rules(clinic: Organization, account: IntegrationSettings) -> Rules:
     """The clinic's own weights and words; the usual ones if they cannot be used (flask doctor says so)."""
     try:
-        own = Rules.model_validate(clinic.lead_rules or {})
+        return own_rules(clinic, account)
     except ValidationError:
-        own = Rules()
+        return _with_hot(Rules(), account)
+
+
+def own_rules(clinic: Organization, account: IntegrationSettings) -> Rules:
+    """Likewise; raises ValidationError if the clinic's own cannot be used.
+
+    Hot begins where the account says, whatever the rules do, and warm below it.
+    """
+    own = Rules.model_validate({**(clinic.lead_rules or {}), "hot": 100})
+    return _with_hot(own, account)
+
+
+def _with_hot(own: Rules, account: IntegrationSettings) -> Rules:
     hot = account.hot_lead_threshold
-    return own.model_copy(update={"hot": hot, "warm": min(own.warm, hot - 1)})
+    return own.model_copy(update={"hot": hot, "warm": max(0, min(own.warm, hot - 1))})
 
 
 def evidence(session: Session, call: Call) -> Evidence:

@@ -40,6 +40,8 @@ def vapi() -> None:
 )
 def print_or_push(org_id: uuid.UUID, *, push: bool, force: bool) -> None:
     """Print the assistant of ORG_ID as JSON, or push it to Vapi."""
+    if force and not push:
+        raise click.UsageError("--force only goes with --push")
     body, account = _build(org_id)
     if not push:
         print_json(body)

@@ -68,6 +68,27 @@ def spoken_errors() -> Iterator[None]:
             ) from error
         first_line = str(error.orig).partition("\n")[0]
         raise click.ClickException(f"the database did not do it: {first_line}") from error
+    except UnicodeEncodeError:
+        raise click.ClickException("what was typed holds bytes that are no UTF-8 text") from None
+
+
+class Words(click.ParamType[str]):
+    """A name or a label as people read it: one line, without what nobody could see, and not empty."""
+
+    name = "text"
+
+    def __init__(self, most: int = 80) -> None:
+        self.most = most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        words = " ".join(str(value).split())
+        if not words:
+            self.fail("it is empty", param, ctx)
+        if not words.isprintable():
+            self.fail("it holds characters that cannot be shown", param, ctx)
+        if len(words) > self.most:
+            self.fail(f"it is longer than {self.most} characters", param, ctx)
+        return words
 
 
 def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from models import sealing
 from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding, VapiCredential
-from webapp.cli.common import as_json, at, print_rows
-from webapp.vapi.credentials import CREDENTIAL_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from webapp.cli.common import Words, as_json, at, print_rows
+from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED, SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,17 @@ class Signature:
     prefix: str
     signature_header: str
     timestamp_header: str
+
+
+class Header(click.ParamType[str]):
+    """The name of a header of HTTP."""
+
+    name = "header"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", str(value)):
+            self.fail(f"{value!r} is no name of a header, such as {SIGNATURE_HEADER}", param, ctx)
+        return str(value)
 
 
 @click.group("credential")
@@ -42,7 +54,7 @@ def credential() -> None:
     show_default=True,
     help="bearer: Authorization: Bearer …; vapi_secret: X-Vapi-Secret: …; hmac: a signature.",
 )
-@click.option("--label", help="What you call it.")
+@click.option("--label", type=Words(), help="What you call it; no two that are good are called the same.")
 @click.option(
     "--algorithm",
     type=click.Choice([name.value for name in SignatureAlgorithm]),
@@ -54,8 +66,8 @@ def credential() -> None:
     help="Of hmac; hex if not given.",
 )
 @click.option("--prefix", help="Of hmac: what stands before the signature, such as sha256=.")
-@click.option("--signature-header", help=f"Of hmac; {SIGNATURE_HEADER} if not given.")
-@click.option("--timestamp-header", help=f"Of hmac; {TIMESTAMP_HEADER} if not given.")
+@click.option("--signature-header", type=Header(), help=f"Of hmac; {SIGNATURE_HEADER} if not given.")
+@click.option("--timestamp-header", type=Header(), help=f"Of hmac; {TIMESTAMP_HEADER} if not given.")
 def add(
     org_id: uuid.UUID,
     kind: str,
@@ -79,6 +91,8 @@ def add(
     elif algorithm or encoding or prefix or signature_header or timestamp_header:
         raise click.UsageError("only --kind hmac is signed")
     with at(org_id) as (session, _):
+        if label:
+            _refuse_a_second(session, org_id, label)
         made, secret = _make(session, org_id, CredentialKind(kind), label, signature)
     _show(made, secret)
 
@@ -124,11 +138,13 @@ def rotate(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
     )
 
 
-@credential.command("revoke")
+@credential.command(
+    "revoke",
+    help=f"End CREDENTIAL_ID. A web process may remember it for {REMEMBERED:g} second more.",
+)
 @click.argument("org_id", type=click.UUID)
 @click.argument("credential_id", type=click.UUID)
 def revoke(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
-    """End CREDENTIAL_ID; web processes may remember it for ten seconds more."""
     with at(org_id) as (session, _):
         row = _find(session, org_id, credential_id)
         row.revoked_at = row.revoked_at or session.scalar(select(func.now()))
@@ -144,6 +160,24 @@ def revoke(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
     click.echo(f"revoked {credential_id}; {left} left")
     if not left:
         click.echo(f"the agent has no tools until there is another: flask credential add {org_id}", err=True)
+
+
+def _refuse_a_second(session: Session, org_id: uuid.UUID, label: str) -> None:
+    """Only `rotate` makes another of one label, until the old one is revoked."""
+    known = session.scalar(
+        select(VapiCredential.id)
+        .where(
+            VapiCredential.org_id == org_id,
+            VapiCredential.revoked_at.is_(None),
+            func.lower(VapiCredential.label) == label.lower(),
+        )
+        .limit(1)
+    )
+    if known:
+        raise click.ClickException(
+            f"there is a credential called {label} already ({known}); give this one another label, or have it"
+            f" replace that one: flask credential rotate {org_id} {known}"
+        )
 
 
 def _make(

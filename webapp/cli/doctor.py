@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 import redis
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue
-from models import organizations, phone, sealed_columns, sealing, sms_senders
+from models import leads, organizations, phone, sealed_columns, sealing, sms_senders
 from models.appointments import Appointment
 from models.calendars import Calendar
 from models.leads import HotLeadAlert
@@ -507,6 +508,21 @@ def _hot_leads(session: Session, clinic: Organization, row: IntegrationSettings)
         )
 
 
+def _lead_rules(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    if not clinic.lead_rules:
+        return
+    try:
+        leads.own_rules(clinic, row)
+    except ValidationError:
+        yield missing(
+            "lead rules",
+            "the clinic's own cannot be used, so calls are scored by the usual ones",
+            f"flask leads rules {clinic.id} --from FILE, or --reset",
+        )
+    else:
+        yield ok("lead rules", "the clinic's own are in force")
+
+
 def _monitoring(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
     for statement in MONITORING.values():
         session.execute(
@@ -525,5 +541,6 @@ CLINIC_CHECKS = (
     _sms,
     _booking,
     _hot_leads,
+    _lead_rules,
     _monitoring,
 )

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 import phonenumbers
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from models import sealing
 from models.organizations import IntegrationSettings, Organization
 from models.session import transaction
 from webapp.cli.common import (
+    Words,
     actor,
     as_json,
     at,
@@ -41,7 +42,7 @@ LIMITS = {
 #: In integration_settings.
 PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to Twilio.")}
 LEADS = {
-    "hot_lead_threshold": (0, 100, "The score that makes a hot lead."),
+    "hot_lead_threshold": (1, 100, "The score that makes a hot lead."),
     "hot_lead_min_duration": (0, MOST, "Seconds that the call must have lasted longer than."),
 }
 
@@ -72,23 +73,42 @@ class Country(click.ParamType[str]):
         return country
 
 
+same_name = click.option("--same-name", is_flag=True, help="Though there is a clinic of that name already.")
+
+
+def _refuse_a_second(name: str, org_id: uuid.UUID | None = None) -> None:
+    """Refuse a name that another clinic has, in whatever case: most likely that clinic is meant."""
+    with everywhere() as session:
+        others = session.scalars(
+            select(Organization.id)
+            .where(func.lower(Organization.name) == name.lower(), Organization.id != (org_id or uuid.uuid4()))
+            .order_by(Organization.created_at)
+        ).all()
+    if others:
+        known = ", ".join(map(str, others))
+        raise click.ClickException(
+            f"there is a clinic called {name} already ({known}); give --same-name if this is another one"
+        )
+
+
 @click.group("organization")
 def organization() -> None:
     """Clinics: make one, show it, change its limits."""
 
 
 @organization.command("create")
-@click.argument("name")
+@click.argument("name", type=Words())
 @click.option("--region", type=Country(), required=True, help="Whose numbers need no country code: GB, US, …")
 @click.option("--phone", required=True, help="Where patients ring to change an appointment.")
 @click.option("--sandbox", is_flag=True, help="Its SMS go nowhere, and impossible numbers are taken.")
-def create(name: str, region: str, phone: str, *, sandbox: bool) -> None:
+@same_name
+def create(name: str, region: str, phone: str, *, sandbox: bool, same_name: bool) -> None:
     """Make a clinic called NAME. Its id is printed; what is still missing, `flask doctor` says."""
-    if not name.strip():
-        raise click.ClickException("a clinic needs a name: patients read it in their SMS")
     org_id = uuid.uuid4()
-    clinic = Organization(id=org_id, name=name.strip(), region=region, sandbox=sandbox)
+    clinic = Organization(id=org_id, name=name, region=region, sandbox=sandbox)
     clinic.phone = telephone(clinic, phone)
+    if not same_name:
+        _refuse_a_second(name)
     with spoken_errors(), transaction(org_id, actor=actor()) as session:
         session.add(clinic)
         session.flush()
@@ -150,7 +170,8 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
 
 @organization.command("set")
 @click.argument("org_id", type=click.UUID)
-@click.option("--name", help="As patients read it in their SMS.")
+@click.option("--name", type=Words(), help="As patients read it in their SMS.")
+@same_name
 @click.option("--phone", help="Where patients ring to change an appointment.")
 @click.option("--region", type=Country(), help="Whose numbers need no country code.")
 @whole_numbers(LIMITS)
@@ -160,7 +181,7 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.option("--keep-patients-days", type=Days(), help="A patient is erased so long after the last visit.")
 @click.option("--alert-phone", help="Whose telephone hears of a hot lead.")
 @whole_numbers(LEADS | PACE)
-def set_(org_id: uuid.UUID, **given: Any) -> None:
+def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
     """Change what is given, and nothing else."""
     countries, only_own = given.pop("allow_country"), given.pop("only_own_country")
     changed = {name: value for name, value in given.items() if value is not None}
@@ -168,9 +189,9 @@ def set_(org_id: uuid.UUID, **given: Any) -> None:
         raise click.UsageError("--allow-country and --only-own-country exclude each other")
     if not (changed or countries or only_own):
         raise click.UsageError("nothing was given to change; see --help")
+    if "name" in changed and not same_name:
+        _refuse_a_second(changed["name"], org_id)
     with at(org_id) as (session, clinic):
-        if "name" in changed and not changed["name"].strip():
-            raise click.ClickException("a clinic needs a name: patients read it in their SMS")
         clinic.region = changed.pop("region", clinic.region)
         settings = integration_settings(session, org_id)
         for name in ("keep_words_days", "keep_patients_days"):
@@ -189,8 +210,10 @@ def set_(org_id: uuid.UUID, **given: Any) -> None:
 
 @organization.command("vapi")
 @click.argument("org_id", type=click.UUID)
-@click.option("--credential-id", help="The credential in Vapi's keeping that it calls our tools with.")
-@click.option("--phone-number-id", help="The number in Vapi that the assistant answers.")
+@click.option(
+    "--credential-id", type=Words(), help="The credential in Vapi's keeping that it calls our tools with."
+)
+@click.option("--phone-number-id", type=Words(), help="The number in Vapi that the assistant answers.")
 @click.option("--api-key-stdin", is_flag=True, help="Ask for Vapi's private API key, or read it from stdin.")
 def vapi(
     org_id: uuid.UUID, credential_id: str | None, phone_number_id: str | None, *, api_key_stdin: bool

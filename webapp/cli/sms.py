@@ -42,10 +42,15 @@ def health(*, as_json: bool) -> None:
 
 @sms.command("trouble")
 @click.argument("org_id", type=click.UUID, required=False)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="So many at most."
+)
 @as_json
 def trouble(org_id: uuid.UUID | None, limit: int, *, as_json: bool) -> None:
     """What somebody should look at, newest first; of one clinic or of all."""
+    if org_id:
+        with at(org_id):
+            pass  # of an organisation that is not there nothing is in trouble
     with everywhere() as session:
         found = _rows(session, _TROUBLE, org_id=org_id, limit=limit)
     print_rows(found, json_wanted=as_json, none="no SMS is late, failed or unknown")

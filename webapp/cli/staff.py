@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models import staff as people
 from models.staff import StaffRole, StaffUser
-from webapp.cli.common import as_json, at, print_rows, secret
+from webapp.cli.common import Words, as_json, at, print_rows, secret
 
 
 @click.group("staff")
@@ -20,22 +20,24 @@ def staff() -> None:
 @staff.command("add")
 @click.argument("org_id", type=click.UUID)
 @click.argument("email")
-@click.option("--name", required=True)
+@click.option("--name", type=Words(), required=True, help="As the pages show it beside what was done.")
 @click.option(
     "--role",
     type=click.Choice([role.value for role in StaffRole]),
     default=StaffRole.STAFF.value,
     show_default=True,
+    help="What may be done.",
 )
 def add(org_id: uuid.UUID, email: str, name: str, role: str) -> None:
     """Let EMAIL sign in for ORG_ID."""
     local, _, domain = people.normal_email(email).partition("@")
     if not local or "." not in domain or " " in email.strip():
         raise click.ClickException(f"{email} is no e-mail address")
+    with at(org_id) as (session, _):
+        _refuse_a_second(session, org_id, email)  # before anybody types a password for nothing
     password = _new_password(email, name)
     with at(org_id) as (session, _):
-        if people.find(session, org_id, email):
-            raise click.ClickException(f"{email} is there already; see `flask staff password`")
+        _refuse_a_second(session, org_id, email)
         user = people.add(session, org_id=org_id, email=email, name=name, role=StaffRole(role))
         people.set_password(user, password)
     click.echo(f"{user.email} may sign in")
@@ -94,6 +96,16 @@ def enable(org_id: uuid.UUID, email: str) -> None:
     with at(org_id) as (session, _):
         people.enable(_find(session, org_id, email))
     click.echo(f"{people.normal_email(email)} may sign in again")
+
+
+def _refuse_a_second(session: Session, org_id: uuid.UUID, email: str) -> None:
+    known = people.find(session, org_id, email)
+    if known and known.disabled_at:
+        raise click.ClickException(
+            f"{known.email} is there already and may not sign in: flask staff enable {org_id} {known.email}"
+        )
+    if known:
+        raise click.ClickException(f"{known.email} is there already; see `flask staff password`")
 
 
 def _new_password(email: str, name: str) -> str:

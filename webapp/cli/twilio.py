@@ -91,6 +91,10 @@ def _seal(row: IntegrationSettings, token: str | None, key_secret: str | None) -
         raise click.ClickException("there is no account that this token is of; give --account-sid, too")
     if key_secret and not row.twilio_api_key_sid:
         raise click.ClickException("there is no API key that this secret is of; give --api-key-sid, too")
+    if token and not re.fullmatch("[0-9a-f]{32}", token.strip()):
+        click.echo(
+            "note: Twilio's auth tokens are 32 hexadecimal digits, and this is something else", err=True
+        )
     if token:
         row.twilio_auth_token_sealed = sealing.seal(row.org_id, "twilio_auth_token", token.strip())
     if key_secret:

@@ -17,4 +17,6 @@ def operator(app: Flask, sql: psycopg.Connection) -> Operator:
 @pytest.fixture
 def clinic(operator: Operator) -> str:
     """An organisation with nothing but a name."""
-    return operator.does("organization", "create", "Clinic", "--region", "GB", "--phone", "020 7946 0958")
+    return operator.does(
+        "organization", "create", "Clinic", "--region", "GB", "--phone", "020 7946 0958", "--same-name"
+    )

@@ -15,7 +15,7 @@ from celeryconfig import Queue, Task
 
 
 class Outside:
-    """Twilio and Vapi in one: they take every secret but the refused ones, and know every id but the unknown."""
+    """Twilio and Vapi in one: they take every secret that is not refused, and know every id but some."""
 
     def __init__(self, url: str) -> None:
         self.url = url

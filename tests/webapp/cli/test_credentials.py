@@ -111,7 +111,9 @@ def test_rotation_leaves_the_old_one_until_it_is_revoked(
 def test_a_credential_of_another_clinic_is_not_there(operator: Operator, clinic: str) -> None:
     operator.does("credential", "add", clinic)
     (row,) = operator.reads("credential", "list", clinic)
-    other = operator.does("organization", "create", "Other", "--region", "GB", "--phone", "020 7946 0958")
+    other = operator.does(
+        "organization", "create", "Other", "--region", "GB", "--phone", "020 7946 0958", "--same-name"
+    )
     for verb in ("rotate", "revoke"):
         assert "there is no credential" in operator.fails("credential", verb, other, row["id"])
     assert operator.reads("credential", "list", clinic) == [row]

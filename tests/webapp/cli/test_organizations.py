@@ -66,7 +66,7 @@ def test_every_limit_can_be_changed_alone(operator: Operator, clinic: str) -> No
         "hot-lead-threshold": 80,
         "hot-lead-min-duration": 60,
         "sms-per-second": 3,
-        "name": "Other",
+        "name": f"Other {clinic}",
     }
     for option, value in changes.items():
         operator.does("organization", "set", clinic, f"--{option}", value)

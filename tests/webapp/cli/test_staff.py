@@ -80,7 +80,9 @@ def test_what_is_wrong_is_said(operator: Operator, clinic: str, email: str) -> N
     assert "not one of" in operator.fails(*add, email, "--name", "Jo", "--role", "god", typed=PASSWORD)
     operator.does(*add, email, "--name", "Jo", typed=PASSWORD)
     assert "there already" in operator.fails(*add, email, "--name", "Jo", typed=PASSWORD)
-    other = operator.does("organization", "create", "Other", "--region", "GB", "--phone", "020 7946 0958")
+    other = operator.does(
+        "organization", "create", "Other", "--region", "GB", "--phone", "020 7946 0958", "--same-name"
+    )
     taken = operator.fails("staff", "add", other, email, "--name", "Jo", typed=PASSWORD)
     assert "uq_staff_users_email" in taken
     assert PASSWORD not in taken

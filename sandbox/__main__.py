@@ -38,7 +38,7 @@ PROCESSES = ("web", "worker", "worker_otp", "beat", "flower")  # of the Procfile
 SERVERS = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL")
 QUEUES = {"otp", "sms", "calls", "housekeeping"}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-READY_LIMIT = 90.0  # seconds
+READY_LIMIT = 300.0  # seconds; one that cannot start is told of at once, so this is only for a busy machine
 
 
 def main() -> int:

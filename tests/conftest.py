@@ -58,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
         REDIS_URL=running.redis_url,
         PUBLIC_BASE_URL="http://127.0.0.1:1",  # nobody listens: a test hands receipts over itself
         TWILIO_API_BASE_URL=f"http://127.0.0.1:{free_port()}",
+        BROKER_TIMEOUT="5",  # the most there is: a busy machine must not cost a nudge that a test looks for
         SMS_WATCH="0",  # no worker runs beside these tests; the journeys have their own
         SECRET_KEY="7d1f0c2ab94e58633e0a9c71d2f8b6450f9a2e7cd3b1846e5a70c9f12b8d3e64",
     )

@@ -255,7 +255,7 @@ def _run(shell: Shell, block: Block, following: Block | None) -> Run:
 
 
 def _until(act: Callable[[], Run], good: Callable[[Run], bool]) -> Run:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300  # a matter of seconds, but not on every machine
     while not good(run := act()):
         assert time.monotonic() < deadline, run.printed
         time.sleep(0.2)

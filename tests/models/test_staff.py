@@ -51,9 +51,9 @@ def test_a_hash_that_is_none_is_no_error() -> None:
 
 def test_an_unknown_address_takes_as_long_as_a_wrong_password() -> None:
     def seconds(user: StaffUser | None) -> float:
-        begun = time.process_time()
+        begun = time.thread_time()
         staff.verify(user, "a wrong password")
-        return time.process_time() - begun
+        return time.thread_time() - begun
 
     user = somebody()
     staff.verify(None, "warm")
@@ -61,7 +61,8 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password() -> None:
     for _ in range(9):
         known.append(seconds(user))
         unknown.append(seconds(None))
-    assert 0.4 < median(unknown) / median(known) < 2.5
+    # The work of this thread alone, whatever else the machine does; without the hash it is a thousandth.
+    assert 0.2 < median(unknown) / median(known) < 5
 
 
 def test_two_keyboards_write_the_same_letter() -> None:

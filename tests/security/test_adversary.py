@@ -930,7 +930,7 @@ def _digits(said: Any, length: int) -> str | None:
     return found_digits if 4 <= len(found_digits) <= 8 else None
 
 
-@pytest.mark.timeout(60 + 4 * EXAMPLES)
+@pytest.mark.timeout(900 + 4 * EXAMPLES)
 @pytest.mark.usefixtures("clock")
 def test_no_sequence_of_requests_gets_past_the_rules(
     client: FlaskClient, sql: psycopg.Connection, twilio: str

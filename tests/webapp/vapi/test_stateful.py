@@ -1154,7 +1154,7 @@ def _listening() -> Iterator[_Ears]:
             logger.propagate = propagate
 
 
-@pytest.mark.timeout(60 + 3 * EXAMPLES)
+@pytest.mark.timeout(900 + 3 * EXAMPLES)
 @pytest.mark.usefixtures("clock")
 def test_any_sequence_of_tools_and_time(client: FlaskClient, sql: psycopg.Connection) -> None:
     with _listening() as ears:

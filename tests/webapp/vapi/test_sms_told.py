@@ -196,13 +196,13 @@ def test_a_hold_that_is_over_is_said_to_be_over_whoever_opted_out(line: Line, cl
     assert line.send()["code"] == "hold_expired"
 
 
-def test_a_code_that_may_or_may_not_come_can_be_asked_for_again(
-    line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_code_that_may_or_may_not_come_can_be_asked_for_again(line: Line) -> None:
     line.send()
-    monkeypatch.setattr(desk, "nudge", lambda _: line.became("unknown", cause="its answer was lost"))
-    monkeypatch.setattr(desk, "_pauses", lambda _: iter_once())
-    answer = line.send()
+    with (
+        environment(SMS_WATCH="10"),
+        a_worker(line, lambda: line.became("unknown", cause="its answer was lost")),
+    ):
+        answer = line.send()
     assert (answer["success"], answer["codeSent"], answer["status"]) == (True, False, "unknown")
     assert "may or may not arrive" in answer["say"]
     assert line.count() == 1
@@ -228,13 +228,9 @@ def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
         ("21611", "held up on its way"),
     ],
 )
-def test_why_a_code_waits_is_said_and_not_that_it_is_on_its_way(
-    line: Line, monkeypatch: pytest.MonkeyPatch, error: str, words: str
-) -> None:
-    monkeypatch.setattr(
-        desk, "nudge", lambda _: line.became("queued", error, "the provider could not take it")
-    )
-    monkeypatch.setattr(desk, "_pauses", lambda _: iter_once())
+def test_why_a_code_waits_is_said_and_not_that_it_is_on_its_way(line: Line, error: str, words: str) -> None:
+    line.send()
+    line.became("queued", error, "the provider could not take it")
     answer = line.send()
     assert (answer["success"], answer["code"], answer["codeSent"]) == (False, "sms_failed", False)
     assert words in answer["say"]

@@ -47,7 +47,9 @@ _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and re
 def trouble_of(message: SmsMessage) -> Trouble | None:
     """Why it did not arrive, or does not go out; None where nothing speaks against it."""
     meaning = twilio_codes.meaning(message.error_code) if message.error_code else None
-    if meaning and meaning.action in twilio_codes.STOPPING and message.status not in HANDED_OVER:
+    # A code may be left from a try before: of what was handed over, or may have been, it says nothing.
+    open_or_lost = message.status not in (*HANDED_OVER, SmsStatus.UNKNOWN)
+    if meaning and meaning.action in twilio_codes.STOPPING and open_or_lost:
         return replace(SENDER_STOPPED, why=meaning.spoken) if meaning.spoken else SENDER_STOPPED
     if message.status not in LOST:
         later = meaning is not None and meaning.action is Action.RETRY_LATER

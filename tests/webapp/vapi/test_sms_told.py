@@ -249,6 +249,7 @@ def test_why_a_code_waits_is_said_and_not_that_it_is_on_its_way(line: Line, erro
         ("queued", "63038", None, "that it may send today"),
         ("queued", "21611", None, "follows later"),
         ("unknown", None, None, "may or may not"),
+        ("unknown", "20003", None, "may or may not"),  # a code of the attempt before
         ("queued", None, None, "on its way"),
         ("unconfirmed", None, None, "has been sent"),
     ],

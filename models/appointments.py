@@ -241,16 +241,39 @@ def get_or_none(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) 
     )
 
 
-def is_cancelled(session: Session, hold_id: uuid.UUID) -> bool:
-    """Whether a hold became an appointment that does not stand any more."""
-    status = session.scalar(select(Appointment.status).where(Appointment.hold_id == hold_id))
-    return status is AppointmentStatus.CANCELLED
-
-
 def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> Appointment | None:
     return session.scalar(
         select(Appointment)
         .where(Appointment.org_id == org_id, Appointment.call_sid == call_sid)
         .order_by(Appointment.created_at.desc())
         .limit(1)
+    )
+
+
+def find_in_call(
+    session: Session,
+    org_id: uuid.UUID,
+    call_sid: str,
+    *,
+    calendar_id: str,
+    starts_at: datetime,
+    patient_phone: str,
+) -> Appointment | None:
+    """The appointment that stands at this time for this number and was booked in this telephone call."""
+    return session.scalar(
+        select(Appointment).where(
+            Appointment.org_id == org_id,
+            Appointment.call_sid == call_sid,
+            Appointment.calendar_id == calendar_id,
+            Appointment.scheduled_at == starts_at,
+            Appointment.patient_phone == patient_phone,
+            Appointment.status == AppointmentStatus.CONFIRMED,
+        )
+    )
+
+
+def of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> Appointment | None:
+    """What a hold became once it was confirmed."""
+    return session.scalar(
+        select(Appointment).where(Appointment.org_id == org_id, Appointment.hold_id == hold_id)
     )

@@ -80,9 +80,10 @@ class Call(Base):
 
 
 class ToolCall(Base):
-    """One tool call of a telephone call, and what was answered: a repeat gets the same answer.
+    """One tool call of a telephone call, and what was answered last: a repeat gets the same answer.
 
-    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. Arguments
+    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. What is asked
+    once more without being a repeat takes the place, and the time, of what was answered before. Arguments
     are kept as a keyed digest: among them is the code that the patient said.
     """
 
@@ -140,7 +141,7 @@ _FINAL = text(
     "SELECT reply FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id AND final"
     " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
 )
-# In place of an earlier answer only where that one holds no more (webapp/vapi/desk.py).
+# In place of an earlier answer where the tool call was no repeat of that one (webapp/vapi/desk.py).
 _KEEP = text(
     "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, final, created_at)"
     " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final, app_clock())"
@@ -149,9 +150,14 @@ _KEEP = text(
     " RETURNING id, created_at"
 ).bindparams(bindparam("reply", type_=JSON))
 _IS_KEPT = text("SELECT EXISTS (SELECT FROM tool_calls WHERE id = :id AND created_at = :at)")
-_ANSWERED = text(
-    "SELECT created_at FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id"
-    " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
+# Itself comes first: whatever was answered at the same moment or later follows it.
+_SINCE = text(
+    "SELECT later.tool_call_id, later.tool, later.arguments_digest, later.created_at"
+    " FROM tool_calls it JOIN tool_calls later"
+    "   ON later.org_id = it.org_id AND later.call_id = it.call_id AND later.created_at >= it.created_at"
+    " WHERE it.org_id = :org_id AND it.call_id = :call_id AND it.tool_call_id = :tool_call_id"
+    " AND it.tool = :tool AND it.arguments_digest = :arguments_digest"
+    " ORDER BY later.id <> it.id"
 )
 
 
@@ -177,10 +183,13 @@ def is_kept(session: Session, kept: KeptAs) -> bool:
     return bool(session.scalar(_IS_KEPT, {"id": kept.id, "at": kept.at}))
 
 
-def answered_at(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> datetime:
-    """When the answer that is kept was given."""
-    answered: datetime = session.execute(_ANSWERED, {"org_id": org_id, **asdict(key)}).scalar_one()
-    return answered
+def answered_since(
+    session: Session, org_id: uuid.UUID, key: ToolCallKey
+) -> tuple[datetime, set[ToolCallKey]]:
+    """When the answer that is kept was given, and what was answered in the same telephone call since."""
+    it, *later = session.execute(_SINCE, {"org_id": org_id, **asdict(key)}).all()
+    since = {ToolCallKey(key.call_id, row.tool_call_id, row.tool, row.arguments_digest) for row in later}
+    return it.created_at, since
 
 
 def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:

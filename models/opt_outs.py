@@ -83,3 +83,11 @@ def stands(session: Session, org_id: uuid.UUID, phone: str) -> bool:
         select(OptOut.phone).where(OptOut.org_id == org_id, OptOut.phone == phone, OptOut.lifted_at.is_(None))
     )
     return found is not None
+
+
+def lifted_since(session: Session, org_id: uuid.UUID, phone: str, moment: datetime) -> bool:
+    """Whether this number asked for texts again after that moment."""
+    found = session.scalar(
+        select(OptOut.phone).where(OptOut.org_id == org_id, OptOut.phone == phone, OptOut.lifted_at > moment)
+    )
+    return found is not None

@@ -6,16 +6,26 @@ import hashlib
 import hmac
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import holds
+from models import holds, opt_outs, twilio_codes
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
-from models.sms import SmsKind, SmsMessage, count_codes, try_at_once, waiting_code_of_hold
+from models.sms import (
+    SmsKind,
+    SmsMessage,
+    SmsStatus,
+    count_codes,
+    last_code_of_hold,
+    try_at_once,
+    waiting_code_of_hold,
+)
+from models.twilio_codes import Action
 
 #: A hold has one challenge for its whole life: a resent code is the same code.
 _CHALLENGE = 1
@@ -65,13 +75,67 @@ class CodeRefusal(StrEnum):
     TOO_MANY_CODES = "too_many_codes"
 
 
+class Cap(StrEnum):
+    """What has had as many codes as the clinic allows."""
+
+    HOLD = "hold"
+    CALL = "call"
+    PHONE = "phone"  # in 24 hours, of codes that were sent to it or of wrong ones that were said
+    CLINIC = "clinic"  # in 24 hours
+
+
 @dataclass(frozen=True, slots=True)
 class CodeRequest:
-    """`message_id` is the SMS that carries the code; or a refusal and the hold's state behind it."""
+    """`message_id` is the SMS that carries the code; or a refusal, with the hold's state or the cap."""
 
     message_id: uuid.UUID | None = None
     refusal: CodeRefusal | None = None
     hold_status: HoldStatus | None = None
+    cap: Cap | None = None
+
+
+#: For so long a number that could receive no SMS is taken to be like that still. A landline stays one, but
+#: a number may be ported or given out again.
+REMEMBERED = timedelta(days=30)
+
+#: What a second code for the same hold would meet, too.
+_LASTING = (Action.NUMBER, Action.NOT_ALLOWED, Action.OPT_OUT)
+
+
+def find_hopeless(session: Session, hold: AppointmentHold) -> SmsMessage | None:
+    """The message that shows that no code reaches the number of a hold; None where one may.
+
+    It is the hold's own last code if that failed for good, or else the last message of any kind to that
+    number of which the outcome is known, if it says that the number receives no SMS at all.
+    """
+    own = last_code_of_hold(session, hold.org_id, hold.id)
+    if own and own.status in _NOT_ARRIVED and _action(own) in _LASTING:
+        wanted_again = _action(own) is Action.OPT_OUT and opt_outs.lifted_since(
+            session, hold.org_id, hold.patient_phone, own.created_at
+        )
+        return None if wanted_again else own
+    last = session.scalar(
+        select(SmsMessage)
+        .where(
+            SmsMessage.org_id == hold.org_id,
+            SmsMessage.to_phone == hold.patient_phone,
+            SmsMessage.created_at > func.app_clock() - REMEMBERED,
+            or_(
+                SmsMessage.status == SmsStatus.DELIVERED,
+                and_(SmsMessage.status.in_(_NOT_ARRIVED), SmsMessage.error_code.is_not(None)),
+            ),
+        )
+        .order_by(SmsMessage.created_at.desc())
+        .limit(1)
+    )
+    return last if last and last.status in _NOT_ARRIVED and _action(last) is Action.NUMBER else None
+
+
+_NOT_ARRIVED = (SmsStatus.FAILED, SmsStatus.UNDELIVERED)
+
+
+def _action(message: SmsMessage) -> Action | None:
+    return twilio_codes.meaning(message.error_code).action if message.error_code else None
 
 
 def request(session: Session, organization: Organization, hold_id: uuid.UUID) -> CodeRequest:
@@ -102,15 +166,23 @@ def request(session: Session, organization: Organization, hold_id: uuid.UUID) ->
         call_sid=hold.call_sid,
         phone=hold.patient_phone,
     )
-    if (
-        sent.for_hold >= organization.codes_per_hold
-        or sent.in_call >= organization.codes_per_call
-        or sent.to_phone >= organization.codes_per_phone_a_day
-        or sent.in_all >= organization.codes_a_day
-        or holds.count_of_phone(session, organization.id, hold.patient_phone).wrong_codes
-        >= organization.wrong_codes_per_phone_a_day
-    ):
-        return CodeRequest(refusal=CodeRefusal.TOO_MANY_CODES)
+    wrong = holds.count_of_phone(session, organization.id, hold.patient_phone).wrong_codes
+    cap = next(
+        (
+            cap
+            for cap, count, limit in (
+                (Cap.CLINIC, sent.in_all, organization.codes_a_day),
+                (Cap.PHONE, sent.to_phone, organization.codes_per_phone_a_day),
+                (Cap.PHONE, wrong, organization.wrong_codes_per_phone_a_day),
+                (Cap.CALL, sent.in_call, organization.codes_per_call),
+                (Cap.HOLD, sent.for_hold, organization.codes_per_hold),
+            )
+            if count >= limit
+        ),
+        None,
+    )
+    if cap is not None:
+        return CodeRequest(refusal=CodeRefusal.TOO_MANY_CODES, cap=cap)
 
     if hold.code_key not in settings.get().key_ids:
         hold.code_key = settings.get().key_ids[0]

@@ -89,7 +89,8 @@ EXAMPLES = {
         not_booked(
             Code.TOO_MANY_CODES,
             "Too many codes",
-            "no more codes can be sent right now. The clinic can book this by hand.",
+            "no more codes can be sent to that number today. Ask for another mobile number, and reserve again"
+            " with it. If there is none, the clinic can book this by hand.",
         ),
     ),
     "verify_otp": Example(

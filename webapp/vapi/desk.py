@@ -77,23 +77,15 @@ class Desk:
         return call_sid is None or self.call_id is None or call_sid == self.call_id
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What was answered to the same tool call before, when, and whether that may still be one request."""
-
-    reply: Reply
-    at: datetime
-    just_now: bool
-
-
-def _always(_desk: Desk, _arguments: dict[str, Any], _kept: Kept) -> bool:
-    return True
+def _succeeded(_desk: Desk, _arguments: dict[str, Any], reply: Reply) -> bool:
+    return reply.success
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`says_not_booked`: a failure of this tool is a booking that did not happen. `still_true`: whether what
-    it answered before may be said again, for who means the same by the same words.
+    """`says_not_booked`: a failure of this tool is a booking that did not happen. `is_kept`: whether a repeat
+    is given this answer. If not, as after most refusals, it is worked on once more, for by now it may be
+    otherwise.
     """
 
     name: str
@@ -103,7 +95,7 @@ class Tool:
     answer: type[Schema]
     run: Callable[[Desk, dict[str, Any]], Reply | Watched]
     says_not_booked: bool = True
-    still_true: Callable[[Desk, dict[str, Any], Kept], bool] = _always
+    is_kept: Callable[[Desk, dict[str, Any], Reply], bool] = _succeeded
 
 
 def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Reply:
@@ -219,9 +211,10 @@ def _work(
         call_holds_a_slot=bool(begun and begun.holds_a_slot),
     )
     if key and begun and begun.reply:
-        kept = _kept(desk, key, begun.reply)
-        if _is_a_repeat(tool, desk, arguments, key, kept):
-            return _Done(kept.reply, settled_elsewhere=not begun.final)
+        kept = Reply.from_json(begun.reply)
+        stands = not begun.final or tool.is_kept(desk, arguments, kept)
+        if stands and _is_a_repeat(desk, envelope, key):
+            return _Done(kept, settled_elsewhere=not begun.final)
     outcome = tool.run(desk, arguments)
     watched = outcome if isinstance(outcome, Watched) else None
     reply = outcome.as_it_stands(session) if isinstance(outcome, Watched) else outcome
@@ -299,33 +292,32 @@ def _key_of(tool: Tool, envelope: Envelope, call: ToolCall) -> calls.ToolCallKey
 
     None without a call id: then nothing tells a repeat from somebody else's first.
     """
-    if envelope.call_id is None:
-        return None
+    return None if envelope.call_id is None else _key(tool.name, envelope.call_id, call)
+
+
+def _key(tool: str, call_id: str, call: ToolCall) -> calls.ToolCallKey:
     canonical = json.dumps(call.arguments, sort_keys=True).encode()
     digest = hmac.new(settings.get().subkey("tool-arguments"), canonical, hashlib.sha256).hexdigest()
-    return calls.ToolCallKey(envelope.call_id, _bounded(storable(str(call.id))), tool.name, digest)
+    return calls.ToolCallKey(call_id, _bounded(storable(str(call.id))), tool, digest)
 
 
-#: What Vapi calls a tool call that has no id of its own: nothing, or all of its hooks' actions the same.
-_NAMELESS = ("", "hook-function-call")
-
-#: So long after its answer the same again without an id is a repeat (Vapi gives a tool call 20 seconds), and
-#: later somebody who asks once more.
+#: The longest time between a tool call and its repeat. Vapi gives a tool call 20 seconds.
 REPEATED_WITHIN = timedelta(seconds=30)
 
 
-def _kept(desk: Desk, key: calls.ToolCallKey, reply: dict[str, Any]) -> Kept:
-    at = calls.answered_at(desk.session, desk.org_id, key)
-    return Kept(Reply.from_json(reply), at, just_now=desk.now - at <= REPEATED_WITHIN)
+def _is_a_repeat(desk: Desk, envelope: Envelope, key: calls.ToolCallKey) -> bool:
+    """Whether a tool call that was answered before is the same request once more, and not a new wish.
 
-
-def _is_a_repeat(
-    tool: Tool, desk: Desk, arguments: dict[str, Any], key: calls.ToolCallKey, kept: Kept
-) -> bool:
-    """Whether the same tool call came again, or one that only looks the same, for models reuse their ids."""
-    if key.tool_call_id in _NAMELESS and not kept.just_now:
+    Its id does not tell, because models reuse ids ("call_0"). It is the same request if it comes soon after
+    its answer and nothing else was asked in the telephone call since. What follows it in its own message
+    does not count: a message that is repeated brings all of its tool calls again.
+    """
+    answered_at, since = calls.answered_since(desk.session, desk.org_id, key)
+    if desk.now - answered_at > REPEATED_WITHIN:
         return False
-    return tool.still_true(desk, arguments, kept)
+    message = [_key(each.name or "", envelope.call_id or "", each) for each in envelope.calls]
+    following = message[message.index(key) + 1 :] if key in message else []
+    return since <= set(following)
 
 
 def _bounded(tool_call_id: str) -> str:

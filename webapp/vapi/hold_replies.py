@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from models import phone
 from models.holds import HoldStatus
-from webapp.vapi.desk import Desk, Kept
-from webapp.vapi.replies import Code, Reply, not_booked, refusal
+from webapp.vapi.desk import Desk
+from webapp.vapi.replies import Code, Reply, not_booked
 
 _OVER = {
     HoldStatus.EXPIRED: (
         Code.HOLD_EXPIRED,
-        "the ten minutes are over and the time was given back. Shall we choose a time again?",
+        "its time is over, and it was given back. Shall we choose a time again?",
     ),
     HoldStatus.RELEASED: (
         Code.HOLD_RELEASED,
@@ -26,14 +24,9 @@ _OVER = {
 
 
 def hold_is_over(status: HoldStatus) -> Reply:
-    """Why nothing can be done with a hold any more. One that was confirmed is a booking, and no failure."""
-    error = f"Hold already {status.value}"
-    if status is HoldStatus.CONFIRMED:
-        return refusal(
-            Code.HOLD_CONFIRMED, error, "This reservation has been confirmed already. It needs no other code."
-        )
+    """Why nothing can be done with a hold any more. Not for one that was confirmed: that is a booking."""
     code, why = _OVER[status]
-    return not_booked(code, error, why)
+    return not_booked(code, f"Hold already {status.value}", why)
 
 
 def appointment_cancelled() -> Reply:
@@ -42,12 +35,6 @@ def appointment_cancelled() -> Reply:
         "The appointment was cancelled",
         "that appointment was booked, and has been cancelled since. Shall we choose a time again?",
     )
-
-
-def of_the_calls_own(desk: Desk, arguments: dict[str, Any], kept: Kept) -> bool:
-    """What names no reservation means the call's own one, of which there may be a newer one by now."""
-    own = None if arguments.get("holdId") else desk.hold(None)
-    return own is None or own.created_at <= kept.at
 
 
 def unknown_hold(desk: Desk, given: str | None) -> Reply:

@@ -132,7 +132,8 @@ class ReserveAnswer(Answer):
     contactId = fields.UUID()
     calendarId = fields.String()
     slotId = fields.String()
-    expiresAt = fields.String(metadata={"description": "UTC"})
+    expiresAt = fields.String(metadata={"description": "UTC; missing where the call has booked this time"})
+    appointmentId = fields.UUID(metadata={"description": "only where the call has booked this time"})
     label = fields.String()
     nearest = fields.List(fields.Nested(OfferedSlot), metadata={"description": "in a refusal: free instead"})
 

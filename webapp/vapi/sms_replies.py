@@ -40,7 +40,10 @@ HELD_UP = Trouble(
     "the text message is held up on its way",
     "It may still come within some minutes. If it does not, the clinic can book this by hand.",
 )
-_ANOTHER_NUMBER = "Ask for a mobile number, and reserve again with it."
+ANOTHER_NUMBER = (
+    "Ask for another mobile number, and reserve again with it. If there is none, the clinic can book this by"
+    " hand."
+)
 _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and reserve again with it."
 
 
@@ -58,7 +61,7 @@ def trouble_of(message: SmsMessage) -> Trouble | None:
         return OPTED_OUT
     if meaning and meaning.action in (Action.NUMBER, Action.NOT_ALLOWED):
         why = meaning.spoken or "that number cannot receive text messages"
-        return Trouble(Code.CANNOT_RECEIVE_SMS, why, _ANOTHER_NUMBER)
+        return Trouble(Code.CANNOT_RECEIVE_SMS, why, ANOTHER_NUMBER)
     if meaning and meaning.spoken:
         return Trouble(Code.SMS_FAILED, meaning.spoken, _AGAIN)
     return Trouble(Code.SMS_FAILED, "the text message could not be sent", _AGAIN)

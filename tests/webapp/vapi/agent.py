@@ -100,9 +100,6 @@ class Hold:
     status: str = "held"
     code_sent: bool = False
     tries: int = 0
-    #: By how many answers it was made, and booked.
-    made: int = 0
-    booked: int = 0
     appointment: str | None = None
     cancelled: bool = False
 

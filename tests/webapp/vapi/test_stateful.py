@@ -237,10 +237,11 @@ class Agent(RuleBasedStateMachine):
         self.holds: list[Hold] = []  # as they were answered, oldest first
         self.booked: list[Hold] = []
         self.ended: set[tuple[int, int | None]] = set()  # the calls that hung up, by clinic
-        #: Within a call, with the answer and what it is known by.
-        self.requests: list[tuple[Request, Any, list[Identity]]] = []
-        self.kept: dict[Identity, tuple[Said, datetime, int]] = {}  # when, and as which answer
-        self.answers = 0
+        #: Within a call: its tool calls, each under its id.
+        self.requests: list[tuple[Line, list[tuple[str, Ask]]]] = []
+        self.kept: dict[Identity, tuple[Said, datetime]] = {}
+        #: What the tool calls of each telephone call are known by, in the order in which they last ran.
+        self.ran: dict[tuple[int | None, int | None], list[Identity]] = {}
         self.claimed: list[SmsMessage] = []  # by workers who have not reported yet
         self.sent: Counter[str] = Counter()
         self.numbers = 0
@@ -355,17 +356,13 @@ class Agent(RuleBasedStateMachine):
             self.ask(line, [wish])
 
     @precondition(lambda self: self.requests)
-    @rule(n=st.integers(0, 40))
-    def repeat(self, n: int) -> None:
-        """P6: the same bytes again get the same answer, and nothing happens."""
-        request, answer, identities = self.requests[-1 - n % len(self.requests)]
-        if not all(self._stands(identity, self.books.now) for identity in identities):
-            return  # it would be no repeat, and what it comes to is foretold where it is asked
-        note(f"repeat {request.body!r}")
-        before = self.books.lines
+    @rule(n=st.integers(0, 40), pause=st.sampled_from((0, 0, 0, 34)))
+    def the_same_bytes_again(self, n: int, pause: int) -> None:
+        """P6: a repeat gets the same answer and nothing happens; a new wish under an old id is worked on."""
+        line, keyed = self.requests[-1 - n % len(self.requests)]
+        self.clock.forward(pause)
         self._books = None
-        assert request.post(self.client) == answer, "P6: a repeat was answered otherwise"
-        assert self.books.lines == before, "P6: a repeat had an effect"
+        self._send(line, keyed)
 
     def ask(self, line: Line, wishes: list[Wish]) -> None:
         line = self._line_for(line, wishes[0])
@@ -374,8 +371,12 @@ class Agent(RuleBasedStateMachine):
         ]
         line = replace(line, vapi=line.vapi or asks[0].tool not in PATHS)  # in the bare form the path decides
         asks = asks if line.vapi else asks[:1]
+        self._send(line, [(self._tool_call_id(line, n), ask) for n, ask in enumerate(asks)])
+
+    def _send(self, line: Line, keyed: list[tuple[str, Ask]]) -> None:
+        """One message with these tool calls, each under its id."""
+        asks = [ask for _, ask in keyed]
         call_id = None if line.call is None else self.calls[line.call]
-        keyed = [(self._tool_call_id(line, n), ask) for n, ask in enumerate(asks)]
         number = agent.CALLERS[line.call or 0]
         form = agent.vapi_form(keyed, call_id, number) if line.vapi else agent.bare_form(asks[0], call_id)
         path = "tools/" + (PATHS.get(asks[0].tool) or "calendar/check")
@@ -392,10 +393,9 @@ class Agent(RuleBasedStateMachine):
         heard = agent.hear_vapi(answer, keyed) if line.vapi else [agent.hear_bare(answer)]
         new = False
         for (key, ask), said in zip(keyed, heard, strict=True):
-            new |= self._judge(line, key, ask, said, before, after)
+            new |= self._judge(line, keyed, key, ask, said, before, after)
         if call_id is not None:
-            identities = [self._identity(line, key, ask) for key, ask in keyed]
-            self.requests.append((request, answer, identities))
+            self.requests.append((line, keyed))
             if not new:
                 assert before.lines == after.lines, "P6: a repeat had an effect"
         acted_for = self._whose(line, asks[0])
@@ -408,7 +408,16 @@ class Agent(RuleBasedStateMachine):
         told = {hold.appointment for hold in self.booked} - {row["id"] for row in before["appointments"]}
         assert made == told, f"P2: told {told}, made {made}"
 
-    def _judge(self, line: Line, key: str, ask: Ask, said: Said, before: Books, after: Books) -> bool:
+    def _judge(
+        self,
+        line: Line,
+        message: list[tuple[str, Ask]],
+        key: str,
+        ask: Ask,
+        said: Said,
+        before: Books,
+        after: Books,
+    ) -> bool:
         """Hold one answer against the promises and what was foretold. False if it was a repeat."""
         assert said.say.startswith("NOT BOOKED: ") == (
             not said.success and ask.tool in agent.SAYS_NOT_BOOKED and said.code != "hold_confirmed"
@@ -417,12 +426,11 @@ class Agent(RuleBasedStateMachine):
         assert said.say.startswith("Booked: ") == booked, f"P2: {said.say}"
         whose = self._whose(line, ask)
         identity = self._identity(line, key, ask)
-        if line.call is not None and self._stands(identity, after.now):
+        if line.call is not None and self._stands(line, message, key, ask, before):
             assert said == self.kept[identity][0], "P6: a repeat was answered otherwise"
             return False
-        self.answers += 1
         if line.call is not None:
-            self.kept[identity] = (said, after.now, self.answers)
+            self._note_that_it_ran(identity, said, before, after)
         foretold = self.foretell(line, whose, ask, before, after)
         assert said.code in foretold, f"{ask} was answered {said}, and not one of {foretold}"
         if ask.nonsense or whose is None:
@@ -435,27 +443,53 @@ class Agent(RuleBasedStateMachine):
         arguments = json.dumps(ask.arguments, sort_keys=True)
         return line.vapi, self._whose(line, ask), line.call, key, ask.tool, arguments
 
-    def _stands(self, identity: Identity, now: datetime) -> bool:
-        """Whether the same again is a repeat: without an id for half a minute, and of a hold until the
-        call has reserved another time.
+    def _note_that_it_ran(self, identity: Identity, said: Said, before: Books, after: Books) -> None:
+        """What cannot be read, or is nobody's, is answered and kept nowhere."""
+        _, whose, call, key, tool, _ = identity
+        known = {_row_of(row) for row in before["tool_calls"]}
+        new = [row for row in after["tool_calls"] if _row_of(row) not in known]
+        if any((row["tool_call_id"], row["tool"]) == (key, tool) for row in new):
+            self.kept[identity] = (said, after.now)
+            order = self.ran.setdefault((whose, call), [])
+            if identity in order:
+                order.remove(identity)
+            order.append(identity)
+
+    def _stands(self, line: Line, message: list[tuple[str, Ask]], key: str, ask: Ask, books: Books) -> bool:
+        """Whether the same again is a repeat: for half a minute, if nothing was asked in the call since but
+        what follows in the same message, and unless its answer may be another one by now.
         """
+        identity = self._identity(line, key, ask)
         if identity not in self.kept:
             return False
-        said, answered, turn = self.kept[identity]
-        _, clinic, call, key, tool, arguments = identity
-        if not key and now - answered > timedelta(seconds=30):
+        said, answered = self.kept[identity]
+        if books.now - answered > timedelta(seconds=30):
             return False
-        own = [hold for hold in self.holds if (hold.clinic, hold.call) == (clinic, call)]
-        if tool == "send_confirmation_sms" and "appointmentId" not in json.loads(arguments):
-            return all(hold.booked <= turn for hold in own)
-        if tool in ("send_otp_code", "verify_otp") and "holdId" not in json.loads(arguments):
-            return all(hold.made <= turn for hold in own)
-        held = said.facts.get("holdId") if tool == "reserve_atomic" and said.success else None
-        if held is None or not own:
-            return True
-        newest = own[-1]
-        stands = newest.live(now) or newest.status == "confirmed" or now - answered <= timedelta(seconds=30)
-        return newest.id == held and stands
+        _, whose, call, *_ = identity
+        order = self.ran[whose, call]
+        following = [
+            self._identity(line, *each) for each in message[[key for key, _ in message].index(key) + 1 :]
+        ]
+        if not set(order[order.index(identity) + 1 :]) <= set(following):
+            return False
+        return {
+            "check_availability": said.success and not said.say.startswith("Nothing is free"),
+            "reserve_atomic": said.success,
+            "send_otp_code": said.success and not self._lost(line, ask, books),
+            "verify_otp": True,
+            "send_confirmation_sms": str(said.facts.get("messageSent")).lower() == "true",
+        }[ask.tool]
+
+    def _lost(self, line: Line, ask: Ask, books: Books) -> bool:
+        """Whether the newest code of the hold that is meant did not arrive."""
+        hold, _ = self._named(line, ask)
+        codes = [
+            row
+            for row in books["sms_messages"]
+            if hold and row["kind"] == "otp" and row["hold_id"] == hold.id
+        ]
+        newest = max(codes, key=lambda row: row["created_at"], default=None)
+        return newest is not None and newest["status"] in ("failed", "undelivered", "expired")
 
     # --- what the answer must be ----------------------------------------------------------------
 
@@ -509,7 +543,16 @@ class Agent(RuleBasedStateMachine):
             for hold in self.holds
             if (hold.clinic, hold.calendar) == (line.clinic, calendar) and hold not in instead_of
         )
-        return {"slot_taken"} if taken else {None}
+        own = self._booked_before(line, calendar, ask.starts, number)
+        return {"slot_taken"} if taken and not own else {None}
+
+    def _booked_before(self, line: Line, calendar: str, starts: datetime, phone: str) -> Hold | None:
+        """What this call itself has booked at that time, if it stands."""
+        wanted = (line.clinic, line.call, calendar, starts, phone)
+        standing = [hold for hold in self.booked if line.call is not None and not hold.cancelled]
+        return next(
+            (h for h in standing if (h.clinic, h.call, h.calendar, h.starts, h.phone) == wanted), None
+        )
 
     def _foretell_send_code(self, line: Line, ask: Ask, before: Books, after: Books) -> set[str | None]:
         hold, refused = self._named(line, ask)
@@ -518,6 +561,8 @@ class Agent(RuleBasedStateMachine):
         given = ask.given("patientPhone")
         if given is not None and PHONES[given] != hold.phone:
             return {"phone_mismatch"}
+        if hold.cancelled:
+            return {"appointment_cancelled"}
         if over := self._over(hold, after.now):
             return over
         codes = [row for row in after["sms_messages"] if row["kind"] == "otp" and row["hold_id"] == hold.id]
@@ -540,8 +585,10 @@ class Agent(RuleBasedStateMachine):
         unread = self._digits(line, ask) is None
         wrong = not unread and contact in (None, hold.contact) and self._digits(line, ask) != hold.code
         live = hold.live(before.now) and hold.starts > before.now
-        if live and wrong:  # the last wrong try gives the time back, and then reading it again is asked for
-            return {"sms_failed", "cannot_receive_sms", "wrong_code"}
+        if live and wrong and hold.tries + 1 == agent.TRIES:
+            return {"hold_locked"}
+        if live and wrong:
+            return {"sms_failed", "cannot_receive_sms"}
         return {"sms_failed", "cannot_receive_sms"} if live and unread else set()
 
     def _digits(self, line: Line, ask: Ask) -> str | None:
@@ -557,10 +604,11 @@ class Agent(RuleBasedStateMachine):
         if hold is None and refused == "missing_argument":
             return {refused}
         digits = self._digits(line, ask)
-        if digits is None:
-            return {"code_unreadable"}
-        if hold is None or (contact is not None and contact != hold.contact):
-            return {"wrong_code"}
+        meant = hold is not None and contact in (None, hold.contact)
+        if hold and hold.status == "locked" and (meant or digits is None):
+            return {"hold_locked"}
+        if digits is None or hold is None or not meant:
+            return {"code_unreadable" if digits is None else "wrong_code"}
         if hold.status == "confirmed":
             told = "appointment_cancelled" if hold.cancelled else None  # told as booked, however often
             return {told if digits == hold.code else "wrong_code"}  # news only for who has the telephone
@@ -573,7 +621,7 @@ class Agent(RuleBasedStateMachine):
             return {"code_not_sent"}
         if digits == hold.code:
             return {None}
-        return {"wrong_code"}
+        return {"hold_locked" if hold.tries + 1 == agent.TRIES else "wrong_code"}
 
     def _foretell_confirm(self, line: Line, ask: Ask, after: Books) -> set[str | None]:
         hold = self._named_booking(line, ask)
@@ -645,6 +693,9 @@ class Agent(RuleBasedStateMachine):
         assert phone
         assert ask.starts
         hold_id: str = said.facts["holdId"]
+        if booked := self._booked_before(line, calendar, ask.starts, phone):
+            assert (hold_id, said.facts["appointmentId"]) == (booked.id, booked.appointment)
+            return
         wanted = (calendar, ask.starts, phone)
         for hold in own:
             if hold.live(after.now) and (hold.calendar, hold.starts, hold.phone) == wanted:
@@ -667,7 +718,6 @@ class Agent(RuleBasedStateMachine):
                 hold_id, line.clinic, calendar, ask.starts, line.call, phone, contact, until, code_of(hold_id)
             )
         )
-        self.holds[-1].made = self.answers
 
     def _learn_verified(self, line: Line, ask: Ask, said: Said, before: Books, after: Books) -> None:
         hold, _ = self._named(line, ask)
@@ -681,7 +731,7 @@ class Agent(RuleBasedStateMachine):
                 assert appointment == hold.appointment, "P2: told as another booking"
                 return
             assert appointment not in before.by_id("appointments"), "P2: booked twice"
-            hold.status, hold.appointment, hold.booked = "confirmed", appointment, self.answers
+            hold.status, hold.appointment = "confirmed", appointment
             self.booked.append(hold)
         elif hold and hold.status == "held" and self._meant(hold, ask) and self._guessed(line, ask, said):
             if not hold.live(after.now) or hold.starts <= after.now:
@@ -693,7 +743,7 @@ class Agent(RuleBasedStateMachine):
 
     def _guessed(self, line: Line, ask: Ask, said: Said) -> bool:
         """Whether this cost a try, whichever way the refusal was put."""
-        return said.code in ("wrong_code", "sms_failed", "cannot_receive_sms") and bool(
+        return said.code in ("wrong_code", "hold_locked", "sms_failed", "cannot_receive_sms") and bool(
             self._digits(line, ask)
         )
 
@@ -1109,6 +1159,11 @@ class Agent(RuleBasedStateMachine):
             if self.last_status.get(row["id"]) == "delivered":
                 assert row["status"] == "delivered", "P3: a delivery was forgotten"
             self.last_status[row["id"]] = row["status"]
+
+
+def _row_of(row: dict[str, Any]) -> tuple[str, str]:
+    """A tool call as it was answered at one time: answered once more, it is another."""
+    return row["id"], row["created_at"]
 
 
 def _nth(items: list[Any], n: int) -> Any:

@@ -231,11 +231,44 @@ def wrong(code: str) -> str:
 
 def test_three_wrong_codes_and_the_time_is_given_back(client: FlaskClient) -> None:
     hold, code = held_with_code(client)
-    for _ in range(3):
+    for _ in range(2):
         answer = bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(code))
         assert refused(answer, "wrong_code").startswith("NOT BOOKED")
-    assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=code) == answer
-    refused(bare(client, "booking/send-otp", holdId=hold), "hold_locked")
+        assert "2" not in answer["say"]  # how many tries are left stays unsaid
+    last = bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(code))
+    said = refused(last, "hold_locked")
+    assert said.startswith("NOT BOOKED: there were too many wrong codes and the time was given back.")
+    assert "choose a time again" in said
+    assert "once more" not in said
+    # From now on every code gets that answer, the right one, and what is none.
+    for each in (code, wrong(code), "what?"):
+        assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=each) == last
+    assert bare(client, "booking/send-otp", holdId=hold) == last
+
+
+def test_a_patient_who_was_locked_out_books_with_a_new_reservation(client: FlaskClient) -> None:
+    call = PhoneCall(client, create_clinic(), phone_number())
+    held = call.say("reserve_atomic", id="call_0", slotId=slot(), patientName="John")
+    call.say("send_otp_code", id="call_0")
+    code = code_of(held.split("holdId=")[1].split()[0])
+    for n in range(1, 4):
+        said = call.say("verify_otp", id="call_0", providedOTP=str((int(code) + n) % 10_000).zfill(4))
+    assert "hold_locked" in said
+    held = call.say("reserve_atomic", id="call_0", slotId=slot(), patientName="John")
+    assert "code is on its way" in call.say("send_otp_code", id="call_0")
+    code = code_of(held.split("holdId=")[1].split()[0])
+    assert call.say("verify_otp", id="call_0", providedOTP=code).startswith("Booked")
+
+
+def test_a_wrong_code_after_the_booking_gets_the_answer_of_any_wrong_code(client: FlaskClient) -> None:
+    """Whoever guesses at a hold that was booked learns neither that nor which appointment it became."""
+    hold, code = held_with_code(client)
+    of_a_live_hold = bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(code))
+    assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=code)["success"]
+    for said in (wrong(code), wrong(wrong(code)), wrong(wrong(wrong(code)))):
+        assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=said) == of_a_live_hold
+    other, other_code = held_with_code(client)
+    assert bare(client, "booking/verify-otp", holdId=other, providedOTP=wrong(other_code)) == of_a_live_hold
 
 
 def test_a_wrong_an_expired_and_an_unknown_code_get_the_same_answer(
@@ -408,7 +441,6 @@ def test_a_repeat_gets_the_first_answer_and_has_no_effect(
     assert tries == (1,)
     # The same id with other arguments is another call: ids repeat ("call_0").
     assert call.say("verify_otp", id="v", providedOTP=code).startswith("Booked")
-    assert held == call.say("reserve_atomic", id="r", slotId=slot(), patientName="John")
 
 
 def test_a_time_that_was_given_up_is_asked_for_once_more_under_the_same_id(

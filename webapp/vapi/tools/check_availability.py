@@ -96,4 +96,5 @@ TOOL = Tool(
     answer=CheckAvailabilityAnswer,
     run=run,
     says_not_booked=False,
+    is_kept=lambda _desk, _arguments, reply: bool(reply.facts.get("slots")),  # a full day may have room again
 )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from models import availability, calendars, holds, phone, redaction, when
+from models import appointments, availability, calendars, holds, phone, redaction, when
 from models.availability import Closed
 from models.calendars import Calendar
-from models.holds import HoldStatus
 from webapp.vapi import offers
-from webapp.vapi.desk import Desk, Kept, Tool
+from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.replies import Code, Reply, not_booked
 from webapp.vapi.schemas import ReserveAnswer, ReserveArguments
 
@@ -118,6 +117,8 @@ def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number
         patient_name=name,
         patient_phone=number,
     )
+    if not claim.success and (booked := _booked_before(desk, calendar, starts_at, number)):
+        return booked
     if not claim.success or claim.expires_at is None:
         return _refused(
             desk,
@@ -154,6 +155,33 @@ def _held(
     )
 
 
+def _booked_before(desk: Desk, calendar: Calendar, starts_at: datetime, number: str) -> Reply | None:
+    """Where this call itself has booked that time: that, for "taken" would send the patient elsewhere."""
+    appointment = desk.call_id and appointments.find_in_call(
+        desk.session,
+        desk.org_id,
+        desk.call_id,
+        calendar_id=calendar.id,
+        starts_at=starts_at,
+        patient_phone=number,
+    )
+    if not appointment:
+        return None
+    label = when.spoken(starts_at, calendar.zone, desk.now)
+    return Reply(
+        f"{label} is already booked in this call, and that appointment stands. Nothing more is needed.",
+        {
+            "holdId": str(appointment.hold_id),
+            "contactId": str(appointment.contact_id),
+            "calendarId": calendar.id,
+            "slotId": when.instant(starts_at),
+            "appointmentId": str(appointment.id),
+            "label": label,
+        },
+        line=f"holdId={appointment.hold_id} appointmentId={appointment.id}",
+    )
+
+
 def _refused(desk: Desk, calendar: Calendar, wanted: datetime, code: Code, error: str, why: str) -> Reply:
     nearest = availability.find_nearest(desk.session, calendar, wanted=wanted, now=desk.now)
     instead = f" The nearest free times are {offers.said(calendar, nearest, desk.now)}." if nearest else ""
@@ -161,16 +189,6 @@ def _refused(desk: Desk, calendar: Calendar, wanted: datetime, code: Code, error
     return Reply(
         reply.say, reply.facts, reply.code, reply.error, offers.dated_ids(calendar, nearest, desk.now)
     )
-
-
-def _still_true(desk: Desk, _arguments: dict[str, Any], kept: Kept) -> bool:
-    """Who asks once more for a time that the call gave up, or lost a while ago, means that."""
-    held = kept.reply.facts.get("holdId")
-    own = desk.hold(None)
-    if held is None or own is None:
-        return held is None
-    live = own.status is HoldStatus.HELD and own.expires_at > desk.now
-    return str(own.id) == held and (kept.just_now or live or own.status is HoldStatus.CONFIRMED)
 
 
 def _instant(slot_id: str) -> datetime | None:
@@ -189,5 +207,4 @@ TOOL = Tool(
     arguments=ReserveArguments,
     answer=ReserveAnswer,
     run=run,
-    still_true=_still_true,
 )

@@ -7,7 +7,7 @@ from typing import Any
 from models import sms, sms_texts
 from models.appointments import AppointmentStatus
 from models.sms import SmsMessage, SmsStatus
-from webapp.vapi.desk import Desk, Kept, Tool
+from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import appointment_cancelled, same_phone
 from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
 from webapp.vapi.schemas import SendConfirmationAnswer, SendConfirmationArguments
@@ -39,12 +39,6 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     message = sms.get_or_none(desk.session, desk.org_id, appointment.confirmation_message_id)
     content = message and sms_texts.as_shown(desk.session, message)
     return Watched(desk.org_id, appointment.confirmation_message_id, lambda row: _tell(row, content or ""))
-
-
-def _still_true(desk: Desk, arguments: dict[str, Any], kept: Kept) -> bool:
-    """What names no appointment means the call's own one, of which there may be a newer one by now."""
-    own = None if arguments.get("appointmentId") else desk.appointment(None)
-    return own is None or own.created_at <= kept.at
 
 
 def _tell(message: SmsMessage, content: str) -> Reply:
@@ -89,5 +83,5 @@ TOOL = Tool(
     answer=SendConfirmationAnswer,
     run=run,
     says_not_booked=False,
-    still_true=_still_true,
+    is_kept=lambda _desk, _arguments, reply: bool(reply.facts.get("messageSent")),
 )

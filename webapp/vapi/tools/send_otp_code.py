@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import appointments, opt_outs, otp, phone, sms_senders
+from models import appointments, opt_outs, otp, phone, sms, sms_senders
+from models.appointments import AppointmentStatus
 from models.holds import AppointmentHold, HoldStatus
-from models.otp import CodeRefusal, CodeRequest
+from models.otp import Cap, CodeRequest
 from models.sms import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import (
     appointment_cancelled,
     hold_is_over,
-    of_the_calls_own,
     phone_mismatch,
     same_phone,
     unknown_hold,
 )
-from webapp.vapi.replies import Code, Reply, Watched, not_booked
+from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
 from webapp.vapi.schemas import SendOtpAnswer, SendOtpArguments
-from webapp.vapi.sms_replies import HANDED_OVER, OPTED_OUT, SENDER_STOPPED, Trouble, trouble_of
+from webapp.vapi.sms_replies import (
+    ANOTHER_NUMBER,
+    HANDED_OVER,
+    LOST,
+    OPTED_OUT,
+    SENDER_STOPPED,
+    Trouble,
+    trouble_of,
+)
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
@@ -29,37 +37,73 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     if not same_phone(desk, arguments.get("patientPhone"), hold.patient_phone):
         return phone_mismatch()
     ending = phone.last_digits(hold.patient_phone)
-    if _is_live(desk, hold) and opt_outs.stands(desk.session, desk.org_id, hold.patient_phone):
-        return _cannot(OPTED_OUT, ending)  # it would be refused: no code is spent on it
+    if _is_live(desk, hold) and (trouble := _foreseen(desk, hold)):
+        return _cannot(trouble, ending)  # it would not arrive: no code is spent on it
+    lost = _last_lost(desk, hold)
     requested = otp.request(desk.session, desk.clinic, hold.id)
     if requested.message_id is None:
-        return _refused(desk, requested, hold, arguments.get("holdId"))
+        return _refused(desk, hold, requested)
     sender = sms_senders.get_or_none(desk.session, desk.org_id)
     stopped = sender is not None and sender.stopped_at is not None
     return Watched(
-        desk.org_id, requested.message_id, lambda message: _tell(message, ending, sender_stopped=stopped)
+        desk.org_id,
+        requested.message_id,
+        lambda message: _tell(message, ending, sender_stopped=stopped, lost=lost),
     )
 
 
-def _refused(desk: Desk, requested: CodeRequest, hold: AppointmentHold, given: str | None) -> Reply:
-    if requested.refusal is CodeRefusal.TOO_MANY_CODES:
-        return not_booked(
-            Code.TOO_MANY_CODES,
-            "Too many codes",
-            "no more codes can be sent right now. The clinic can book this by hand.",
-        )
-    if requested.hold_status is HoldStatus.CONFIRMED and appointments.is_cancelled(desk.session, hold.id):
-        return appointment_cancelled()
+def _foreseen(desk: Desk, hold: AppointmentHold) -> Trouble | None:
+    """What would keep any code from this number, as far as it is known."""
+    if opt_outs.stands(desk.session, desk.org_id, hold.patient_phone):
+        return OPTED_OUT
+    hopeless = otp.find_hopeless(desk.session, hold)
+    return trouble_of(hopeless) if hopeless else None
+
+
+def _last_lost(desk: Desk, hold: AppointmentHold) -> Trouble | None:
+    """Why the last code of this hold did not arrive; None if it may have, or if there was none."""
+    last = sms.last_code_of_hold(desk.session, desk.org_id, hold.id)
+    return trouble_of(last) if last and last.status in LOST else None
+
+
+_NEXT = "If it does not come either, ask for another mobile number, and reserve again with it."
+_USE_THE_NEWEST = "Ask for the digits of the newest text message."
+_TOO_MANY = {
+    Cap.HOLD: f"no more codes can be sent for this reservation. {_USE_THE_NEWEST} {ANOTHER_NUMBER}",
+    Cap.CALL: f"no more codes can be sent in this call. {_USE_THE_NEWEST} The clinic can book this by hand.",
+    Cap.PHONE: f"no more codes can be sent to that number today. {ANOTHER_NUMBER}",
+    Cap.CLINIC: "no more codes can be sent today. The clinic can book this by hand.",
+}
+
+
+def _refused(desk: Desk, hold: AppointmentHold, requested: CodeRequest) -> Reply:
+    if requested.cap is not None:
+        return not_booked(Code.TOO_MANY_CODES, "Too many codes", _TOO_MANY[requested.cap])
+    if requested.hold_status is HoldStatus.CONFIRMED:
+        return _booked_before(desk, hold)
     if requested.hold_status is not None:
         return hold_is_over(requested.hold_status)
-    return unknown_hold(desk, given)
+    return unknown_hold(desk, str(hold.id))
+
+
+def _booked_before(desk: Desk, hold: AppointmentHold) -> Reply:
+    """The appointment stands, or was cancelled since; either way it needs no code, and was booked."""
+    appointment = appointments.of_hold(desk.session, desk.org_id, hold.id)
+    if appointment is None or appointment.status is AppointmentStatus.CANCELLED:
+        return appointment_cancelled()
+    return refusal(
+        Code.HOLD_CONFIRMED,
+        "Hold already confirmed",
+        "No code is needed: that appointment is already booked, and it stands.",
+        appointmentId=str(appointment.id),
+    )
 
 
 def _is_live(desk: Desk, hold: AppointmentHold) -> bool:
     return hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
 
 
-def _tell(message: SmsMessage, ending: str, *, sender_stopped: bool) -> Reply:
+def _tell(message: SmsMessage, ending: str, *, sender_stopped: bool, lost: Trouble | None) -> Reply:
     trouble = trouble_of(message)
     if trouble is None and sender_stopped and message.status is SmsStatus.QUEUED:
         trouble = SENDER_STOPPED
@@ -68,14 +112,16 @@ def _tell(message: SmsMessage, ending: str, *, sender_stopped: bool) -> Reply:
     facts: dict[str, Any] = {"codeSent": False, "status": message.status.value}
     if message.status in HANDED_OVER:
         say = f"A code has been sent by text message to the number ending in {ending}. Ask for its digits."
-        return Reply(say, facts | {"codeSent": True})
-    if message.status is SmsStatus.UNKNOWN:
+        facts["codeSent"] = True
+    elif message.status is SmsStatus.UNKNOWN:
         say = (
             f"A code may or may not arrive at the number ending in {ending}. If none has come in a minute,"
             " ask: shall I send it again?"
         )
-        return Reply(say, facts)
-    say = f"A code is on its way to the number ending in {ending}. Ask for its digits in a moment."
+    else:
+        say = f"A code is on its way to the number ending in {ending}. Ask for its digits in a moment."
+    if lost and lost not in (SENDER_STOPPED, OPTED_OUT):  # those two are over, or it would not be sent
+        say = f"The last code did not arrive: {lost.why}. {say} {_NEXT}"
     return Reply(say, facts)
 
 
@@ -89,6 +135,12 @@ def _cannot(trouble: Trouble, ending: str, **facts: str) -> Reply:
     )
 
 
+def _is_kept(desk: Desk, arguments: dict[str, Any], reply: Reply) -> bool:
+    """A code that was sent is not sent again for a repeat, unless it is known by now that it was lost."""
+    hold = desk.hold(arguments.get("holdId"))
+    return reply.success and not (hold and _last_lost(desk, hold))
+
+
 TOOL = Tool(
     name="send_otp_code",
     path="booking/send-otp",
@@ -96,5 +148,5 @@ TOOL = Tool(
     arguments=SendOtpArguments,
     answer=SendOtpAnswer,
     run=run,
-    still_true=of_the_calls_own,
+    is_kept=_is_kept,
 )

@@ -13,7 +13,7 @@ from models.holds import AppointmentHold, HoldStatus
 from models.sms import Due, SmsKind, SmsStatus
 from models.spoken import digits_said
 from webapp.vapi.desk import Desk, Tool, as_uuid
-from webapp.vapi.hold_replies import appointment_cancelled, of_the_calls_own, unknown_hold
+from webapp.vapi.hold_replies import appointment_cancelled, hold_is_over, unknown_hold
 from webapp.vapi.replies import Code, Reply, not_booked
 from webapp.vapi.schemas import VerifyOtpAnswer, VerifyOtpArguments
 from webapp.vapi.sms_replies import trouble_of
@@ -32,7 +32,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     if digits is not None and isinstance(said, int | float):
         digits = digits.zfill(length)  # a number has lost its leading zeros
     if digits is None or len(digits) != length:
-        return _not_delivered(desk, hold) or not_booked(
+        return _past_reading(desk, hold) or not_booked(
             Code.CODE_UNREADABLE,
             "Not a code",
             f"I did not catch a code of {length} digits. Please ask for the digits one by one.",
@@ -98,8 +98,10 @@ def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, r
     if confirmation.code == "hold_confirmed" and right:
         return _confirmed_before(desk, confirmation)
     log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
-    not_delivered = _not_delivered(desk, hold) if confirmation.code == "wrong_code" else None
-    return not_delivered or _not_accepted()
+    if confirmation.code == "hold_locked":  # by this code or an earlier one, and whatever code it is
+        return hold_is_over(HoldStatus.LOCKED)
+    past_reading = _past_reading(desk, hold) if confirmation.code == "wrong_code" else None
+    return past_reading or _not_accepted()
 
 
 def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
@@ -114,8 +116,12 @@ def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
     return _stands(desk, appointment.calendar_id, appointment.id, appointment.scheduled_at, already=True)
 
 
-def _not_delivered(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
-    """Where no code can have reached whoever holds a time: that, for no reading it again would help."""
+def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
+    """Why it would be of no use to read the code again: the time was given back after too many wrong codes,
+    or no code can have reached the patient. Else None.
+    """
+    if hold and hold.status is HoldStatus.LOCKED:
+        return hold_is_over(HoldStatus.LOCKED)
     live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
     message = sms.last_code_of_hold(desk.session, desk.org_id, hold.id) if hold and live else None
     if message is None or message.status not in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
@@ -132,10 +138,11 @@ def _not_delivered(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
 
 
 def _not_accepted() -> Reply:
-    """The same for a wrong code, a reservation that is over, and one that does not exist or is another's.
+    """The same for a wrong code, a reservation whose time ran out, and one that is nobody's or another's.
 
-    Who guesses learns nothing, not even how many tries are left. Who is in the right reads the code once
-    more or asks for it again: send_otp_code says whether the reservation still stands.
+    Who guesses learns nothing, not even how many tries are left, until the last one has given the time back.
+    Who is in the right reads the code once more or asks for it again: send_otp_code says whether the
+    reservation still stands.
     """
     return not_booked(
         Code.WRONG_CODE,
@@ -152,5 +159,5 @@ TOOL = Tool(
     arguments=VerifyOtpArguments,
     answer=VerifyOtpAnswer,
     run=run,
-    still_true=of_the_calls_own,
+    is_kept=lambda *_: True,  # a wrong code has cost a try, and stays wrong
 )

@@ -192,6 +192,21 @@ def answered_since(
     return it.created_at, since
 
 
+def was_answered(session: Session, org_id: uuid.UUID, call_id: str, *, tool: str, code: str) -> bool:
+    """Whether a tool was answered with this refusal before in this telephone call."""
+    found = session.scalar(
+        select(ToolCall.id)
+        .where(
+            ToolCall.org_id == org_id,
+            ToolCall.call_id == call_id,
+            ToolCall.tool == tool,
+            ToolCall.reply["code"].as_string() == code,
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
 def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:
     """What was answered to a tool call, once that is settled."""
     reply: dict[str, Any] | None = session.execute(_FINAL, {"org_id": org_id, **asdict(key)}).scalar()

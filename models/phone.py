@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 
 import phonenumbers
+
+from models.spoken import MAX_CHARACTERS, number_said
 
 
 class ImpossibleNumber(ValueError):
@@ -34,22 +37,98 @@ _UNREADABLE = {
 }
 
 
+#: What follows one of these is an extension. No text message reaches one, so it is left out.
+_EXTENSION = frozenset(("x", "ext", "extn", "extension", "#"))
+
+#: What people dial before a country code, wherever they are: +44, 0044, 011 44.
+_ABROAD = re.compile(r"(?:00|011)(?=[1-9])")
+
+
 def e164(said: str, *, region: str, sandbox: bool = False) -> str:
     """The number as +442079460958; without a country code it is one of `region` (ISO 3166).
 
-    A sandbox clinic may use numbers that no telephone can have, such as the +1-555-1234 of the quick
-    reference: its SMS go nowhere. Raises ImpossibleNumber.
+    Digits may be of any script, with anything between them that is no letter, or words. A sandbox clinic may
+    use numbers that no telephone can have, such as the +1-555-1234 of the quick reference: its SMS go
+    nowhere. Raises ImpossibleNumber.
     """
-    if not re.fullmatch(r"\+?[\d\s().\-/]{1,40}", said.strip(), re.ASCII):
-        raise ImpossibleNumber("it is not made of digits")
+    digits = _digits(said)
     try:
-        number = phonenumbers.parse(said, region)
+        number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException as error:
         raise ImpossibleNumber(_UNREADABLE.get(error.error_type, "it has too few digits")) from None
     reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason != phonenumbers.ValidationResult.IS_POSSIBLE and _ABROAD.match(digits):
+        return e164(_ABROAD.sub("+", digits, count=1), region=region, sandbox=sandbox)
     if reason != phonenumbers.ValidationResult.IS_POSSIBLE and not sandbox:
         raise ImpossibleNumber(_REASONS.get(reason, "it cannot be dialled"))
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _digits(said: str) -> str:
+    """'+442079460958', '02079460958': what was said or written, without all that is no digit of it.
+
+    Raises ImpossibleNumber. Nothing is invented: one word too many makes it unreadable, since a number that
+    is read wrong is somebody else's.
+    """
+    words = _words(said) if len(said) <= MAX_CHARACTERS else []
+    ends = next((place for place, word in enumerate(words) if word in _EXTENSION), len(words))
+    if ends < len(words) and number_said(words[ends + 1 :]) is None:
+        ends = 0
+    digits = number_said(words[:ends])
+    if digits is None:
+        raise ImpossibleNumber("it is not made of digits")
+    return digits.replace("+00", "+", 1) if digits.startswith("+00") else digits
+
+
+def _words(said: str) -> list[str]:
+    """Lower-case words, groups of digits in ASCII and signs, without the punctuation between them."""
+    plain = "".join(_plain(character) for character in said.casefold())
+    return re.findall(r"[0-9]+|[^\W\d_]+|\S", plain)
+
+
+def _plain(character: str) -> str:
+    if character in "*#'\u2019":
+        return "" if character in "'\u2019" else character
+    if unicodedata.normalize("NFKC", character) == "+":
+        return "+"
+    # Punctuation, symbols, spaces and marks of direction, of any script.
+    if unicodedata.category(character)[0] in "PSZ" or unicodedata.category(character) == "Cf":
+        return " "
+    return str(unicodedata.decimal(character, character))
+
+
+_each_word = re.compile(r"[a-z]+").findall
+
+#: Words for the telephone that is being rung from, of which one must be there; and words around them.
+_THE_CALLERS = frozenset(
+    _each_word(
+        "same this caller callers customer customers current incoming inbound"
+        " calling ringing dialing dialling"
+    )
+)
+_AROUND = frozenset(
+    _each_word(
+        "a am are as at be call can cell cellphone for from he her here his i id im in is it its line me"
+        " mobile my now number of ok okay on one patient patients phone please right send she sure telephone"
+        " text that thats the their they theyre to use using which with yeah yes you your youre"
+    )
+)
+
+#: What models write where they have no number.
+_NOTHING = frozenset(
+    ("none", "null", "nil", "na", "n a", "undefined", "not provided", "not given", *_WITHHELD_WORDS)
+)
+
+
+def means_the_callers(said: str) -> bool:
+    """Whether it is no number but says whose: "same as caller", "the number I'm calling from"."""
+    words = set(_words(said))
+    return bool(words & _THE_CALLERS) and words <= _THE_CALLERS | _AROUND
+
+
+def says_nothing(said: str) -> bool:
+    """Whether it only says that there is no number: "N/A", "unknown"."""
+    return " ".join(_words(said)) in _NOTHING
 
 
 def of_caller(said: str) -> str | None:

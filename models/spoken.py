@@ -1,4 +1,4 @@
-"""A code the way people say it, speech-to-text writes it and a language model passes it on.
+"""Codes and telephone numbers as people say them, speech-to-text writes them and a model passes them on.
 
 models/redaction.py takes codes out of what was said by the same words.
 """
@@ -60,6 +60,36 @@ def digits_said(value: object) -> str | None:
         words.pop()
     # "to" is a 2 only if it can be nothing else.
     return _read(words, DIGITS) or _read(words, DIGITS | HOMOPHONES)
+
+
+_BEFORE_A_NUMBER = _BEFORE | frozenset(
+    _tokens(
+        "mobile phone telephone cell cellphone tel call text ring reach me on at under use landline home work"
+    )
+)
+_AFTER_A_NUMBER = _AFTER | frozenset(_tokens("mobile phone cell landline home work"))
+
+#: "oh eight hundred": noughts after the digit before them.
+_NOUGHTS = {"hundred": "00", "thousand": "000"}
+
+
+def number_said(words: list[str]) -> str | None:
+    """The digits of a telephone number in words and groups of digits, with its plus; None if any is neither.
+
+    "nine hundred and five" may be 905 or 9005, so it is neither.
+    """
+    words = list(words)
+    while words and (words[0] in _BEFORE_A_NUMBER or _is_interjection(words)):
+        words.pop(0)
+    while words and words[-1] in _AFTER_A_NUMBER:
+        words.pop()
+    plus = words[:1] in (["+"], ["plus"])
+    for place, word in enumerate(words[:-1]):
+        if word in _NOUGHTS and (words[place + 1] == "and" or words[place + 1] in TWO_DIGITS):
+            return None
+    said = [_NOUGHTS.get(word, word) for word in words[plus:] if word not in HESITATION]
+    digits = _read(said, DIGITS) or _read(said, DIGITS | HOMOPHONES)
+    return f"+{digits}" if plus and digits else digits
 
 
 def _words(text: str) -> list[str]:

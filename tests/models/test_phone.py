@@ -29,6 +29,43 @@ any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
         ("1 212 555 0123", "US", "+12125550123"),
         ("030/901820", "DE", "+4930901820"),
         ("06 12 34 56 78", "FR", "+33612345678"),
+        # Dashes, spaces and marks as keyboards, web pages and telephones' address books have them.
+        ("07700\u2011900\u2011123", "GB", "+447700900123"),
+        ("(415) 555\u20130100", "US", "+14155550100"),
+        ("07700\u00a0900\u202f123", "GB", "+447700900123"),
+        ("07700\u2212900\u2212123", "GB", "+447700900123"),
+        ("\u202a+44 7700 900123\u202c", "GB", "+447700900123"),
+        ("07700.900.123", "GB", "+447700900123"),
+        ("07700, 900, 123", "GB", "+447700900123"),
+        ("07700_900_123", "GB", "+447700900123"),
+        # Digits of other scripts.
+        ("\uff0b\uff14\uff14 \uff17\uff17\uff10\uff10 \uff19\uff10\uff10123", "GB", "+447700900123"),
+        ("+\u0664\u0664\u0662\u0660\u0667\u0669\u0664\u0666\u0660\u0669\u0665\u0668", "GB", "+442079460958"),
+        ("\u0966\u096d\u096d\u0966\u0966 \u096f\u0966\u0966123", "GB", "+447700900123"),
+        # No text message reaches an extension.
+        ("020 7946 0958 ext 12", "GB", "+442079460958"),
+        ("020 7946 0958 ext. 12", "GB", "+442079460958"),
+        ("020 7946 0958x3", "GB", "+442079460958"),
+        ("020 7946 0958, extension three", "GB", "+442079460958"),
+        ("020 7946 0958;ext=12", "GB", "+442079460958"),
+        ("020 7946 0958 #12", "GB", "+442079460958"),
+        # Prefixes.
+        ("tel:+442079460958", "GB", "+442079460958"),
+        ("Tel. 020 7946 0958", "GB", "+442079460958"),
+        ("0044 7700 900123", "US", "+447700900123"),
+        ("011 44 7700 900123", "GB", "+447700900123"),
+        ("+0044 7700 900123", "GB", "+447700900123"),
+        ("44 7700 900123", "GB", "+447700900123"),
+        ("+44(0)7700 900123", "US", "+447700900123"),
+        # As it is said.
+        ("plus four four seven seven double oh nine oh oh one two three", "US", "+447700900123"),
+        ("oh seven seven double zero nine hundred one two three", "GB", "+447700900123"),
+        ("zero seven seven zero zero, nine zero zero, one two three", "GB", "+447700900123"),
+        ("four one five, five five five, oh one double oh", "US", "+14155550100"),
+        ("one eight hundred five five five one two three four", "US", "+18005551234"),
+        ("07700 nine hundred 123", "GB", "+447700900123"),
+        ("My number is 07700 900123, please.", "GB", "+447700900123"),
+        ("it's oh seven seven double oh, um, nine hundred, one two three", "GB", "+447700900123"),
     ],
 )
 def test_a_number_is_one_of_the_clinics_country_unless_it_says_another(
@@ -55,23 +92,22 @@ def test_a_number_is_one_of_the_clinics_country_unless_it_says_another(
         ("+0 123 456 789", "GB", "its country code does not exist"),
         ("", "GB", "it is not made of digits"),
         ("   ", "GB", "it is not made of digits"),
-        ("five five five", "GB", "it is not made of digits"),
+        ("five five five", "GB", "it has too few digits"),
+        ("07700 900123 ask for Bob", "GB", "it is not made of digits"),
+        ("07700 900123 or 07700 900124", "GB", "it is not made of digits"),
+        ("07700 nine hundred and five", "GB", "it is not made of digits"),
+        ("07700 nine hundred twelve", "GB", "it is not made of digits"),
+        ("*67 415 555 0100", "US", "it is not made of digits"),
+        ("ext 12", "GB", "it is not made of digits"),
+        ("same as caller", "GB", "it is not made of digits"),
         ("0800 FLOWERS", "GB", "it is not made of digits"),
-        ("020 7946 0958 ext 12", "GB", "it is not made of digits"),
-        ("020 7946 0958;ext=12", "GB", "it is not made of digits"),
-        ("tel:+442079460958", "GB", "it is not made of digits"),
         ("44+2079460958", "GB", "it is not made of digits"),
         ("++442079460958", "GB", "it is not made of digits"),
         ("+44 20 7946 0958\x00", "GB", "it is not made of digits"),
-        # Digits, but not those of a telephone: Arabic-Indic, full-width, superscript.
-        (
-            "+\u0664\u0664\u0662\u0660\u0667\u0669\u0664\u0666\u0660\u0669\u0665\u0668",
-            "GB",
-            "it is not made of digits",
-        ),
-        ("\uff0b\uff14\uff14\uff12\uff10", "GB", "it is not made of digits"),
+        # Digits, but not those of a telephone: superscript.
         ("020 7946 095\u2078", "GB", "it is not made of digits"),
-        ("1" * 41, "GB", "it is not made of digits"),
+        ("1" * 41, "GB", "it has too many digits"),
+        ("1 " * 101, "GB", "it is not made of digits"),
     ],
 )
 def test_an_impossible_number_says_why(said: str, region: str, reason: str) -> None:
@@ -84,9 +120,52 @@ def test_a_sandbox_clinic_takes_the_number_of_the_quick_reference() -> None:
     assert phone.e164("+1-555-1234", region="US", sandbox=True) == "+15551234"
     assert phone.e164("+1-555-1", region="US", sandbox=True) == "+15551"
     with pytest.raises(ImpossibleNumber, match="not made of digits"):
-        phone.e164("five", region="US", sandbox=True)
+        phone.e164("mine", region="US", sandbox=True)
     with pytest.raises(ImpossibleNumber, match="country code does not exist"):
         phone.e164("+999 123", region="US", sandbox=True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "same as caller",
+        "Same.",
+        "this number",
+        "this one",
+        "the number I'm calling from",
+        "the number I\u2019m ringing from, please",
+        "use the number they are calling from",
+        "caller's number",
+        "caller_id",
+        "customer.number",
+        "current number",
+    ],
+)
+def test_a_number_may_be_named_as_that_of_the_call(said: str) -> None:
+    assert phone.means_the_callers(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "my mobile",
+        "not this number",
+        "my wife's",
+        "the one from before",
+        "07700 900123",
+        "this 07700 900123",
+    ],
+)
+def test_another_number_is_not_taken_for_that_of_the_call(said: str) -> None:
+    assert not phone.means_the_callers(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "nothing"), [("N/A", True), ("unknown", True), ("null", True), ("no", False)]
+)
+def test_what_models_write_for_no_number_is_none(said: str, *, nothing: bool) -> None:
+    assert phone.says_nothing(said) == nothing
 
 
 @any_speed

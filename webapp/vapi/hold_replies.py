@@ -49,8 +49,10 @@ def unknown_hold(desk: Desk, given: str | None) -> Reply:
 
 def same_phone(desk: Desk, given: str | None, fixed: str) -> bool:
     """Whether a number that was given is the one that the hold fixed; none given is no other one."""
-    if given is None:
+    if given is None or phone.says_nothing(given):
         return True
+    if phone.means_the_callers(given):
+        given = desk.caller_number or ""
     try:
         return phone.e164(given, region=desk.clinic.region, sandbox=desk.clinic.sandbox) == fixed
     except phone.ImpossibleNumber:
@@ -62,5 +64,5 @@ def phone_mismatch() -> Reply:
         Code.PHONE_MISMATCH,
         "Not the number of this reservation",
         "text messages go only to the number that the reservation was made with."
-        " For another number, reserve again with it.",
+        " Leave patientPhone out to use that one; for another number, reserve again with it.",
     )

@@ -77,14 +77,13 @@ class ReserveArguments(Arguments):
     calendarId = Said(metadata={"example": "cal-1"})
     patientName = Said(120, required=True, metadata={"example": "John"})
     patientPhone = Said(
-        40,
         metadata={"description": "the caller's own number if left out in a call", "example": "+442079460123"},
     )
 
 
 class SendOtpArguments(Arguments):
     holdId = Said(metadata={"description": "this call's hold if left out in a call"})
-    patientPhone = Said(40, metadata={"description": "if given, it must be the hold's number"})
+    patientPhone = Said(metadata={"description": "if given, it must be the hold's number"})
 
 
 class VerifyOtpArguments(Arguments):
@@ -98,7 +97,7 @@ class VerifyOtpArguments(Arguments):
 
 class SendConfirmationArguments(Arguments):
     appointmentId = Said(metadata={"description": "this call's appointment if left out in a call"})
-    patientPhone = Said(40, metadata={"description": "if given, it must be the appointment's number"})
+    patientPhone = Said(metadata={"description": "if given, it must be the appointment's number"})
     contactId = Said(metadata={"description": "if given, it must be the appointment's contact"})
 
 

@@ -557,6 +557,59 @@ def test_nobody_is_blamed_for_a_number_that_nobody_gave(client: FlaskClient) -> 
     assert "holdId=" in said
 
 
+@pytest.mark.parametrize("said", ["same as caller", "the number I'm calling from", "N/A"])
+def test_a_number_that_is_named_as_the_callers_is_the_callers(
+    client: FlaskClient, sql: psycopg.Connection, said: str
+) -> None:
+    call = PhoneCall(client, create_clinic(), phone_number())
+    assert "holdId=" in call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone=said)
+    assert "code is on its way" in call.say("send_otp_code", patientPhone=said)
+    row = sql.execute("SELECT patient_phone FROM appointment_holds WHERE call_sid = %s", [call.id]).fetchone()
+    assert row == (call.number,)
+
+
+def test_the_callers_number_is_another_one_than_that_of_the_hold(client: FlaskClient) -> None:
+    call = PhoneCall(client, create_clinic(), phone_number())
+    call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone=phone_number())
+    assert "phone_mismatch" in call.say("send_otp_code", patientPhone="same as caller")
+    assert "code is on its way" in call.say("send_otp_code")
+
+
+def test_the_callers_number_is_asked_for_where_it_is_withheld(client: FlaskClient) -> None:
+    call = PhoneCall(client, create_clinic(), None)
+    said = call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone="same as caller")
+    assert "missing_argument" in said
+    assert "number of this call is not known" in said
+
+
+def test_a_number_that_cannot_be_read_is_asked_for_differently_the_second_time(client: FlaskClient) -> None:
+    org = create_clinic()
+    call = PhoneCall(client, org, phone_number())
+
+    def ask(call: PhoneCall, number: str = "the blue one") -> str:
+        said = call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone=number)
+        assert "impossible_phone" in said
+        return said
+
+    assert "Could you repeat it with its area code?" in ask(call)
+    for number in ("the blue one", "07700 90"):
+        said = ask(call, number)
+        assert "one digit at a time" in said
+        assert call.number
+        assert f"ends in {call.number[-2:]}" in said
+        assert call.number not in said
+    # Another call begins anew; and a number that is not known is not offered.
+    withheld = PhoneCall(client, org, None)
+    assert "Could you repeat it" in ask(withheld)
+    said = ask(withheld)
+    assert "one digit at a time" in said
+    assert "this call comes from" not in said
+    held = call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone="oh double seven " * 3)
+    assert "impossible_phone" in held
+    spoken = "oh seven seven double oh, nine double oh, one double two"
+    assert "holdId=" in call.say("reserve_atomic", slotId=slot(), patientName="J", patientPhone=spoken)
+
+
 def test_a_day_far_ahead_is_told_with_its_year(client: FlaskClient) -> None:
     org = create_clinic(calendar={"horizon_days": 730})
     year = datetime.now(UTC).year + 3

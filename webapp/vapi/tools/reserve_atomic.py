@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from models import appointments, availability, calendars, holds, phone, redaction, when
+from models import appointments, availability, calendars, calls, holds, phone, redaction, when
 from models.availability import Closed
 from models.calendars import Calendar
 from webapp.vapi import offers
@@ -53,21 +53,49 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
 
 def _number(desk: Desk, said: str | None) -> str | Reply:
     """The number that the hold will fix, in E.164, by default the caller's; or why it cannot be that one."""
-    try:
-        number = phone.e164(
-            said or desk.caller_number or "", region=desk.clinic.region, sandbox=desk.clinic.sandbox
-        )
-    except phone.ImpossibleNumber as problem:
-        if said is None:  # withheld, or an address that is no number: nothing that the patient got wrong
-            return not_booked(
-                Code.MISSING_ARGUMENT, "Missing: patientPhone", "I still need the patient's telephone number."
-            )
+    own = said is None or phone.says_nothing(said) or phone.means_the_callers(said)
+    number = _read(desk, desk.caller_number or "" if own else said or "")
+    if isinstance(number, str):
+        return _too_much(desk, number) or number
+    if own:  # withheld, or an address that is no number: nothing that the patient got wrong
         return not_booked(
-            Code.IMPOSSIBLE_PHONE,
-            "Impossible phone number",
-            f"that telephone number cannot be right: {problem}. Could you repeat it with its area code?",
+            Code.MISSING_ARGUMENT,
+            "Missing: patientPhone",
+            "I still need the patient's telephone number. The number of this call is not known."
+            if said
+            else "I still need the patient's telephone number.",
         )
-    return _too_much(desk, number) or number
+    return not_booked(
+        Code.IMPOSSIBLE_PHONE,
+        "Impossible phone number",
+        f"that telephone number cannot be right: {number}. {_ask_for_it(desk)}",
+    )
+
+
+def _read(desk: Desk, said: str) -> str | phone.ImpossibleNumber:
+    try:
+        return phone.e164(said, region=desk.clinic.region, sandbox=desk.clinic.sandbox)
+    except phone.ImpossibleNumber as problem:
+        return problem
+
+
+def _ask_for_it(desk: Desk) -> str:
+    """How to get a number that can be read: the second time in a call another way than the first."""
+    if not (
+        desk.call_id
+        and calls.was_answered(
+            desk.session, desk.org_id, desk.call_id, tool="reserve_atomic", code=Code.IMPOSSIBLE_PHONE
+        )
+    ):
+        return "Could you repeat it with its area code?"
+    one_by_one = "Ask for it one digit at a time, area code first, and pass on the digits alone."
+    own = _read(desk, desk.caller_number or "")
+    if not isinstance(own, str):
+        return one_by_one
+    return (
+        f"{one_by_one} Or ask whether the text message may go to the number that this call comes from, which"
+        f" ends in {phone.last_digits(own)}: then leave patientPhone out."
+    )
 
 
 def _too_much(desk: Desk, number: str) -> Reply | None:

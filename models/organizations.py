@@ -11,6 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, bindparam, func, or_,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.phone import home_regions
 
 
 class Organization(Base):
@@ -41,7 +42,8 @@ class Organization(Base):
     wrong_codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="15")
     #: How many times one number may hold at once.
     holds_per_phone: Mapped[int] = mapped_column(server_default="3")
-    #: ISO 3166 codes of the countries whose numbers may be sent a code; empty: the clinic's own alone.
+    #: ISO 3166 codes of the countries whose numbers may be sent a code, and of no others; empty: those that
+    #: share the clinic's numbering plan.
     allowed_countries: Mapped[list[str]] = mapped_column(server_default="[]")
     #: The clinic's own weights and words for scoring leads (models/lead_scoring.py); null: the usual ones.
     lead_rules: Mapped[dict[str, Any] | None]
@@ -50,6 +52,11 @@ class Organization(Base):
     #: Days after a patient's last appointment or call, when name and number are erased.
     keep_patients_days: Mapped[int | None]
     created_at: Mapped[CreatedAt]
+
+    @property
+    def countries(self) -> list[str]:
+        """ISO 3166 codes of the countries whose numbers may be sent a code."""
+        return self.allowed_countries or home_regions(self.region)
 
 
 class IntegrationSettings(Base):

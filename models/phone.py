@@ -139,6 +139,23 @@ def of_caller(said: str) -> str | None:
     return user if re.fullmatch(r"\+\d{5,15}", user) else said
 
 
+#: Those of +1 whose numbers are dialled as one's own and cost a text message as much as one's own. The
+#: others of +1 are dialled alike, and are countries with prices of their own (docs/decisions/0017).
+_NORTH_AMERICA = frozenset(("US", "CA", "PR", "VI", "GU", "MP", "AS"))
+
+
+def home_regions(region: str) -> list[str]:
+    """The countries and territories (ISO 3166) that share one numbering plan with this one, itself first.
+
+    So Jersey, Guernsey and the Isle of Man with GB, and Puerto Rico with US.
+    """
+    code = phonenumbers.country_code_for_region(region)
+    plan = set(phonenumbers.region_codes_for_country_code(code)) if code else set()
+    if code == 1:
+        plan &= _NORTH_AMERICA if region in _NORTH_AMERICA else {region}
+    return [region, *sorted(plan - {region})]
+
+
 def check_country(number: str, allowed: Collection[str]) -> None:
     """Raises CountryNotAllowed unless the E.164 number is of one of these countries (ISO 3166).
 

@@ -287,15 +287,32 @@ UNDECIDED = "+19995550123"  # of +1, and of no country in particular
         ({}, GB, True),
         ({}, FR, False),
         ({}, US, False),
-        ({}, JE, False),  # +44 as well, and another country
+        ({}, JE, True),  # of the same numbering plan
+        ({}, "+447781123456", True),  # Guernsey
+        ({}, "+447624123456", True),  # Isle of Man
+        ({"region": "JE"}, GB, True),
+        ({"region": "US"}, "+17875551234", True),  # Puerto Rico
+        ({"region": "US"}, "+16715551234", True),  # Guam
+        ({"region": "PR"}, US, True),
+        ({"region": "CA"}, US, True),
+        ({"region": "US"}, "+18765551234", False),  # Jamaica is +1, too, and dear
+        ({"region": "US"}, "+18095551234", False),  # the Dominican Republic likewise
+        ({"region": "JM"}, "+18765551234", True),
+        ({"region": "JM"}, US, False),
+        ({"region": "IT"}, "+390669812345", True),  # Vatican City
+        ({"region": "NO"}, "+4779123456", True),  # Svalbard
+        ({"region": "FI"}, "+358181234567", True),  # Åland
+        ({"region": "AU"}, "+61891641234", True),  # Christmas Island
+        ({"region": "DE"}, "+436641234567", False),
         ({"region": "US"}, US, True),
-        ({"region": "US"}, CA, False),
+        ({"region": "US"}, CA, True),
         ({"region": "US"}, GB, False),
         ({"region": "US"}, UNDECIDED, True),
         ({"region": "CA"}, UNDECIDED, True),
         ({"region": "FR"}, UNDECIDED, False),
         ({"allowed_countries": ["FR"]}, FR, True),
         ({"allowed_countries": ["FR"]}, GB, False),  # the list is all there is
+        ({"allowed_countries": ["GB"]}, JE, False),
         ({"allowed_countries": ["GB", "JE", "CA"]}, JE, True),
         ({"allowed_countries": ["GB", "JE", "CA"]}, GB, True),
         ({"allowed_countries": ["GB", "JE", "CA"]}, CA, True),

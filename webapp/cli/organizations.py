@@ -150,7 +150,7 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
             "phone": clinic.phone,
             "sandbox": clinic.sandbox,
             **{name: getattr(clinic, name) for name in LIMITS},
-            "allowed_countries": clinic.allowed_countries or [clinic.region],
+            "allowed_countries": clinic.countries,
             "keep_words_days": clinic.keep_words_days or "ever",
             "keep_patients_days": clinic.keep_patients_days or "ever",
             "hot_lead_alert_phone": settings.hot_lead_alert_phone,
@@ -175,8 +175,18 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.option("--phone", help="Where patients ring to change an appointment.")
 @click.option("--region", type=Country(), help="Whose numbers need no country code.")
 @whole_numbers(LIMITS)
-@click.option("--allow-country", type=Country(), multiple=True, help="May be sent codes; once for each one.")
-@click.option("--only-own-country", is_flag=True, help="Codes go to numbers of the region alone.")
+@click.option(
+    "--allow-country",
+    type=Country(),
+    multiple=True,
+    help="Codes go to these countries and no others; once for each one. GB is without JE, GG and IM here.",
+)
+@click.option(
+    "--only-own-country",
+    is_flag=True,
+    help="Codes go to the region and what shares its numbering plan, as at first: GB with JE, GG and IM,"
+    " US with its territories and CA.",
+)
 @click.option("--keep-words-days", type=Days(), help="Answers and texts of SMS are erased after so long.")
 @click.option("--keep-patients-days", type=Days(), help="A patient is erased so long after the last visit.")
 @click.option("--alert-phone", help="Whose telephone hears of a hot lead.")

@@ -37,7 +37,7 @@ def test_a_clinic_is_made_with_its_limits_and_settings(operator: Operator) -> No
         False,
     )
     assert (shown["code_length"], shown["keep_words_days"], shown["keep_patients_days"]) == (4, 90, "ever")
-    assert shown["allowed_countries"] == ["GB"]
+    assert shown["allowed_countries"] == ["GB", "GG", "IM", "JE"]
     assert (shown["hot_lead_threshold"], shown["twilio_auth_token"], shown["vapi_api_key"]) == (
         70,
         False,
@@ -82,7 +82,7 @@ def test_phones_and_countries_are_checked(operator: Operator, clinic: str) -> No
     assert shown["hot_lead_alert_phone"] == "+447700900123"
     assert shown["allowed_countries"] == ["IE"]
     operator.does("organization", "set", clinic, "--only-own-country")
-    assert operator.reads("organization", "show", clinic)["allowed_countries"] == ["GB"]
+    assert operator.reads("organization", "show", clinic)["allowed_countries"] == ["GB", "GG", "IM", "JE"]
     assert "too few digits" in operator.fails("organization", "set", clinic, "--alert-phone", "123")
     assert "not made of digits" in operator.fails("organization", "set", clinic, "--phone", "none")
     assert "'ZZ' is no country" in operator.fails("organization", "set", clinic, "--allow-country", "ZZ")

@@ -104,7 +104,7 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
     # A sandbox clinic's numbers are of no country; a list that was set is kept to even there.
     if clinic.allowed_countries or not clinic.sandbox:
         try:
-            phone.check_country(number, clinic.allowed_countries or [clinic.region])
+            phone.check_country(number, clinic.countries)
         except phone.CountryNotAllowed:
             return not_booked(
                 Code.COUNTRY_NOT_ALLOWED,

@@ -42,19 +42,37 @@ def today(calendar: Calendar, now: datetime) -> date:
 def slots_of_day(calendar: Calendar, day: date) -> Iterator[Slot]:
     """Every start of one local day, taken or not, in order.
 
-    Starts are steps of wall-clock time. On the days the clocks change, a time that does not exist is
-    left out, and one that comes twice is offered once, the first time round.
+    Starts are steps of wall-clock time from the opening, which may have been on the day before. On the days
+    the clocks change, a time that does not exist is left out, and one that comes twice is offered once, the
+    first time round.
     """
     length = timedelta(minutes=calendar.slot_minutes)
-    for opens, closes in calendar.opening_hours(day):
-        wall = datetime.combine(day, opens)
-        end_of_period = _instant(datetime.combine(day, closes), calendar.zone)
-        while wall < datetime.combine(day, closes):
+    for opens, closes in _periods(calendar, day):
+        wall = opens
+        end_of_period = _instant(_open_until(calendar, closes), calendar.zone)
+        while wall < closes:
             starts_at = wall.replace(tzinfo=calendar.zone).astimezone(UTC)
             exists = starts_at.astimezone(calendar.zone).replace(tzinfo=None) == wall
-            if exists and starts_at + length <= end_of_period:
+            if wall.date() == day and exists and starts_at + length <= end_of_period:
                 yield Slot(starts_at, starts_at + length)
             wall += timedelta(minutes=calendar.step_minutes)
+
+
+def _periods(calendar: Calendar, day: date) -> list[tuple[datetime, datetime]]:
+    """The opening periods that have time on one local day, in order: the last one of the day before may."""
+    before = [
+        (opens, closes)
+        for opens, closes in calendar.opening_hours(day - timedelta(days=1))
+        if closes > datetime.combine(day, time())
+    ]
+    return before + calendar.opening_hours(day)
+
+
+def _open_until(calendar: Calendar, closes: datetime) -> datetime:
+    """The end of a period, or of the next one if that begins at the same midnight."""
+    if closes.time() != time():
+        return closes
+    return next((end for begin, end in calendar.opening_hours(closes.date()) if begin == closes), closes)
 
 
 def why_day_is_closed(calendar: Calendar, day: date, now: datetime) -> Closed | None:
@@ -62,7 +80,7 @@ def why_day_is_closed(calendar: Calendar, day: date, now: datetime) -> Closed | 
         return Closed.PAST
     if day > today(calendar, now) + timedelta(days=calendar.horizon_days):
         return Closed.TOO_FAR
-    if not calendar.opening_hours(day):
+    if not _periods(calendar, day):
         return Closed.CLOSED
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date, time
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +12,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt
+
+#: How the end of a day is written; 23:59 by those who know no 24:00, and nobody closes a minute before it.
+MIDNIGHT = ("24:00", "23:59")
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -35,7 +38,8 @@ class Calendar(Base):
     resource_id: Mapped[str]
     #: IANA name; opening hours are wall-clock time in it.
     time_zone: Mapped[str]
-    #: {"mon": [["09:00", "12:30"], ["13:30", "17:00"]], …}; a day that is missing is closed.
+    #: {"mon": [["09:00", "12:30"], ["13:30", "17:00"]], …}; a day that is missing is closed. A period that
+    #: ends no later than it begins goes on into the next day; "24:00" is the end of its own day.
     hours: Mapped[dict[str, Any]]
     #: ISO dates on which the calendar is closed whatever its hours say.
     closures: Mapped[list[str]] = mapped_column(server_default="[]")
@@ -54,12 +58,23 @@ class Calendar(Base):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
 
-    def opening_hours(self, day: date) -> list[tuple[time, time]]:
-        """The opening periods of one local day in order; empty when closed."""
+    def opening_hours(self, day: date) -> list[tuple[datetime, datetime]]:
+        """The periods that begin on one local day, as wall-clock time and in order; empty when closed.
+
+        One that goes on over midnight ends there if the next day is closed.
+        """
         if day.isoformat() in self.closures:
             return []
-        periods: list[list[str]] = self.hours.get(WEEKDAYS[day.weekday()], [])
-        return sorted((time.fromisoformat(start), time.fromisoformat(end)) for start, end in periods)
+        midnight = datetime.combine(day + timedelta(days=1), time())
+        periods = []
+        for start, end in self.hours.get(WEEKDAYS[day.weekday()], []):
+            opens = datetime.combine(day, time.fromisoformat(start))
+            closes = midnight if end in MIDNIGHT else datetime.combine(day, time.fromisoformat(end))
+            closes += timedelta(days=closes <= opens)
+            if midnight.date().isoformat() in self.closures:
+                closes = min(closes, midnight)
+            periods.append((opens, closes))
+        return sorted(periods)
 
 
 _FIRST = select(Calendar).where(Calendar.org_id == bindparam("org_id")).order_by(Calendar.id).limit(1)

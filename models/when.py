@@ -24,7 +24,9 @@ def spoken_day(day: date, today: date | None = None) -> str:
 def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
     """10:00 in the morning."""
     local = moment.astimezone(zone)
-    if local.hour < 12:
+    if local.hour == 0:
+        part = "at night as the day begins"  # not "in the morning": 12:00 would be taken for noon
+    elif local.hour < 12:
         part = "in the morning"
     elif local.hour < 18:
         part = "in the afternoon"

@@ -195,6 +195,86 @@ def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
     assert offered(calendar, date(2027, 3, 28)) == ["00:00"]
 
 
+# Midnight
+
+
+def every_day(*periods: list[str]) -> dict[str, list[list[str]]]:
+    return {day: list(periods) for day in WEEKDAYS}
+
+
+@pytest.mark.parametrize("end", ["24:00", "23:59", "00:00"])
+def test_hours_may_end_at_midnight(end: str) -> None:
+    assert offered(make(hours=every_day(["20:00", end])), DAY) == half_hours("20:00", "23:30")
+    assert offered(make(hours=every_day(["00:00", end])), DAY) == half_hours("00:00", "23:30")
+    long = make(hours=every_day(["20:00", end]), slot_minutes=90)
+    assert offered(long, DAY) == half_hours("20:00", "22:30")
+
+
+def test_hours_may_go_on_over_midnight() -> None:
+    calendar = make(hours=every_day(["22:00", "02:00"]))
+    assert offered(calendar, DAY) == [*half_hours("00:00", "01:30"), *half_hours("22:00", "23:30")]
+    # Steps are counted from the opening, and an appointment may lie on both days.
+    calendar = make(hours=every_day(["22:15", "01:45"]), slot_minutes=60, step_minutes=60)
+    assert offered(calendar, DAY) == ["00:15", "22:15", "23:15"]
+
+
+def test_the_night_of_one_weekday_ends_on_the_next() -> None:
+    weekday = WEEKDAYS[DAY.weekday()]
+    calendar = make(hours={weekday: [["22:00", "02:00"]]})
+    now = at(9, day=DAY - timedelta(days=7))
+    assert offered(calendar, DAY) == half_hours("22:00", "23:30")
+    morning = DAY + timedelta(days=1)
+    assert offered(calendar, morning) == half_hours("00:00", "01:30")
+    assert availability.why_day_is_closed(calendar, morning, now) is None
+    assert availability.why_not_offered(calendar, at(1, 30, day=morning), now) is None
+    assert availability.why_not_offered(calendar, at(2, day=morning), now) is Closed.OFF_THE_GRID
+    assert availability.why_day_is_closed(calendar, DAY + timedelta(days=2), now) is Closed.CLOSED
+    assert availability.why_day_is_closed(calendar, DAY - timedelta(days=1), now) is Closed.CLOSED
+
+
+def test_a_closed_day_has_neither_its_own_night_nor_the_end_of_the_one_before() -> None:
+    hours = every_day(["22:00", "02:00"])
+    closed = make(hours=hours, closures=[DAY.isoformat()], slot_minutes=60)
+    assert offered(closed, DAY) == []
+    # 23:30 would end on the closed day.
+    assert offered(closed, DAY - timedelta(days=1))[-2:] == ["22:30", "23:00"]
+    assert offered(closed, DAY + timedelta(days=1)) == half_hours("22:00", "23:30")
+
+
+def test_a_clinic_that_never_closes_offers_appointments_over_midnight() -> None:
+    calendar = make(hours=every_day(["00:00", "24:00"]), slot_minutes=60, step_minutes=15)
+    assert len(offered(calendar, DAY)) == 96
+    on_the_eve = make(
+        hours=every_day(["00:00", "24:00"]),
+        slot_minutes=60,
+        step_minutes=15,
+        closures=[(DAY + timedelta(days=1)).isoformat()],
+    )
+    assert offered(on_the_eve, DAY)[-1] == "23:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "starts"),
+    [
+        # At 01:00 it becomes 02:00, and the night ends at once.
+        ("Europe/London", date(2027, 3, 28), half_hours("00:00", "00:30")),
+        # At 02:00 it becomes 01:00; in summer it is an hour later than in UTC.
+        ("Europe/London", date(2027, 10, 31), half_hours("23:00", "00:30")),
+        # At 00:00 it becomes 01:00: the day has no midnight.
+        ("America/Havana", date(2027, 3, 14), half_hours("05:00", "05:30")),
+    ],
+)
+def test_a_night_in_which_the_clocks_change(zone: str, day: date, starts: list[str]) -> None:
+    night = {WEEKDAYS[(day.weekday() - 1) % 7]: [["22:00", "02:00"]]}
+    assert offered(make(time_zone=zone, hours=night), day) == starts
+
+
+def test_hours_up_to_a_midnight_that_does_not_exist_end_when_the_clocks_change() -> None:
+    eve = date(2027, 3, 13)
+    calendar = make(time_zone="America/Havana", hours={WEEKDAYS[eve.weekday()]: [["20:00", "24:00"]]})
+    assert offered(calendar, eve) == half_hours("01:00", "04:30")
+
+
 # Hours, closures and rules
 
 
@@ -301,6 +381,20 @@ def nearest(org: str, wanted: datetime, *, now: datetime | None = None, count: i
         return availability.find_nearest(
             session, load(org), wanted=wanted, now=now or datetime.now(UTC), count=count
         )
+
+
+def test_a_long_booking_that_began_before_the_opening_takes_the_first_start(sql: Sql) -> None:
+    org = clinic(slot_minutes=180)
+    assert book(sql, org, at(6, 15))
+    sql.execute("UPDATE calendars SET slot_minutes = 30 WHERE org_id = %s", [org])
+    assert free(org)[DAY][:2] == ["09:30", "10:00"]
+
+
+def test_the_last_time_before_midnight_and_one_over_it_can_be_claimed(sql: Sql) -> None:
+    org = clinic(hours=every_day(["22:00", "02:00"]), slot_minutes=60)
+    assert book(sql, org, at(23, 30))
+    assert free(org)[DAY][-2:] == ["22:00", "22:30"]
+    assert free(org, first=DAY + timedelta(days=1))[DAY + timedelta(days=1)][0] == "00:30"
 
 
 def test_a_taken_time_takes_every_start_that_would_overlap_it(sql: Sql) -> None:

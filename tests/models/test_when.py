@@ -28,11 +28,16 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
             "Mon 7 Dec 2026 at 10:00 am",
         ),
         (utc(2026, 7, 6, 9), LONDON, "Monday 6 July, 10:00 in the morning", "Mon 6 Jul 2026 at 10:00 am"),
-        (utc(2026, 12, 7), LONDON, "Monday 7 December, 12:00 in the morning", "Mon 7 Dec 2026 at 12:00 am"),
+        (
+            utc(2026, 12, 7),
+            LONDON,
+            "Monday 7 December, 12:00 at night as the day begins",
+            "Mon 7 Dec 2026 at 12:00 am",
+        ),
         (
             utc(2026, 12, 7, 0, 5),
             LONDON,
-            "Monday 7 December, 12:05 in the morning",
+            "Monday 7 December, 12:05 at night as the day begins",
             "Mon 7 Dec 2026 at 12:05 am",
         ),
         (

@@ -65,6 +65,9 @@ class Dates(click.ParamType[list[date]]):
             self.fail(str(error), param, ctx)
 
 
+_HOURS = f'"{hours.EXAMPLE}". {hours.OVER_MIDNIGHT}.'
+
+
 @click.group("calendar")
 def calendar() -> None:
     """What can be booked: hours, rules, closed days."""
@@ -75,7 +78,7 @@ def calendar() -> None:
 @click.argument("calendar_id")
 @click.option("--name", required=True, help="For people.")
 @click.option("--zone", type=Zone(), required=True, help="IANA name; the hours are wall-clock time in it.")
-@click.option("--hours", "opening", type=OpeningHours(), required=True, help=f'"{hours.EXAMPLE}"')
+@click.option("--hours", "opening", type=OpeningHours(), required=True, help=_HOURS)
 @click.option("--service", multiple=True, help="What can be booked; once for each.")
 @click.option("--resource", help="Two calendars that name the same one exclude each other; else CALENDAR_ID.")
 @whole_numbers(RULES)
@@ -142,7 +145,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("calendar_id")
 @click.option("--name", help="For people.")
 @click.option("--zone", "time_zone", type=Zone(), help="What is booked stays at its instant.")
-@click.option("--hours", type=OpeningHours(), help="All of them anew; what is booked stays.")
+@click.option("--hours", type=OpeningHours(), help=f"All of them anew; what is booked stays. {_HOURS}")
 @click.option("--service", "services", multiple=True, help="All of them anew; once for each.")
 @whole_numbers(RULES)
 def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
@@ -164,7 +167,10 @@ def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
 @click.argument("calendar_id")
 @click.argument("dates", type=Dates())
 def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
-    """Offer nothing on DATE, or on DATE..DATE with both ends. What is booked there stays booked."""
+    """Offer nothing on DATE, or on DATE..DATE with both ends. What is booked there stays booked.
+
+    Hours that begin on DATE and go on over midnight are closed to their end.
+    """
     booked = _change_closures(org_id, calendar_id, dates, lambda closed, days: closed | days)
     click.echo(f"closed on {_spoken(dates)}")
     if booked:
@@ -190,10 +196,13 @@ def _change_closures(
     """Returns how many confirmed appointments stand on these days."""
     with at(org_id) as (session, _):
         row = _locked(session, org_id, calendar_id)
+        # Hours of the last day may go on over midnight: to their end they are closed, or open, with it.
+        over_midnight = [end for _, end in row.opening_hours(dates[-1])]
         row.closures = sorted(change(set(row.closures), {day.isoformat() for day in dates}))
         zone = ZoneInfo(row.time_zone)
         begin = datetime.combine(dates[0], time(), zone)
-        end = datetime.combine(dates[-1] + timedelta(days=1), time(), zone)
+        midnight = datetime.combine(dates[-1] + timedelta(days=1), time())
+        end = max([midnight, *over_midnight]).replace(tzinfo=zone)
         return (
             session.scalar(
                 select(func.count())

@@ -1,4 +1,7 @@
-"""Opening hours as one writes them: "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00"."""
+"""Opening hours as one writes them: "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00".
+
+They may end at midnight, written 24:00, 00:00 or 23:59, and may go on over it: "fri 22:00-02:00".
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ from datetime import date, time, timedelta
 from itertools import pairwise
 from typing import NoReturn
 
-from models.calendars import WEEKDAYS
+from models.calendars import MIDNIGHT, WEEKDAYS
 
 Hours = dict[str, list[list[str]]]
 
 EXAMPLE = "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00"
 
-_PERIOD = re.compile(r"(\d{1,2}:\d{2})-(\d{1,2}:\d{2})")
-_DAYS = re.compile(r"([a-z]+)(?:-([a-z]+))?")
+OVER_MIDNIGHT = "24:00 is midnight, and fri 22:00-02:00 goes on into Saturday"
+
+#: Minutes. Hours that go on over midnight for longer are rather a slip, such as 09:00-05:00 for 09:00-17:00.
+_LONGEST_NIGHT = 12 * 60
+
+_DASH = "[-\u2010-\u2015]"
+_PERIOD = re.compile(rf"(\d{{1,2}}:\d{{2}}){_DASH}(\d{{1,2}}:\d{{2}})")
+_DAYS = re.compile(rf"([a-z]+)(?:{_DASH}([a-z]+))?")
 
 
 class Unreadable(ValueError):
@@ -38,19 +47,42 @@ def parse(text: str) -> Hours:
                 hours.setdefault(day, []).append(times)
     if not hours:
         raise Unreadable(f'no day has hours; write them like "{EXAMPLE}"')
-    for day, times_of_day in hours.items():
-        times_of_day.sort()
-        for (_, until), (begin, _) in pairwise(times_of_day):
-            if begin < until:
-                raise Unreadable(f"two periods of {day} overlap: one ends {until}, the next begins {begin}")
-    return {day: hours[day] for day in WEEKDAYS if day in hours}
+    _assert_apart(hours)
+    return {day: sorted(hours[day]) for day in WEEKDAYS if day in hours}
+
+
+def _assert_apart(hours: Hours) -> None:
+    """Raises Unreadable if two periods overlap, on one day or over a midnight."""
+    week = sorted(
+        (WEEKDAYS.index(day) * _DAY + _minutes(begin), day, begin, end)
+        for day, periods in hours.items()
+        for begin, end in periods
+    )
+    first_again = (week[0][0] + 7 * _DAY, *week[0][1:])
+    for (opens, before, begin, end), (next_opens, day, next_begin, _) in pairwise([*week, first_again]):
+        if next_opens < opens + _length(begin, end):
+            which = day if day == before else f"{before} and {day}"
+            raise Unreadable(f"two periods of {which} overlap: one ends {end}, the next begins {next_begin}")
+
+
+_DAY = 24 * 60
+
+
+def _minutes(time_of_day: str) -> int:
+    hours, _, minutes = time_of_day.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _length(begin: str, end: str) -> int:
+    """Minutes; what ends no later than it begins ends on the next day."""
+    return (_minutes(end) - _minutes(begin) - 1) % _DAY + 1
 
 
 def written(hours: Hours) -> str:
     """The other way round, days with the same hours together."""
     groups: list[tuple[list[str], list[list[str]]]] = []
     for day in WEEKDAYS:
-        periods = hours.get(day) or []
+        periods = [[begin, "24:00" if end in MIDNIGHT else end] for begin, end in hours.get(day) or []]
         if groups and groups[-1][1] == periods:
             groups[-1][0].append(day)
         else:
@@ -95,13 +127,21 @@ def _period(word: str, place: int) -> list[str]:
     match = _PERIOD.fullmatch(word)
     if match is None:
         _unreadable("hours are written 09:00-17:00", word, place)
+    begin, end = (text.zfill(5) for text in match.groups())
+    end = "24:00" if end in (*MIDNIGHT, "00:00") else end
     try:
-        begin, end = (time.fromisoformat(text.zfill(5)) for text in match.groups())
+        time.fromisoformat(begin)
+        time.fromisoformat("00:00" if end == "24:00" else end)
     except ValueError:
-        _unreadable("there is no such time of day (the last is 23:59)", word, place)
-    if begin >= end:
-        _unreadable("it ends before it begins", word, place)
-    return [f"{begin:%H:%M}", f"{end:%H:%M}"]
+        _unreadable("there is no such time of day (hours begin by 23:59 and end by 24:00)", word, place)
+    if begin == end or (begin > end and _length(begin, end) > _LONGEST_NIGHT):
+        _unreadable(
+            "it ends before it begins; hours may go on over midnight for 12 hours, and for longer write each"
+            " day's part: mon 17:00-24:00, tue 00:00-09:00",
+            word,
+            place,
+        )
+    return [begin, end]
 
 
 def _unreadable(why: str, word: str, place: int) -> NoReturn:

@@ -14,6 +14,9 @@ from webapp.cli import hours
 WEEKDAYS = "mon-fri 09:00-17:00"
 
 
+WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
 @pytest.mark.parametrize(
     ("text", "read"),
     [
@@ -27,6 +30,21 @@ WEEKDAYS = "mon-fri 09:00-17:00"
                 "sat": [["10:00", "14:00"]],
             },
         ),
+        (
+            "mon 20:00-00:00, tue 20:00-24:00, wed 00:00-23:59, thu 0:00-0:00",
+            {
+                "mon": [["20:00", "24:00"]],
+                "tue": [["20:00", "24:00"]],
+                "wed": [["00:00", "24:00"]],
+                "thu": [["00:00", "24:00"]],
+            },
+        ),
+        (
+            "fri-sat 22:00-02:00, sun 02:00-03:00",
+            {"fri": [["22:00", "02:00"]], "sat": [["22:00", "02:00"]], "sun": [["02:00", "03:00"]]},
+        ),
+        ("mon-sun 20:00-08:00", {day: [["20:00", "08:00"]] for day in WEEK}),
+        ("mon\u2013tue 09:00\u201317:00", {day: [["09:00", "17:00"]] for day in ("mon", "tue")}),
         (
             "sun-mon 09:00-10:00, mon 10:00-11:00",
             {"mon": [["09:00", "10:00"], ["10:00", "11:00"]], "sun": [["09:00", "10:00"]]},
@@ -48,6 +66,14 @@ def test_hours_are_read_as_one_writes_them(text: str, read: hours.Hours) -> None
         ("mon 9-17", 'at character 5, "9-17": hours are written 09:00-17:00'),
         ("mon 09:00-12:00 25:00-26:00", 'at character 17, "25:00-26:00": there is no such time'),
         ("mon 17:00-09:00", "it ends before it begins"),
+        ("mon 09:00-05:00", "it ends before it begins"),
+        ("mon 17:00-09:00", "mon 17:00-24:00, tue 00:00-09:00"),
+        ("mon 09:00-09:00", "it ends before it begins"),
+        ("mon 24:00-02:00", "there is no such time"),
+        ("mon 20:00-24:30", "there is no such time"),
+        ("mon 22:00-02:00, tue 01:30-03:00", "two periods of mon and tue overlap: one ends 02:00"),
+        ("sun 22:00-02:00, mon 01:30-03:00", "two periods of sun and mon overlap: one ends 02:00"),
+        ("mon 22:00-02:00 23:00-23:30", "two periods of mon overlap"),
         ("mon 09:00-12:00 11:00-13:00", "two periods of mon overlap: one ends 12:00"),
         ("mon-wed 09:00-12:00, tue 11:00-13:00", "two periods of tue overlap"),
     ],

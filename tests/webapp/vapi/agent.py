@@ -68,7 +68,11 @@ class Clinic:
         if starts.date().isoformat() == self.closed_on:
             return "day_closed"
         on_grid = since_opening >= timedelta(0) and not since_opening % STEP
-        return None if on_grid and starts - midnight + SLOT <= self.closes else "slot_not_offered"
+        tomorrow = (starts + timedelta(days=1)).date().isoformat()
+        closes = self.closes
+        if closes - self.opens == timedelta(days=1) and tomorrow != self.closed_on:
+            closes += SLOT  # it is open on
+        return None if on_grid and starts - midnight + SLOT <= closes else "slot_not_offered"
 
 
 @dataclass(frozen=True)

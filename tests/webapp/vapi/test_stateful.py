@@ -231,7 +231,7 @@ class Agent(RuleBasedStateMachine):
         self.closed_on = (self.day + timedelta(days=1)).isoformat()
         self.clinics = (
             self._clinic(("a1", "a2"), opens=10, closes=timedelta(hours=12), length=4, codes=100),
-            self._clinic(("b1",), opens=0, closes=timedelta(hours=23, minutes=59), length=6, codes=1),
+            self._clinic(("b1",), opens=0, closes=timedelta(hours=24), length=6, codes=1),
         )
         self.calls = [str(uuid.uuid4()) for _ in agent.CALLERS]
         self.holds: list[Hold] = []  # as they were answered, oldest first
@@ -252,7 +252,7 @@ class Agent(RuleBasedStateMachine):
     def _clinic(
         self, calendars: tuple[str, ...], *, opens: int, closes: timedelta, length: int, codes: int
     ) -> Clinic:
-        until = f"{closes.seconds // 3600:02}:{closes.seconds // 60 % 60:02}"
+        until = f"{closes // timedelta(hours=1):02}:00"
         hours = {
             day: [[f"{opens:02}:00", until]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
         }

@@ -236,6 +236,20 @@ def test_wrong_codes_for_one_number_stop_further_codes_to_it_and_to_no_other(
     assert bare(client, "booking/send-otp", holdId=tomorrow)["success"]
 
 
+def test_wrong_codes_are_forgiven_after_a_day_and_not_before(client: FlaskClient, clock: Clock) -> None:
+    org, number = create_clinic(wrong_codes_per_phone_a_day=3, holds_per_phone=10), phone_number()
+    hold = held_for(client, org, number, 9)
+    assert bare(client, "booking/send-otp", holdId=hold)["success"]
+    for _ in range(3):
+        bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(code_of(hold)))
+    for hour, pause in ((10, 0), (11, 3600), (12, 22 * 3600)):
+        clock.forward(pause)
+        later = held_for(client, org, number, hour)
+        assert bare(client, "booking/send-otp", holdId=later)["code"] == "too_many_codes"
+    clock.forward(3600 + 60)
+    assert bare(client, "booking/send-otp", holdId=held_for(client, org, number, 13))["success"]
+
+
 def test_the_default_caps_are_fifteen_wrong_codes_and_three_holds(sql: psycopg.Connection) -> None:
     row = sql.execute(
         "INSERT INTO organizations (name, region) VALUES ('With the defaults', 'GB')"

@@ -38,16 +38,17 @@ OWN_HEADERS = ("X-Clinic-Signature", "X-Clinic-Time")
 
 
 class Hands:
-    """The clock of webapp/vapi/credentials.py, in the test's hands."""
+    """The clock of webapp/vapi/credentials.py, in the test's hands; it does not go by itself."""
 
     def __init__(self) -> None:
         self.now, self.passed = float(int(time.time())), 0.0
+        self._began = time.monotonic()
 
     def time(self) -> float:
         return self.now
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.passed
+        return self._began + self.passed
 
 
 @pytest.fixture(autouse=True)

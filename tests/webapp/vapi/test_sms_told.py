@@ -7,15 +7,18 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import psycopg
 import pytest
 import redis
+from flask import Flask
 from flask.testing import FlaskClient
 
+import settings
 from celeryconfig import Queue
 from models import opt_outs, sms_senders
 from models.opt_outs import OptOutSource
@@ -335,6 +338,34 @@ def test_a_code_that_may_or_may_not_come_can_be_asked_for_again(line: Line) -> N
     assert line.count() == 1
     line.send()
     assert line.count() == 2
+
+
+def test_half_of_the_threads_watch_a_text_and_the_others_answer_at_once(
+    app: Flask, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = settings.get().web_threads
+    org = create_clinic()
+    holds = [reserve(app.test_client(), org, slotId=slot(days=20 + n))["holdId"] for n in range(threads)]
+    monkeypatch.setenv("SMS_WATCH", "10")  # no worker runs: each would be watched for so long
+    settings.get.cache_clear()
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            asked = [
+                pool.submit(lambda hold: bare(app.test_client(), "booking/send-otp", holdId=hold), hold)
+                for hold in holds
+            ]
+            at_once = list(islice(as_completed(asked, timeout=8), threads // 2))
+            assert {each.result()["status"] for each in at_once} == {"queued"}
+            assert sum(each.done() for each in asked) == threads // 2
+            for before, after in (("queued", "sending"), ("sending", "sent")):
+                sql.execute(
+                    "UPDATE sms_messages SET status = %s WHERE org_id = %s AND status = %s",
+                    [after, org, before],
+                )
+            assert {each.result()["status"] for each in asked if each not in at_once} == {"sent"}
+    finally:
+        monkeypatch.undo()
+        settings.get.cache_clear()
 
 
 def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:

@@ -216,6 +216,42 @@ def test_every_cap_on_codes_holds(client: FlaskClient, sql: psycopg.Connection, 
     assert "too_many_codes" in call.say("send_otp_code")
 
 
+@pytest.mark.parametrize(
+    "limit", ["codes_per_hold", "codes_per_call", "codes_per_phone_a_day", "codes_a_day"]
+)
+def test_every_cap_on_codes_forgets_after_a_day(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, limit: str
+) -> None:
+    limits: dict[str, Any] = {limit: 1}
+    call = PhoneCall(client, create_clinic(**limits), phone_number())
+    call.say("reserve_atomic", slotId=slot(), patientName="John")
+    call.say("send_otp_code")
+    sql.execute("UPDATE sms_messages SET status = 'sent' WHERE call_sid = %s", [call.id])
+    # A hold that lives as long as that, so that the cap on it can be seen to forget, too.
+    sql.execute(
+        "UPDATE appointment_holds SET expires_at = starts_at - interval '1 hour' WHERE call_sid = %s",
+        [call.id],
+    )
+    assert "too_many_codes" in call.say("send_otp_code")
+    clock.forward(23 * 3600)
+    assert "too_many_codes" in call.say("send_otp_code")
+    clock.forward(3600 + 1)
+    assert call.say("send_otp_code").startswith("A code is on its way")
+
+
+def test_no_code_is_sent_for_a_time_that_has_begun(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    starts = datetime.fromisoformat(slot())
+    clock.forward((starts - datetime.now(UTC)).total_seconds() - 60)
+    held = reserve(client, create_clinic())
+    assert held["success"]
+    clock.forward(120)  # the hold itself has eight minutes left
+    refused(bare(client, "booking/send-otp", holdId=held["holdId"]), "hold_expired")
+    count = sql.execute("SELECT count(*) FROM sms_messages WHERE hold_id = %s", [held["holdId"]]).fetchone()
+    assert count == (0,)
+
+
 # --- verify_otp ---------------------------------------------------------------------------------
 
 

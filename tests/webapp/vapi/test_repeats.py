@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -21,10 +20,9 @@ from models.session import transaction
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, reserve, slot
 from tests.webapp.vapi.calls import PhoneCall, tool_call
-from webapp.vapi import desk
 
-#: Longer than a request can take to come again.
-LATER = desk.REPEATED_WITHIN.total_seconds() + 4
+#: Seconds, longer than a request can take to come again.
+LATER = 34.0
 
 
 class Talk(PhoneCall):
@@ -265,10 +263,6 @@ def test_two_requests_at_once_are_one(app: Flask, sql: psycopg.Connection) -> No
     assert talk.tries() == 1
     assert at_once("verify_otp", providedOTP=code_of(hold_in(held))).startswith("Booked")
     assert talk.texts() == 2
-
-
-def test_a_repeat_is_looked_for_no_further_back_than_a_request_can_be_under_way() -> None:
-    assert timedelta(seconds=20) < desk.REPEATED_WITHIN < timedelta(seconds=34)
 
 
 def test_another_time_in_between_makes_it_a_new_wish(talk: Talk, client: FlaskClient) -> None:

@@ -162,7 +162,7 @@ def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, messag
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What cancel_appointment or move_appointment answered. `message_id` is the new confirmation's."""
+    """What cancel_appointment or move_appointment answered. `message_id` is the SMS that says so."""
 
     success: bool
     error: str | None
@@ -171,7 +171,7 @@ class Change:
 
 
 _CANCEL = text(
-    "SELECT success, error, code FROM cancel_appointment(:appointment, :org, :message)"
+    "SELECT success, error, code, message_id FROM cancel_appointment(:appointment, :org, :message)"
 ).bindparams(bindparam("message", type_=Uuid))
 _MOVE = text(
     "SELECT success, error, code, message_id FROM move_appointment(:appointment, :org, :slot, :message)"
@@ -181,7 +181,7 @@ _MOVE = text(
 def cancel(
     session: Session, *, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID | None = None
 ) -> Change:
-    """Cancel an appointment that is still to come; its time is free again.
+    """Cancel an appointment that is still to come; its time is free again, and an SMS says so.
 
     `message_id` is the confirmation whose link was used: it must be the newest.
     """

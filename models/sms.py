@@ -111,7 +111,8 @@ class SmsMessage(Base):
         ForeignKeyConstraint(["org_id", "appointment_id"], ["appointments.org_id", "appointments.id"]),
         ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
         CheckConstraint(
-            "(kind = 'confirmation') = (appointment_id IS NOT NULL)", name="confirms_an_appointment"
+            "(kind IN ('confirmation', 'cancellation')) = (appointment_id IS NOT NULL)",
+            name="about_an_appointment",
         ),
         # P4: no code in clear at rest.
         CheckConstraint("kind <> 'otp' OR (hold_id IS NOT NULL AND body IS NULL)", name="code_is_not_kept"),
@@ -132,6 +133,11 @@ class SmsMessage(Base):
             "org_id",
             text("created_at DESC"),
             postgresql_where=text("kind = 'confirmation'"),
+        ),
+        Index(
+            "ix_sms_messages_cancels_appointment_id",
+            "appointment_id",
+            postgresql_where=text("kind = 'cancellation'"),
         ),
         Index(
             "uq_sms_messages_org_id_provider_id",
@@ -267,6 +273,8 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
         message.slot_at = None  # its moment passes in the pause
         if sender.stopped_at:  # whoever asks after this message hears why it waits
             message.error_code, message.error_reason = sender.stopped_code, sender.stopped_reason
+    elif _is_another_under_way(session, message):
+        until = message.slot_at = now + (SLOW_TURN if sender.slow else NEXT_TURN)
     else:
         until = message.slot_at = _moment_of(session, message, sender, now)
     if until is None:
@@ -320,6 +328,21 @@ def _count_under_way(session: Session, message: SmsMessage) -> int:
             (SmsMessage.kind == SmsKind.OTP) == (message.kind is SmsKind.OTP),
         )
     ).one()
+
+
+def _is_another_under_way(session: Session, message: SmsMessage) -> bool:
+    """Whether another SMS about the same appointment is just being sent: the patient must get the newer one
+    after it, or would read last what is no longer so.
+    """
+    if message.appointment_id is None:
+        return False
+    other = select(SmsMessage.id).where(
+        SmsMessage.org_id == message.org_id,
+        SmsMessage.id != message.id,
+        SmsMessage.appointment_id == message.appointment_id,
+        SmsMessage.lease_until > func.app_clock(),
+    )
+    return session.scalar(other.limit(1)) is not None
 
 
 def nudge_for_its_moment(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Due | None:

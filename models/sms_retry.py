@@ -36,7 +36,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     if message is None:
         return Retry(done=False, why="there is no such message")
     now = session.scalars(select(func.app_clock())).one()
-    if why := _never_again(message, now):
+    if why := _never_again(session, message, now):
         return Retry(done=False, why=why)
     if message.provider_id is not None:
         return _send_anew(session, message, now)
@@ -71,7 +71,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
             return Retry(done=False, why=f"it is {message.status}, and on its way without help")
 
 
-def _never_again(message: SmsMessage, now: datetime) -> str | None:
+def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | None:
     """Why it must not be sent again, whatever state it is in."""
     if message.cause in (Cause.SUPERSEDED, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {message.cause}"
@@ -81,6 +81,8 @@ def _never_again(message: SmsMessage, now: datetime) -> str | None:
         return "a code is not sent again by hand: the agent offers another one"
     if message.expires_at is not None and message.expires_at <= now:
         return "it is of no use any more: what it is about has begun"
+    if message.status is not SmsStatus.UNKNOWN and sms_texts.render(session, message) is None:
+        return "what it was about is gone, or another message says it"
     return None
 
 
@@ -93,8 +95,6 @@ def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
     """The first one stays as it was, with its id, its price and what became of it: it is billed, and its late
     receipts are its own.
     """
-    if sms_texts.render(session, message) is None:
-        return Retry(done=False, why="what it was about is gone, or another message says it")
     if session.scalar(
         select(SmsEvent.id).where(SmsEvent.message_id == message.id, SmsEvent.provider_id.is_not(None))
     ):
@@ -114,7 +114,7 @@ def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
     session.add(anew)
     message.cause = Cause.SENT_ANEW
     session.flush()
-    if message.appointment_id:
+    if message.kind is SmsKind.CONFIRMATION and message.appointment_id:
         appointments.confirm_by(session, message.org_id, message.appointment_id, anew.id)
     elif alert := leads.alert_of_message(session, message.org_id, message.id):
         leads.alert_by(session, alert, anew.id)

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 class SmsKind(StrEnum):
     OTP = "otp"
-    CONFIRMATION = "confirmation"
+    CONFIRMATION = "confirmation"  # of an appointment as it was booked, or as it was moved
     HOT_LEAD_ALERT = "hot_lead_alert"
+    CANCELLATION = "cancellation"
 
 
 class SmsStatus(StrEnum):

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 import settings
 from models import (
+    appointment_changes,
     appointments,
     calendars,
     calls,
@@ -26,6 +27,7 @@ from models import (
     when,
 )
 from models.appointments import AppointmentStatus
+from models.organizations import Organization
 from models.sms import SmsKind, SmsMessage
 
 #: What fits into two SMS: each gives some of its room to saying which part it is.
@@ -78,10 +80,15 @@ def confirmation(
     zone: ZoneInfo,
     appointment_id: uuid.UUID,
     link: str | None = None,
+    moved_from: datetime | None = None,
 ) -> str:
-    """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out."""
+    """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out.
+
+    `moved_from` is the time that the appointment had before, if it was moved.
+    """
     call = f"call {gsm(phone.readable(clinic_phone), limit=40)}" if clinic_phone else ""
-    booked = f"Confirmed: {when.written(starts_at, zone)}, {gsm(clinic, limit=40) or 'at the clinic'}."
+    begin = f"Moved from {when.written(moved_from, zone)} to " if moved_from else "Confirmed: "
+    booked = f"{begin}{when.written(starts_at, zone)}, {_place(clinic)}."
     ref = f"Ref {reference(appointment_id)}"
     if link:
         # Nothing stands right behind the link: telephones would take a full stop for a part of it.
@@ -90,6 +97,19 @@ def confirmation(
             return text
     change = f" To change it, {call}." if call else ""
     return f"{booked}{change} {ref}"
+
+
+def cancellation(
+    *, clinic: str, clinic_phone: str | None, starts_at: datetime, zone: ZoneInfo, appointment_id: uuid.UUID
+) -> str:
+    """One SMS; without a link, for there is nothing left to change."""
+    again = f" To book again call {gsm(phone.readable(clinic_phone), limit=40)}" if clinic_phone else ""
+    time = when.written(starts_at, zone)
+    return f"Cancelled: {time}, {_place(clinic)}. Ref {reference(appointment_id)}.{again}"
+
+
+def _place(clinic: str) -> str:
+    return gsm(clinic, limit=40) or "at the clinic"
 
 
 def render(session: Session, message: SmsMessage) -> str | None:
@@ -110,21 +130,41 @@ def render(session: Session, message: SmsMessage) -> str | None:
             except settings.UnknownKey:
                 return None  # its SECRET_KEY is gone: another code can be asked for
             return code(clinic.name, digits)
-    if message.kind is SmsKind.CONFIRMATION and message.appointment_id:
-        appointment = appointments.get_or_none(session, message.org_id, message.appointment_id)
-        calendar = appointment and calendars.get_or_none(session, message.org_id, appointment.calendar_id)
-        if appointment and calendar and _stands(appointment, message):
-            return confirmation(
-                clinic=clinic.name,
-                clinic_phone=clinic.phone,
-                starts_at=appointment.scheduled_at,
-                zone=calendar.zone,
-                appointment_id=appointment.id,
-                link=patient_links.address(session, message.org_id, message.id),
-            )
+    if message.appointment_id:
+        return _about_appointment(session, message, message.appointment_id, clinic)
     if message.kind is SmsKind.HOT_LEAD_ALERT:
         return _alert(session, message)
     return None
+
+
+def _about_appointment(
+    session: Session, message: SmsMessage, appointment_id: uuid.UUID, clinic: Organization
+) -> str | None:
+    """What an appointment has become, if this message is still the one to say it."""
+    appointment = appointments.get_or_none(session, message.org_id, appointment_id)
+    if appointment is None or not _stands(appointment, message):
+        return None
+    calendar = calendars.get_or_none(session, message.org_id, appointment.calendar_id)
+    if calendar is None:
+        return None
+    if message.kind is SmsKind.CANCELLATION:
+        return cancellation(
+            clinic=clinic.name,
+            clinic_phone=clinic.phone,
+            starts_at=appointment.scheduled_at,
+            zone=calendar.zone,
+            appointment_id=appointment.id,
+        )
+    return confirmation(
+        clinic=clinic.name,
+        clinic_phone=clinic.phone,
+        starts_at=appointment.scheduled_at,
+        zone=calendar.zone,
+        appointment_id=appointment.id,
+        link=patient_links.address(session, message.org_id, message.id),
+        # Only a move has given it another confirmation than its first: the newest speaks of the last one.
+        moved_from=appointment_changes.last_moved_from(session, message.org_id, appointment.id),
+    )
 
 
 def _alert(session: Session, message: SmsMessage) -> str | None:
@@ -183,11 +223,14 @@ def _only_a_name(said: str) -> str:
 
 
 def _stands(appointment: appointments.Appointment, message: SmsMessage) -> bool:
-    """Whether the appointment is still what this message is to confirm."""
-    return (
-        appointment.status is not AppointmentStatus.CANCELLED
-        and appointment.confirmation_message_id == message.id
-    )
+    """Whether the appointment is still what this message says: cancelled, or confirmed by this one.
+
+    keep_back_superseded_sms judges likewise (migrations/sql/newer_confirmation_v2.sql).
+    """
+    cancelled = appointment.status is AppointmentStatus.CANCELLED
+    if message.kind is SmsKind.CANCELLATION:
+        return cancelled
+    return not cancelled and appointment.confirmation_message_id == message.id
 
 
 def as_shown(session: Session, message: SmsMessage) -> str | None:

@@ -37,6 +37,7 @@ class Outgoing:
 VALID_FOR = {
     sms.SmsKind.OTP: 300,
     sms.SmsKind.CONFIRMATION: 4 * 3600,
+    sms.SmsKind.CANCELLATION: 4 * 3600,
     sms.SmsKind.HOT_LEAD_ALERT: 4 * 3600,
 }
 

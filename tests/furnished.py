@@ -24,6 +24,8 @@ NO_TOOL_WRITES = {
     " VALUES (%(org)s, %(any)s, 'staff', now())",
     "inbound_wishes": "INSERT INTO inbound_wishes (org_id, provider_id) VALUES (%(org)s, %(any)s)",
     "sms_senders": "INSERT INTO sms_senders (org_id) VALUES (%(org)s) ON CONFLICT DO NOTHING",
+    "appointment_changes": "INSERT INTO appointment_changes (org_id, appointment_id, change, was_at, actor)"
+    " SELECT org_id, id, 'cancelled', scheduled_at, %(any)s FROM appointments WHERE org_id = %(org)s",
     "patient_links": "INSERT INTO patient_links (message_id, org_id, appointment_id, token_digest,"
     " expires_at) SELECT id, org_id, appointment_id, %(any)s, now() FROM sms_messages"
     " WHERE org_id = %(org)s AND kind = 'confirmation' ON CONFLICT DO NOTHING",

@@ -109,11 +109,22 @@ def whole(sql: Connection, org: str) -> None:
     # Nothing waits to be sent that is no longer so.
     stale = sql.execute(
         "SELECT m.id FROM sms_messages m JOIN appointments a ON a.id = m.appointment_id"
-        " WHERE m.org_id = %s AND m.status = 'queued'"
-        " AND (m.id <> a.confirmation_message_id OR a.status = 'cancelled')",
+        " WHERE m.org_id = %s AND m.status = 'queued' AND CASE m.kind WHEN 'cancellation'"
+        " THEN a.status <> 'cancelled' ELSE m.id <> a.confirmation_message_id OR a.status = 'cancelled' END",
         [org],
     ).fetchall()
     assert stale == []
+    # Each change was noted once and has one SMS, which was born with it.
+    untold = sql.execute(
+        "SELECT a.id FROM appointments a WHERE a.org_id = %s AND"
+        " (SELECT array[count(*) FILTER (WHERE kind = 'confirmation') - 1,"
+        "   count(*) FILTER (WHERE kind = 'cancellation')] FROM sms_messages WHERE appointment_id = a.id)"
+        " <> (SELECT array[count(*) FILTER (WHERE change = 'moved'),"
+        "   count(*) FILTER (WHERE change = 'cancelled')]"
+        "   FROM appointment_changes WHERE appointment_id = a.id)",
+        [org],
+    ).fetchall()
+    assert untold == []
 
 
 @pytest.fixture(scope="module")
@@ -240,11 +251,13 @@ def test_a_move_and_a_cancellation_by_the_same_link_have_one_winner(
     assert errors_in(results) == []
     [winner] = moved(results)
     start, status = begins(sql, appointment)
-    assert status == ("confirmed" if winner.message_id else "cancelled")
+    [(kind,)] = sql.execute("SELECT kind FROM sms_messages WHERE id = %s", [winner.message_id]).fetchall()
+    was_moved = kind == "confirmation"
+    assert status == ("confirmed" if was_moved else "cancelled")
     assert is_free(sql, org, SLOT)
-    assert count_live(sql, org) == bool(winner.message_id)
+    assert count_live(sql, org) == was_moved
     refused = {answer.code for answer in results if isinstance(answer, Answer)} - {None}
-    assert refused == {"superseded" if winner.message_id else "appointment_cancelled"}
+    assert refused == {"superseded" if was_moved else "appointment_cancelled"}
     assert start == SLOT if status == "cancelled" else start != SLOT
     whole(sql, org)
 

@@ -165,6 +165,7 @@ IMPERSONAL = {
     "hot_lead_alerts": {"call_id", "suppressed_reason"},
     "occupancies": {"resource_id"},
     "patient_links": {"token_digest"},
+    "appointment_changes": {"actor"},
     "inbound_wishes": {"provider_id"},
     "sms_events": {"error_code", "from_status", "to_status", "cause", "actor", "provider_id"},
     "sms_messages": {"call_sid", "provider_id", "error_code", "price_unit", "account_sid"},

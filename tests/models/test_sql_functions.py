@@ -849,6 +849,7 @@ def test_the_check_of_a_column_knows_exactly_the_values_of_its_enum(
 def test_every_enum_column_was_walked() -> None:
     assert {(table, column) for table, column, _ in enum_columns()} == {
         ("appointments", "status"),
+        ("appointment_changes", "change"),
         ("appointment_holds", "status"),
         ("opt_outs", "source"),
         ("patient_links", "outcome"),

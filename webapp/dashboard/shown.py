@@ -8,7 +8,12 @@ from zoneinfo import ZoneInfo
 
 from models import phone, when
 
-_KINDS = {"otp": "Code", "confirmation": "Confirmation", "hot_lead_alert": "Hot-lead alert"}
+_KINDS = {
+    "otp": "Code",
+    "confirmation": "Confirmation",
+    "cancellation": "Cancellation",
+    "hot_lead_alert": "Hot-lead alert",
+}
 _SMS = {
     "queued": "text waiting",
     "sending": "text being sent",

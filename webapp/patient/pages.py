@@ -98,8 +98,11 @@ def choose(token: str) -> ResponseReturnValue:
 @blueprint.post("/<token>/cancel")
 def cancel(token: str) -> ResponseReturnValue:
     """Done twice it is done once, and says the same."""
-    shown, cancelled = _at(token, _cancel)
-    return _page("cancelled.html", token, shown) if cancelled else _ended(token, shown)
+    done = _at(token, _cancel)
+    if done.due is None:
+        return _ended(token, done.shown)
+    nudge(done.due)
+    return _page("cancelled.html", token, done.shown, text_follows=done.text_follows)
 
 
 @blueprint.post("/<token>/move")
@@ -133,16 +136,30 @@ def _with_openings(linked: Linked, day: date | None) -> tuple[Shown, Openings | 
     return shown, linked.openings(day) if shown.state is State.STANDS else None
 
 
-def _cancel(linked: Linked) -> tuple[Shown, bool]:
+@dataclass(frozen=True, slots=True)
+class _Cancelled:
+    """`due` is the message that says so, if this request is the one that cancelled."""
+
+    shown: Shown
+    due: Due | None = None
+    text_follows: bool = True
+
+
+def _cancel(linked: Linked) -> _Cancelled:
     if linked.state() is not State.STANDS:
-        return linked.show(), False
+        return _Cancelled(linked.show())
     change = appointments.cancel(
         linked.session,
         org_id=linked.link.org_id,
         appointment_id=linked.appointment.id,
         message_id=linked.link.message_id,
     )
-    return _as_it_is_now(linked).show(), change.success
+    due = Due(linked.link.org_id, change.message_id, SmsKind.CANCELLATION) if change.message_id else None
+    return _Cancelled(_as_it_is_now(linked).show(), due, _text_follows(linked))
+
+
+def _text_follows(linked: Linked) -> bool:
+    return not opt_outs.stands(linked.session, linked.link.org_id, linked.appointment.patient_phone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +205,7 @@ def _moved_to(linked: Linked, slot: datetime, shown: Shown, message_id: uuid.UUI
         shown,
         time_of(slot, linked.calendar.zone),
         Due(org_id, message_id, SmsKind.CONFIRMATION) if message_id else None,
-        text_follows=not opt_outs.stands(linked.session, org_id, linked.appointment.patient_phone),
+        text_follows=_text_follows(linked),
     )
 
 

@@ -7,9 +7,10 @@ names nobody but who made the change, so that it stays when a patient is erased.
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Identity, Index, select
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Identity, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt, EnumText, one_of
@@ -62,3 +63,48 @@ def last_moved_from(session: Session, org_id: uuid.UUID, appointment_id: uuid.UU
         .order_by(AppointmentChange.id.desc())
         .limit(1)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeMade:
+    """One change as the clinic's people see it: whose appointment it was about, with whom and what for."""
+
+    change: str
+    was_at: datetime
+    is_at: datetime | None
+    actor: str
+    created_at: datetime
+    name: str
+    phone: str
+    service: str | None
+    calendar: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesMade:
+    """The newest changes, and how many there are, shown or not."""
+
+    rows: list[ChangeMade]
+    moved: int
+    cancelled: int
+
+
+_SINCE = text("""
+    SELECT c.change, c.was_at, c.is_at, c.actor, c.created_at, a.patient_name AS name,
+           a.patient_phone AS phone, a.service_type AS service, k.name AS calendar,
+           count(*) FILTER (WHERE c.change = 'moved') OVER () AS moved,
+           count(*) FILTER (WHERE c.change = 'cancelled') OVER () AS cancelled
+      FROM appointment_changes c
+      JOIN appointments a ON a.org_id = c.org_id AND a.id = c.appointment_id
+      JOIN calendars k ON k.org_id = a.org_id AND k.id = a.calendar_id
+     WHERE c.org_id = :org AND c.created_at >= :since
+     ORDER BY c.created_at DESC, c.id DESC LIMIT :most
+""")
+
+
+def made_since(session: Session, org_id: uuid.UUID, since: datetime, *, most: int = 50) -> ChangesMade:
+    """What was moved and cancelled since then, whenever it was booked."""
+    found = session.execute(_SINCE, {"org": org_id, "since": since, "most": most}).mappings()
+    rows = [dict(row) for row in found]
+    counts = [(row.pop("moved"), row.pop("cancelled")) for row in rows]
+    return ChangesMade([ChangeMade(**row) for row in rows], *(counts[0] if counts else (0, 0)))

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
+from models import appointment_changes
+from models.appointment_changes import ChangesMade
 from models.calendars import Calendar
 
 
@@ -43,8 +45,10 @@ class Booking:
     starts_at: datetime
     status: str
     booked_at: datetime
-    #: The state of its confirmation's SMS.
+    #: The state of the SMS that speaks of it now: its confirmation, or that it was cancelled.
     sms: str
+    #: When it was to begin before it was moved, if it was.
+    moved_from: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Live:
     holds: list[LiveHold]
     bookings: list[Booking]
     leads: list[HotLead]
+    changes: ChangesMade
 
 
 #: A call of which nothing more is heard is not under way for ever; nor is one that we know only by its
@@ -109,11 +114,16 @@ _HOLDS = """
 _BOOKINGS = """
     SELECT a.id, a.patient_name AS name, a.patient_phone AS phone, a.service_type AS service,
            k.name AS calendar, a.scheduled_at AS starts_at, a.status, a.created_at AS booked_at,
-           now_sms.status AS sms
+           now_sms.status AS sms,
+           (SELECT was_at FROM appointment_changes WHERE appointment_id = a.id AND change = 'moved'
+             ORDER BY id DESC LIMIT 1) AS moved_from
       FROM sms_messages m
       JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id AND a.created_at >= :today
       JOIN calendars k ON k.org_id = a.org_id AND k.id = a.calendar_id
-      JOIN sms_messages now_sms ON now_sms.id = a.confirmation_message_id
+      JOIN sms_messages now_sms ON now_sms.id = coalesce(
+           CASE a.status WHEN 'cancelled' THEN
+             (SELECT x.id FROM sms_messages x WHERE x.appointment_id = a.id AND x.kind = 'cancellation'
+               ORDER BY x.created_at DESC LIMIT 1) END, a.confirmation_message_id)
      WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today
      GROUP BY a.id, k.name, now_sms.status
      ORDER BY a.created_at DESC, a.id LIMIT 50
@@ -145,6 +155,10 @@ _VERSION = text(f"""
       (SELECT string_agg(m.id::text || ':' || m.xmin::text || ':' || a.xmin::text, ',' ORDER BY m.id)
          FROM sms_messages m JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
         WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today),
+      (SELECT string_agg(concat_ws(':', c.id, a.xmin::text, x.xmin::text), ',' ORDER BY c.id, x.id)
+         FROM appointment_changes c JOIN appointments a ON a.id = c.appointment_id AND a.org_id = c.org_id
+         LEFT JOIN sms_messages x ON x.appointment_id = c.appointment_id AND x.kind = 'cancellation'
+        WHERE c.org_id = :org AND c.created_at >= :today),
       (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM hot_lead_alerts
         WHERE org_id = :org AND created_at > app_clock() - interval '24 hours')
     ))
@@ -160,7 +174,7 @@ def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
 
 
 def version(session: Session, org_id: uuid.UUID) -> str:
-    """Another one whenever a call, a hold, a booking or an alert that `read` gives has changed."""
+    """Another one whenever a call, a hold, a booking, a change or an alert that `read` gives has changed."""
     _, today = _clock(session, org_id)
     return str(session.scalar(_VERSION, {"org": org_id, "today": today}))
 
@@ -180,6 +194,7 @@ def read(session: Session, org_id: uuid.UUID) -> Live:
         holds=[LiveHold(**row._mapping) for row in rows(_HOLDS)],
         bookings=[Booking(**row._mapping) for row in rows(_BOOKINGS)],
         leads=[HotLead(**row._mapping) for row in rows(_LEADS)],
+        changes=appointment_changes.made_since(session, org_id, today),
     )
 
 

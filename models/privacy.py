@@ -17,6 +17,7 @@ from sqlalchemy import Text, cast, func, inspect, literal, null, or_, select, up
 from sqlalchemy.orm import Session
 
 from models import holds
+from models.appointment_changes import AppointmentChange
 from models.appointments import Appointment, AppointmentStatus
 from models.base import Base
 from models.calls import Call, ToolCall
@@ -80,6 +81,7 @@ class Held:
     contacts: list[Contact] = field(default_factory=list)
     holds: list[AppointmentHold] = field(default_factory=list)
     appointments: list[Appointment] = field(default_factory=list)
+    changes: list[AppointmentChange] = field(default_factory=list)
     sms: list[SmsMessage] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
@@ -127,6 +129,10 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
         contacts=contacts,
         holds=of_holds,
         appointments=of_appointments,
+        changes=rows(
+            AppointmentChange,
+            AppointmentChange.appointment_id.in_([appointment.id for appointment in of_appointments]),
+        ),
         sms=messages,
         calls=calls,
         tool_calls=rows(ToolCall, ToolCall.call_id.in_(in_calls)),

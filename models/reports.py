@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models import sms, sms_retry
+from models import appointment_changes, sms, sms_retry
+from models.appointment_changes import AppointmentChange
 from models.calls import Call
 from models.leads import HotLeadAlert
 
@@ -44,7 +45,8 @@ class CallRow:
     service: str | None
     called_back_at: datetime | None
     called_back_by: str | None
-    #: The state of the appointment that was made in it; null where none was.
+    #: The state of the appointment that was made in it, or "moved" if it stands at another time; null where
+    #: none was made.
     booked: str | None
 
 
@@ -55,6 +57,8 @@ class CallDetails:
     alert: HotLeadAlert | None
     service: str | None
     appointment_at: datetime | None
+    #: What became of it since, oldest first.
+    changes: list[AppointmentChange]
 
 
 _CALLS = """
@@ -65,7 +69,11 @@ _CALLS = """
            c.called_back_at, c.called_back_by, a.status AS booked
       FROM calls c
       LEFT JOIN LATERAL (
-        SELECT patient_name, patient_phone, status FROM appointments
+        SELECT patient_name, patient_phone,
+               CASE WHEN status = 'confirmed' AND EXISTS (SELECT FROM appointment_changes
+                      WHERE appointment_id = b.id AND change = 'moved')
+                    THEN 'moved' ELSE status END AS status
+          FROM appointments b
          WHERE org_id = c.org_id AND call_sid = c.id ORDER BY created_at DESC LIMIT 1) a ON true
       LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
       LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
@@ -119,12 +127,14 @@ def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails 
     )
     booked = session.execute(
         text(
-            "SELECT service_type, scheduled_at FROM appointments WHERE org_id = :org AND call_sid = :call"
+            "SELECT id, service_type, scheduled_at FROM appointments WHERE org_id = :org AND call_sid = :call"
             " ORDER BY created_at DESC LIMIT 1"
         ),
         {"org": org_id, "call": call_id},
     ).one_or_none()
-    return CallDetails(CallRow(**found._mapping), call, alert, *(booked or (None, None)))
+    appointment_id, service, starts_at = booked or (None, None, None)
+    changes = appointment_changes.list_of(session, org_id, appointment_id) if appointment_id else []
+    return CallDetails(CallRow(**found._mapping), call, alert, service, starts_at, changes)
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -207,12 +217,18 @@ def sms_health(session: Session, org_id: uuid.UUID) -> SmsHealth:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One line of the daily report; a day without appointments has no rate."""
+    """One line of the daily report; a day without appointments has no rate.
+
+    Appointments are counted on the day that they were made, whatever became of them; moves and cancellations
+    on the day of the change.
+    """
 
     day: date
     appointments: int
     confirmed: int
     rate: Decimal | None
+    moved: int
+    cancelled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,11 +281,17 @@ _DAYS = """
     SELECT d::date AS day, count(a.id) AS appointments,
            count(a.id) FILTER (WHERE a.confirmation_sms_sent) AS confirmed,
            round(100.0 * count(a.id) FILTER (WHERE a.confirmation_sms_sent) / nullif(count(a.id), 0), 2)
-             AS rate
+             AS rate, coalesce(c.moved, 0) AS moved, coalesce(c.cancelled, 0) AS cancelled
       FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') d
       LEFT JOIN appointments a ON a.org_id = :org AND a.created_at >= :since
            AND (a.created_at AT TIME ZONE CAST(:zone AS text))::date = d::date
-     GROUP BY d ORDER BY d DESC
+      LEFT JOIN (
+        SELECT (created_at AT TIME ZONE CAST(:zone AS text))::date AS day,
+               count(*) FILTER (WHERE change = 'moved') AS moved,
+               count(*) FILTER (WHERE change = 'cancelled') AS cancelled
+          FROM appointment_changes WHERE org_id = :org AND created_at >= :since GROUP BY 1) c
+             ON c.day = d::date
+     GROUP BY d, c.moved, c.cancelled ORDER BY d DESC
 """
 _DELIVERY = """
     SELECT kind, status, count(*) AS messages FROM sms_messages

@@ -145,6 +145,15 @@ GAUGES = (
         ),
     ),
     (
+        "holdline_appointment_changes",
+        "appointments moved and cancelled in the last 24 hours",
+        ("change",),
+        (
+            "SELECT change, count(*) FROM appointment_changes"
+            " WHERE created_at > app_clock() - interval '24 hours' GROUP BY change"
+        ),
+    ),
+    (
         "holdline_code_tries",
         "codes that were said in the last 24 hours: right ones and wrong ones",
         ("outcome",),

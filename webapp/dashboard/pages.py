@@ -329,9 +329,21 @@ def figures() -> ResponseReturnValue:
 def figures_csv() -> ResponseReturnValue:
     days = _days()
     found = _read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
-    header = ("date", "appointments_created", "confirmations_sent", "confirmation_rate")
+    header = (
+        "date",
+        "appointments_created",
+        "confirmations_sent",
+        "confirmation_rate",
+        "appointments_moved",
+        "appointments_cancelled",
+    )
     return csv_files.answer(
-        "daily-report", header, ((day.day, day.appointments, day.confirmed, day.rate) for day in found.days)
+        "daily-report",
+        header,
+        (
+            (day.day, day.appointments, day.confirmed, day.rate, day.moved, day.cancelled)
+            for day in found.days
+        ),
     )
 
 

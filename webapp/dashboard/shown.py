@@ -48,6 +48,7 @@ _ENDED = {
 }
 _APPOINTMENT = {
     "confirmed": "Booked",
+    "moved": "Booked, then moved",
     "cancelled": "Booked, then cancelled",
     "completed": "Booked",
     "no_show": "Booked, did not come",
@@ -111,6 +112,13 @@ class Words:
     @staticmethod
     def sms(status: str) -> str:
         return _SMS.get(status, status)
+
+    @staticmethod
+    def by(actor: str) -> str:
+        """Who changed an appointment, from the actor of its audit log."""
+        if actor == "patient link":
+            return "the patient"
+        return "the agent" if actor.startswith("call ") else actor
 
     @staticmethod
     def kind(kind: str) -> str:

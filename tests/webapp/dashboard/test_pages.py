@@ -247,8 +247,11 @@ def test_the_report_counts_as_the_rows_say(
         line = text.split(f'<th scope="row">{step}</th>')[1].split("</tr>")[0]
         assert f'{number} <span class="quiet">{share} %' in line
     rows = table(person.get("reports.csv?days=30"))
-    assert rows[0] == ["date", "appointments_created", "confirmations_sent", "confirmation_rate"]
-    assert rows[1][1:] == ["1", "1", "100.00"]
+    assert rows[0] == [
+        *("date", "appointments_created", "confirmations_sent", "confirmation_rate"),
+        *("appointments_moved", "appointments_cancelled"),
+    ]
+    assert rows[1][1:] == ["1", "1", "100.00", "0", "0"]
     assert len(rows) == 31
 
 

@@ -372,6 +372,63 @@ def test_by_hand_they_set_the_organisation_themselves(linked: Linked, database_u
         assert row == (True,)
 
 
+def changes(linked: Linked) -> list[tuple[Any, ...]]:
+    return linked.sql.execute(
+        "SELECT change, was_at, is_at, actor FROM appointment_changes WHERE appointment_id = %s ORDER BY id",
+        [linked.appointment],
+    ).fetchall()
+
+
+def test_every_change_is_kept_with_both_times_and_who_made_it(linked: Linked, clock: Clock) -> None:
+    third = slot(hour=16)
+    move(linked)
+    move(linked, third)
+    move(linked, third)  # is refused, and is no change
+    clock.forward(60)
+    cancel(linked)
+    assert changes(linked) == [
+        ("moved", at(linked.start), at(NEW), "patient link"),
+        ("moved", at(NEW), at(third), "patient link"),
+        ("cancelled", at(third), None, "patient link"),
+    ]
+    assert linked.one(
+        "SELECT max(created_at) - min(created_at) >= interval '60 s' FROM appointment_changes"
+        " WHERE appointment_id = %s",
+        linked.appointment,
+    )
+
+
+def test_plain_sql_that_moves_and_cancels_is_kept_too_and_nothing_else_is(linked: Linked) -> None:
+    for values in (
+        "service_type = 'x'",
+        "scheduled_at = scheduled_at - interval '1 hour', ends_at = ends_at - interval '1 hour'",
+        "status = 'completed'",
+        "status = 'cancelled'",
+        "status = 'cancelled'",
+    ):
+        linked.sql.execute(f"UPDATE appointments SET {values} WHERE id = %s".encode(), [linked.appointment])
+    earlier = at(linked.start) - timedelta(hours=1)
+    assert [row[:3] for row in changes(linked)] == [
+        ("moved", at(linked.start), earlier),
+        ("cancelled", earlier, None),
+    ]
+    assert {row[3] for row in changes(linked)} == {f"sql {linked.one('SELECT session_user')}"}
+
+
+def test_a_transaction_that_fails_leaves_no_text_and_no_change(linked: Linked) -> None:
+    org = uuid.UUID(linked.org)
+
+    def cancel_and_fail() -> None:
+        with transaction(org) as session:
+            done = appointments.cancel(session, org_id=org, appointment_id=uuid.UUID(linked.appointment))
+            raise RuntimeError(done.success)
+
+    with pytest.raises(RuntimeError, match="True"):
+        cancel_and_fail()
+    nothing_changed(linked)
+    assert changes(linked) == []
+
+
 def test_the_audit_log_says_that_it_was_the_link(linked: Linked) -> None:
     move(linked)
     cancel(linked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -71,6 +72,31 @@ def test_a_confirmation_fits_one_sms_whatever_the_clinic_is_called(name: str) ->
     assert set(text) <= GSM - {"\n", "\r"}
     assert len(text) <= 160
     assert "Mon 5 Jul 2027 at 10:00 am" in text
+
+
+MOVED = "Moved from Fri 2 Jul 2027 at 4:30 pm to Mon 5 Jul 2027 at 10:00 am"
+
+
+@any_speed
+@given(clinic_names, st.sampled_from([None, "+442079460958", "020 7946 0958 (reception) " + "x" * 90]))
+@example("x" * 400, "x" * 90)
+@example("", None)
+def test_a_move_and_a_cancellation_are_as_bounded_as_a_booking(name: str, phone: str | None) -> None:
+    facts: dict[str, Any] = {"clinic": name, "clinic_phone": phone, "starts_at": START, "zone": LONDON}
+    facts["appointment_id"] = APPOINTMENT
+    before = datetime(2027, 7, 2, 15, 30, tzinfo=UTC)
+    link = f"https://{'a' * 40}.herokuapp.com/a/0123456789ab"
+    moved = sms_texts.confirmation(**facts, moved_from=before, link=link)
+    assert moved.startswith(f"{MOVED}, ")
+    assert re.findall(r"https://\S+", moved) == [link]
+    assert count_segments(moved) <= 2
+    cancelled = sms_texts.cancellation(**facts)
+    assert cancelled.startswith("Cancelled: Mon 5 Jul 2027 at 10:00 am, ")
+    assert ("To book again call" in cancelled) == (phone is not None)
+    assert count_segments(cancelled) == 1
+    for text in (moved, cancelled):
+        assert set(text) <= GSM - {"\n", "\r"}
+        assert f"Ref {sms_texts.reference(APPOINTMENT)}" in text
 
 
 def test_a_link_stands_where_nothing_can_be_taken_for_a_part_of_it() -> None:

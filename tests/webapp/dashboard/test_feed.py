@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 import uuid
@@ -13,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import staff
+from models import patient_links, staff
 from models.session import engine, transaction
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person
@@ -64,6 +65,40 @@ def test_asking_again_costs_nothing_until_something_is_committed(
     after = person.client.get("/dashboard/live/state", headers=tag)
     assert after.status_code == 200
     assert "Cleo" in after.text
+
+
+def test_a_move_and_a_cancellation_of_a_booking_of_another_day_are_seen_at_once(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    linked = Linked(client, sql, person.org, patientName="Dora", service="cleaning")
+    sql.execute(
+        "UPDATE appointments SET created_at = created_at - interval '3 days' WHERE id = %s",
+        [linked.appointment],
+    )
+    sql.execute(
+        "UPDATE sms_messages SET created_at = created_at - interval '3 days' WHERE id = %s", [linked.message]
+    )
+    before = person.get("live/state").headers["ETag"]
+    new = linked.start.replace("T10", "T15")
+    with stream(person, before) as (_, chunks):
+        assert client.post(f"{linked.path}/move", data={"slot": new}).status_code == 200
+        tag, fragment = event(chunks)
+    assert tag != before
+    shown = " ".join(fragment.split())
+    assert "1 moved, 0 cancelled" in shown
+    assert "Dora" in shown
+    assert re.search(r"Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm · cal-1 · cleaning", shown)
+    assert "by the patient, " in shown
+    again = f"/a/{patient_links.derive(linked.newest())}"
+    with stream(person, tag) as (_, chunks):
+        assert client.post(f"{again}/cancel").status_code == 200
+        last, fragment = event(chunks)
+    assert "1 moved, 1 cancelled" in " ".join(fragment.split())
+    sql.execute(  # and what becomes of its text
+        "UPDATE sms_messages SET status = 'sending' WHERE appointment_id = %s AND kind = 'cancellation'",
+        [linked.appointment],
+    )
+    assert person.get("live/state").headers["ETag"] != last
 
 
 def test_the_version_follows_every_row_that_is_shown_and_no_other_clinics(

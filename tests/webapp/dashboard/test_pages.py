@@ -7,14 +7,18 @@ import html
 import io
 import re
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import phone_number, reserve
+from models import appointments, patient_links
+from models.session import transaction
+from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_call, fail
@@ -62,6 +66,79 @@ def test_the_live_page_shows_a_call_its_hold_and_its_booking(
     booked = person.get("live").text
     assert "Bea Booked" in booked
     assert "text waiting" in booked
+
+
+def shown(response: Any) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", response.text).split())
+
+
+def test_a_call_says_what_became_of_its_booking(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    linked = Linked(client, sql, person.org, patientName="Fay")
+    call = add_call(sql, person.org)
+    sql.execute("UPDATE appointments SET call_sid = %s WHERE id = %s", [call, linked.appointment])
+    assert "Booked, then" not in shown(person.get("calls"))
+    client.post(f"{linked.path}/move", data={"slot": linked.start.replace("T10", "T15")})
+    details = shown(person.get(f"leads/{call}"))
+    assert re.search(
+        r"Moved Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm , by the patient,", details
+    )
+    for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
+        assert "Booked, then moved" in shown(person.get(path)), path
+    assert "moved from" in shown(person.get("live"))  # among the bookings made today
+    client.post(f"/a/{patient_links.derive(linked.newest())}/cancel")
+    details = shown(person.get(f"leads/{call}"))
+    assert re.search(r"Cancelled Cancelled, was to begin \w+ \d+ \w+, 3:00 pm , by the patient,", details)
+    for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
+        assert "Booked, then cancelled" in shown(person.get(path)), path
+
+
+def test_a_cancelled_booking_shows_what_became_of_the_text_that_says_so(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    linked = Linked(client, sql, person.org)
+    client.post(f"{linked.path}/cancel")
+    assert linked.sms(columns="status") == "expired"  # the confirmation, which is of no interest any more
+    live = shown(person.get("live"))
+    assert "text waiting" in live
+    assert "not sent in time" not in live
+
+
+def test_who_changed_it_is_said_whoever_it_was(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    linked = Linked(client, sql, person.org)
+    with transaction(uuid.UUID(person.org), actor="operator ann") as session:
+        appointments.cancel(
+            session, org_id=uuid.UUID(person.org), appointment_id=uuid.UUID(linked.appointment)
+        )
+    assert "by operator ann, " in shown(person.get("live"))
+
+
+def test_moves_and_cancellations_are_counted_on_the_clinics_day_of_the_change(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    """In New York: what was changed at three in the night by UTC was changed on the evening before."""
+    sql.execute("UPDATE calendars SET time_zone = 'America/New_York' WHERE org_id = %s", [person.org])
+    first = Linked(client, sql, person.org, start=slot(hour=17))
+    second = Linked(client, sql, person.org, start=slot(hour=18))
+    client.post(f"{first.path}/move", data={"slot": slot(hour=19)})
+    client.post(f"/a/{patient_links.derive(first.newest())}/move", data={"slot": slot(hour=20)})
+    client.post(f"/a/{patient_links.derive(first.newest())}/cancel")
+    client.post(f"{second.path}/cancel")
+    today = datetime.now(ZoneInfo("America/New_York")).date()
+    night = datetime.combine(today - timedelta(days=2), datetime.min.time(), UTC) + timedelta(hours=3)
+    sql.execute(
+        "UPDATE appointment_changes SET created_at = %s WHERE appointment_id = %s", [night, first.appointment]
+    )
+    rows = {row[0]: row[1:] for row in table(person.get("reports.csv?days=7"))[1:]}
+    assert rows[str(today)] == ["2", "0", "0.00", "0", "1"]
+    assert rows[str(today - timedelta(days=3))] == ["0", "0", "", "2", "1"]
+    assert rows[str(today - timedelta(days=2))] == ["0", "0", "", "0", "0"]
+    line = re.search(r"<td[^>]*>2</td>\s*<td[^>]*>0</td>\s*<td[^>]*>1</td>", person.get("reports").text)
+    assert line  # booked, moved, cancelled
+    assert "Cancellation" in shown(person.get("reports"))  # among the messages by status
 
 
 def test_a_lead_shows_its_score_its_reasons_and_what_was_said(

@@ -157,6 +157,49 @@ def test_cancelling_takes_one_question_and_one_answer(linked: Linked) -> None:
     assert linked.taken() == []
 
 
+def test_a_cancellation_promises_a_message_which_is_nudged_after_the_commit(
+    linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        pages, "nudge", lambda due: seen.append((due, linked.sms(due.message_id, "kind, status")))
+    )
+    response = linked.client.post(f"{linked.path}/cancel")
+    assert "A text message that says so is on its way to you." in words(response)
+    [(due, row)] = seen
+    assert (due.org_id, due.kind.value, row) == (
+        uuid.UUID(linked.org),
+        "cancellation",
+        ("cancellation", "queued"),
+    )
+
+
+def test_who_wants_no_messages_is_promised_none_of_a_cancellation(linked: Linked) -> None:
+    with transaction(uuid.UUID(linked.org)) as session:
+        opt_outs.record(session, uuid.UUID(linked.org), linked.phone, OptOutSource.KEYWORD)
+    said = words(linked.client.post(f"{linked.path}/cancel"))
+    assert "Your appointment is cancelled" in said
+    assert "text message" not in said
+
+
+def test_cancelled_in_two_tabs_at_once_it_is_said_once(
+    linked: Linked, app: Flask, database_url: str, nudged: list[Any]
+) -> None:
+    with psycopg.connect(database_url) as other, ThreadPoolExecutor(2) as pool:
+        other.execute("SELECT pg_advisory_xact_lock(resource_lock_key(%s, 'cal-1'))", [linked.org])
+        tabs = [pool.submit(app.test_client().post, f"{linked.path}/cancel") for _ in range(2)]
+        deadline = time.monotonic() + 10
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        while linked.one(waiting) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        other.rollback()
+        answers = sorted(tab.result().status_code for tab in tabs)
+    assert answers == [200, 410]
+    assert len(nudged) == 1
+    count = "SELECT count(*) FROM sms_messages WHERE appointment_id = %s AND kind = 'cancellation'"
+    assert linked.one(count, linked.appointment) == 1
+
+
 def test_a_cancelled_one_says_when_it_was_cancelled(linked: Linked) -> None:
     linked.client.post(f"{linked.path}/cancel")
     now = datetime.now(UTC)

@@ -1,0 +1,436 @@
+"""What a patient reads of a booking that is moved and cancelled: each change once, and the truth last."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from models import appointments, opt_outs, patient_links, privacy, sms, sms_retry, sms_texts
+from models.appointments import Change
+from models.opt_outs import OptOutSource
+from models.session import transaction
+from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
+from tasks.providers import Problem
+from tasks.providers.twilio import TwilioSms
+from tasks.sms import deliver_sms, reconcile_sms
+from tests.conftest import Clock
+from tests.factories import create_clinic, slot
+from tests.linked import Linked, at
+from tests.tasks.bookings import clear, inbox
+
+Faults = Callable[..., None]
+NEW = slot(hour=15)
+SUPERSEDED = ("expired", "a later message says something else")
+
+
+class Diary(Linked):
+    """A booking that changes, and the SMS about it."""
+
+    @property
+    def clinic(self) -> uuid.UUID:
+        return uuid.UUID(self.org)
+
+    def move(self, to: str = NEW) -> Change:
+        with transaction(self.clinic, actor="patient link") as session:
+            return appointments.move(
+                session, org_id=self.clinic, appointment_id=uuid.UUID(self.appointment), starts_at=at(to)
+            )
+
+    def cancel(self) -> Change:
+        with transaction(self.clinic, actor="patient link") as session:
+            return appointments.cancel(
+                session, org_id=self.clinic, appointment_id=uuid.UUID(self.appointment)
+            )
+
+    def deliver(self, message: uuid.UUID | None) -> None:
+        self.sql.execute("UPDATE sms_messages SET next_attempt_at = app_clock() WHERE id = %s", [message])
+        deliver_sms.run(org_id=self.org, message_id=str(message))
+
+    def take(self, message: uuid.UUID | None = None) -> tuple[sms.SmsMessage, Outgoing] | None:
+        """A worker takes it and has not sent it yet."""
+        with transaction(self.clinic) as session:
+            taken = sms.claim_for_sending(session, self.clinic, message or self.message)
+            outgoing = prepare(session, taken) if taken else None
+        return (taken, outgoing) if taken and outgoing else None
+
+    def send(self, taken: tuple[sms.SmsMessage, Outgoing]) -> None:
+        """What that worker does then."""
+        message, outgoing = taken
+        try:
+            accepted = TwilioSms(outgoing.account).send(outgoing.text)
+        except Problem as problem:
+            with transaction(self.clinic) as session:
+                record_problem(session, message, problem)
+                sms.record_end(session, message, slow=False)
+        else:
+            with transaction(self.clinic) as session:
+                record_accepted(session, message, accepted)
+                sms.record_end(session, message, slow=False)
+
+    def rows(self, kind: str) -> list[tuple[Any, ...]]:
+        return self.sql.execute(
+            "SELECT id, status, cause FROM sms_messages WHERE appointment_id = %s AND kind = %s"
+            " ORDER BY created_at",
+            [self.appointment, kind],
+        ).fetchall()
+
+
+def spoken(slot_id: str) -> str:
+    moment = at(slot_id)
+    hour = moment.hour % 12 or 12
+    half = "am" if moment.hour < 12 else "pm"
+    return f"{moment:%a} {moment.day} {moment:%b %Y} at {hour}:{moment:%M} {half}"
+
+
+@pytest.fixture
+def diary(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> Diary:
+    del twilio
+    return Diary(client, sql)
+
+
+def texts(twilio: str, diary: Diary) -> list[str]:
+    """What the patient got, oldest first."""
+    return inbox(twilio, diary.phone)[::-1]
+
+
+# --- the words ----------------------------------------------------------------------------------
+
+
+def test_a_move_says_from_when_to_when_and_has_a_link_that_works(diary: Diary, twilio: str) -> None:
+    diary.deliver(diary.message)
+    moved = diary.move()
+    assert moved.message_id is not None
+    diary.deliver(moved.message_id)
+    booked, text = texts(twilio, diary)
+    ref = f"Ref {sms_texts.reference(uuid.UUID(diary.appointment))}"
+    link = f"/a/{patient_links.derive(moved.message_id)}"
+    assert booked.startswith(f"Confirmed: {spoken(diary.start)}, Test Clinic. {ref}.")
+    assert text.startswith(
+        f"Moved from {spoken(diary.start)} to {spoken(NEW)}, Test Clinic. {ref}. To change or cancel: "
+    )
+    assert link in text
+    assert diary.client.get(link).status_code == 200
+    assert diary.sms(moved.message_id, "body") == patient_links.hidden(text)
+
+
+def test_a_second_move_says_from_when_the_first_one_left_it(diary: Diary, twilio: str) -> None:
+    third = slot(hour=16)
+    first, second = diary.move(), diary.move(third)
+    for message in (diary.message, first.message_id, second.message_id):
+        diary.deliver(message)
+    [text] = texts(twilio, diary)
+    assert text.startswith(f"Moved from {spoken(NEW)} to {spoken(third)}, ")
+
+
+def test_a_cancellation_says_what_is_cancelled_and_how_to_book_again(diary: Diary, twilio: str) -> None:
+    diary.deliver(diary.message)
+    cancelled = diary.cancel()
+    kind, to_phone, expires_at = diary.sms(cancelled.message_id, "kind, to_phone, expires_at")
+    assert (kind, to_phone, expires_at) == ("cancellation", diary.phone, at(diary.start))
+    diary.deliver(cancelled.message_id)
+    _, text = texts(twilio, diary)
+    ref = sms_texts.reference(uuid.UUID(diary.appointment))
+    assert text == (
+        f"Cancelled: {spoken(diary.start)}, Test Clinic. Ref {ref}. To book again call +44 20 7946 0958"
+    )
+    assert diary.sms(cancelled.message_id, "segments") == 1
+    assert diary.client.get(diary.path).status_code == 410
+    # The appointment's confirmation is still its confirmation (P2).
+    assert diary.newest() == diary.message
+    assert diary.row("confirmation_sms_sent") is True
+
+
+# --- a message that is on its way ----------------------------------------------------------------
+
+
+def test_of_a_booking_that_is_cancelled_before_its_text_went_out_one_text_tells(
+    diary: Diary, twilio: str
+) -> None:
+    moved = diary.move()
+    cancelled = diary.cancel()
+    for message in (diary.message, moved.message_id, cancelled.message_id, cancelled.message_id):
+        diary.deliver(message)
+    [text] = texts(twilio, diary)
+    assert text.startswith(f"Cancelled: {spoken(NEW)}, ")
+    assert diary.sms() == diary.sms(moved.message_id) == SUPERSEDED
+
+
+@pytest.mark.parametrize("change", [Diary.move, Diary.cancel])
+def test_while_the_older_text_is_being_sent_the_newer_one_waits(
+    diary: Diary, twilio: str, change: Callable[[Diary], Change]
+) -> None:
+    taken = diary.take()
+    assert taken
+    newer = change(diary).message_id
+    diary.deliver(newer)
+    assert diary.sms(newer, "status") == "queued"
+    assert texts(twilio, diary) == []
+    diary.send(taken)
+    diary.deliver(newer)
+    first, last = texts(twilio, diary)
+    assert first.startswith("Confirmed: ")
+    assert last.startswith(("Moved from ", "Cancelled: "))
+
+
+def test_a_worker_that_died_with_the_older_text_holds_the_newer_one_up_no_longer_than_its_lease(
+    diary: Diary, twilio: str, clock: Clock
+) -> None:
+    assert diary.take()
+    cancelled = diary.cancel().message_id
+    diary.deliver(cancelled)
+    assert diary.sms(cancelled, "status") == "queued"
+    clock.forward(sms.LEASE.total_seconds() + 1)
+    diary.deliver(cancelled)
+    assert [text.partition(":")[0] for text in texts(twilio, diary)] == ["Cancelled"]
+
+
+def test_texts_of_other_appointments_are_not_waited_for(diary: Diary, twilio: str) -> None:
+    other = Diary(diary.client, diary.sql, diary.org, start=slot(hour=12))
+    assert other.take()
+    cancelled = diary.cancel().message_id
+    diary.deliver(cancelled)
+    assert len(texts(twilio, diary)) == 1
+
+
+@pytest.mark.parametrize("change", [Diary.move, Diary.cancel])
+def test_what_could_not_be_handed_over_meanwhile_is_superseded_without_an_alarm(
+    diary: Diary,
+    faults: Faults,
+    twilio: str,
+    change: Callable[[Diary], Change],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    taken = diary.take()
+    assert taken
+    newer = change(diary).message_id
+    faults("429")
+    diary.send(taken)
+    assert diary.sms() == SUPERSEDED
+    diary.deliver(diary.message)
+    diary.deliver(newer)
+    assert len(texts(twilio, diary)) == 1
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    trouble = "SELECT count(*) FROM sms_trouble WHERE org_id = %s AND status <> 'queued'"
+    assert diary.one(trouble, diary.org) == 0
+
+
+@pytest.mark.parametrize(("fault", "got"), [("drop-after-accept", 2), ("drop-before", 1)])
+@pytest.mark.parametrize("change", [Diary.move, Diary.cancel])
+def test_an_older_text_whose_answer_was_lost_is_never_sent_after_the_newer_one(
+    diary: Diary,
+    faults: Faults,
+    twilio: str,
+    clock: Clock,
+    change: Callable[[Diary], Change],
+    fault: str,
+    got: int,
+) -> None:
+    faults(fault)
+    diary.deliver(diary.message)
+    assert diary.sms(columns="status") == "unknown"
+    newer = change(diary).message_id
+    diary.deliver(newer)
+    clock.forward(91)
+    reconcile_sms.run()
+    diary.deliver(diary.message)
+    assert diary.sms(columns="status") == ("sent" if got == 2 else "expired")
+    assert len(texts(twilio, diary)) == got
+    assert texts(twilio, diary)[-1].startswith(("Moved from ", "Cancelled: "))
+
+
+def test_a_cancellation_that_no_longer_holds_is_not_queued_again(diary: Diary) -> None:
+    """Somebody at a prompt takes the cancellation back while its text is with a worker."""
+    cancelled = diary.cancel().message_id
+    assert diary.take(cancelled)
+    diary.sql.execute("UPDATE appointments SET status = 'confirmed' WHERE id = %s", [diary.appointment])
+    diary.sql.execute("UPDATE sms_messages SET status = 'queued' WHERE id = %s", [cancelled])
+    assert diary.sms(cancelled) == SUPERSEDED
+
+
+# --- who is not texted ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", [Diary.move, Diary.cancel])
+def test_who_wants_no_texts_gets_none_and_the_row_says_so(
+    diary: Diary, twilio: str, change: Callable[[Diary], Change]
+) -> None:
+    with transaction(diary.clinic) as session:
+        opt_outs.record(session, diary.clinic, diary.phone, OptOutSource.KEYWORD)
+    newer = change(diary).message_id
+    diary.deliver(newer)
+    assert diary.sms(newer) == ("failed", "the patient has opted out")
+    assert texts(twilio, diary) == []
+
+
+def test_a_landline_is_tried_once_and_the_booking_is_cancelled_all_the_same(
+    diary: Diary, faults: Faults, twilio: str
+) -> None:
+    cancelled = diary.cancel().message_id
+    faults("refuse", code=21614)
+    diary.deliver(cancelled)
+    assert diary.sms(cancelled, "status, error_code") == ("failed", "21614")
+    assert diary.row("status") == "cancelled"
+    assert texts(twilio, diary) == []
+
+
+def test_an_erased_patient_gets_no_text_about_a_cancellation(diary: Diary, twilio: str) -> None:
+    """Neither about the one that the erasure makes, nor about one that waits since before."""
+    other = Diary(diary.client, diary.sql, diary.org, start=slot(hour=12), patientPhone=diary.phone)
+    waiting = other.cancel().message_id
+    with transaction(diary.clinic, actor="operator ann") as session:
+        privacy.erase(session, diary.clinic, [diary.phone], cancel=True)
+    assert diary.rows("cancellation") == []
+    other.deliver(waiting)
+    assert diary.sms(waiting) == ("expired", "the patient was erased")
+    assert texts(twilio, diary) == []
+    actor = diary.one("SELECT actor FROM appointment_changes WHERE appointment_id = %s", diary.appointment)
+    assert actor == "operator ann"
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def retry(diary: Diary, message: uuid.UUID | None) -> sms_retry.Retry:
+    assert message is not None
+    with transaction(diary.clinic) as session:
+        return sms_retry.retry(session, diary.clinic, message)
+
+
+@pytest.mark.parametrize("change", [Diary.move, Diary.cancel])
+def test_a_failed_text_that_says_what_is_over_is_not_sent_again_by_hand(
+    diary: Diary, change: Callable[[Diary], Change]
+) -> None:
+    taken = diary.take()
+    assert taken
+    change(diary)
+    with transaction(diary.clinic) as session:
+        sms.record_refused(session, taken[0], code="21610", reason="no")
+    done = retry(diary, diary.message)
+    assert (done.done, done.why) == (False, "what it was about is gone, or another message says it")
+    assert diary.sms(columns="status") == "failed"
+
+
+def test_a_cancellation_that_was_not_delivered_is_sent_anew_and_confirms_nothing(
+    diary: Diary, twilio: str
+) -> None:
+    cancelled = diary.cancel().message_id
+    diary.deliver(cancelled)
+    diary.sql.execute(
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30003' WHERE id = %s", [cancelled]
+    )
+    done = retry(diary, cancelled)
+    assert done.due is not None
+    assert done.due.kind is sms.SmsKind.CANCELLATION
+    diary.deliver(done.due.message_id)
+    assert diary.newest() == diary.message  # P2
+    assert len(texts(twilio, diary)) == 2
+
+
+# --- whatever happens ----------------------------------------------------------------------------
+
+
+class Life:
+    """One booking, to which anything happens in any order."""
+
+    def __init__(self, diary: Diary, twilio: str, faults: Faults, clock: Clock, seed: int) -> None:
+        self.diary, self.twilio, self.faults, self.clock = diary, twilio, faults, clock
+        self.random = random.Random(seed)  # noqa: S311 (no secret)
+        self.in_flight: list[tuple[sms.SmsMessage, Outgoing]] = []
+        self.done = Counter[str]()
+
+    def step(self) -> None:
+        often = (self.move, self.take, self.deliver, self.lose)
+        verb = self.random.choice((*often, *often, self.cancel, self.send, self.ask, self.insist))
+        self.done[verb.__name__] += 1
+        verb()
+
+    def move(self) -> None:
+        self.done["moved"] += self.diary.move(slot(hour=self.random.randrange(9, 17))).success
+
+    def cancel(self) -> None:
+        if self.random.random() < 0.3:
+            self.done["cancelled"] += self.diary.cancel().success
+
+    def take(self) -> None:
+        if taken := self.diary.take(self.any()):
+            self.in_flight.append(taken)
+
+    def send(self) -> None:
+        if self.in_flight:
+            self.diary.send(self.in_flight.pop(self.random.randrange(len(self.in_flight))))
+
+    def deliver(self) -> None:
+        with suppress(Problem):  # which is Celery's to try again, and here another step's
+            self.diary.deliver(self.any())
+
+    def lose(self) -> None:
+        self.faults(self.random.choice(("drop-before", "drop-after-accept", "429", "500", "refuse")))
+
+    def ask(self) -> None:
+        """Nobody sends longer than the lease lasts."""
+        while self.in_flight:
+            self.send()
+        self.clock.forward(91)
+        reconcile_sms.run()
+
+    def insist(self) -> None:
+        retry(self.diary, self.any())
+
+    def any(self, *statuses: str) -> uuid.UUID:
+        rows = self.messages(*statuses)
+        return self.random.choice(rows)  # type: ignore[no-any-return]
+
+    def messages(self, *statuses: str) -> list[Any]:
+        found = self.diary.sql.execute(
+            "SELECT id, status FROM sms_messages WHERE appointment_id = %s ORDER BY created_at",
+            [self.diary.appointment],
+        ).fetchall()
+        return [message for message, status in found if not statuses or status in statuses]
+
+    def settle(self) -> None:
+        """Nothing goes wrong any more, and an operator sends what failed."""
+        while self.in_flight:
+            self.send()
+        clear(self.twilio)
+        for _ in range(10):
+            self.ask()
+            for message in self.messages("failed", "expired"):
+                retry(self.diary, message)
+            for message in self.messages("queued"):
+                self.diary.deliver(message)
+            if not self.messages("queued", "sending", "unknown"):
+                return
+        raise AssertionError(self.diary.rows("confirmation") + self.diary.rows("cancellation"))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_the_last_text_is_true_and_none_comes_twice(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, faults: Faults, clock: Clock, seed: int
+) -> None:
+    diary = Diary(client, sql, create_clinic(sandbox=True))
+    life = Life(diary, twilio, faults, clock, seed)
+    for _ in range(25):
+        life.step()
+    life.settle()
+    got = texts(twilio, diary)
+    starts_at, status = diary.row("scheduled_at, status")
+    now = spoken(starts_at.isoformat())
+    last = got[-1]
+    if status == "cancelled":
+        assert last.startswith(f"Cancelled: {now}, "), got
+    elif life.done["moved"]:
+        assert last.startswith("Moved from "), got
+        assert f" to {now}, " in last, got
+    else:
+        assert last.startswith(f"Confirmed: {now}, "), got
+    assert max(Counter(got).values()) == 1, got
+    assert len(diary.rows("confirmation")) == 1 + life.done["moved"]
+    assert len(diary.rows("cancellation")) == life.done["cancelled"]

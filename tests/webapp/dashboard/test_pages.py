@@ -82,14 +82,14 @@ def test_a_call_says_what_became_of_its_booking(
     client.post(f"{linked.path}/move", data={"slot": linked.start.replace("T10", "T15")})
     details = shown(person.get(f"leads/{call}"))
     assert re.search(
-        r"Moved Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm , by the patient,", details
+        r"Changed Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm, by the patient, ", details
     )
     for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
         assert "Booked, then moved" in shown(person.get(path)), path
     assert "moved from" in shown(person.get("live"))  # among the bookings made today
     client.post(f"/a/{patient_links.derive(linked.newest())}/cancel")
     details = shown(person.get(f"leads/{call}"))
-    assert re.search(r"Cancelled Cancelled, was to begin \w+ \d+ \w+, 3:00 pm , by the patient,", details)
+    assert re.search(r"Changed Cancelled, was to begin \w+ \d+ \w+, 3:00 pm, by the patient, ", details)
     for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
         assert "Booked, then cancelled" in shown(person.get(path)), path
 

@@ -8,6 +8,7 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -80,23 +81,38 @@ def confirmation(
     zone: ZoneInfo,
     appointment_id: uuid.UUID,
     link: str | None = None,
-    moved_from: datetime | None = None,
 ) -> str:
-    """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out.
+    """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out."""
+    booked = f"Confirmed: {when.written(starts_at, zone)}, {_place(clinic)}."
+    return _to_be_changed(booked, clinic_phone, appointment_id, link)
 
-    `moved_from` is the time that the appointment had before, if it was moved.
-    """
+
+def move(
+    *,
+    clinic: str,
+    clinic_phone: str | None,
+    moved_from: datetime,
+    starts_at: datetime,
+    zone: ZoneInfo,
+    appointment_id: uuid.UUID,
+    link: str | None = None,
+) -> str:
+    """As a confirmation, of the time that the appointment was moved to; at most two SMS."""
+    times = f"from {when.written(moved_from, zone)} to {when.written(starts_at, zone)}"
+    return _to_be_changed(f"Moved {times}, {_place(clinic)}.", clinic_phone, appointment_id, link)
+
+
+def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.UUID, link: str | None) -> str:
+    """What an appointment is, and how to change it."""
     call = f"call {gsm(phone.readable(clinic_phone), limit=40)}" if clinic_phone else ""
-    begin = f"Moved from {when.written(moved_from, zone)} to " if moved_from else "Confirmed: "
-    booked = f"{begin}{when.written(starts_at, zone)}, {_place(clinic)}."
     ref = f"Ref {reference(appointment_id)}"
     if link:
         # Nothing stands right behind the link: telephones would take a full stop for a part of it.
-        text = f"{booked} {ref}. To change or cancel: {link}{' or ' if call else ''}{call}"
+        text = f"{stands} {ref}. To change or cancel: {link}{' or ' if call else ''}{call}"
         if set(text) <= _GSM and len(text) <= TWO_SMS:
             return text
     change = f" To change it, {call}." if call else ""
-    return f"{booked}{change} {ref}"
+    return f"{stands}{change} {ref}"
 
 
 def cancellation(
@@ -137,6 +153,16 @@ def render(session: Session, message: SmsMessage) -> str | None:
     return None
 
 
+class _Facts(TypedDict):
+    """What every SMS about an appointment says."""
+
+    clinic: str
+    clinic_phone: str | None
+    starts_at: datetime
+    zone: ZoneInfo
+    appointment_id: uuid.UUID
+
+
 def _about_appointment(
     session: Session, message: SmsMessage, appointment_id: uuid.UUID, clinic: Organization
 ) -> str | None:
@@ -147,24 +173,22 @@ def _about_appointment(
     calendar = calendars.get_or_none(session, message.org_id, appointment.calendar_id)
     if calendar is None:
         return None
-    if message.kind is SmsKind.CANCELLATION:
-        return cancellation(
-            clinic=clinic.name,
-            clinic_phone=clinic.phone,
-            starts_at=appointment.scheduled_at,
-            zone=calendar.zone,
-            appointment_id=appointment.id,
-        )
-    return confirmation(
+    facts = _Facts(
         clinic=clinic.name,
         clinic_phone=clinic.phone,
         starts_at=appointment.scheduled_at,
         zone=calendar.zone,
         appointment_id=appointment.id,
-        link=patient_links.address(session, message.org_id, message.id),
-        # Only a move has given it another confirmation than its first: the newest speaks of the last one.
-        moved_from=appointment_changes.last_moved_from(session, message.org_id, appointment.id),
     )
+    if message.kind is SmsKind.CANCELLATION:
+        return cancellation(**facts)
+    link = patient_links.address(session, message.org_id, message.id)
+    # Only a move gives an appointment another confirmation than its first, so the one that stands is of the
+    # last move.
+    moved_from = appointment_changes.last_moved_from(session, message.org_id, appointment.id)
+    if moved_from:
+        return move(**facts, moved_from=moved_from, link=link)
+    return confirmation(**facts, link=link)
 
 
 def _alert(session: Session, message: SmsMessage) -> str | None:

@@ -86,7 +86,7 @@ def test_a_move_and_a_cancellation_are_as_bounded_as_a_booking(name: str, phone:
     facts["appointment_id"] = APPOINTMENT
     before = datetime(2027, 7, 2, 15, 30, tzinfo=UTC)
     link = f"https://{'a' * 40}.herokuapp.com/a/0123456789ab"
-    moved = sms_texts.confirmation(**facts, moved_from=before, link=link)
+    moved = sms_texts.move(**facts, moved_from=before, link=link)
     assert moved.startswith(f"{MOVED}, ")
     assert re.findall(r"https://\S+", moved) == [link]
     assert count_segments(moved) <= 2

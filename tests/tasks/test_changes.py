@@ -51,7 +51,9 @@ class Diary(Linked):
             )
 
     def deliver(self, message: uuid.UUID | None) -> None:
-        self.sql.execute("UPDATE sms_messages SET next_attempt_at = app_clock() WHERE id = %s", [message])
+        """A worker takes it, and sends it if it may go now; its wait is over."""
+        due = "next_attempt_at = app_clock(), slot_at = NULL"
+        self.sql.execute(f"UPDATE sms_messages SET {due} WHERE id = %s".encode(), [message])
         deliver_sms.run(org_id=self.org, message_id=str(message))
 
     def take(self, message: uuid.UUID | None = None) -> tuple[sms.SmsMessage, Outgoing] | None:

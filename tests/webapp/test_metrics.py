@@ -14,8 +14,10 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 import settings
+from models import patient_links
 from models.sms_states import SmsStatus
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
+from tests.linked import Linked
 from tests.places import ROOT
 from webapp.metrics import GAUGES
 
@@ -55,6 +57,27 @@ def test_late_and_stopped_are_counted_by_clinic(client: FlaskClient, sql: psycop
     assert found["holdline_holds", frozenset({"held"})] >= 1
     assert number not in page
     assert "Canary" not in page
+
+
+def test_changes_are_counted_and_a_superseded_text_is_no_failed_one(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    def found(name: str, *labels: str) -> float:
+        return samples(client.get("/metrics").text).get((name, frozenset(labels)), 0)
+
+    figures = (
+        ("holdline_appointment_changes", "moved"),
+        ("holdline_appointment_changes", "cancelled"),
+        ("holdline_sms_messages", "confirmation", "superseded"),
+        ("holdline_sms_messages", "cancellation", "queued"),
+        ("holdline_sms_messages", "confirmation", "expired"),
+    )
+    before = [found(*figure) for figure in figures]
+    linked = Linked(client, sql)
+    client.post(f"{linked.path}/move", data={"slot": slot(hour=15)})
+    client.post(f"/a/{patient_links.derive(linked.newest())}/cancel")
+    after = [found(*figure) for figure in figures]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 2, 1, 0]
 
 
 def test_whoever_waits_for_a_lock_is_counted(

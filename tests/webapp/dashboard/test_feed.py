@@ -14,8 +14,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import patient_links, staff
+from models import staff
 from models.session import engine, transaction
+from tests.factories import slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person
 from tests.webapp.dashboard.rows import add_call
@@ -71,13 +72,12 @@ def test_a_move_and_a_cancellation_of_a_booking_of_another_day_are_seen_at_once(
     client: FlaskClient, sql: psycopg.Connection, person: Person
 ) -> None:
     linked = Linked(client, sql, person.org, patientName="Dora", service="cleaning")
-    sql.execute(
-        "UPDATE appointments SET created_at = created_at - interval '3 days' WHERE id = %s",
-        [linked.appointment],
-    )
-    sql.execute(
-        "UPDATE sms_messages SET created_at = created_at - interval '3 days' WHERE id = %s", [linked.message]
-    )
+    other = Linked(client, sql, person.org, start=slot(hour=12))
+    for table in ("appointments", "sms_messages"):
+        sql.execute(
+            f"UPDATE {table} SET created_at = created_at - interval '3 days' WHERE org_id = %s".encode(),
+            [person.org],
+        )
     before = person.get("live/state").headers["ETag"]
     new = linked.start.replace("T10", "T15")
     with stream(person, before) as (_, chunks):
@@ -89,16 +89,16 @@ def test_a_move_and_a_cancellation_of_a_booking_of_another_day_are_seen_at_once(
     assert "Dora" in shown
     assert re.search(r"Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm · cal-1 · cleaning", shown)
     assert "by the patient, " in shown
-    again = f"/a/{patient_links.derive(linked.newest())}"
     with stream(person, tag) as (_, chunks):
-        assert client.post(f"{again}/cancel").status_code == 200
-        last, fragment = event(chunks)
+        assert client.post(f"{other.path}/cancel").status_code == 200
+        _, fragment = event(chunks)
     assert "1 moved, 1 cancelled" in " ".join(fragment.split())
+    cancelled = person.get("live/state").headers["ETag"]
     sql.execute(  # and what becomes of its text
         "UPDATE sms_messages SET status = 'sending' WHERE appointment_id = %s AND kind = 'cancellation'",
-        [linked.appointment],
+        [other.appointment],
     )
-    assert person.get("live/state").headers["ETag"] != last
+    assert person.get("live/state").headers["ETag"] != cancelled
 
 
 def test_the_version_follows_every_row_that_is_shown_and_no_other_clinics(

@@ -19,6 +19,8 @@ class Breaks(Enum):
     """It commits, and nobody hears of that."""
     MEANWHILE = auto()
     """The client's side breaks at once; the server hears of the COMMIT when the test says `go_on`."""
+    AFTERWARDS = auto()
+    """The COMMIT is answered, and what is sent after it is not."""
 
 
 @dataclass
@@ -103,6 +105,10 @@ class Line:
     ) -> None:
         if how is Breaks.BEFORE:
             server.shutdown(socket.SHUT_RDWR)
+            return
+        if how is Breaks.AFTERWARDS:
+            server.sendall(data)
+            client.recv(1)
             return
         muted.set()
         if how is Breaks.MEANWHILE:

@@ -135,6 +135,21 @@ def test_a_commit_that_is_still_under_way_is_waited_for(
     assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
 
 
+def test_a_database_that_goes_away_after_the_commit_takes_nothing_back(
+    client: FlaskClient, sql: psycopg.Connection, database_url: str
+) -> None:
+    with Line(database_url) as line, environment(DATABASE_URL=line.url, SMS_WATCH="1"):
+        caller = Caller(client, vapi=True)
+        caller.until("send_otp_code")
+        statement, count = TOOLS["send_otp_code"]
+        line.break_commit_of(statement, Breaks.AFTERWARDS, then_refuse=True)
+        said = caller.ask("send_otp_code")
+        assert line.has_broken()
+        line.refuses = False
+    assert said.startswith("A code is on its way")
+    assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
+
+
 @pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
 def test_what_cannot_be_seen_is_said_to_be_unknown(
     client: FlaskClient, sql: psycopg.Connection, line: Line, how: Breaks, monkeypatch: pytest.MonkeyPatch

@@ -11,10 +11,18 @@ from models.calls import Call
 
 
 def record(session: Session, org_id: uuid.UUID, call_id: str, *, by: str) -> Call | None:
-    """Note that this call was answered by ringing back; whoever said so first stays. None: no such call."""
+    """Note that this call was answered by ringing back; whoever said so first stays. None: no such call.
+
+    A call of an erased patient stays as it is: there is nobody to ring.
+    """
     session.execute(
         update(Call)
-        .where(Call.org_id == org_id, Call.id == call_id, Call.called_back_at.is_(None))
+        .where(
+            Call.org_id == org_id,
+            Call.id == call_id,
+            Call.called_back_at.is_(None),
+            Call.erased_at.is_(None),
+        )
         .values(called_back_at=func.app_clock(), called_back_by=by)
     )
     return _read(session, org_id, call_id)

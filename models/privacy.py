@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, func, inspect, literal, null, or_, select, update
+from sqlalchemy import Text, and_, cast, func, inspect, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import holds
@@ -58,6 +58,11 @@ PERSONAL = {
 _NOT_SHOWN = {"code_digest", "code_key", "arguments_digest", "org_id", "lease_until", "nudged_at"}
 
 
+def is_erased(number: str | None) -> bool:
+    """Whether this stands in the place of a number that was erased: to be shown as that, and never rung."""
+    return number is not None and number.startswith(MARK)
+
+
 class NothingHeld(LookupError):
     """Nothing in this clinic is about that number."""
 
@@ -87,9 +92,11 @@ class Held:
     tool_calls: list[ToolCall] = field(default_factory=list)
     lead_alerts: list[HotLeadAlert] = field(default_factory=list)
     opt_outs: list[OptOut] = field(default_factory=list)
+    #: The person's numbers in these rows: those asked for, and others under which the contact booked before.
+    numbers: frozenset[str] = frozenset()
 
     def counts(self) -> dict[str, int]:
-        return {name: len(getattr(self, name)) for name in self.__slots__}
+        return {name: len(getattr(self, name)) for name in self.__slots__ if name != "numbers"}
 
 
 def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_update: bool = False) -> Held:
@@ -111,7 +118,18 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
     of_appointments = rows(
         Appointment, or_(Appointment.patient_phone.in_(phones), Appointment.contact_id.in_(known))
     )
-    leads = rows(HotLeadAlert, HotLeadAlert.lead_phone.in_(phones))
+    numbers = {
+        *phones,
+        *(row.patient_phone for row in [*of_holds, *of_appointments] if row.contact_id in known),
+    }
+    booked_in = {row.call_sid for row in [*of_holds, *of_appointments] if row.call_sid}
+    leads = rows(
+        HotLeadAlert,
+        or_(
+            HotLeadAlert.lead_phone.in_(phones),
+            and_(HotLeadAlert.call_id.in_(booked_in), HotLeadAlert.lead_phone.in_(numbers)),
+        ),
+    )
     messages = rows(
         SmsMessage,
         or_(
@@ -121,7 +139,7 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
             SmsMessage.appointment_id.in_([appointment.id for appointment in of_appointments]),
         ),
     )
-    in_calls = {row.call_sid for row in [*of_holds, *of_appointments, *messages] if row.call_sid}
+    in_calls = booked_in | {row.call_sid for row in messages if row.call_sid}
     in_calls |= {lead.call_id for lead in leads}
     calls = rows(Call, or_(Call.id.in_(in_calls), Call.caller_number.in_(phones)))
     in_calls |= {call.id for call in calls}
@@ -138,6 +156,7 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
         tool_calls=rows(ToolCall, ToolCall.call_id.in_(in_calls)),
         lead_alerts=leads,
         opt_outs=rows(OptOut, OptOut.phone.in_(phones)),
+        numbers=frozenset(numbers),
     )
     if not any(held.counts().values()):
         raise NothingHeld
@@ -189,24 +208,25 @@ def erase(
             holds.release(session, org_id=org_id, hold_id=hold.id)
     session.flush()
     _settle_sms(session, org_id, held)
-    _erase_rows(session, org_id, held, phones)
+    _erase_rows(session, org_id, held)
     session.expire_all()
     return held.counts()
 
 
 def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> None:
     """First the locks of the resources whose times may become free, in order; rows only after them."""
+    contacts = select(Contact.id).where(Contact.org_id == org_id, Contact.phone.in_(phones))
     live = (
         select(AppointmentHold.resource_id)
         .where(
             AppointmentHold.org_id == org_id,
-            AppointmentHold.patient_phone.in_(phones),
+            or_(AppointmentHold.patient_phone.in_(phones), AppointmentHold.contact_id.in_(contacts)),
             AppointmentHold.status == HoldStatus.HELD,
         )
         .union(
             select(Appointment.resource_id).where(
                 Appointment.org_id == org_id,
-                Appointment.patient_phone.in_(phones),
+                or_(Appointment.patient_phone.in_(phones), Appointment.contact_id.in_(contacts)),
                 Appointment.status == AppointmentStatus.CONFIRMED,
                 Appointment.ends_at > func.app_clock(),
             )
@@ -230,17 +250,17 @@ def _lock_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
 def _settle_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
     """What has not gone out never will, and of what is unknown nobody can find out any more.
 
-    What the provider wrote of it goes, too: it likes to repeat the number.
+    What failed before is nobody's trouble any more, and is not tried again. What the provider wrote of it
+    goes, too: it likes to repeat the number.
     """
     of_these = (SmsMessage.org_id == org_id, SmsMessage.id.in_([message.id for message in held.sms]))
-    session.execute(update(SmsMessage).where(*of_these).values(error_reason=None))
+    session.execute(update(SmsMessage).where(*of_these).values(error_reason=None, cause=Cause.ERASED))
     for before, after in ((SmsStatus.QUEUED, SmsStatus.EXPIRED), (SmsStatus.UNKNOWN, SmsStatus.FAILED)):
         session.execute(
             update(SmsMessage)
             .where(*of_these, SmsMessage.status == before)
             .values(
                 status=after,
-                cause=Cause.ERASED,
                 error_reason=Cause.ERASED.value,
                 unknown_since=None,
                 check_at=None,
@@ -248,7 +268,7 @@ def _settle_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
         )
 
 
-def _erase_rows(session: Session, org_id: uuid.UUID, held: Held, phones: Collection[str]) -> None:
+def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
     # Each contact has a mark of its own: a clinic has a number once only.
     nobody = f"{MARK}{held.contacts[0].id if held.contacts else uuid.uuid4()}"
 
@@ -265,6 +285,8 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held, phones: Collect
     every(AppointmentHold, held.holds, patient_phone=nobody, patient_name=ERASED, code_digest=None)
     every(Appointment, held.appointments, patient_phone=nobody, patient_name=ERASED, service_type=None)
     every(HotLeadAlert, held.lead_alerts, lead_phone=nobody, lead_name=ERASED)
+    untold = [alert for alert in held.lead_alerts if not (alert.alert_sent_at or alert.suppressed_reason)]
+    every(HotLeadAlert, untold, suppressed_reason=Cause.ERASED.value)
     every(
         Call,
         held.calls,
@@ -274,11 +296,11 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held, phones: Collect
         erased_at=func.coalesce(Call.erased_at, func.app_clock()),
     )
     # Who rang may be somebody else, for a relative: that number stays.
-    every(Call, [call for call in held.calls if call.caller_number in phones], caller_number=nobody)
+    every(Call, [call for call in held.calls if call.caller_number in held.numbers], caller_number=nobody)
     every(ToolCall, held.tool_calls, reply=ERASED_REPLY, final=True)
     every(SmsMessage, held.sms, body=None)
     # An alert went to the clinic: its number stays.
-    to_patient = [message for message in held.sms if message.to_phone in phones]
+    to_patient = [message for message in held.sms if message.to_phone in held.numbers]
     every(SmsMessage, to_patient, to_phone=nobody)
     for opted_out in held.opt_outs:
         # Whoever rings again asks to be sent a code: that is a new beginning.

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import appointments, leads, sms_texts, twilio_codes
+from models import appointments, leads, privacy, sms_texts, twilio_codes
 from models.sms import Due, SmsKind, SmsMessage, SmsStatus
 from models.sms_events import SmsEvent
 from models.sms_states import Cause
@@ -75,6 +75,8 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
     """Why it must not be sent again, whatever state it is in."""
     if message.cause in (Cause.SUPERSEDED, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {message.cause}"
+    if privacy.is_erased(message.to_phone):  # a late receipt may have given it another cause
+        return f"it is not to be sent any more: {Cause.ERASED}"
     if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"
     if message.kind is SmsKind.OTP:

@@ -25,6 +25,7 @@ from models import (
     otp,
     patient_links,
     phone,
+    privacy,
     when,
 )
 from models.appointments import AppointmentStatus
@@ -194,7 +195,7 @@ def _about_appointment(
 def _alert(session: Session, message: SmsMessage) -> str | None:
     alert = leads.alert_of_message(session, message.org_id, message.id)
     call = session.get(calls.Call, (alert.org_id, alert.call_id)) if alert else None
-    if alert is None or call is None:
+    if alert is None or call is None or privacy.is_erased(alert.lead_phone):
         return None
     # What was understood says more to a person than what the call is like, whatever each weighs.
     reasons = sorted(

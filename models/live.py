@@ -5,14 +5,17 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from models import appointment_changes
 from models.appointment_changes import ChangesMade
 from models.calendars import Calendar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,28 @@ class HotLead:
 
 
 @dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """One list of the page: its first rows, and how many there are, shown or not."""
+
+    rows: list[T]
+    total: int
+    #: How many of all are still of interest: bookings that stand, leads that nobody has rung back.
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     now: datetime
-    calls: list[CallUnderWay]
-    holds: list[LiveHold]
-    bookings: list[Booking]
-    leads: list[HotLead]
+    calls: Part[CallUnderWay]
+    holds: Part[LiveHold]
+    bookings: Part[Booking]
+    leads: Part[HotLead]
     changes: ChangesMade
+
+
+#: Rows of each list unless more are asked for, and how many may be asked for.
+SHOWN = 50
+MOST = 10_000
 
 
 #: A call of which nothing more is heard is not under way for ever; nor is one that we know only by its
@@ -98,7 +116,6 @@ _CALLS = f"""
       LEFT JOIN LATERAL (
         SELECT patient_name, patient_phone FROM appointment_holds
          WHERE org_id = :org AND call_sid = u.id ORDER BY created_at DESC LIMIT 1) h ON true
-     ORDER BY u.since DESC, u.id LIMIT 50
 """
 
 _HOLDS = """
@@ -107,7 +124,6 @@ _HOLDS = """
       FROM appointment_holds h
       JOIN calendars k ON k.org_id = h.org_id AND k.id = h.calendar_id
      WHERE h.org_id = :org AND h.status = 'held' AND h.expires_at > app_clock()
-     ORDER BY h.expires_at, h.id LIMIT 50
 """
 
 # By way of the confirmations, which have an index on their time; an appointment is made with its own.
@@ -126,7 +142,6 @@ _BOOKINGS = """
                ORDER BY x.created_at DESC LIMIT 1) END, a.confirmation_message_id)
      WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today
      GROUP BY a.id, k.name, now_sms.status
-     ORDER BY a.created_at DESC, a.id LIMIT 50
 """
 
 _LEADS = """
@@ -141,10 +156,17 @@ _LEADS = """
       LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
       LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
      WHERE c.org_id = :org AND c.lead_band = 'hot' AND c.created_at > app_clock() - interval '24 hours'
-     ORDER BY c.scored_at DESC, c.id LIMIT 50
+       AND c.erased_at IS NULL
+"""
+
+# The figures count every row of the list, however few of them are shown.
+_PART = """
+    SELECT part.*, count(*) OVER () AS total, count(*) FILTER (WHERE {open}) OVER () AS open
+      FROM ({query}) part ORDER BY {order} LIMIT :most
 """
 
 # Every change of a row gives it another xmin, whoever makes it: so nothing has to remember to count.
+# The sessions of the staff are in it because a stream must end with its session: it looks after each change.
 _VERSION = text(f"""
     SELECT md5(concat_ws('/', :today,
       (SELECT string_agg(id, ',' ORDER BY id) FROM ({_UNDER_WAY}) u),
@@ -160,7 +182,9 @@ _VERSION = text(f"""
          LEFT JOIN sms_messages x ON x.appointment_id = c.appointment_id AND x.kind = 'cancellation'
         WHERE c.org_id = :org AND c.created_at >= :today),
       (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM hot_lead_alerts
-        WHERE org_id = :org AND created_at > app_clock() - interval '24 hours')
+        WHERE org_id = :org AND created_at > app_clock() - interval '24 hours'),
+      (SELECT string_agg(concat_ws(':', id, session_epoch, disabled_at), ',' ORDER BY id) FROM staff_users
+        WHERE org_id = :org)
     ))
 """)
 
@@ -174,26 +198,32 @@ def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
 
 
 def version(session: Session, org_id: uuid.UUID) -> str:
-    """Another one whenever a call, a hold, a booking, a change or an alert that `read` gives has changed."""
+    """Another one whenever a call, a hold, a booking, a change or an alert that `read` gives has changed, or
+    whenever the session of a member of staff may have ended.
+    """
     _, today = _clock(session, org_id)
     return str(session.scalar(_VERSION, {"org": org_id, "today": today}))
 
 
-def read(session: Session, org_id: uuid.UUID) -> Live:
+def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
+    """The state now, with at most so many rows of each list."""
     now, today = _clock(session, org_id)
 
-    def rows(query: str) -> list[Row[tuple[object, ...]]]:
-        values: dict[str, object] = {"org": org_id}
+    def part(kind: type[T], query: str, *, order: str, open_: str = "true") -> Part[T]:
+        values: dict[str, object] = {"org": org_id, "most": most}
         if ":today" in query:
             values["today"] = today
-        return list(session.execute(text(query), values))
+        statement = text(_PART.format(query=query, order=order, open=open_))
+        rows = [dict(row) for row in session.execute(statement, values).mappings()]
+        counts = [(row.pop("total"), row.pop("open")) for row in rows]
+        return Part([kind(**row) for row in rows], *(counts[0] if counts else (0, 0)))
 
     return Live(
         now=now,
-        calls=[CallUnderWay(**row._mapping) for row in rows(_CALLS)],
-        holds=[LiveHold(**row._mapping) for row in rows(_HOLDS)],
-        bookings=[Booking(**row._mapping) for row in rows(_BOOKINGS)],
-        leads=[HotLead(**row._mapping) for row in rows(_LEADS)],
+        calls=part(CallUnderWay, _CALLS, order="since DESC, id"),
+        holds=part(LiveHold, _HOLDS, order="expires_at, id"),
+        bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status = 'confirmed'"),
+        leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_="called_back_at IS NULL"),
         changes=appointment_changes.made_since(session, org_id, today),
     )
 
@@ -201,4 +231,6 @@ def read(session: Session, org_id: uuid.UUID) -> Live:
 def _clock(session: Session, org_id: uuid.UUID) -> tuple[datetime, datetime]:
     """The database's time, and the midnight in the clinic's zone that it follows."""
     now = session.scalars(select(func.app_clock())).one()
-    return now, now.astimezone(zone(session, org_id)).replace(hour=0, minute=0, second=0, microsecond=0)
+    local = now.astimezone(zone(session, org_id))
+    # Where the clocks go back over midnight the day has two of them, and begins with the first.
+    return now, local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

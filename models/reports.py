@@ -1,6 +1,6 @@
 """What the clinic's people look up and count: leads, calls, messages in trouble, and the figures of days.
 
-Days are the clinic's own. Lists end where `before` begins: the next page asks from the last row's time.
+Days are the clinic's own. A list goes on after the row that the page before ended with.
 """
 
 from __future__ import annotations
@@ -20,9 +20,16 @@ from models.appointment_changes import AppointmentChange
 from models.calls import Call
 from models.leads import HotLeadAlert
 
-#: Rows of one page; a file that is downloaded has so many at most.
+#: Rows of one page.
 PAGE = 50
-MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The row that a page ended with. Several rows may have one time, so it takes the id as well."""
+
+    created_at: datetime
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class CallRow:
     created_at: datetime
     name: str | None
     phone: str | None
+    #: Its patient was erased: nobody is left to ring back, and the score is only counted.
+    erased: bool
     status: str
     ended_reason: str | None
     duration: int | None
@@ -63,7 +72,8 @@ class CallDetails:
 
 _CALLS = """
     SELECT c.id, c.created_at, coalesce(a.patient_name, l.lead_name, p.name) AS name,
-           coalesce(a.patient_phone, l.lead_phone, c.caller_number) AS phone, c.status, c.ended_reason,
+           coalesce(a.patient_phone, l.lead_phone, c.caller_number) AS phone,
+           c.erased_at IS NOT NULL AS erased, c.status, c.ended_reason,
            c.duration, c.cost, c.summary, c.lead_score AS score, c.lead_band AS band,
            c.lead_reasons AS reasons, c.lead_service AS service,
            c.called_back_at, c.called_back_by, a.status AS booked
@@ -80,14 +90,14 @@ _CALLS = """
      WHERE c.org_id = :org
 """
 _NEWEST_FIRST = """
-       AND (CAST(:before AS timestamptz) IS NULL OR c.created_at < :before)
-     ORDER BY c.created_at DESC, c.id LIMIT :most
+       AND (CAST(:before AS timestamptz) IS NULL OR (c.created_at, c.id) < (:before, :last))
+     ORDER BY c.created_at DESC, c.id DESC LIMIT :most
 """
 _LIST = text(_CALLS + _NEWEST_FIRST)
 _LEADS = text(
     _CALLS
     + """
-       AND c.lead_score IS NOT NULL
+       AND c.lead_score IS NOT NULL AND c.erased_at IS NULL
        AND (CAST(:band AS text) IS NULL OR c.lead_band = :band)
        AND (NOT :waiting OR c.called_back_at IS NULL)
 """
@@ -96,10 +106,14 @@ _LEADS = text(
 _ONE = text(_CALLS + " AND c.id = :call")
 
 
+def _going_on(after: After | None, most: int) -> dict[str, object]:
+    return {"before": after and after.created_at, "last": after.id if after else "", "most": most}
+
+
 def list_calls(
-    session: Session, org_id: uuid.UUID, *, before: datetime | None = None, most: int = PAGE
+    session: Session, org_id: uuid.UUID, *, after: After | None = None, most: int = PAGE
 ) -> list[CallRow]:
-    rows = session.execute(_LIST, {"org": org_id, "before": before, "most": most})
+    rows = session.execute(_LIST, {"org": org_id} | _going_on(after, most))
     return [CallRow(**row._mapping) for row in rows]
 
 
@@ -109,11 +123,11 @@ def list_leads(
     *,
     band: str | None = None,
     waiting: bool = False,
-    before: datetime | None = None,
+    after: After | None = None,
     most: int = PAGE,
 ) -> list[CallRow]:
-    """Calls that were scored; `waiting` leaves out whoever was rung back."""
-    values = {"org": org_id, "band": band, "waiting": waiting, "before": before, "most": most}
+    """Calls that were scored, but for those of erased patients; `waiting` leaves out who was rung back."""
+    values = {"org": org_id, "band": band, "waiting": waiting} | _going_on(after, most)
     return [CallRow(**row._mapping) for row in session.execute(_LEADS, values)]
 
 
@@ -170,10 +184,10 @@ class Trouble:
 @dataclass(frozen=True, slots=True)
 class SmsHealth:
     waiting: int
-    late: int
-    unknown: int
-    failed_today: int
     delivered_today: int
+    #: Of the list that list_trouble gives: those that are late, and all the others.
+    late: int
+    in_trouble: int
     sender_stopped_at: datetime | None
     sender_stopped_reason: str | None
 
@@ -187,19 +201,24 @@ _TROUBLE = text("""
       JOIN sms_messages m ON m.id = t.id AND m.org_id = t.org_id
       LEFT JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
       LEFT JOIN appointment_holds h ON h.id = m.hold_id AND h.org_id = m.org_id
-     WHERE t.org_id = :org AND (CAST(:before AS timestamptz) IS NULL OR t.created_at < :before)
-     ORDER BY t.created_at DESC, t.id LIMIT :most
+     WHERE t.org_id = :org
+       AND (CAST(:before AS timestamptz) IS NULL OR (t.created_at, t.id::text) < (:before, :last))
+     ORDER BY t.created_at DESC, t.id::text DESC LIMIT :most
 """)
 _HEALTH = text("""
-    SELECT waiting, late, "unknown", failed_today, delivered_today, sender_stopped_at, sender_stopped_reason
-      FROM sms_health WHERE org_id = :org
+    SELECT h.waiting, h.delivered_today, h.sender_stopped_at, h.sender_stopped_reason, t.late, t.in_trouble
+      FROM sms_health h,
+           (SELECT count(*) FILTER (WHERE trouble = 'late') AS late,
+                   count(*) FILTER (WHERE trouble <> 'late') AS in_trouble
+              FROM sms_trouble WHERE org_id = :org) t
+     WHERE h.org_id = :org
 """)
 
 
 def list_trouble(
-    session: Session, org_id: uuid.UUID, *, before: datetime | None = None, most: int = PAGE
+    session: Session, org_id: uuid.UUID, *, after: After | None = None, most: int = PAGE
 ) -> list[Trouble]:
-    rows = session.execute(_TROUBLE, {"org": org_id, "before": before, "most": most})
+    rows = session.execute(_TROUBLE, {"org": org_id} | _going_on(after, most))
     return [Trouble(**row._mapping) for row in rows]
 
 

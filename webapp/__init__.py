@@ -38,7 +38,7 @@ def create_app() -> Flask:
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(api_page.blueprint)
-    errors.register(app)
+    errors.register(app, {"/dashboard": dashboard.refused, "/a": pages.refused}, elsewhere=dashboard.refused)
     security_headers.register(app)
     cli.register(app)
     telemetry.configure("web", app)

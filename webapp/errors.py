@@ -1,16 +1,47 @@
-"""What a request gets that belongs to no page: a stable code and a sentence, as JSON."""
+"""What a request gets that belongs to no page: a code and a sentence for a program, a page for a person."""
 
 from __future__ import annotations
 
-from flask import Flask, jsonify
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+Page = Callable[[HTTPException], ResponseReturnValue]
+
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 500: "internal_error"}
 
+#: Only programs ask here, whatever they say that they accept.
+_FOR_PROGRAMS = "/api"
 
-def register(app: Flask) -> None:
-    app.register_error_handler(HTTPException, _as_json)
+
+def register(app: Flask, pages: Mapping[str, Page], *, elsewhere: Page) -> None:
+    """`pages` answers what is below each of these paths, where only people ask, always with a page;
+    `elsewhere` answers a browser that asks for anything else.
+    """
+    app.register_error_handler(HTTPException, partial(_answer, pages, elsewhere))
+
+
+def _answer(pages: Mapping[str, Page], elsewhere: Page, error: HTTPException) -> ResponseReturnValue:
+    if error.code is not None and error.code < 400:
+        return error.get_response()  # it says where to go instead
+    for path, page in pages.items():
+        if _is_below(path):
+            return page(error)
+    if _is_below(_FOR_PROGRAMS) or not _wants_a_page():
+        return _as_json(error)
+    return elsewhere(error)
+
+
+def _is_below(path: str) -> bool:
+    return request.path == path or request.path.startswith(f"{path}/")
+
+
+def _wants_a_page() -> bool:
+    accepted = request.accept_mimetypes
+    return accepted.quality("text/html") > accepted.quality("application/json")
 
 
 def _as_json(error: HTTPException) -> ResponseReturnValue:
@@ -20,7 +51,6 @@ def _as_json(error: HTTPException) -> ResponseReturnValue:
     say = "Something went wrong on our side." if isinstance(error, InternalServerError) else error.description
     body = jsonify(success=False, error=error.name, code=_CODES.get(status, "http_error"), say=say)
     body.status_code = status
-    for name in ("Allow", "Location"):
-        if name in response.headers:
-            body.headers[name] = response.headers[name]
+    if "Allow" in response.headers:
+        body.headers["Allow"] = response.headers["Allow"]
     return body

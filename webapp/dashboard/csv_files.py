@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from flask import Response
+from flask import Response, stream_with_context
+
+from models import privacy
+from models.reports import CallRow, Day, Trouble
+from webapp.dashboard.shown import Words
 
 #: As OWASP lists them (CSV injection), the full-width ones of East Asian keyboards among them.
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
+DAYS = (
+    *("date", "appointments_created", "confirmations_sent", "confirmation_rate"),
+    *("appointments_moved", "appointments_cancelled"),
+)
+CALLS = ("call", "at", "name", "phone", "seconds", "outcome", "score", "cost_usd")
+LEADS = (
+    *("call", "at", "name", "phone", "score", "band", "service", "reasons"),
+    *("called_back_at", "called_back_by"),
+)
+MESSAGES = ("message", "at", "kind", "to", "name", "trouble", "attempt", "code", "why")
+
 
 def answer(name: str, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Response:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(header)
-    writer.writerows([cell(value) for value in row] for row in rows)
+    """A file to download, which is sent while its rows are read."""
     # With the mark by which spreadsheets know that it is UTF-8.
-    response = Response("\ufeff" + out.getvalue(), mimetype="text/csv")
+    response = Response(stream_with_context(_lines("\ufeff", header, rows)), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
+
+
+def _lines(mark: str, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
+    yield mark + _line(header)
+    for row in rows:
+        yield _line(row)
+
+
+def _line(values: Iterable[object]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerow([cell(value) for value in values])
+    return out.getvalue()
 
 
 def cell(value: object) -> str:
@@ -28,3 +52,60 @@ def cell(value: object) -> str:
         return ""
     text = str(value).replace("\x00", "")
     return "'" + text if text.lstrip(" ").startswith(_STARTS_A_FORMULA) else text
+
+
+# --- the columns --------------------------------------------------------------------------------
+
+
+def day(row: Day) -> tuple[object, ...]:
+    return row.day, row.appointments, row.confirmed, row.rate, row.moved, row.cancelled
+
+
+def call(row: CallRow) -> tuple[object, ...]:
+    return (
+        row.id,
+        row.created_at.isoformat(),
+        _name(row),
+        _number(row.phone),
+        row.duration,
+        Words.outcome(row.booked, row.status, row.ended_reason),
+        None if row.erased else row.score,
+        row.cost,
+    )
+
+
+def lead(row: CallRow) -> tuple[object, ...]:
+    return (
+        row.id,
+        row.created_at.isoformat(),
+        _name(row),
+        _number(row.phone),
+        row.score,
+        row.band,
+        row.service,
+        "; ".join(f"{reason.get('why')} ({reason.get('points')})" for reason in row.reasons or ()),
+        row.called_back_at.isoformat() if row.called_back_at else None,
+        row.called_back_by,
+    )
+
+
+def message(row: Trouble) -> tuple[object, ...]:
+    return (
+        row.id,
+        row.created_at.isoformat(),
+        row.kind,
+        _number(row.to_phone),
+        row.name,
+        row.trouble,
+        row.attempt,
+        row.error_code,
+        row.error_reason or row.cause,
+    )
+
+
+def _name(row: CallRow) -> str | None:
+    return privacy.ERASED if privacy.is_erased(row.phone) else row.name
+
+
+def _number(number: str | None) -> str | None:
+    return privacy.ERASED if privacy.is_erased(number) else number

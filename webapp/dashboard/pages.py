@@ -6,10 +6,9 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import (
     Blueprint,
@@ -32,7 +31,7 @@ from werkzeug.exceptions import HTTPException
 import settings
 from models import call_backs, live, reports, sms_retry
 from models.lead_scoring import Band
-from webapp.dashboard import csv_files, feed, people
+from webapp.dashboard import addresses, csv_files, feed, people
 from webapp.dashboard.attempts import Attempts
 from webapp.dashboard.people import Signed
 from webapp.dashboard.shown import Words
@@ -42,6 +41,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transacti
 log = logging.getLogger(__name__)
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard", template_folder="templates")
 T = TypeVar("T")
+R = TypeVar("R", reports.CallRow, reports.Trouble)
 
 #: What a person sees who is not signed in.
 OPEN = {"dashboard.sign_in", "dashboard.ask_to_sign_in"}
@@ -51,6 +51,9 @@ _FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream"}
 
 MOST_BYTES = 16 * 1024
 PERIODS = (7, 30, 90)
+
+#: Rows of a file that are read in one transaction.
+BATCH = 1000
 
 attempts = Attempts()
 
@@ -128,15 +131,15 @@ def sign_out() -> ResponseReturnValue:
 # --- live ---------------------------------------------------------------------------------------
 
 
-@blueprint.get("")
+@blueprint.get("", strict_slashes=False)
 def home() -> ResponseReturnValue:
     return redirect(url_for("dashboard.live_page"), HTTPStatus.SEE_OTHER)
 
 
 @blueprint.get("/live")
 def live_page() -> ResponseReturnValue:
-    _, now = _state()
-    return render_template("dashboard/live.html", live=now)
+    _, now = _state(addresses.most())
+    return render_template("dashboard/live.html", kept=addresses.kept(), **_live_facts(now))
 
 
 @blueprint.get("/live/state")
@@ -146,8 +149,8 @@ def live_state() -> ResponseReturnValue:
     if request.if_none_match.contains_weak(version):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
-        version, now = _state()
-        response = Response(render_template("dashboard/live_parts.html", live=now))
+        version, now = _state(addresses.most())
+        response = Response(render_template("dashboard/live_parts.html", **_live_facts(now)))
     response.set_etag(version, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
@@ -186,15 +189,17 @@ def _events(signed: Signed, place: feed.Place) -> Iterator[str]:
                 changed = watch.wait(signed.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
                 if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
                     continue
+                version, now = _state(addresses.most()) if changed else (sent, None)
+                # After reading: what was committed once the session had ended is never shown.
                 if not people.still(signed, epoch):
                     return
                 spoke = time.monotonic()
                 if changed:
                     seen = changed
-                    version, now = _state()
-                    if version != sent:
+                    if now and version != sent:
                         sent = version
-                        yield _event(sent, render_template("dashboard/live_parts.html", live=now))
+                        fragment = render_template("dashboard/live_parts.html", **_live_facts(now))
+                        yield _event(version, fragment)
                 else:
                     yield ": nothing new\n\n"
     except (Busy, DatabaseAway):
@@ -203,14 +208,20 @@ def _events(signed: Signed, place: feed.Place) -> Iterator[str]:
         place.give_back()
 
 
-def _event(version: str, fragment: str) -> str:
+def _event(version: str | None, fragment: str) -> str:
     data = "\n".join(f"data: {line}" for line in fragment.splitlines())
     return f"id: {version}\n{data}\n\n"
 
 
-def _state() -> tuple[str, live.Live]:
+def _state(most: int) -> tuple[str, live.Live]:
     """The version is read first: whatever is committed in between is shown, and then shown again."""
-    return _read(lambda at, org_id: (live.version(at, org_id), live.read(at, org_id)))
+    return _read(lambda at, org_id: (live.version(at, org_id), live.read(at, org_id, most=most)))
+
+
+def _live_facts(now: live.Live) -> dict[str, Any]:
+    """What the live page says; `more` is how many rows it offers to show next, if it can show more."""
+    more = min(addresses.most() * 4, live.MOST)
+    return {"live": now, "more": more if more > addresses.most() else None, **addresses.here("live")}
 
 
 watch = feed.Watch(lambda org_id: in_transaction(org_id, lambda at: live.version(at, org_id)))
@@ -227,10 +238,20 @@ def _places() -> feed.Places:
 @blueprint.get("/leads")
 def leads() -> ResponseReturnValue:
     band, waiting = _lead_filter()
-    rows = _read(
-        lambda at, org_id: reports.list_leads(at, org_id, band=band, waiting=waiting, before=_before())
+    rows, more = _page(
+        lambda at, org_id, after, most: reports.list_leads(
+            at, org_id, band=band, waiting=waiting, after=after, most=most
+        )
     )
-    return render_template("dashboard/leads.html", rows=rows, band=band, waiting=waiting, bands=list(Band))
+    return render_template(
+        "dashboard/leads.html",
+        rows=rows,
+        more=more,
+        band=band,
+        waiting=waiting,
+        bands=list(Band),
+        **addresses.here("leads"),
+    )
 
 
 def _lead_filter() -> tuple[str | None, bool]:
@@ -244,7 +265,7 @@ def lead(call_id: str) -> ResponseReturnValue:
     found = _read(lambda at, org_id: reports.find_call(at, org_id, _known(call_id)))
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
-    return render_template("dashboard/lead.html", found=found, row=found.row)
+    return render_template("dashboard/lead.html", found=found, row=found.row, **addresses.came())
 
 
 @blueprint.post("/leads/<path:call_id>/called-back")
@@ -258,13 +279,22 @@ def called_back(call_id: str) -> ResponseReturnValue:
 
     if _read(note) is None:
         abort(HTTPStatus.NOT_FOUND)
-    return redirect(url_for("dashboard.lead", call_id=call_id), HTTPStatus.SEE_OTHER)
+    return redirect(
+        url_for("dashboard.lead", call_id=call_id, **addresses.came()["here"]), HTTPStatus.SEE_OTHER
+    )
 
 
 @blueprint.get("/calls")
 def calls() -> ResponseReturnValue:
-    rows = _read(lambda at, org_id: reports.list_calls(at, org_id, before=_before()))
-    return render_template("dashboard/calls.html", rows=rows)
+    rows, more = _page(lambda at, org_id, after, most: reports.list_calls(at, org_id, after=after, most=most))
+    return render_template("dashboard/calls.html", rows=rows, more=more, **addresses.here("calls"))
+
+
+def _page(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[T]]) -> tuple[list[T], bool]:
+    """The rows of one page, and whether others follow."""
+    after = addresses.after()
+    rows = _read(lambda at, org_id: find(at, org_id, after, reports.PAGE + 1))
+    return rows[: reports.PAGE], len(rows) > reports.PAGE
 
 
 def _known(call_id: str) -> str:
@@ -274,27 +304,18 @@ def _known(call_id: str) -> str:
     return call_id
 
 
-def _before() -> datetime | None:
-    """Where the page before ended. One without a zone, or of no year that there is, is none."""
-    try:
-        moment = datetime.fromisoformat(request.args.get("before", ""))
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
 # --- messages -----------------------------------------------------------------------------------
 
 
 @blueprint.get("/messages")
 def messages() -> ResponseReturnValue:
-    health, rows = _read(
-        lambda at, org_id: (
-            reports.sms_health(at, org_id),
-            reports.list_trouble(at, org_id, before=_before()),
-        )
+    health = _read(reports.sms_health)
+    rows, more = _page(
+        lambda at, org_id, after, most: reports.list_trouble(at, org_id, after=after, most=most)
     )
-    return render_template("dashboard/messages.html", health=health, rows=rows)
+    return render_template(
+        "dashboard/messages.html", health=health, rows=rows, more=more, here=addresses.kept()
+    )
 
 
 @blueprint.post("/messages/<uuid:message_id>/retry")
@@ -312,7 +333,7 @@ def retry(message_id: uuid.UUID) -> ResponseReturnValue:
     if done.due:
         nudge(done.due)
     flash(("Done: " if done.done else "Not sent again: ") + done.why, "done" if done.done else "not_done")
-    return redirect(url_for("dashboard.messages"), HTTPStatus.SEE_OTHER)
+    return redirect(url_for("dashboard.messages", **addresses.kept()), HTTPStatus.SEE_OTHER)
 
 
 # --- figures and files --------------------------------------------------------------------------
@@ -329,108 +350,54 @@ def figures() -> ResponseReturnValue:
 def figures_csv() -> ResponseReturnValue:
     days = _days()
     found = _read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
-    header = (
-        "date",
-        "appointments_created",
-        "confirmations_sent",
-        "confirmation_rate",
-        "appointments_moved",
-        "appointments_cancelled",
-    )
-    return csv_files.answer(
-        "daily-report",
-        header,
-        (
-            (day.day, day.appointments, day.confirmed, day.rate, day.moved, day.cancelled)
-            for day in found.days
-        ),
-    )
+    return csv_files.answer("daily-report", csv_files.DAYS, map(csv_files.day, found.days))
 
 
 @blueprint.get("/leads.csv")
 def leads_csv() -> ResponseReturnValue:
     band, waiting = _lead_filter()
-    rows = _read(
-        lambda at, org_id: reports.list_leads(at, org_id, band=band, waiting=waiting, most=reports.MOST)
+    rows = _every(
+        lambda at, org_id, after, most: reports.list_leads(
+            at, org_id, band=band, waiting=waiting, after=after, most=most
+        )
     )
-    header = (
-        "call",
-        "at",
-        "name",
-        "phone",
-        "score",
-        "band",
-        "service",
-        "reasons",
-        "called_back_at",
-        "called_back_by",
-    )
-    return csv_files.answer(
-        "leads",
-        header,
-        (
-            (
-                row.id,
-                row.created_at.isoformat(),
-                row.name,
-                row.phone,
-                row.score,
-                row.band,
-                row.service,
-                "; ".join(f"{reason.get('why')} ({reason.get('points')})" for reason in row.reasons or ()),
-                row.called_back_at.isoformat() if row.called_back_at else None,
-                row.called_back_by,
-            )
-            for row in rows
-        ),
-    )
+    return csv_files.answer("leads", csv_files.LEADS, map(csv_files.lead, rows))
 
 
 @blueprint.get("/calls.csv")
 def calls_csv() -> ResponseReturnValue:
-    rows = _read(lambda at, org_id: reports.list_calls(at, org_id, most=reports.MOST))
-    header = ("call", "at", "name", "phone", "seconds", "outcome", "score", "cost_usd")
-    return csv_files.answer(
-        "calls",
-        header,
-        (
-            (
-                row.id,
-                row.created_at.isoformat(),
-                row.name,
-                row.phone,
-                row.duration,
-                Words.outcome(row.booked, row.status, row.ended_reason),
-                row.score,
-                row.cost,
-            )
-            for row in rows
-        ),
-    )
+    rows = _every(lambda at, org_id, after, most: reports.list_calls(at, org_id, after=after, most=most))
+    return csv_files.answer("calls", csv_files.CALLS, map(csv_files.call, rows))
 
 
 @blueprint.get("/messages.csv")
 def messages_csv() -> ResponseReturnValue:
-    rows = _read(lambda at, org_id: reports.list_trouble(at, org_id, most=reports.MOST))
-    header = ("message", "at", "kind", "to", "name", "trouble", "attempt", "code", "why")
-    return csv_files.answer(
-        "messages",
-        header,
-        (
-            (
-                row.id,
-                row.created_at.isoformat(),
-                row.kind,
-                row.to_phone,
-                row.name,
-                row.trouble,
-                row.attempt,
-                row.error_code,
-                row.error_reason or row.cause,
-            )
-            for row in rows
-        ),
-    )
+    rows = _every(lambda at, org_id, after, most: reports.list_trouble(at, org_id, after=after, most=most))
+    return csv_files.answer("messages", csv_files.MESSAGES, map(csv_files.message, rows))
+
+
+def _every(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[R]]) -> Iterator[R]:
+    """Every row of a list, however long it is, without holding a transaction or all of them at once.
+
+    The first are read before the answer begins, so that a database that is away is still said with 503.
+    """
+    signed, epoch = _signed(), int(session["epoch"])
+
+    def batches(rows: list[R]) -> Iterator[R]:
+        while rows:
+            yield from rows
+            if len(rows) < BATCH or not people.still(signed, epoch):
+                return
+            after = reports.After(rows[-1].created_at, str(rows[-1].id))
+            rows = _batch(find, after)
+
+    return batches(_batch(find, None))
+
+
+def _batch(
+    find: Callable[[Session, uuid.UUID, reports.After | None, int], list[R]], after: reports.After | None
+) -> list[R]:
+    return _read(lambda at, org_id: find(at, org_id, after, BATCH))
 
 
 def _days() -> int:
@@ -447,7 +414,6 @@ def _for_every_page() -> dict[str, object]:
         "signed": g.get("signed"),
         "words": g.get("words"),
         "token": people.token,
-        "page_size": reports.PAGE,
     }
 
 
@@ -456,27 +422,57 @@ def _for_every_page() -> dict[str, object]:
 def _later(error: Exception) -> ResponseReturnValue:
     title, text = "Just a moment", "Please try again in a moment."
     if isinstance(error, OutcomeUnknown):
-        title, text = (
-            "We could not see whether that was done",
-            "It may have been: look before you do it again.",
-        )
-    page = render_template("dashboard/plain.html", title=title, text=text)
-    return Response(page, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"})
+        title = "We could not see whether that was done"
+        text = "It may have been: look before you do it again."
+    page = _plain(title, text, HTTPStatus.SERVICE_UNAVAILABLE)
+    page.headers["Retry-After"] = "5"
+    return page
+
+
+_TEXTS = {
+    HTTPStatus.UNAUTHORIZED: ("Signed out", "Please sign in again."),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        "That did not work",
+        "Nothing was changed. Please go back and try again.",
+    ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "Too long",
+        "That is more than this form takes. Nothing was changed.",
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "Something went wrong on our side",
+        "Please try again in a moment. If it stays so, tell whoever runs Holdline for your clinic.",
+    ),
+}
 
 
 @blueprint.errorhandler(HTTPException)
-def _refused(error: HTTPException) -> ResponseReturnValue:
-    status = error.code or HTTPStatus.BAD_REQUEST
-    texts = {
-        HTTPStatus.NOT_FOUND: ("Not here", "There is no such call or message in your clinic."),
-        HTTPStatus.UNAUTHORIZED: ("Signed out", "Please sign in again."),
-    }
-    title, text = texts.get(HTTPStatus(status), ("That did not work", error.description or ""))
-    page = Response(render_template("dashboard/plain.html", title=title, text=text), status)
+def refused(error: HTTPException) -> Response:
+    """What a person is told of a request that came to nothing, also where no page of ours was asked for."""
+    status = HTTPStatus(error.code or HTTPStatus.BAD_REQUEST)
+    if status is HTTPStatus.NOT_FOUND and request.url_rule:
+        title, text = "Not here", "There is no such call or message in your clinic."
+    elif status is HTTPStatus.NOT_FOUND:
+        title, text = "No such page", "There is no page at this address. Perhaps a part of it is missing."
+    else:
+        title, text = _TEXTS.get(status, ("That did not work", error.description or ""))
+    page = _plain(title, text, status)
     for name in ("Allow", "Retry-After"):
         if name in error.get_response().headers:
             page.headers[name] = error.get_response().headers[name]
     return page
+
+
+def _plain(title: str, text: str, status: HTTPStatus) -> Response:
+    """A page that says one thing. Outside the blueprint nothing was asked yet of who is signed in."""
+    context = _for_every_page()
+    if "signed" not in g:
+        try:
+            context["signed"] = people.current()
+        except (Busy, DatabaseAway):
+            context["signed"] = None
+    page = Response(render_template("dashboard/plain.html", title=title, text=text, **context), status)
+    return _add_headers(page)
 
 
 @blueprint.after_request

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from models import phone, when
+from models import phone, privacy, when
 
 _KINDS = {
     "otp": "Code",
@@ -46,6 +46,8 @@ _ENDED = {
     "customer-busy": "Line was busy",
     "voicemail": "Voicemail",
 }
+#: Of models/lead_scoring.py.
+_HIGHEST_SCORE = 100
 _APPOINTMENT = {
     "confirmed": "Booked",
     "moved": "Booked, then moved",
@@ -80,7 +82,14 @@ class Words:
 
     @staticmethod
     def number(number: str | None) -> str:
+        if privacy.is_erased(number):
+            return privacy.ERASED
         return phone.readable(number) if number else "number withheld"
+
+    @staticmethod
+    def person(name: str | None, number: str | None) -> str:
+        """Who it is, as a heading says it."""
+        return "Erased patient" if privacy.is_erased(number) else name or "Unknown caller"
 
     @staticmethod
     def dial(number: str | None) -> str | None:
@@ -108,6 +117,15 @@ class Words:
     @staticmethod
     def money(amount: Decimal, unit: str = "USD") -> str:
         return f"{'$' if unit == 'USD' else unit + ' '}{amount:.2f}"
+
+    @staticmethod
+    def sum_of(points: int, score: int) -> str:
+        """What the reasons of a score come to, and what became of it; a score is from 0 to 100."""
+        if points > score == _HIGHEST_SCORE:
+            return f"Together {points}, shown as {score}: no score is higher"
+        if points < score == 0:
+            return f"Together {points}, shown as {score}: no score is lower"
+        return f"Together {points}" if points == score else f"Together {points}; the score is {score}"
 
     @staticmethod
     def sms(status: str) -> str:

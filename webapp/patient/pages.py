@@ -291,8 +291,14 @@ def _ended(token: str, shown: Shown) -> ResponseReturnValue:
 
 
 def _plain(what: str, status: int) -> Response:
-    """A page about no appointment: the same whoever asks."""
-    return Response(render_template("patient/plain.html", what=what), status=status)
+    """A page about no appointment: the same whoever asks. It leads back to the link, if it is behind one."""
+    below, _, deeper = request.path.removeprefix(f"{blueprint.url_prefix}/").partition("/")
+    known = what != "unknown" or request.url_rule is None  # else it was looked for, and is none
+    elsewhere = deeper or request.method not in {"GET", "HEAD"}
+    token = patient_links.as_typed(below) if known and elsewhere else None
+    return _add_headers(
+        Response(render_template("patient/plain.html", what=what, token=token), status=status)
+    )
 
 
 @blueprint.errorhandler(UnknownLink)
@@ -318,8 +324,13 @@ def _later(error: Exception) -> ResponseReturnValue:
 
 
 @blueprint.errorhandler(HTTPException)
-def _refused(error: HTTPException) -> ResponseReturnValue:
-    return _plain("later", error.code or HTTPStatus.BAD_REQUEST)
+def refused(error: HTTPException) -> Response:
+    """What a patient is told of a request that came to nothing, also where no page of ours was asked for."""
+    status = error.code or HTTPStatus.BAD_REQUEST
+    response = _plain("unknown" if status == HTTPStatus.NOT_FOUND else "later", status)
+    if "Allow" in error.get_response().headers:
+        response.headers["Allow"] = error.get_response().headers["Allow"]
+    return response
 
 
 @blueprint.errorhandler(Exception)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+
+
+def now(sql: psycopg.Connection) -> datetime:
+    """What time it is for the product, whose clock a test may have shifted."""
+    [[moment]] = sql.execute("SELECT app_clock()").fetchall()
+    assert isinstance(moment, datetime)
+    return moment
 
 
 def add_call(sql: psycopg.Connection, org: str, **columns: Any) -> str:
@@ -21,6 +29,7 @@ def add_call(sql: psycopg.Connection, org: str, **columns: Any) -> str:
         "lead_band": "hot",
         "lead_reasons": [{"code": "booked", "points": 50, "why": "Booked in this call", "quote": ""}],
         "turns": [{"who": "caller", "text": "I would like whitening", "at": 3.5}],
+        "created_at": now(sql),
         **columns,
     }
     values["lead_reasons"] = json.dumps(values["lead_reasons"])
@@ -28,7 +37,8 @@ def add_call(sql: psycopg.Connection, org: str, **columns: Any) -> str:
     names = ", ".join(values)
     marks = ", ".join(["%s"] * len(values))
     sql.execute(
-        f"INSERT INTO calls ({names}, scored_at) VALUES ({marks}, now())".encode(), list(values.values())
+        f"INSERT INTO calls ({names}, scored_at) VALUES ({marks}, app_clock())".encode(),
+        list(values.values()),
     )
     return str(values["id"])
 
@@ -40,3 +50,56 @@ def fail(sql: psycopg.Connection, message: object) -> None:
         " error_reason = 'not registered' WHERE id = %s",
         [message],
     )
+
+
+def add_booking(
+    sql: psycopg.Connection,
+    org: str,
+    start: datetime,
+    *,
+    booked_at: datetime | None = None,
+    sent_after: float | None = None,
+    **columns: Any,
+) -> str:
+    """An appointment with its confirmation, whose SMS was accepted so many seconds later, or never was.
+
+    Returns its id.
+    """
+    appointment, message, contact = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    made = booked_at or now(sql)
+    values = {
+        "patient_name": "Pat",
+        "patient_phone": f"+4477{uuid.uuid4().int % 10**8:08d}",
+        "calendar_id": "cal-1",
+        "resource_id": "cal-1",
+        **columns,
+    }
+    row = {
+        "id": appointment,
+        "org_id": org,
+        "contact_id": contact,
+        "scheduled_at": start,
+        "ends_at": start + timedelta(minutes=30),
+        "confirmation_message_id": message,
+        "created_at": made,
+        **values,
+    }
+    names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
+    with sql.transaction():
+        sql.execute(
+            "INSERT INTO contacts (id, org_id, phone, name) VALUES (%s, %s, %s, %s)",
+            [contact, org, values["patient_phone"], values["patient_name"]],
+        )
+        sql.execute(f"INSERT INTO appointments ({names}) VALUES ({marks})".encode(), list(row.values()))
+        sql.execute(
+            "INSERT INTO sms_messages (id, org_id, kind, to_phone, appointment_id, created_at)"
+            " VALUES (%s, %s, 'confirmation', %s, %s, %s)",
+            [message, org, values["patient_phone"], appointment, made],
+        )
+        if sent_after is not None:
+            sql.execute("UPDATE sms_messages SET status = 'sending' WHERE id = %s", [message])
+            sql.execute(
+                "UPDATE sms_messages SET status = 'sent', provider_id = %s, sent_at = %s WHERE id = %s",
+                [f"SM{message.hex}", made + timedelta(seconds=sent_after), message],
+            )
+    return str(appointment)

@@ -15,12 +15,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import JSON, Text
 
-from models import holds, privacy
+from models import holds, privacy, sms_retry, sms_texts
 from models.base import Base
 from models.session import transaction
+from models.sms import SmsMessage
 from models.sms_states import Cause
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
+from tests.linked import Linked
 from tests.webapp.cli.commands import Operator
 
 NAME = "Wilhelmina Quarterstaff"
@@ -144,6 +146,11 @@ def booked(patient: Patient) -> Patient:
 @pytest.fixture
 def operator(app: Flask, sql: psycopg.Connection) -> Operator:
     return Operator(app, sql)
+
+
+def privacy_export(patient: Patient) -> dict[str, Any]:
+    with transaction(uuid.UUID(patient.org)) as session:
+        return privacy.export(session, uuid.UUID(patient.org), [patient.phone])
 
 
 def erase(patient: Patient, **how: bool) -> dict[str, int]:
@@ -427,6 +434,91 @@ def test_what_sql_by_hand_stored_is_found_as_it_was_written(patient: Patient, op
     operator.does("patient", "erase", patient.org, odd, "--yes")
     assert odd not in patient.everything()
     assert NAME not in patient.everything()
+
+
+def test_rows_under_an_earlier_number_are_the_contacts_too(booked: Patient) -> None:
+    """The clinic corrected the number of a contact after the booking."""
+    booked.hold(slotId=slot(hour=12))
+    newer = phone_number()
+    booked.sql.execute("UPDATE contacts SET phone = %s WHERE org_id = %s", [newer, booked.org])
+    earlier, booked.phone = booked.phone, newer
+    about = privacy_export(booked)
+    assert {row["patient_phone"] for row in [*about["holds"], *about["appointments"]]} == {earlier}
+    assert len(about["calls"]) == len(about["lead_alerts"]) == 1
+    erase(booked, cancel=True)
+    left = [line for line in booked.everything().splitlines() if not line.startswith("opt_outs")]
+    for trace in (NAME, newer, earlier):
+        assert trace not in "\n".join(left)
+    statuses = "SELECT status FROM appointment_holds WHERE org_id = %s ORDER BY status"
+    assert booked.sql.execute(statuses, [booked.org]).fetchall() == [("confirmed",), ("released",)]
+
+
+def test_who_has_an_earlier_number_now_keeps_what_is_theirs(booked: Patient) -> None:
+    newer = phone_number()
+    booked.sql.execute("UPDATE contacts SET phone = %s WHERE org_id = %s", [newer, booked.org])
+    other = Patient(booked.sql, booked.client, booked.org, booked.phone, f"call-{uuid.uuid4()}")
+    other.hold(patientName="Somebody Else", slotId=slot(hour=12))
+    theirs = [line for line in booked.everything().splitlines() if "Somebody Else" in line]
+    assert len(theirs) >= 2
+    booked.phone = newer
+    erase(booked, cancel=True)
+    after = booked.everything().splitlines()
+    assert [line for line in theirs if line not in after] == []
+
+
+def test_the_link_in_the_sms_has_ended(client: FlaskClient, sql: psycopg.Connection) -> None:
+    linked = Linked(client, sql)
+    assert client.get(linked.path).status_code == 200
+    patient = Patient(sql, client, linked.org, linked.phone, "")
+    sql.execute("UPDATE appointments SET status = 'completed' WHERE org_id = %s", [linked.org])
+    erase(patient)
+    [[ended]] = sql.execute(
+        "SELECT expires_at <= app_clock() FROM patient_links WHERE org_id = %s", [linked.org]
+    ).fetchall()
+    assert ended
+    # Nor is it only for its appointment's state that the page is closed.
+    sql.execute("UPDATE appointments SET status = 'confirmed' WHERE org_id = %s", [linked.org])
+    for path in ("", "/move", "/cancel"):
+        assert client.get(linked.path + path).status_code == 410
+    assert client.post(f"{linked.path}/cancel").status_code == 410
+
+
+def test_nothing_is_sent_again_of_what_failed_before(booked: Patient) -> None:
+    booked.sql.execute(
+        "UPDATE sms_messages SET status = 'failed', cause = 'refused by the provider' WHERE org_id = %s",
+        [booked.org],
+    )
+    erase(booked, cancel=True)
+    rows = booked.sql.execute("SELECT id, status FROM sms_messages WHERE org_id = %s", [booked.org])
+    for message, status in rows.fetchall():
+        with transaction(uuid.UUID(booked.org)) as session:
+            again = sms_retry.retry(session, uuid.UUID(booked.org), message)
+        assert (again.done, again.due, status) == (False, None, "failed")
+    trouble = "SELECT count(*) FROM sms_trouble WHERE org_id = %s"
+    assert booked.value(trouble, booked.org) == 0
+    # A receipt that comes late gives a message another cause.
+    booked.sql.execute("UPDATE sms_messages SET cause = 'a receipt' WHERE org_id = %s", [booked.org])
+    assert booked.value(f"{trouble} AND kind <> 'hot_lead_alert'", booked.org) == 0
+    for message, _ in booked.sql.execute(
+        "SELECT id, status FROM sms_messages WHERE org_id = %s AND kind <> 'hot_lead_alert'", [booked.org]
+    ).fetchall():
+        with transaction(uuid.UUID(booked.org)) as session:
+            assert not sms_retry.retry(session, uuid.UUID(booked.org), message).done
+
+
+def test_an_alert_that_waits_is_never_sent(booked: Patient) -> None:
+    """And says why, for nobody should wait for it."""
+    erase(booked, cancel=True)
+    row = booked.sql.execute(
+        "SELECT suppressed_reason, alert_sent_at FROM hot_lead_alerts WHERE org_id = %s", [booked.org]
+    ).fetchone()
+    assert row == (Cause.ERASED.value, None)
+    [[message]] = booked.sql.execute(
+        "SELECT id FROM sms_messages WHERE org_id = %s AND kind = 'hot_lead_alert'", [booked.org]
+    ).fetchall()
+    booked.sql.execute("UPDATE sms_messages SET status = 'queued' WHERE id = %s", [message])
+    with transaction(uuid.UUID(booked.org)) as session:
+        assert sms_texts.render(session, session.get_one(SmsMessage, message)) is None
 
 
 def test_the_log_says_that_and_not_whom(booked: Patient) -> None:

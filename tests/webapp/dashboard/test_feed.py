@@ -6,11 +6,12 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -18,7 +19,7 @@ from models import staff
 from models.session import engine, transaction
 from tests.factories import slot
 from tests.linked import Linked
-from tests.webapp.dashboard.browsers import Person
+from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_call
 from webapp.dashboard import feed, pages
 from webapp.dashboard.feed import MOST_STREAMS, Place, Places, Watch
@@ -188,21 +189,68 @@ def test_whoever_comes_back_has_the_state_and_nothing_twice(
         assert call in state
 
 
-def test_a_stream_ends_by_itself_and_with_its_session(
-    person: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stream_ends_by_itself(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "LONGEST", 0.3)
     with stream(person) as (_, chunks):
         assert len(list(chunks)) <= 4
-    monkeypatch.setattr(feed, "LONGEST", 60.0)
-    monkeypatch.setattr(feed, "COMMENT_EVERY", 0.2)
+
+
+def disable(person: Person) -> None:
+    with transaction(uuid.UUID(person.org)) as session:
+        user = staff.find(session, uuid.UUID(person.org), person.email)
+        assert user is not None
+        staff.disable(session, user)
+
+
+def set_another_password(person: Person) -> None:
+    with transaction(uuid.UUID(person.org)) as session:
+        user = staff.find(session, uuid.UUID(person.org), person.email)
+        assert user is not None
+        staff.set_password(user, "another horse battery")
+
+
+def sign_out_everywhere(person: Person) -> None:
+    second = Person(person.client.application.test_client(), person.org, person.email)
+    second.sign_in()
+    second.post("sign-out", everywhere="1")
+
+
+def remove(person: Person) -> None:
+    with transaction(uuid.UUID(person.org)) as session:
+        session.delete(staff.find(session, uuid.UUID(person.org), person.email))
+
+
+@pytest.mark.parametrize("how", [disable, set_another_password, sign_out_everywhere, remove])
+@pytest.mark.parametrize("something_happens", [True, False])
+def test_a_stream_ends_with_its_session_and_shows_nothing_of_later(
+    person: Person,
+    sql: psycopg.Connection,
+    how: Callable[[Person], None],
+    *,
+    something_happens: bool,
+) -> None:
+    """The limits of a stream are as in production: nothing else ends it within this test."""
     with stream(person) as (_, chunks):
         event(chunks)
-        with transaction(uuid.UUID(person.org)) as session:
-            user = staff.find(session, uuid.UUID(person.org), person.email)
-            assert user is not None
-            staff.disable(session, user)
-        assert not any(chunk.startswith("id: ") for chunk in chunks)  # and it ends
+        how(person)
+        began = time.monotonic()
+        call = add_call(sql, person.org) if something_happens else "none"
+        rest = "".join(chunks)
+        took = time.monotonic() - began
+    assert call not in rest
+    assert "data-lead" not in rest
+    # Once the next look at the database is over, and long before a stream's next sign of life.
+    assert took < feed.COMMENT_EVERY / 2
+
+
+def test_a_stream_of_a_colleague_goes_on(app: Flask, person: Person, sql: psycopg.Connection) -> None:
+    colleague = employ(app, person.org, "Sam")
+    colleague.sign_in()
+    with stream(colleague) as (_, chunks):
+        event(chunks)
+        disable(person)
+        call = add_call(sql, person.org)
+        assert any(call in chunk for chunk in chunks)
 
 
 def test_a_stream_holds_no_connection_while_it_waits(person: Person) -> None:

@@ -75,7 +75,7 @@ class TooMany(Exception):
 # --- the pages ----------------------------------------------------------------------------------
 
 
-@blueprint.get("/<token>")
+@blueprint.get("/<token>", strict_slashes=False)
 def appointment(token: str) -> ResponseReturnValue:
     shown = _at(token, lambda linked: linked.show())
     return _page("appointment.html", token, shown) if shown.state is State.STANDS else _ended(token, shown)

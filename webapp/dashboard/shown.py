@@ -116,7 +116,7 @@ class Words:
 
     @staticmethod
     def money(amount: Decimal, unit: str = "USD") -> str:
-        return f"{'$' if unit == 'USD' else unit + ' '}{amount:.2f}"
+        return f"{'$' if unit == 'USD' else unit + ' '}{amount:,.2f}"
 
     @staticmethod
     def sum_of(points: int, score: int) -> str:

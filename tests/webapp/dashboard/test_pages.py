@@ -384,3 +384,94 @@ def test_messages_in_trouble_as_a_file(client: FlaskClient, sql: psycopg.Connect
     [_, row] = table(person.get("messages.csv"))
     assert row[0] == str(linked.message)
     assert row[-1] == "not registered"
+
+
+# --- from a list to a call, and back ------------------------------------------------------------
+
+
+def links_to(page: str, call: str) -> list[str]:
+    return [html.unescape(found) for found in re.findall(rf'href="(/dashboard/leads/{call}[^"]*)"', page)]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "lit"),
+    [
+        ("live", "Live", "live"),
+        ("live?most=200", "Live", "live"),
+        ("leads", "Leads", "leads"),
+        ("leads?band=hot", "Leads", "leads"),
+        ("leads?waiting=1", "Leads", "leads"),
+        ("calls", "Calls", "calls"),
+        ("calls?before=2100-01-01T00:00:00%2B00:00&last=x", "Calls", "calls"),
+        ("leads?band=hot&before=2100-01-01T00:00:00%2B00:00", "Leads", "leads"),
+    ],
+)
+def test_the_way_back_leads_to_where_a_call_was_opened_from(
+    person: Person, sql: psycopg.Connection, path: str, name: str, lit: str
+) -> None:
+    call = add_call(sql, person.org)
+    [link] = links_to(person.get(path).text, call)
+    page = person.client.get(link).text
+    back = re.search(r'class="back"><a href="([^"]+)">([^<]+)<', page)
+    assert back
+    assert back[2] == f"← {name}"
+    assert re.findall(r'href="/dashboard/(\w+)" aria-current="page"', page) == [lit]
+    query = [address.partition("?")[2].split("&") for address in (path, html.unescape(back[1]))]
+    assert sorted(query[0]) == sorted(query[1])
+    # And the answer to a form is the same page, with the same way back.
+    action = re.search(r'action="([^"]+called-back[^"]*)"', page)
+    token = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert action
+    assert token
+    noted = person.client.post(html.unescape(action[1]), data={"csrf": token[1]})
+    assert noted.location == link
+
+
+@pytest.mark.parametrize("query", ["", "?from=", "?from=x", "?from=https://evil.example", "?from=reports"])
+def test_a_call_from_nowhere_belongs_to_the_leads(
+    person: Person, sql: psycopg.Connection, query: str
+) -> None:
+    page = person.get(f"leads/{add_call(sql, person.org)}{query}").text
+    assert '<a href="/dashboard/leads">← Leads</a>' in page
+    assert "evil.example" not in page
+
+
+def test_a_message_that_is_tried_again_leaves_one_where_one_was(
+    client: FlaskClient, sql: psycopg.Connection, person: Person, nudged: list[Any]
+) -> None:
+    linked = Linked(client, sql, person.org)
+    fail(sql, linked.message)
+    place = "messages?before=2100-01-01T00:00:00%2B00:00&last=x"
+    action = re.search(r'action="([^"]+/retry[^"]*)"', person.get(place).text)
+    assert action
+    answer = person.post(html.unescape(action[1]).removeprefix("/dashboard/"))
+    assert answer.location == f"/dashboard/{place}"
+    assert len(nudged) == 1
+
+
+@pytest.mark.parametrize(
+    ("points", "score", "said"),
+    [
+        ((15, 50, 22, 12, 2, 1, 2), 100, "Together 104, shown as 100: no score is higher."),
+        ((15, -45, -20), 0, "Together -50, shown as 0: no score is lower."),
+        ((15, 50, 5), 70, "Together 70."),
+        ((50, 50), 100, "Together 100."),
+        ((15, -15), 0, "Together 0."),
+    ],
+)
+def test_the_points_of_a_score_are_summed_up(
+    person: Person, sql: psycopg.Connection, points: tuple[int, ...], score: int, said: str
+) -> None:
+    reasons = [{"code": f"r{n}", "points": each, "why": "So", "quote": ""} for n, each in enumerate(points)]
+    call = add_call(sql, person.org, lead_reasons=reasons, lead_score=score)
+    assert said in person.get(f"leads/{call}").text
+
+
+def test_what_was_booked_today_is_not_taken_for_todays_appointments(
+    client: FlaskClient, sql: psycopg.Connection, person: Person
+) -> None:
+    Linked(client, sql, person.org, patientName="Bea Booked")
+    page = person.get("live").text
+    assert "booked today" not in page.lower()
+    assert "booking made today" in page
+    assert "whichever day they are for" in page

@@ -30,7 +30,7 @@ def _answer(pages: Mapping[str, Page], elsewhere: Page, error: HTTPException) ->
     for path, page in pages.items():
         if _is_below(path):
             return page(error)
-    if _is_below(_FOR_PROGRAMS) or not _wants_a_page():
+    if _is_below(_FOR_PROGRAMS) or not wants_a_page():
         return _as_json(error)
     return elsewhere(error)
 
@@ -39,7 +39,8 @@ def _is_below(path: str) -> bool:
     return request.path == path or request.path.startswith(f"{path}/")
 
 
-def _wants_a_page() -> bool:
+def wants_a_page() -> bool:
+    """Whether a browser asks, and not a program that takes whatever comes."""
     accepted = request.accept_mimetypes
     return accepted.quality("text/html") > accepted.quality("application/json")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 
 import redis
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, redirect, url_for
+from flask.typing import ResponseReturnValue
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,7 @@ import preflight
 from models.base import Base
 from models.organizations import Organization
 from models.session import Door, not_kept
+from webapp.errors import wants_a_page
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
 
 blueprint = Blueprint("health", __name__)
@@ -40,7 +43,10 @@ FUNCTIONS = ("claim_slot_atomic", "confirm_held_slot", "release_hold", "begin_to
 
 
 @blueprint.get("/")
-def index() -> Response:
+def index() -> ResponseReturnValue:
+    """A person who opens it is led to where people sign in."""
+    if wants_a_page():
+        return redirect(url_for("dashboard.home"), HTTPStatus.SEE_OTHER)
     return jsonify(name="Holdline", openapi="/openapi.json", healthz="/healthz", readyz="/readyz")
 
 

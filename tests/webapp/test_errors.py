@@ -199,6 +199,11 @@ def test_elsewhere_it_is_what_is_asked_for(client: FlaskClient) -> None:
         is_a_page(response, back="/dashboard")
 
 
+def test_who_opens_the_bare_address_in_a_browser_comes_to_sign_in(client: FlaskClient) -> None:
+    assert client.get("/", headers={"Accept": "*/*"}).get_json()["name"] == "Holdline"
+    assert token_in(client.get("/", headers={"Accept": BROWSER}, follow_redirects=True))
+
+
 def test_a_redirection_stays_one(client: FlaskClient) -> None:
     response = client.get("/dashboard//live")
     assert (response.status_code, response.location) == (308, "http://localhost/dashboard/live")

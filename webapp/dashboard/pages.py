@@ -429,12 +429,9 @@ def _later(error: Exception) -> ResponseReturnValue:
     return page
 
 
+_NOTHING_DONE = "Nothing was changed. Please go back and try again."
 _TEXTS = {
     HTTPStatus.UNAUTHORIZED: ("Signed out", "Please sign in again."),
-    HTTPStatus.METHOD_NOT_ALLOWED: (
-        "That did not work",
-        "Nothing was changed. Please go back and try again.",
-    ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         "Too long",
         "That is more than this form takes. Nothing was changed.",
@@ -455,7 +452,9 @@ def refused(error: HTTPException) -> Response:
     elif status is HTTPStatus.NOT_FOUND:
         title, text = "No such page", "There is no page at this address. Perhaps a part of it is missing."
     else:
-        title, text = _TEXTS.get(status, ("That did not work", error.description or ""))
+        # Only words of our own: what the library says of itself is for those who build pages.
+        said = error.description if error.description != type(error).description else None
+        title, text = _TEXTS.get(status, ("That did not work", said or _NOTHING_DONE))
     page = _plain(title, text, status)
     for name in ("Allow", "Retry-After"):
         if name in error.get_response().headers:

@@ -18,7 +18,8 @@ SQL = Path(__file__).parent.parent / "sql"
 
 
 def upgrade() -> None:
-    op.execute((SQL / "sms_trouble_v3.sql").read_text())
+    for name in ("sms_trouble_v3",):
+        op.execute((SQL / f"{name}.sql").read_text())
     # Erased before erasing said so of everything. The migration's role owns the tables, and sees all of them
     # only without this for a moment.
     for table in ("sms_messages", "hot_lead_alerts", "calls"):
@@ -37,4 +38,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute((SQL / "sms_life_v2.sql").read_text())
+    for name in ("sms_life_v2",):
+        op.execute((SQL / f"{name}.sql").read_text())

@@ -20,11 +20,10 @@ SQL = Path(__file__).parent.parent / "sql"
 def upgrade() -> None:
     for name in ("sms_trouble_v3",):
         op.execute((SQL / f"{name}.sql").read_text())
-    # Erased before erasing said so of everything. The migration's role owns the tables, and sees all of them
-    # only without this for a moment.
-    for table in ("sms_messages", "hot_lead_alerts", "calls"):
+    # For patients who were erased before this. The migration's role owns the tables, and sees all of them only
+    # without this for a moment. Their messages need nothing: the view knows them by their number.
+    for table in ("hot_lead_alerts", "calls"):
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-    op.execute("UPDATE sms_messages SET cause = 'the patient was erased' WHERE to_phone LIKE 'erased:%'")
     op.execute(
         "UPDATE hot_lead_alerts SET suppressed_reason = 'the patient was erased'"
         " WHERE lead_phone LIKE 'erased:%' AND alert_sent_at IS NULL AND suppressed_reason IS NULL"
@@ -33,7 +32,7 @@ def upgrade() -> None:
         "UPDATE calls c SET erased_at = now() FROM hot_lead_alerts l WHERE c.erased_at IS NULL"
         " AND l.org_id = c.org_id AND l.call_id = c.id AND l.lead_phone LIKE 'erased:%'"
     )
-    for table in ("sms_messages", "hot_lead_alerts", "calls"):
+    for table in ("hot_lead_alerts", "calls"):
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 

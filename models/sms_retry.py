@@ -73,10 +73,10 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
 
 def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | None:
     """Why it must not be sent again, whatever state it is in."""
-    if message.cause in (Cause.SUPERSEDED, Cause.ERASED, Cause.SENT_ANEW):
-        return f"it is not to be sent any more: {message.cause}"
-    if privacy.is_erased(message.to_phone):  # a late receipt may have given it another cause
-        return f"it is not to be sent any more: {Cause.ERASED}"
+    # A late receipt may have given a message of an erased patient another cause.
+    cause = Cause.ERASED if privacy.is_erased(message.to_phone) else message.cause
+    if cause in (Cause.SUPERSEDED, Cause.ERASED, Cause.SENT_ANEW):
+        return f"it is not to be sent any more: {cause}"
     if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"
     if message.kind is SmsKind.OTP:

@@ -20,7 +20,7 @@ SQL = Path(__file__).parent.parent / "sql"
 def upgrade() -> None:
     for name in ("sms_trouble_v3",):
         op.execute((SQL / f"{name}.sql").read_text())
-    # For patients who were erased before this. The migration's role owns the tables, and sees all of them only
+    # For patients who were erased before this. The migration's role owns the tables, and sees all rows only
     # without this for a moment. Their messages need nothing: the view knows them by their number.
     for table in ("hot_lead_alerts", "calls"):
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")

@@ -20,8 +20,8 @@ SQL = Path(__file__).parent.parent / "sql"
 def upgrade() -> None:
     for name in ("sms_trouble_v3",):
         op.execute((SQL / f"{name}.sql").read_text())
-    # For patients who were erased before this. The migration's role owns the tables, and sees all rows only
-    # without this for a moment. Their messages need nothing: the view knows them by their number.
+    # For patients who were erased before this; their messages the view knows by the number. The migration's
+    # role owns the tables, and sees all of them only without this for a moment.
     for table in ("hot_lead_alerts", "calls"):
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
     op.execute(

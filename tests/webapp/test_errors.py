@@ -10,11 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from models import reports
 from tests.factories import create_clinic
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ, token_in
 from tests.webapp.dashboard.conftest import _forgetful as _forgetful  # noqa: PLC0414 (a fixture)
-from webapp.dashboard import pages as dashboard
+from webapp.dashboard import people
 from webapp.patient import pages as patient
 from webapp.unit_of_work import DatabaseAway
 
@@ -110,16 +111,16 @@ def test_what_breaks_says_nothing_of_how(app: Flask, person: Person, monkeypatch
     def away(*_: object) -> None:
         raise DatabaseAway
 
-    monkeypatch.setattr(dashboard.reports, "sms_health", broken)
+    monkeypatch.setattr(reports, "sms_health", broken)
     response = person.get("messages")
     assert response.status_code == 500
     is_a_page(response, back="/dashboard")
-    monkeypatch.setattr(dashboard.reports, "sms_health", away)
+    monkeypatch.setattr(reports, "sms_health", away)
     response = person.get("messages")
     assert response.status_code == 503
     is_a_page(response, back="/dashboard")
     # Also where it is not even known who asks.
-    monkeypatch.setattr(dashboard.people, "current", away)
+    monkeypatch.setattr(people, "current", away)
     response = person.get("nothing")
     assert response.status_code == 404
     is_a_page(response, back="/dashboard")

@@ -91,6 +91,7 @@ def test_the_prompt_has_the_five_phases_in_order() -> None:
         "begins with NOT BOOKED means that nothing was booked",
         "ask for it once more. If it is refused again, call send_otp_code again",
         "whether the reservation still stands",
+        "Go back to PHASE 1 at once if the answer says that the time was given back",
         "in exactly its words",
         "Never read ids aloud",
         "Clinic: Lindenhof",

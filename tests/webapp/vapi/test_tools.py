@@ -628,7 +628,7 @@ def test_a_number_that_cannot_be_read_is_asked_for_differently_the_second_time(c
         return said
 
     assert "Could you repeat it with its area code?" in ask(call)
-    for number in ("the blue one", "07700 90"):
+    for number in ("the blue one", "07700"):
         said = ask(call, number)
         assert "one digit at a time" in said
         assert call.number
@@ -640,7 +640,7 @@ def test_a_number_that_cannot_be_read_is_asked_for_differently_the_second_time(c
     said = ask(withheld)
     assert "one digit at a time" in said
     assert "this call comes from" not in said
-    held = call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone="oh double seven " * 3)
+    held = call.say("reserve_atomic", slotId=slot(), patientName="John", patientPhone="oh double seven")
     assert "impossible_phone" in held
     spoken = "oh seven seven double oh, nine double oh, one double two"
     assert "holdId=" in call.say("reserve_atomic", slotId=slot(), patientName="J", patientPhone=spoken)

@@ -39,7 +39,7 @@ class Task(StrEnum):
 
 
 #: Every task module by name: registering a task must not hang on somebody importing it.
-imports = ("tasks.sms", "tasks.holds", "tasks.housekeeping", "tasks.leads")
+imports = ("tasks.beat", "tasks.sms", "tasks.holds", "tasks.housekeeping", "tasks.leads")
 
 task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
 task_default_queue = Queue.HOUSEKEEPING.value
@@ -58,7 +58,7 @@ task_routes = {
 }
 
 #: How often beat starts what.
-_EVERY = {
+BEAT_EVERY = {
     Task.SWEEP_SMS: timedelta(seconds=5),
     Task.RECONCILE_SMS: timedelta(seconds=15),
     Task.CHECK_RECEIPTS: timedelta(seconds=30),
@@ -67,11 +67,9 @@ _EVERY = {
     Task.FETCH_REPORTS: timedelta(minutes=1),
     Task.KEEP_HOUSE: timedelta(hours=1),
 }
-# A tick that nobody took until the next one is due is of no use to anyone.
-beat_schedule = {
-    task.value: {"task": task.value, "schedule": every, "options": {"expires": int(every.total_seconds())}}
-    for task, every in _EVERY.items()
-}
+# Without `expires`, which would set beat's clock against the worker's: see tasks/beat.py.
+beat_schedule = {task.value: {"task": task.value, "schedule": every} for task, every in BEAT_EVERY.items()}
+beat_scheduler = "tasks.beat:Scheduler"
 
 broker_url = _config.redis.url
 broker_transport = "thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON

@@ -240,6 +240,9 @@ _SCORED = ("turns", "duration", "success", "facts", "ended_reason", "caller_numb
 
 ENDED = "ended"
 
+#: A moment no further away than this is waited for in the queue; for a later one the row waits.
+SOON = timedelta(seconds=10)
+
 #: A report that comes later than so long after its call dates the call no more: a clock was wrong.
 LATEST_REPORT = timedelta(days=7)
 
@@ -291,7 +294,27 @@ def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: 
     return call
 
 
-def sweep(session: Session, *, limit: int = 100) -> list[tuple[uuid.UUID, str]]:
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A call that is to be scored, at once or after a wait; what a nudge carries."""
+
+    org_id: uuid.UUID
+    call_id: str
+    wait: timedelta = timedelta()
+
+
+def due_soon(session: Session, org_id: uuid.UUID, call_id: str) -> Due | None:
+    """The call, if it is due to be scored within SOON or already, with the wait that is left."""
+    now = session.scalars(select(func.app_clock())).one()
+    due_at = session.scalar(
+        select(Call.score_due_at).where(
+            Call.org_id == org_id, Call.id == call_id, Call.score_due_at <= now + SOON
+        )
+    )
+    return Due(org_id, call_id, max(due_at - now, timedelta())) if due_at else None
+
+
+def sweep(session: Session, *, limit: int = 100) -> list[Due]:
     """The ended calls that are due to be scored and that no nudge reached lately."""
     now = func.app_clock()
     due = (
@@ -309,4 +332,4 @@ def sweep(session: Session, *, limit: int = 100) -> list[tuple[uuid.UUID, str]]:
         session.execute(
             update(Call).where(Call.org_id == row.org_id, Call.id == row.id).values(nudged_at=now)
         )
-    return [(row.org_id, row.id) for row in rows]
+    return [Due(row.org_id, row.id) for row in rows]

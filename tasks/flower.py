@@ -60,3 +60,25 @@ BaseHandler.get_broker = _queues
 # of its own. With Celery's pool of two it would find most of them in use; and small plans allow 20 in all.
 app.conf.broker_pool_limit = 4
 Inspector.max_concurrency = 1
+
+# It asks the workers what they serve once, as it starts, and then only when somebody presses a button: of
+# those that start later it knows the events and no more, and shows neither them nor their queues.
+_start = Flower.start
+
+
+def _start_and_ask_whoever_is_heard(self: Flower) -> None:
+    heard = self.events.on_event
+
+    def hear(event: dict[str, Any]) -> None:
+        heard(event)
+        self.io_loop.add_callback(ask, event["hostname"])
+
+    def ask(worker: str) -> None:
+        if "active_queues" not in self.workers.get(worker, {}):
+            self.update_workers(worker)  # one question at a time; the next heartbeat asks again
+
+    self.events.on_event = hear
+    _start(self)
+
+
+Flower.start = _start_and_ask_whoever_is_heard

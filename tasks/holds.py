@@ -8,11 +8,12 @@ from celeryconfig import Task
 from models import holds
 from models.session import Door, system_transaction
 from tasks.app import app
+from tasks.beat import Sweep
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name=Task.EXPIRE_HOLDS.value)
+@app.task(name=Task.EXPIRE_HOLDS.value, base=Sweep)
 def expire_holds() -> None:
     """Mark the holds whose time is over, so that reports and rows agree with what claims already know."""
     with system_transaction(Door.SWEEP, actor=Task.EXPIRE_HOLDS.value) as session:

@@ -8,11 +8,12 @@ from celeryconfig import Task
 from models import retention
 from models.session import Door, system_transaction
 from tasks.app import app
+from tasks.beat import Sweep
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name=Task.KEEP_HOUSE.value)
+@app.task(name=Task.KEEP_HOUSE.value, base=Sweep)
 def keep_house() -> None:
     """Erase the words and the patients whose time is over, a bounded number of them; the next run goes on."""
     with system_transaction(Door.SWEEP, actor=Task.KEEP_HOUSE.value) as session:

@@ -17,6 +17,7 @@ from models import call_reports, calls, holds, leads, organizations, sealing, va
 from models.session import Door, system_transaction, transaction
 from models.vapi_syncs import Fetch
 from tasks.app import app
+from tasks.beat import Sweep
 from tasks.providers import Unavailable, vapi
 from tasks.sms import deliver_sms
 
@@ -38,10 +39,17 @@ RUN = 10.0
     retry_jitter=False,
 )
 def score_call(*, org_id: str, call_id: str) -> None:
-    """Score one call that is due. Harmless to run twice, or for a call that needs nothing."""
+    """Score one call that is due. Harmless to run twice, or for a call that needs nothing.
+
+    One that is due in a moment is waited for. Its nudge says nothing of when: the row does, by the one clock
+    that everybody shares.
+    """
     clinic = uuid.UUID(org_id)
     with transaction(clinic, actor=Task.SCORE_CALL.value) as session:
         scored = leads.score_call(session, clinic, call_id)
+        due = None if scored else calls.due_soon(session, clinic, call_id)
+    if due and due.wait:
+        _nudge(due)
     if scored is None:
         return
     log.info("call scored %s (%s)", scored.score.value, scored.score.band.value)
@@ -51,16 +59,23 @@ def score_call(*, org_id: str, call_id: str) -> None:
         )
 
 
-@app.task(name=Task.SWEEP_CALLS.value)
+@app.task(name=Task.SWEEP_CALLS.value, base=Sweep)
 def sweep_calls() -> None:
     """Have the calls scored that are over, and that nobody has scored yet."""
     with system_transaction(Door.SWEEP) as session:
         due = calls.sweep(session)
-    for org_id, call_id in due:
-        score_call.apply_async(kwargs={"org_id": str(org_id), "call_id": call_id})
+    for call in due:
+        _nudge(call)
 
 
-@app.task(name=Task.FETCH_REPORTS.value)
+def _nudge(due: calls.Due) -> None:
+    """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
+    score_call.apply_async(
+        kwargs={"org_id": str(due.org_id), "call_id": due.call_id}, countdown=due.wait.total_seconds()
+    )
+
+
+@app.task(name=Task.FETCH_REPORTS.value, base=Sweep)
 def fetch_reports() -> None:
     """Ask Vapi for the calls of each clinic that changed, and take them in like reports that came.
 

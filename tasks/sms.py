@@ -20,6 +20,7 @@ from models.session import Door, system_transaction, transaction
 from models.sms_states import Cause
 from tasks import providers
 from tasks.app import app
+from tasks.beat import Sweep
 from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_accepted, record_problem, words_of
 from tasks.providers import Misconfigured, Unavailable
 from tasks.providers.twilio import TwilioSms
@@ -127,7 +128,7 @@ def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) ->
             time.sleep(0.5)
 
 
-@app.task(name=Task.SWEEP_SMS.value)
+@app.task(name=Task.SWEEP_SMS.value, base=Sweep)
 def sweep_sms() -> None:
     """Nudge what is due and was never nudged: Redis was away, or the web process died after its commit."""
     with system_transaction(Door.SWEEP) as session:
@@ -146,13 +147,13 @@ def _nudge(due: sms.Due) -> None:
     )
 
 
-@app.task(name=Task.RECONCILE_SMS.value)
+@app.task(name=Task.RECONCILE_SMS.value, base=Sweep)
 def reconcile_sms() -> None:
     """Ask about SMS that may or may not have been sent: sent after all, or to be sent again."""
     _ask_about_each(sms.find_unsettled, _settle)
 
 
-@app.task(name=Task.CHECK_RECEIPTS.value)
+@app.task(name=Task.CHECK_RECEIPTS.value, base=Sweep)
 def check_receipts() -> None:
     """Ask about SMS that were accepted and of which no receipt came, or no price."""
     _ask_about_each(sms.find_without_receipt, _check)

@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 import logs
 import preflight
+from celeryconfig import Task
+from models import sweeps
 from models.base import Base
 from models.organizations import Organization
 from models.session import Door, not_kept
@@ -126,7 +128,13 @@ def _why(error: Exception) -> str:
 
 def _queues() -> str:
     try:
-        rows = in_system_transaction(Door.READINESS, lambda session: session.execute(text(_WAITING)).all())
+        rows, swept = in_system_transaction(
+            Door.READINESS,
+            lambda session: (
+                session.execute(text(_WAITING)).all(),
+                sweeps.ages(session, Task.SWEEP_SMS.value).done,
+            ),
+        )
     except (Busy, DatabaseAway) as error:
         return _why(error)
     late = [
@@ -134,7 +142,13 @@ def _queues() -> str:
         for row in rows
         if row.age > _TOO_LONG
     ]
-    return "; ".join(late) + ": is it running, and beat too?" if late else "ok"
+    return f"{'; '.join(late)}: is it running? {_sweeps(swept)}" if late else "ok"
+
+
+def _sweeps(age: float | None) -> str:
+    if age is None:
+        return "No sweep has ever ended."
+    return f"The last sweep ended {age:.0f} seconds ago."
 
 
 def _redis() -> str:

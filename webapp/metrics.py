@@ -167,6 +167,18 @@ GAUGES = (
         ),
     ),
     (
+        "holdline_sweep_age_seconds",
+        "how long ago each task that comes round again last ended well",
+        ("task",),
+        ("SELECT task, extract(epoch FROM app_clock() - done_at) FROM sweeps WHERE done_at IS NOT NULL"),
+    ),
+    (
+        "holdline_beat_age_seconds",
+        "how long ago a tick of beat's last reached a worker",
+        (),
+        "SELECT extract(epoch FROM app_clock() - max(beat_at)) FROM sweeps HAVING max(beat_at) IS NOT NULL",
+    ),
+    (
         "holdline_lock_waits",
         "database sessions that wait for a lock right now",
         (),

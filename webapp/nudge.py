@@ -11,9 +11,12 @@ from celery.exceptions import OperationalError as BrokerError
 
 import settings
 from celeryconfig import Queue, Task
-from models.sms import Due, SmsKind
+from models import calls, sms
 
 log = logging.getLogger(__name__)
+
+#: Rows that a worker may be told of.
+Due = sms.Due | calls.Due
 
 #: Seconds without another attempt once Redis has failed to answer, so that only one request feels it.
 BREAK = 10.0
@@ -68,11 +71,11 @@ class Nudger:
     def _publish(self, due: Due) -> None:
         if self._producer is None:
             self._producer = _producer()
-        queue = Queue.OTP if due.kind is SmsKind.OTP else Queue.SMS
+        task, queue, kwargs = _message(due)
         try:
             self._producer.send_task(
-                Task.DELIVER_SMS.value,
-                kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
+                task.value,
+                kwargs={"org_id": str(due.org_id)} | kwargs,
                 queue=queue.value,
                 retry=False,
                 ignore_result=True,
@@ -80,8 +83,20 @@ class Nudger:
         except (BrokerError, OSError) as error:
             self._closed_until = time.monotonic() + BREAK
             log.warning(
-                "no nudge for sms %s, the sweep will find it: %s", due.message_id, type(error).__name__
+                "no nudge for %s, the sweep will find it: %s",
+                " ".join(map(str, kwargs.values())),
+                type(error).__name__,
             )
+
+
+def _message(due: Due) -> tuple[Task, Queue, dict[str, str]]:
+    """Which task a row is for, on which queue, and how the row is named there. When it is due the row says:
+    this machine's clock could be wrong.
+    """
+    if isinstance(due, calls.Due):
+        return Task.SCORE_CALL, Queue.CALLS, {"call_id": due.call_id}
+    queue = Queue.OTP if due.kind is sms.SmsKind.OTP else Queue.SMS
+    return Task.DELIVER_SMS, queue, {"message_id": str(due.message_id)}
 
 
 _nudger = Nudger()

@@ -19,6 +19,7 @@ PACKAGES = ("webapp.cli", "sandbox")
 
 DOORS = {
     ("sandbox", Door.OPERATOR),
+    ("tasks.beat.Sweep.__call__", Door.SWEEP),
     ("tasks.holds.expire_holds", Door.SWEEP),
     ("tasks.housekeeping.keep_house", Door.SWEEP),
     ("tasks.leads._next", Door.SWEEP),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 import threading
@@ -10,9 +12,15 @@ import uuid
 
 import pytest
 import redis
+from flask.testing import FlaskClient
 
 import settings
+from celeryconfig import Queue
+from models import calls
 from models.sms import Due, SmsKind
+from tests.factories import bare, code_of, create_clinic, reserve
+from tests.stack import eventually
+from webapp import nudge
 from webapp.nudge import Nudger
 
 DUE = Due(uuid.uuid4(), uuid.uuid4(), SmsKind.CONFIRMATION)
@@ -52,3 +60,46 @@ def test_a_frozen_redis_holds_no_request_up_for_longer_than_its_bound(nudges_bef
     # One after the other they would wait sixteen times half of it; those that come later do not wait at all.
     assert max(taken) < settings.get().broker_timeout * 4
     assert max(again) < settings.get().broker_timeout / 2
+
+
+@pytest.mark.parametrize(
+    ("due", "queue", "task", "row"),
+    [
+        (Due(DUE.org_id, DUE.message_id, SmsKind.OTP), "otp", "sms.deliver_sms", "message_id"),
+        (Due(DUE.org_id, DUE.message_id, SmsKind.CONFIRMATION), "sms", "sms.deliver_sms", "message_id"),
+        (Due(DUE.org_id, DUE.message_id, SmsKind.CANCELLATION), "sms", "sms.deliver_sms", "message_id"),
+        (Due(DUE.org_id, DUE.message_id, SmsKind.HOT_LEAD_ALERT), "sms", "sms.deliver_sms", "message_id"),
+        (calls.Due(DUE.org_id, "call-1"), "calls", "leads.score_call", "call_id"),
+    ],
+)
+def test_each_row_is_told_of_on_the_queue_that_is_meant_for_it(
+    due: Due | calls.Due, queue: str, task: str, row: str
+) -> None:
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
+        broker.delete(*(each.value for each in Queue))
+        Nudger().nudge(due)
+        waiting = {each.value: broker.llen(each.value) for each in Queue if broker.llen(each.value)}
+        assert waiting == {queue: 1}
+        message = json.loads(broker.lrange(queue, 0, 0)[0])
+    assert message["headers"]["task"] == task
+    assert (message["headers"]["eta"], message["headers"]["expires"]) == (None, None)
+    [_, kwargs, _] = json.loads(base64.b64decode(message["body"]))
+    assert kwargs == {"org_id": str(due.org_id), row: str(getattr(due, row))}
+
+
+def waiting_for(broker: redis.Redis, queue: Queue, org: str) -> int:
+    bodies = (json.loads(each)["body"] for each in broker.lrange(queue.value, 0, -1))
+    return sum(org in base64.b64decode(body).decode() for body in bodies)
+
+
+def test_the_confirmation_is_nudged_once_the_booking_is_committed(client: FlaskClient) -> None:
+    """At once, and not only when the agent asks after it or a sweep comes by."""
+    assert eventually(lambda: not nudge._nudger._is_closed())  # a test before this one may have opened it
+    org = create_clinic()
+    hold = reserve(client, org)["holdId"]
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
+        assert bare(client, "booking/send-otp", holdId=hold)["success"]
+        assert waiting_for(broker, Queue.OTP, org) >= 1
+        assert waiting_for(broker, Queue.SMS, org) == 0
+        assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))["success"]
+        assert waiting_for(broker, Queue.SMS, org) == 1

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from typing import Any
-
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 
 import settings
-from celeryconfig import Task
 
 #: Seconds that all of them have to answer.
 PATIENCE = 1.0
@@ -29,31 +24,6 @@ def queues_served() -> set[str]:
         except (OSError, BrokerError, redis.RedisError) as error:
             raise RedisAway from error
     return {queue["name"] for queues in (answers or {}).values() for queue in queues}
-
-
-def beat_ticks(*, within: float) -> bool:
-    """Whether a worker takes up a sweep of beat's within so many seconds. Raises RedisAway."""
-    seen = False
-
-    def note(event: dict[str, Any]) -> None:
-        nonlocal seen
-        if event.get("name") == Task.SWEEP_SMS.value:
-            seen = receiver.should_stop = True
-
-    logging.getLogger("kombu.mixins").setLevel(logging.WARNING)  # it says where it connected to
-    with _asking() as app, app.connection_for_read() as connection:
-        receiver = app.events.Receiver(connection, handlers={"task-received": note})
-        until = time.monotonic() + within
-        try:
-            # Its own time-out begins anew with every event, and workers send one every other second.
-            for _ in receiver.itercapture(timeout=within, wakeup=False):
-                if time.monotonic() > until:
-                    break
-        except TimeoutError:
-            pass
-        except (OSError, BrokerError, redis.RedisError) as error:
-            raise RedisAway from error
-    return seen
 
 
 def _asking() -> Celery:

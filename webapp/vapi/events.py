@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from models import call_reports, calls, holds, organizations, tenancy
 from models.organizations import IntegrationSettings
 from models.session import Door
+from webapp.nudge import nudge
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 from webapp.vapi.credentials import Caller
 from webapp.vapi.envelope import Envelope
@@ -43,12 +44,13 @@ def note(caller: Caller, event: Envelope) -> bool:
     report = call_reports.read(event.message)
     final = event.event == REPORT
 
-    def work(session: Session, org_id: uuid.UUID) -> int:
+    def work(session: Session, org_id: uuid.UUID) -> tuple[int, calls.Due | None]:
         calls.lock(session, org_id, call_id)
         calls.record_report(session, org_id=org_id, call_id=call_id, report=report, final=final)
         if not final and report.status != calls.ENDED:
-            return 0
-        return holds.release_of_call(session, org_id=org_id, call_sid=call_id)
+            return 0, None
+        released = holds.release_of_call(session, org_id=org_id, call_sid=call_id)
+        return released, calls.due_soon(session, org_id, call_id)
 
     try:
         org_id = caller.org_id or in_system_transaction(
@@ -59,12 +61,14 @@ def note(caller: Caller, event: Envelope) -> bool:
         )
         if org_id is None:
             return True
-        released = in_transaction(
+        released, due = in_transaction(
             org_id, lambda session: work(session, org_id), actor=f"call {call_id}", happened=repeatable
         )
     except (Busy, DatabaseAway):
         log.warning("an event of call %s could not be noted; Vapi is asked to send it again", call_id)
         return False
+    if due:
+        nudge(due)
     if released:
         log.info("a call ended; %d holds were given back", released)
     return True

@@ -48,3 +48,14 @@ class Operator:
         """What the audit log has of an organisation, oldest first: actor, action, table, columns."""
         query = "SELECT actor, action, table_name, columns FROM audit_log WHERE org_id = %s ORDER BY id"
         return self.sql.execute(query, [org_id]).fetchall()
+
+
+def swept(sql: psycopg.Connection, *, done: float | None = 1, beat: float | None = 1) -> None:
+    """As if a sweep had last ended well so many seconds ago, and a tick of beat's come; None for never."""
+    sql.execute(
+        "INSERT INTO sweeps (task, next_at, done_at, beat_at)"
+        " SELECT %s, now, now - make_interval(secs => %s), now - make_interval(secs => %s)"
+        " FROM app_clock() AS now ON CONFLICT (task)"
+        " DO UPDATE SET done_at = EXCLUDED.done_at, beat_at = EXCLUDED.beat_at",
+        ["sms.sweep_sms", done, beat],
+    )

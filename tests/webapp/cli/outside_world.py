@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 
-from celeryconfig import Queue, Task
+from celeryconfig import Queue
 
 
 class Outside:
@@ -59,8 +59,8 @@ def outside() -> Iterator[Outside]:
 
 
 @contextmanager
-def workers(sweep: str = Task.SWEEP_SMS.value) -> Iterator[None]:
-    """A worker that answers for every queue, and tells of a sweep again and again; it takes no task."""
+def workers() -> Iterator[None]:
+    """A worker that answers for every queue; it takes no task."""
     over, listening = threading.Event(), threading.Event()
 
     def live() -> None:
@@ -72,9 +72,7 @@ def workers(sweep: str = Task.SWEEP_SMS.value) -> Iterator[None]:
                 )
                 with node.listen():
                     listening.set()
-                    dispatcher = app.events.Dispatcher(connection, hostname="worker@tests")
                     while not over.is_set():
-                        dispatcher.send("task-received", uuid="1", name=sweep)
                         with suppress(TimeoutError):
                             connection.drain_events(timeout=0.1)
 

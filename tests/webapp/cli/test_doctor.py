@@ -23,9 +23,9 @@ from models.session import transaction
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.places import ROOT, free_port
 from tests.webapp.cli import outside_world
-from tests.webapp.cli.commands import Operator
+from tests.webapp.cli.commands import Operator, swept
 from tests.webapp.cli.outside_world import Outside
-from webapp.cli import assistant, doctor, workers
+from webapp.cli import assistant, doctor
 
 Findings = dict[str, dict[str, str]]
 
@@ -46,8 +46,9 @@ def states(found: Findings, *wanted: str) -> set[str]:
 
 
 @pytest.fixture
-def _staffed() -> Iterator[None]:
+def _staffed(sql: psycopg.Connection) -> Iterator[None]:
     """The processes of the Procfile are running."""
+    swept(sql, done=1, beat=1)
     with outside_world.workers():
         yield
 
@@ -337,13 +338,6 @@ def test_without_redis_the_rest_is_still_looked_at(
     assert found["test booking"]["state"] == "ok"
 
 
-@pytest.mark.parametrize("name", ["sms.sweep_sms", "holds.expire_holds"])
-def test_beat_is_there_when_a_worker_tells_of_a_sweep(name: str) -> None:
-    with outside_world.workers(sweep=name):
-        assert workers.queues_served() == {queue.value for queue in Queue}
-        assert workers.beat_ticks(within=2.0) is (name == "sms.sweep_sms")
-
-
 @pytest.fixture
 def wrong(sql: psycopg.Connection) -> Iterator[Callable[[str, str], None]]:
     """Do something to the schema that is put right again afterwards."""
@@ -354,6 +348,24 @@ def wrong(sql: psycopg.Connection) -> Iterator[Callable[[str, str], None]]:
             sql.execute(statement.encode())
 
         yield do
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_beat_and_sweeps_that_stay_away_are_told_apart(
+    operator: Operator, complete: str, sql: psycopg.Connection
+) -> None:
+    told = {}
+    for done, beat in ((4, 3), (14, 400), (None, 3), (400, 400), (None, None)):
+        swept(sql, done=done, beat=beat)
+        found = findings(operator, complete)
+        told[done, beat] = states(found, "missing")
+    assert told == {
+        (4, 3): set(),
+        (14, 400): {"beat"},
+        (None, 3): {"sweeps"},
+        (400, 400): {"beat", "sweeps"},
+        (None, None): {"beat", "sweeps"},
+    }
 
 
 @pytest.mark.usefixtures("_staffed")

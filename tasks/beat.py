@@ -1,0 +1,107 @@
+"""Who starts the tasks that come round again: beat, by a clock that nobody sets; and without it a worker.
+
+A tick says no more than "look whether something is due". It carries no time: clocks of machines differ and
+jump, and a tick that one clock calls late may be the only one that comes. What it is worth is decided by
+the database (models/sweeps.py), and how many may wait by the queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from celery import Task as CeleryTask
+from celery import beat
+from celery.signals import worker_ready
+
+from celeryconfig import BEAT_EVERY, Queue, Task
+from models import sweeps
+from models.session import Door, system_transaction
+
+if TYPE_CHECKING:
+    from celery.worker.consumer import Consumer
+    from kombu import Connection, Producer
+
+log = logging.getLogger(__name__)
+
+#: While so many ticks wait, no worker takes them, and one more would be of no use.
+MOST_WAITING = 100
+
+#: Seconds between a worker's own ticks.
+WORKER_EVERY = 15
+
+
+class Sweep(CeleryTask[[], None]):
+    """A task that ticks start. One that is called by hand, as `run()`, always runs."""
+
+    def __call__(self) -> None:
+        every = BEAT_EVERY[Task(self.name)]
+        from_beat = bool(self.request.get("celery_beat_task"))
+        with system_transaction(Door.SWEEP) as session:
+            if not sweeps.take(session, self.name, every=every, from_beat=from_beat):
+                return
+        well = False
+        try:
+            self.run()
+            well = True
+        finally:
+            with system_transaction(Door.SWEEP) as session:
+                sweeps.end(session, self.name, every=every, well=well)
+
+
+def _is_full(connection: Connection) -> bool:
+    channel: Any = connection.default_channel
+    return bool(channel.queue_declare(queue=Queue.HOUSEKEEPING.value).message_count >= MOST_WAITING)
+
+
+# --- beat ---------------------------------------------------------------------------------------
+
+
+def _steady() -> datetime:
+    """A time of no calendar, that nobody sets: only its differences mean something."""
+    return datetime.fromtimestamp(time.monotonic(), UTC)
+
+
+class Scheduler(beat.Scheduler):
+    """Beat's, but for its clock: by the machine's it would be silent for as long as that is set back."""
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            schedule: Any = entry.schedule
+            schedule.nowfun = _steady
+            entry.last_run_at = entry.default_now()
+
+    def apply_entry(self, entry: beat.ScheduleEntry, producer: Producer | None = None) -> None:
+        try:
+            full = _is_full(self.connection)
+        except self.connection.connection_errors + self.connection.channel_errors:
+            full = False  # what is wrong is said when it is published
+        if full:
+            log.warning("%s: no worker takes the %d ticks that wait already", entry.name, MOST_WAITING)
+        else:
+            super().apply_entry(entry, producer=producer)
+
+
+# --- a worker, where no beat is -----------------------------------------------------------------
+
+
+@worker_ready.connect
+def _tick_where_beat_does_not(sender: Consumer, **_: object) -> None:
+    """On the consumer's own timer, which ends with its connection and begins again with the next."""
+    if Queue.HOUSEKEEPING.value in sender.app.amqp.queues.consume_from:
+        sender.timer.call_repeatedly(WORKER_EVERY, _tick, (sender,))
+
+
+def _tick(consumer: Consumer) -> None:
+    connection: Any = consumer.connection
+    try:
+        if _is_full(connection):
+            return
+        with consumer.app.amqp.Producer(connection) as producer:
+            for task in BEAT_EVERY:
+                consumer.app.tasks[task.value].apply_async(producer=producer)
+    except connection.connection_errors + connection.channel_errors as error:
+        log.warning("no ticks of this worker's own: %s", type(error).__name__)

@@ -1,0 +1,67 @@
+"""Flower shows every worker, in whichever order the lines of the Procfile come up, and nobody refreshes."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import requests
+
+from celeryconfig import Queue
+from tests.places import free_port
+from tests.processes import running
+from tests.stack import eventually
+
+
+class Page:
+    def __init__(self) -> None:
+        self.port = free_port()
+
+    def get(self, path: str) -> requests.Response | None:
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}{path}", auth=("holdline", "guess"), timeout=10)
+        except requests.ConnectionError:
+            return None  # it is still starting
+
+    def workers(self) -> dict[str, Any]:
+        answer = self.get("/api/workers")
+        return {} if answer is None else dict(answer.json())
+
+    def queues(self) -> set[str]:
+        answer = self.get("/api/queues/length")
+        return set() if answer is None else {row["name"] for row in answer.json()["active_queues"]}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("flower", "worker_otp", "worker"),
+        ("worker_otp", "flower", "worker"),
+        ("worker", "worker_otp", "flower"),
+    ],
+)
+def test_every_worker_is_shown_whatever_starts_first(order: tuple[str, ...], tmp_path: Path) -> None:
+    page = Page()
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
+        broker.delete(*(queue.value for queue in Queue))
+    with ExitStack() as stack:
+        for name in order:
+            env = {"FLOWER_BASIC_AUTH": "holdline:guess", "FLOWER_PORT": str(page.port), "HOST": "127.0.0.1"}
+            stack.enter_context(running(name, tmp_path / f"{name}.log", **env))
+            if name == "flower":
+                eventually(lambda: page.get("/api/workers"), within=60)
+            else:  # and has asked those who were there before the next one comes
+                eventually(lambda log=tmp_path / f"{name}.log": " ready." in log.read_text(), within=60)
+        eventually(lambda: len(page.workers()) == 2, within=60)
+        eventually(lambda: page.queues() == {queue.value for queue in Queue}, within=60)
+        home = page.get("/")
+        assert home is not None
+        for name in page.workers():
+            eventually(lambda name=name: name in page.get("/").text, within=60)
+            shown = page.get(f"/worker/{name}")
+            assert shown is not None
+            assert shown.status_code == 200

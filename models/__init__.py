@@ -18,5 +18,6 @@ from models import (  # noqa: F401
     sms_events,
     sms_senders,
     staff,
+    sweeps,
     vapi_syncs,
 )

@@ -29,7 +29,7 @@ def bind_system_scope(connection: Connection, system_database_url: str) -> None:
         grants = [
             f"GRANT USAGE ON SCHEMA public TO {role}",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
-            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+            f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",  # pg_dump reads them
         ]
         if connection.scalar(text("SELECT to_regclass('audit_log')")) is not None:
             grants.append(f"REVOKE UPDATE, DELETE ON audit_log FROM {role}")

@@ -63,6 +63,7 @@ class Appointment(Base):
         Index("ix_appointments_org_id_scheduled_at", "org_id", "scheduled_at"),
         Index("uq_appointments_hold_id", "hold_id", unique=True),
         Index("ix_appointments_org_id_call_sid", "org_id", "call_sid"),
+        Index("ix_appointments_org_id_patient_phone", "org_id", "patient_phone"),
     )
 
     id: Mapped[Id]

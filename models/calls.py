@@ -33,6 +33,7 @@ class Call(Base):
     __tablename__ = "calls"
     __table_args__ = (
         Index("ix_calls_org_id_created_at", "org_id", text("created_at DESC")),
+        Index("ix_calls_org_id_caller_number", "org_id", "caller_number"),
         Index("ix_calls_score_due_at", "score_due_at", postgresql_where=text("score_due_at IS NOT NULL")),
     )
 

@@ -147,7 +147,16 @@ class SmsMessage(Base):
             postgresql_where=text("provider_id IS NOT NULL"),
         ),
         Index("ix_sms_messages_org_id_to_phone_created_at", "org_id", "to_phone", "created_at"),
-        Index("ix_sms_messages_hold_id", "hold_id", postgresql_where=text("hold_id IS NOT NULL")),
+        # All that is asked for, and in its order: without statistics the planner takes what looks narrowest.
+        Index(
+            "ix_sms_messages_org_id_hold_id_created_at",
+            "org_id",
+            "hold_id",
+            "created_at",
+            postgresql_where=text("hold_id IS NOT NULL"),
+        ),
+        Index("ix_sms_messages_codes", "org_id", "created_at", postgresql_where=text("kind = 'otp'")),
+        Index("ix_sms_messages_org_id_queued", "org_id", "cause", postgresql_where=text("status = 'queued'")),
     )
 
     id: Mapped[Id]
@@ -884,7 +893,10 @@ class CodesSent:
 def count_codes(
     session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID, call_sid: str | None, phone: str
 ) -> CodesSent:
-    today = SmsMessage.created_at > func.app_clock() - timedelta(hours=24)
+    """Reads the clinic's codes of the last 24 hours, and nothing else."""
+    # As a subquery, for a volatile function is no bound that an index could begin at; and the kind in words,
+    # for a plan that is made for any kind cannot use an index of codes.
+    since = select(func.app_clock() - timedelta(hours=24)).scalar_subquery()
     row = session.execute(
         select(
             func.count().filter(SmsMessage.hold_id == hold_id),
@@ -892,7 +904,7 @@ def count_codes(
             func.count().filter(SmsMessage.call_sid == call_sid if call_sid else false()),
             func.count().filter(SmsMessage.to_phone == phone),
             func.count(),
-        ).where(and_(SmsMessage.org_id == org_id, SmsMessage.kind == SmsKind.OTP, today))
+        ).where(and_(SmsMessage.org_id == org_id, text("kind = 'otp'"), SmsMessage.created_at > since))
     ).one()
     return CodesSent(*row)
 

@@ -23,7 +23,39 @@ def upgrade() -> None:
         sa.Column("beat_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("task", name="pk_sweeps"),
     )
+    op.create_index(
+        "ix_sms_messages_codes",
+        "sms_messages",
+        ["org_id", "created_at"],
+        postgresql_where=sa.text("kind = 'otp'"),
+    )
+    op.create_index(
+        "ix_sms_messages_org_id_hold_id_created_at",
+        "sms_messages",
+        ["org_id", "hold_id", "created_at"],
+        postgresql_where=sa.text("hold_id IS NOT NULL"),
+    )
+    op.drop_index("ix_sms_messages_hold_id", "sms_messages")
+    op.create_index(
+        "ix_sms_messages_org_id_queued",
+        "sms_messages",
+        ["org_id", "cause"],
+        postgresql_where=sa.text("status = 'queued'"),
+    )
+    op.create_index("ix_appointments_org_id_patient_phone", "appointments", ["org_id", "patient_phone"])
+    op.create_index("ix_calls_org_id_caller_number", "calls", ["org_id", "caller_number"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_calls_org_id_caller_number", "calls")
+    op.drop_index("ix_appointments_org_id_patient_phone", "appointments")
+    op.drop_index("ix_sms_messages_org_id_queued", "sms_messages")
+    op.create_index(
+        "ix_sms_messages_hold_id",
+        "sms_messages",
+        ["hold_id"],
+        postgresql_where=sa.text("hold_id IS NOT NULL"),
+    )
+    op.drop_index("ix_sms_messages_org_id_hold_id_created_at", "sms_messages")
+    op.drop_index("ix_sms_messages_codes", "sms_messages")
     op.drop_table("sweeps")

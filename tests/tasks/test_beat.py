@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,13 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from celery.beat import ScheduleEntry
 from flask.testing import FlaskClient
 
 import celeryconfig
 from celeryconfig import Queue, Task
 from models import sweeps
 from models.session import Door, system_transaction
-from tasks import beat
 from tasks.app import app
 from tasks.beat import MOST_WAITING, Scheduler
 from tests.conftest import Clock
@@ -111,12 +112,15 @@ def test_beat_goes_on_while_its_machines_clock_is_set_back_and_forward(
         jump = timedelta(minutes=(-2, 0, 90)[int(elapsed) // 7 % 3])
         return datetime.fromtimestamp(elapsed, UTC) + jump
 
-    monkeypatch.setattr(beat.time, "monotonic", lambda: elapsed)
+    monkeypatch.setattr(time, "monotonic", lambda: elapsed)
     monkeypatch.setattr(app, "now", jumping)
     scheduler = Scheduler(app)
-    monkeypatch.setattr(
-        scheduler, "apply_entry", lambda entry, **_: entry.name == SWEEP and sent.append(elapsed)
-    )
+
+    def apply(entry: ScheduleEntry, **_: object) -> None:
+        if entry.name == SWEEP:
+            sent.append(elapsed)
+
+    monkeypatch.setattr(scheduler, "apply_entry", apply)
     monkeypatch.setattr(Scheduler, "producer", None)
     while elapsed < 1041:
         if scheduler.tick() != 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ class Page:
         except requests.ConnectionError:
             return None  # it is still starting
 
+    def shows(self, path: str, what: str) -> bool:
+        answer = self.get(path)
+        return answer is not None and what in answer.text
+
     def workers(self) -> dict[str, Any]:
         answer = self.get("/api/workers")
         return {} if answer is None else dict(answer.json())
@@ -34,6 +39,10 @@ class Page:
     def queues(self) -> set[str]:
         answer = self.get("/api/queues/length")
         return set() if answer is None else {row["name"] for row in answer.json()["active_queues"]}
+
+
+def says(log: Path, what: str) -> bool:
+    return what in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -55,13 +64,11 @@ def test_every_worker_is_shown_whatever_starts_first(order: tuple[str, ...], tmp
             if name == "flower":
                 eventually(lambda: page.get("/api/workers"), within=60)
             else:  # and has asked those who were there before the next one comes
-                eventually(lambda log=tmp_path / f"{name}.log": " ready." in log.read_text(), within=60)
+                eventually(partial(says, tmp_path / f"{name}.log", " ready."), within=60)
         eventually(lambda: len(page.workers()) == 2, within=60)
         eventually(lambda: page.queues() == {queue.value for queue in Queue}, within=60)
-        home = page.get("/")
-        assert home is not None
         for name in page.workers():
-            eventually(lambda name=name: name in page.get("/").text, within=60)
+            eventually(partial(page.shows, "/", name), within=60)
             shown = page.get(f"/worker/{name}")
             assert shown is not None
             assert shown.status_code == 200

@@ -189,7 +189,35 @@ def _database() -> Findings:
         yield missing("SQL functions", f"not there: {', '.join(lost)}", MIGRATE)
     else:
         yield ok("SQL functions", ", ".join(FUNCTIONS))
+    yield from _backup()
     yield from _preflight()
+
+
+#: What the role may not read, and pg_dump must.
+_UNREADABLE = """
+SELECT c.relname::text
+  FROM pg_class c
+ WHERE c.relnamespace = 'public'::regnamespace
+   AND CASE c.relkind WHEN 'r' THEN NOT has_table_privilege(c.oid, 'SELECT')
+                      WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'SELECT') END
+ ORDER BY c.relname
+"""
+
+
+def _backup() -> Findings:
+    """Whether pg_dump, as docs/operations.md has it, would see every row of every table."""
+    try:
+        with system_transaction(Door.READINESS) as session:
+            sees_all = session.scalar(text("SELECT in_system_scope()"))
+            unreadable = session.scalars(text(_UNREADABLE)).all()
+    except SQLAlchemyError:
+        return  # told at the database
+    if not sees_all:
+        yield missing("backup", "the role does not see every clinic, so pg_dump would fail", MIGRATE)
+    elif unreadable:
+        yield missing("backup", f"the role may not read {', '.join(unreadable)}: pg_dump would fail", MIGRATE)
+    else:
+        yield ok("backup", "pg_dump can read everything; the command is in docs/operations.md under Backup")
 
 
 def _preflight() -> Findings:

@@ -351,6 +351,21 @@ def wrong(sql: psycopg.Connection) -> Iterator[Callable[[str, str], None]]:
 
 
 @pytest.mark.usefixtures("_staffed")
+def test_a_role_that_cannot_make_a_backup_is_told(
+    operator: Operator, complete: str, sql: psycopg.Connection
+) -> None:
+    assert findings(operator, complete)["backup"]["state"] == "ok"
+    # What another role made since: its owner may read it, and this one may not.
+    sql.execute("REVOKE SELECT ON sweeps FROM CURRENT_USER")
+    try:
+        told = findings(operator, complete)["backup"]
+    finally:
+        sql.execute("GRANT SELECT ON sweeps TO CURRENT_USER")
+    assert told["state"] == "missing"
+    assert "sweeps" in told["why"]
+
+
+@pytest.mark.usefixtures("_staffed")
 def test_beat_and_sweeps_that_stay_away_are_told_apart(
     operator: Operator, complete: str, sql: psycopg.Connection
 ) -> None:

@@ -1,0 +1,39 @@
+"""Tool calls of one telephone call wait for each other, and for nobody else."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from models import calls
+from models.session import transaction
+from tests.factories import create_clinic
+
+
+def key(call: str, tool_call: str = "call_0") -> calls.ToolCallKey:
+    return calls.ToolCallKey(call, tool_call, "reserve_atomic", "digest")
+
+
+def test_a_tool_call_waits_for_its_own_telephone_call_and_for_no_other_of_the_clinic() -> None:
+    org = uuid.UUID(create_clinic())
+    with transaction(org) as first:
+        calls.begin(first, org, key("call A"))
+        with transaction(org) as other:
+            other.execute(text("SET LOCAL lock_timeout = '1ms'"))  # waits for nothing at all
+            assert calls.begin(other, org, key("call B")).reply is None
+        with transaction(org) as same:
+            same.execute(text("SET LOCAL lock_timeout = '1ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                calls.begin(same, org, key("call A", "call_1"))
+            same.rollback()
+
+
+def test_calls_of_the_same_id_in_two_clinics_do_not_wait_for_each_other() -> None:
+    one, two = uuid.UUID(create_clinic()), uuid.UUID(create_clinic())
+    with transaction(one) as first, transaction(two) as second:
+        calls.begin(first, one, key("call A"))
+        second.execute(text("SET LOCAL lock_timeout = '1ms'"))
+        assert calls.begin(second, two, key("call A")).reply is None

@@ -67,7 +67,8 @@ def workers() -> Iterator[None]:
         with Celery("worker-of-the-tests", set_as_current=False) as app:
             app.config_from_object("celeryconfig")
             with app.connection_for_write() as connection, connection.channel() as channel:
-                node = app.control.mailbox.Node(
+                mailbox: Any = vars(app.control)["mailbox"]  # which its types do not know
+                node = mailbox.Node(
                     "worker@tests", state=None, channel=channel, handlers={"active_queues": queues}
                 )
                 with node.listen():

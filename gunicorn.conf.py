@@ -12,8 +12,8 @@ import struct
 import sys
 import time
 from types import FrameType
-from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 import logs
@@ -34,6 +34,16 @@ _NO_SYN = ctypes.create_string_buffer(
     struct.pack("HBBI" * 4, 0x30, 0, 0, 13, 0x45, 0, 1, 2, 0x06, 0, 0, 0, 0x06, 0, 0, 0x40000)
 )
 _SO_ATTACH_FILTER = 26
+
+
+class NoAccessLog(Logger):  # type: ignore[misc]
+    """The address of a patient's page is a secret, and a log of addresses would keep it.
+
+    Heroku and Render ask for that log by a GUNICORN_CMD_ARGS of their own, which prevails over this file.
+    """
+
+    def access(self, *_: object) -> None:
+        """Write nothing."""
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
@@ -83,6 +93,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
 
 _host = _settings.listen_host
 bind = f"[{_host}]:{_settings.web_port}" if ":" in _host else f"{_host}:{_settings.web_port}"
+logger_class = NoAccessLog
 worker_class = DrainingWorker
 workers = _settings.web_processes
 threads = _settings.threads_of_web
@@ -93,12 +104,9 @@ limit_request_line = 4094
 control_socket_disable = True  # two copies under one account would fight over its path
 
 
-def on_starting(server: Any) -> None:  # noqa: ANN401 -- gunicorn's arbiter, which has no types
+def on_starting(_server: object) -> None:
     """The master's own lines, too, are masked and one object each."""
     logs.configure()
-    # The address of a patient's page is a secret, and a log of addresses would keep it. Heroku and Render
-    # ask for that log by a GUNICORN_CMD_ARGS of their own, which comes after this file.
-    server.cfg.set("accesslog", None)
     for notice in _settings.web_notices:
         logging.getLogger("holdline.web").warning("%s", notice)
 
@@ -106,7 +114,7 @@ def on_starting(server: Any) -> None:  # noqa: ANN401 -- gunicorn's arbiter, whi
 on_reload = on_starting
 
 
-def when_ready(_server: Any) -> None:  # noqa: ANN401
+def when_ready(_server: object) -> None:
     """The workers are to know when the master was told to stop."""
     handler = signal.getsignal(signal.SIGTERM)
 

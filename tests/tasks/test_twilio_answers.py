@@ -153,3 +153,11 @@ def test_a_connection_that_is_never_answered_was_never_made() -> None:
 
 def _wait(done: threading.Event) -> None:
     done.wait(3)
+
+
+@pytest.mark.parametrize("name", ["TWILIO_EDGE", "TWILIO_REGION"])
+def test_what_twilios_own_tools_read_moves_no_text_elsewhere(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "ie1")
+    assert isinstance(problem_of(http(400, refusal(21211))), Refused)  # it was asked, and said no

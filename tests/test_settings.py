@@ -137,6 +137,18 @@ def test_what_others_write_into_an_address_is_understood_or_ignored(
     assert (dict(url.query), left_out) == (used, ignored.split())
 
 
+@pytest.mark.parametrize(
+    ("said", "attributes"), [("", "read-write"), ("?target_session_attrs=any&pgbouncer=true", "any")]
+)
+def test_of_several_hosts_the_primary_is_asked_for(said: str, attributes: str) -> None:
+    url, _ = settings.database_address(f"postgresql://me:pa55@one:5432,two:5433/x{said}")
+    _, options = url.get_dialect()().create_connect_args(url)
+    named = [options[name] for name in ("host", "port", "dbname", "user", "target_session_attrs")]
+    assert named == ["one,two", "5432,5433", "x", "me", attributes]
+    single, _ = settings.database_address("postgresql://me:pa55@one:5432/x")
+    assert "target_session_attrs" not in single.query
+
+
 # --- what production refuses --------------------------------------------------------------------
 
 KNOWN = settings.DEVELOPMENT_KEY

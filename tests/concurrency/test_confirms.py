@@ -357,7 +357,11 @@ def test_an_appointment_that_has_begun_is_not_confirmed(sql: Connection) -> None
     """Held two minutes before its start for ten: its confirmation would have expired before it was sent."""
     org = make_clinic(sql)
     hold = hold_with_code(sql, org)
-    sql.execute("UPDATE appointment_holds SET starts_at = clock_timestamp() WHERE id = %s", [hold])
+    sql.execute(
+        "UPDATE appointment_holds SET starts_at = clock_timestamp(),"
+        " ends_at = clock_timestamp() + interval '30 min' WHERE id = %s",
+        [hold],
+    )
     assert confirm(sql, org, hold).code == "hold_expired"
     assert rows_of(sql, org) == ([], 0, [(hold, "expired", 0)])
     assert count_live(sql, org) == 0

@@ -57,7 +57,7 @@ def test_a_frozen_redis_holds_no_request_up_for_longer_than_its_bound(nudges_bef
     finally:
         os.kill(pid, signal.SIGCONT)
     assert len(taken) == 16
-    # One after the other they would wait sixteen times half of it; those that come later do not wait at all.
+    # One after the other they would wait for sixteen halves of it; those that come later do not wait at all.
     assert max(taken) < settings.get().broker_timeout * 4
     assert max(again) < settings.get().broker_timeout / 2
 

@@ -98,7 +98,7 @@ def _engine(url: str, pool_size: int) -> Engine:
         hide_parameters=True,  # names and numbers are among them, and errors are logged
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=max(2.0, config.lock_timeout + 1),  # others may wait for a lock that long
+        pool_timeout=max(2.0, settings.get().lock_timeout + 1),  # others may wait for a lock that long
         pool_pre_ping=False,
         pool_recycle=300,
         connect_args={

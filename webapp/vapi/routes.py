@@ -142,6 +142,8 @@ def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: 
         log.warning("an event was read in part: %s", code.value)
         if not events.note(caller, read):
             return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
+    if read.event is None and code is Code.UNREADABLE:  # sent again it would say no more of what it is
+        return jsonify({**envelope.results([]), "received": False, "code": code.value, "error": error})
     known = read.event is not None and (read.call_id is not None or not events.is_read(read))
     return _vapi(read, []) if taken and known else _not_received(code, error)
 

@@ -47,7 +47,7 @@ HOSTILE: dict[str, bytes] = {
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 def test_no_body_is_answered_with_a_server_error(client: FlaskClient, path: str, body: bytes) -> None:
     response = client.post(path, data=body, content_type="application/json")
-    assert response.status_code in (200, 400)
+    assert response.status_code in ((200,) if path.endswith("webhook") else (200, 400))
     if path not in PATHS:
         return
     answer = response.get_json()

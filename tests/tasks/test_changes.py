@@ -342,8 +342,8 @@ def test_a_cancellation_that_was_not_delivered_is_sent_anew_and_confirms_nothing
 class Life:
     """One booking, to which anything happens in any order."""
 
-    def __init__(self, diary: Diary, twilio: str, faults: Faults, clock: Clock, seed: int) -> None:
-        self.diary, self.twilio, self.faults, self.clock = diary, twilio, faults, clock
+    def __init__(self, diary: Diary, twilio: str, faults: Faults, seed: int) -> None:
+        self.diary, self.twilio, self.faults = diary, twilio, faults
         self.random = random.Random(seed)  # noqa: S311 (no secret)
         self.in_flight: list[tuple[sms.SmsMessage, Outgoing]] = []
         self.done = Counter[str]()
@@ -377,10 +377,16 @@ class Life:
         self.faults(self.random.choice(("drop-before", "drop-after-accept", "429", "500", "refuse")))
 
     def ask(self) -> None:
-        """Nobody sends longer than the lease lasts."""
+        """A minute and a half later; nobody sends longer than the lease lasts. Twilio's clock stays where it
+        is, so that ours cannot be moved.
+        """
         while self.in_flight:
             self.send()
-        self.clock.forward(91)
+        self.diary.sql.execute(
+            "UPDATE sms_messages SET unknown_since = unknown_since - interval '91 s', check_at = app_clock()"
+            " WHERE appointment_id = %s AND status = 'unknown'",
+            [self.diary.appointment],
+        )
         reconcile_sms.run()
 
     def insist(self) -> None:
@@ -398,10 +404,14 @@ class Life:
         return [message for message, status in found if not statuses or status in statuses]
 
     def settle(self) -> None:
-        """Nothing goes wrong any more, and an operator sends what failed."""
-        while self.in_flight:
-            self.send()
+        """One more move while a worker has what waited; then nothing goes wrong any more, the worker is the
+        last to send, and an operator sends what failed.
+        """
         clear(self.twilio)
+        self.in_flight += filter(None, map(self.diary.take, self.messages("queued")))
+        self.move()
+        for message in self.messages("queued"):
+            self.diary.deliver(message)
         for _ in range(10):
             self.ask()
             for message in self.messages("failed", "expired"):
@@ -413,13 +423,13 @@ class Life:
         raise AssertionError(self.diary.rows("confirmation") + self.diary.rows("cancellation"))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 def test_whatever_happens_the_last_text_is_true_and_none_comes_twice(
-    client: FlaskClient, sql: psycopg.Connection, twilio: str, faults: Faults, clock: Clock, seed: int
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, faults: Faults, seed: int
 ) -> None:
     diary = Diary(client, sql, create_clinic(sandbox=True))
-    life = Life(diary, twilio, faults, clock, seed)
-    for _ in range(25):
+    life = Life(diary, twilio, faults, seed)
+    for _ in range(12):
         life.step()
     life.settle()
     got = texts(twilio, diary)

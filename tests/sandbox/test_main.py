@@ -75,6 +75,15 @@ def test_a_server_that_does_not_answer_is_named_by_its_variable(name: str, wrong
     assert "refused" in line
 
 
+@pytest.mark.parametrize("name", ["PG_PORT", "REDIS_PORT"])
+def test_a_port_that_kubernetes_set_for_a_service_is_ignored(name: str, folder: Path) -> None:
+    """It gets as far as the server that does not answer, with the port that it would have without."""
+    wrong = {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x", name: "tcp://10.0.0.1:6379"}
+    notice, line = refused(folder, **servers() | wrong)
+    assert notice.startswith(f"{name} is ignored")
+    assert line.startswith("error: DATABASE_URL ")
+
+
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
 def test_a_server_that_refuses_the_password_is_named_by_its_variable(name: str, folder: Path) -> None:
     before, _, host = os.environ[name].rpartition("@")

@@ -7,6 +7,7 @@ after an installation or a restore.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from alembic import command
 from alembic.config import Config
 from flask.testing import FlaskClient
 
-from models import session
+from models import calls, session
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms, sweep_sms
@@ -210,3 +211,35 @@ def test_no_step_of_a_call_reads_what_was_years_ago(
             if step in TOOLS
         }
     assert {step: of for step, of in found.items() if of} == {}
+
+
+def test_a_tool_call_begins_by_key_even_where_the_planner_takes_one_call_for_all(
+    grown: tuple[str, Sql, str],
+) -> None:
+    """As it does after an ANALYZE that found the rows of one call, on the first day."""
+    org, admin, mode = grown
+    if mode == "without statistics":
+        pytest.skip("this needs statistics, and wrong ones")
+    columns = {
+        "tool_calls": ("org_id", "call_id", "tool_call_id", "tool", "arguments_digest"),
+        "appointment_holds": ("org_id", "call_sid"),
+    }
+    reads = Reads(admin)
+
+    def begin() -> calls.Begun:
+        key = calls.ToolCallKey("call-1-7", "call_1", "tool", "d")
+        with session.transaction(uuid.UUID(org)) as within:
+            return calls.begin(within, uuid.UUID(org), key)
+
+    def believe(what: str) -> None:
+        for table, names in columns.items():
+            told = ", ".join(f"ALTER COLUMN {name} {what}" for name in names)
+            admin.execute(f"ALTER TABLE {table} {told}".encode())
+            admin.execute(f"ANALYZE {table}".encode())
+
+    believe("SET (n_distinct = 1)")
+    try:
+        assert reads.step("begin", begin).reply == {}
+    finally:
+        believe("RESET (n_distinct)")
+    assert reads.above(FEW) == {}

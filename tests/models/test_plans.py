@@ -7,7 +7,6 @@ after an installation or a restore.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -17,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from flask.testing import FlaskClient
 
-from models import calls, session
+from models import session
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms, sweep_sms
@@ -213,29 +212,14 @@ def test_no_step_of_a_call_reads_what_was_years_ago(
     assert {step: of for step, of in found.items() if of} == {}
 
 
-def test_a_tool_call_begins_by_key_even_where_the_planner_takes_one_call_for_all(
-    grown: tuple[str, Sql, str],
-) -> None:
-    """As it does after an ANALYZE that found the rows of one call, on the first day."""
-    org, admin, mode = grown
-    if mode == "without statistics":
-        pytest.skip("this needs statistics, and wrong ones")
-    columns = ("org_id", "call_id", "tool_call_id", "tool", "arguments_digest")
-    reads = Reads(admin)
-
-    def begin() -> calls.Begun:
-        key = calls.ToolCallKey("call-1-7", "call_1", "tool", "d")
-        with session.transaction(uuid.UUID(org)) as within:
-            return calls.begin(within, uuid.UUID(org), key)
-
-    def believe(what: str) -> None:
-        told = ", ".join(f"ALTER COLUMN {column} {what}" for column in columns)
-        admin.execute(f"ALTER TABLE tool_calls {told}".encode())
-        admin.execute("ANALYZE tool_calls")
-
-    believe("SET (n_distinct = 1)")
-    try:
-        assert reads.step("begin", begin).reply == {}
-    finally:
-        believe("RESET (n_distinct)")
-    assert reads.above(FEW) == {}
+def test_the_functions_of_a_call_keep_how_they_are_planned(sql: psycopg.Connection) -> None:
+    """CREATE OR REPLACE forgets what the version before was set to."""
+    rows = sql.execute(
+        "SELECT proname::text, proconfig FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        " AND proconfig IS NOT NULL"
+    )
+    found = {name: set(settings) for name, settings in rows}
+    once = "plan_cache_mode=force_generic_plan"
+    assert found["begin_tool_call"] >= {once, "enable_seqscan=off"}
+    assert once in found["claim_slot_atomic"]
+    assert once in found["confirm_held_slot"]

@@ -247,7 +247,7 @@ def test_each_figure_of_the_report_is_its_own(person: Person, sql: psycopg.Conne
     waits = page.split('id="waits-title"')[1].split("</table>")[0]
     assert re.findall(r'<td class="figure">([^<]+)</td>', waits) == ["10", "5.5 s", "9.1 s"]
     [_, today, *_] = table(person.get("reports.csv"))
-    assert today[1:] == ["12", "10", "83.33"]
+    assert today[1:] == ["12", "10", "83.33", "0", "0"]
     delivery = page.split('id="delivery-title"')[1].split("</table>")[0]
     assert re.findall(r'<td>(\w+)</td><td class="figure">(\d+)</td>', delivery) == [
         ("sent", "10"),

@@ -36,7 +36,7 @@ CALENDARS, VISITS = 5, 4000
 FEW = 400
 
 #: Likewise where the planner has nothing to go by.
-GUESSED = {"occupancies": 3 * VISITS, "sms_messages": CALENDARS * VISITS + FEW}
+GUESSED = {"occupancies": 3 * VISITS}
 
 #: The steps that a caller waits for.
 TOOLS = ("check", "check a full day", "reserve", "move", "code", "wrong code", "verify", "confirm")

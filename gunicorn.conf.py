@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import mmap
@@ -64,9 +65,10 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         # The master gives all of it graceful_timeout together.
         self._go_on(self.cfg.graceful_timeout / 8)
         if sys.platform == "linux" and (_stopping[0] or self.cfg.reuse_port):
-            for listener in self.sockets:
-                program = struct.pack("HL", 4, ctypes.addressof(_NO_SYN))
-                listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+            program = struct.pack("HL", 4, ctypes.addressof(_NO_SYN))
+            with contextlib.suppress(OSError):  # a sandbox may forbid filters; the small gap stays there
+                for listener in self.sockets:
+                    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
             self._go_on(0.25)  # those who have begun to connect are there within a round trip
         super().set_accept_enabled(False)
         for listener in self.sockets:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from difflib import SequenceMatcher
 from itertools import pairwise
 
@@ -14,8 +18,22 @@ _WORDS = (
     "abcdef", "celery", "change", "default", "development", "django", "dummy", "example", "fillme", "flower",
     "holdline", "insecure", "insert", "letmein", "password", "passw0rd", "placeholder", "please",
     "production", "qwerty", "qwertz", "replace", "sample", "secret", "testing", "testkey", "welcome",
-    "whatever", "yourkey", "123456", "654321", "1q2w3e", "admin",
+    "whatever", "yourkey", "123456", "654321", "1q2w3e", "1qaz2wsx", "zaq12wsx", "admin", "314159",
+    "123e4567", "e89b12d3a456", "batterystaple", "correcthorse", "thequick", "brownfox", "lazydog",
+    "baseball", "football", "iloveyou", "monkey", "dragon", "princess", "shadow", "sunshine", "trustno1",
+    "characters", "openssl", "random", "passphrase", "undefined",
+    "january", "february", "october", "november", "december", "autumn", "spring", "summer", "winter",
 )  # fmt: skip
+
+#: How people write letters by other signs.
+_LEET = str.maketrans("@4310$5!7", "aaeiossit")
+
+#: What is found when one of these digests is looked up.
+_DIGESTS = frozenset(
+    hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
+    for name in ("md5", "sha1", "sha256", "sha512")
+    for text in ("", "test", "hello", "holdline", "root", "1", "123", "1234", "12345678", *_WORDS)
+)
 
 _HOW = "`openssl rand -hex 32` prints a good one"
 
@@ -24,6 +42,11 @@ def of_a_key(key: str) -> str | None:
     """Why nobody should rely on this key, or None. A key has 32 or more random characters."""
     if _resembles(key, DEVELOPMENT_KEY) or _resembles(key[::-1], DEVELOPMENT_KEY):
         return f"is the public one of development, or nearly; {_HOW}"
+    if key.lower() in _DIGESTS:
+        return f"is the digest of a word; {_HOW}"
+    for inside in _decoded(key):
+        if _resembles(inside, DEVELOPMENT_KEY) or _of_a_secret(inside, length=16, kinds=8, dense=16):
+            return f"is something that can be guessed, in another coding; {_HOW}"
     return _of_a_secret(key, length=32, kinds=8, dense=24)
 
 
@@ -41,13 +64,26 @@ def _of_a_secret(text: str, *, length: int, kinds: int, dense: int) -> str | Non
         return f"has fewer than {length} characters; {_HOW}"
     if len(set(text)) < kinds or _packed(text) < dense or _counts(text):
         return f"repeats itself or counts; {_HOW}"
-    rest = _plain(text)
-    found = [word for word in _WORDS if word in rest]
-    for word in found:
-        rest = rest.replace(word, "")
-    if found and len(rest) < length:
-        return f"has hardly more in it than “{found[0]}”, which is in every list of guesses; {_HOW}"
+    for rest in (_plain(text), _plain(text.lower().translate(_LEET))):
+        left = rest
+        found = [word for word in _WORDS if word in rest]
+        for word in found:
+            left = left.replace(word, "")
+        if found and len(left) < length:
+            return f"has hardly more in it than “{found[0]}”, which is in every list of guesses; {_HOW}"
     return None
+
+
+def _decoded(key: str) -> Iterator[str]:
+    """What it says if it is base64 or hexadecimal: of random bytes, one character a byte."""
+    for decode in (bytes.fromhex, _of_base64):
+        with suppress(ValueError):
+            yield decode(key.strip()).decode("latin-1")
+
+
+def _of_base64(key: str) -> bytes:
+    body = key.rstrip("=").translate(str.maketrans("-_", "+/"))
+    return base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
 
 
 def _plain(text: str) -> str:
@@ -64,6 +100,8 @@ def _packed(text: str) -> int:
 
 
 def _counts(text: str) -> bool:
-    """Whether most characters are the one before, or its neighbour."""
+    """Whether most characters are the one before, or its neighbour; also every second one (a1b2c3)."""
+    if len(text) > 10 and _counts(text[::2]) and _counts(text[1::2]):
+        return True
     steps = [abs(ord(after) - ord(before)) for before, after in pairwise(text)]
     return sum(step <= 1 for step in steps) > len(steps) * 2 / 3

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 import settings
+from masking import mask
 from models.base import Base
 from models.session import engine, not_kept, system_engine, transaction
 
@@ -90,6 +91,8 @@ def no_answer_of_redis(error: redis.RedisError) -> str:
             return f"does not speak TLS as REDIS_URL asks for ({cause.reason}); redis:// is without it"
         if isinstance(cause, redis.AuthenticationError):
             return "refuses the user or the password of REDIS_URL"
+        if isinstance(cause, redis.ResponseError):
+            return f"refuses what REDIS_URL asks for ({mask(str(cause))})"
     return f"does not answer ({type(error).__name__})"
 
 
@@ -257,19 +260,29 @@ def _of_the_system_scope(connection: Connection, *, may_ask: bool) -> Iterator[_
 def _redis() -> Iterator[_Problem | _Notice]:
     try:
         with redis_client() as client:
-            policy = client.info("memory").get("maxmemory_policy")
-    except redis.ResponseError as error:
-        yield _unknown_policy(type(error).__name__)
+            client.ping()
+            policy = _policy(client)
     except redis.RedisError as error:
         yield _Notice(f"Redis {no_answer_of_redis(error)}: SMS wait in the database meanwhile.")
     else:
-        if policy is None:
+        if isinstance(policy, redis.ResponseError):
+            yield _unknown_policy(type(policy).__name__)
+        elif policy is None:
             yield _unknown_policy("INFO does not name it")
         elif policy != "noeviction":
             yield _Problem(
                 f"Redis throws keys away when it is full (maxmemory-policy {policy}), and tasks with them:"
                 " run `CONFIG SET maxmemory-policy noeviction`, or choose it where the platform offers it."
             )
+
+
+def _policy(client: redis.Redis) -> str | redis.ResponseError | None:
+    """What it does when it is full; some platforms refuse to say."""
+    try:
+        policy: str | None = client.info("memory").get("maxmemory_policy")
+    except redis.ResponseError as error:
+        return error
+    return policy
 
 
 def _unknown_policy(why: str) -> _Notice:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -89,6 +90,7 @@ def read(url: str, *, accept_self_signed: bool) -> RedisAddress:
         )
     if parts.scheme == "rediss":
         tls = {"ssl_cert_reqs": "none" if accept_self_signed else "required"} | tls
+        _load(tls)
     socket = parts.scheme in _SOCKET
     return RedisAddress(
         host="localhost" if socket else unquote(parts.hostname or ""),
@@ -143,6 +145,29 @@ def _value(name: str, value: str) -> Any:  # noqa: ANN401 -- as different as the
             raise ValueError(f"{name} in it must be true or false")
         return _TRUTH[value.lower()]
     return _number(name, value)
+
+
+def _load(tls: dict[str, Any]) -> None:
+    """As the clients do at each connection, where one of them would raise what nobody expects of it."""
+    own, key = tls.get("ssl_certfile"), tls.get("ssl_keyfile")
+    if key and not own:
+        raise ValueError("ssl_keyfile in it needs ssl_certfile beside it")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authorities = {"cafile": tls.get("ssl_ca_certs"), "capath": tls.get("ssl_ca_path")}
+    try:
+        if any(authorities.values()):
+            context.load_verify_locations(**authorities)
+    except OSError as error:
+        raise ValueError(f"ssl_ca_certs in it cannot be used ({_reason(error)})") from None
+    try:
+        if own:
+            context.load_cert_chain(own, key, password=lambda: "")  # it would ask at the terminal
+    except OSError as error:
+        raise ValueError(f"ssl_certfile and ssl_keyfile in it cannot be used ({_reason(error)})") from None
+
+
+def _reason(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror or "no certificate or key is in it")
 
 
 def _number(name: str, value: str) -> float | int:

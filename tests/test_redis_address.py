@@ -198,6 +198,10 @@ REFUSED = [
     ("unix:///x?ssl_cert_reqs=none", "write rediss://"),
     ("rediss://x?ssl_cert_reqs=never", "none, optional, required"),
     ("rediss://x?ssl_ca_certs=/nowhere/ca.pem", "ssl_ca_certs in it names a file that is not there"),
+    (f"rediss://x?ssl_ca_certs={__file__}", "ssl_ca_certs in it cannot be used (NO_CERTIFICATE"),
+    ("rediss://x?ssl_ca_certs=/tmp", "ssl_ca_certs in it cannot be used (Is a directory)"),
+    (f"rediss://x?ssl_keyfile={__file__}", "ssl_keyfile in it needs ssl_certfile beside it"),
+    (f"rediss://x?ssl_certfile={__file__}", "ssl_certfile and ssl_keyfile in it cannot be used"),
     ("rediss://x?ssl_check_hostname=perhaps", "true or false"),
     ("redis://x?socket_timeout=soon", "socket_timeout in it must be a number of seconds"),
     ("redis://x?socket_timeout=0", "more than 0"),
@@ -248,6 +252,7 @@ def test_readiness_says_what_is_wrong_with_the_way_to_redis(door: Door, client: 
     for form, sentence in {
         "rediss://{login}@127.0.0.1:{tls}": "set REDIS_SELF_SIGNED=true",
         "redis://:wrong@127.0.0.1:{port}": "refuses the user or the password",
+        "redis://{login}@127.0.0.1:{port}/9999": "refuses what REDIS_URL asks for (DB index is out of range)",
         "redis://127.0.0.1:" + str(free_port()): "does not answer (ConnectionError)",
     }.items():
         with environment(REDIS_URL=written(form, door)):

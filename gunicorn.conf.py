@@ -14,6 +14,7 @@ import sys
 import time
 from types import FrameType
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -106,11 +107,19 @@ limit_request_line = 4094
 control_socket_disable = True  # two copies under one account would fight over its path
 
 
-def on_starting(_server: object) -> None:
+def on_starting(server: Arbiter) -> None:
     """The master's own lines, too, are masked and one object each."""
     logs.configure()
+    log = logging.getLogger("holdline.web")
     for notice in _settings.web_notices:
-        logging.getLogger("holdline.web").warning("%s", notice)
+        log.warning("%s", notice)
+    # GUNICORN_CMD_ARGS and the command line prevail over this file, and each process has its connections.
+    if server.num_workers > workers:
+        log.warning("%s web processes start and not %s: set WEB_CONCURRENCY.", workers, server.num_workers)
+        server.num_workers = workers
+    if server.cfg.threads > threads:
+        log.warning("Each has %s threads and not %s: set WEB_THREADS.", threads, server.cfg.threads)
+        server.cfg.set("threads", threads)
 
 
 on_reload = on_starting

@@ -31,6 +31,9 @@ WEB_CONNECTIONS_OF_TWO_ROLES = 8
 MOST_WEB_PROCESSES = 4
 #: More threads than this to one connection would wait for it longer than a request can.
 THREADS_PER_CONNECTION = 4
+MOST_THREADS = 128
+#: Platforms and their examples set these to words, too ("auto"), and no process is to stay down for that.
+_SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
 
 
 class AppEnv(StrEnum):
@@ -105,8 +108,6 @@ class Settings(BaseSettings):
     )
     web_threads: int = Field(
         default=16,
-        ge=2,
-        le=128,
         description=f"threads of each web process, {THREADS_PER_CONNECTION} at most to a connection",
     )
     database_pool: int = Field(
@@ -160,13 +161,16 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_not_set(cls, value: object, info: ValidationInfo) -> object:
-        """Where a number is asked for, an empty variable is not set (container files leave them behind), nor
-        is one that Kubernetes made for a service of that name (FLOWER_PORT=tcp://10.0.0.1:5555).
+        """An empty variable is not set (container files leave them behind). Nor is, where a number is asked
+        for, one that Kubernetes made for a service of that name (FLOWER_PORT=tcp://10.0.0.1:5555).
         """
-        default = cls.model_fields[str(info.field_name)].default
-        if isinstance(default, str) or not isinstance(value, str):
+        name = str(info.field_name)
+        field = cls.model_fields[name]
+        if not isinstance(value, str):
             return value
-        return default if not value.strip() or names_a_service(value) else value
+        if field.is_required():
+            return value.strip() and value
+        return field.default if not value.strip() or _is_ignored(name, value) else value
 
     @field_validator("database_url", "system_database_url")
     @classmethod
@@ -193,6 +197,16 @@ class Settings(BaseSettings):
         beside = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
         if info.field_name == "public_base_url" and any(beside):
             raise ValueError("it must be a scheme and a host, no path and nothing else")
+        return value
+
+    @field_validator("sentry_dsn", "otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_where_something_is_sent(cls, value: str, info: ValidationInfo) -> str:
+        parts = _address(value, "http", "https")
+        if value and parts is None:
+            raise ValueError("it must be http:// or https://, and a host")
+        if value and info.field_name == "sentry_dsn" and not _is_a_dsn(parts):
+            raise ValueError("it must be https://key@host/project, as Sentry shows it under Client Keys")
         return value
 
     @field_validator(
@@ -273,8 +287,10 @@ class Settings(BaseSettings):
     @property
     def web_pool(self) -> int:
         """PostgreSQL connections of one web process, both roles together."""
-        budget = WEB_CONNECTIONS_OF_TWO_ROLES if self.system_database_url else WEB_CONNECTIONS
-        return self.database_pool or budget // self.web_processes
+        if not self.system_database_url:
+            return self.database_pool or WEB_CONNECTIONS // self.web_processes
+        # One for each role at least; a pool of none would be a pool without a limit.
+        return max(2, self.database_pool or WEB_CONNECTIONS_OF_TWO_ROLES // self.web_processes)
 
     @property
     def system_pool(self) -> int:
@@ -284,7 +300,7 @@ class Settings(BaseSettings):
     @property
     def threads_of_web(self) -> int:
         """Threads of one web process."""
-        return min(self.web_threads, max(2, THREADS_PER_CONNECTION * self.web_pool))
+        return min(max(self.web_threads, 2), max(2, THREADS_PER_CONNECTION * self.web_pool), MOST_THREADS)
 
     @property
     def listen_host(self) -> str:
@@ -302,7 +318,11 @@ class Settings(BaseSettings):
     @property
     def web_notices(self) -> list[str]:
         """What the web takes otherwise than it is set, a sentence each."""
-        found = []
+        found = [
+            f"{name.upper()} is ignored: {os.environ[name.upper()]!r} is no number."
+            for name in type(self).model_fields
+            if _is_ignored(name, os.environ.get(name.upper(), ""))
+        ]
         if self.host and not _is_listened_on(self.host):
             found.append(
                 f"HOST is ignored, and the web listens on {self.listen_host}: it is no IP address, and tools"
@@ -310,13 +330,13 @@ class Settings(BaseSettings):
             )
         if self.web_concurrency != self.web_processes:
             found.append(
-                f"WEB_CONCURRENCY is {self.web_concurrency}, and {self.web_processes} web processes start:"
-                f" they share {WEB_CONNECTIONS} connections to PostgreSQL, and more would have too few each."
+                f"WEB_CONCURRENCY is {self.web_concurrency}, and {self.web_processes} is used: it can be 1 to"
+                f" {MOST_WEB_PROCESSES}, for the web processes share the connections to PostgreSQL."
             )
-        if self.threads_of_web < self.web_threads:
+        if self.threads_of_web != self.web_threads:
             found.append(
-                f"Each web process has {self.threads_of_web} threads and not {self.web_threads}: it has"
-                f" {self.web_pool} connections to PostgreSQL, and more threads would wait for one in vain."
+                f"Each web process has {self.threads_of_web} threads and not {self.web_threads}, for"
+                f" {self.web_pool} connections to PostgreSQL: with more, some would wait for one in vain."
             )
         return found
 
@@ -363,6 +383,19 @@ def names_a_service(value: str) -> bool:
     return value.startswith(("tcp://", "udp://", "sctp://"))
 
 
+def _is_ignored(name: str, value: str) -> bool:
+    """Whether it stands where a number is asked for, and nobody can have meant one by it."""
+    if isinstance(Settings.model_fields[name].default, str) or not value.strip():
+        return False
+    if name not in _SET_BY_PLATFORMS:
+        return names_a_service(value) and not Settings.model_fields[name].is_required()
+    return not re.fullmatch(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*", value)
+
+
+def _is_a_dsn(parts: SplitResult | None) -> bool:
+    return bool(parts and parts.username and parts.path.rpartition("/")[2].isdecimal())
+
+
 def _is_listened_on(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
@@ -394,11 +427,12 @@ def _is_private(url: str) -> bool:
 _VALUES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "channel_binding": ("disable", "prefer", "require"),
-    "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    "target_session_attrs": ("any", "read-write", "primary"),  # no other can be written to
 }
 
 #: How other libraries say which schema they use. The migrations and the SQL functions name ours.
 _SCHEMA = ("schema", "currentschema", "search_path")
+_SEARCH_PATH = re.compile(r"search_path\s*=\s*(\S+)")
 
 #: How other libraries ask for TLS, in libpq's words.
 _TLS = {
@@ -428,6 +462,9 @@ def database_address(text: str) -> tuple[URL, list[str]]:
         elif name == "ssl":
             kept.setdefault("sslmode", _of_libpq("sslmode", value))
         elif name in _known_to_libpq():
+            if name == "options":
+                for path in _SEARCH_PATH.findall(str(value)):
+                    _only_public("search_path", path)
             if value:
                 kept[name] = _of_libpq(name, value)
         else:
@@ -506,6 +543,8 @@ def get() -> Settings:
 
     Raises SettingsError naming every missing or wrong variable at once.
     """
+    if (asked := os.environ.pop("WEB_CONCURRENCY_ASKED", None)) is not None:  # see the Procfile
+        os.environ["WEB_CONCURRENCY"] = asked
     ignored.extend(name for name in _IGNORED if os.environ.pop(name, None))
     try:
         return Settings()

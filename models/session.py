@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import lru_cache
@@ -199,8 +200,9 @@ def asked_of_a_session() -> dict[str, str]:
     """What every transaction asks of its session, as pg_settings shows it; durations in milliseconds."""
     return {
         "TimeZone": "UTC",
-        "lock_timeout": f"{settings.get().lock_timeout * 1000:.0f}",
-        "statement_timeout": f"{_longest_statement() * 1000:.0f}",
+        # Rounded up: 0 would be for ever.
+        "lock_timeout": str(math.ceil(settings.get().lock_timeout * 1000)),
+        "statement_timeout": str(math.ceil(_longest_statement() * 1000)),
         # A client that froze while it held a calendar's lock must not hold it for long.
         "idle_in_transaction_session_timeout": "5000",
     }

@@ -164,7 +164,7 @@ def _environment(servers: services.Services, ports: dict[str, int]) -> dict[str,
         # A browser on the live page must not hold up Ctrl-C.
         "GUNICORN_CMD_ARGS": "--graceful-timeout 3",
     }
-    return wanted | {name: value for name, value in defaults.items() if name not in os.environ}
+    return wanted | {name: value for name, value in defaults.items() if not os.environ.get(name)}
 
 
 def _connect_once(given: Collection[str]) -> None:

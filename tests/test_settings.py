@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import settings
+from models import session
 
 ALL = "0.0.0.0"  # noqa: S104
 KEY = "6b0e3f9a17d24c85be602f1d7a94c3e8"
@@ -41,11 +42,21 @@ URLS = {
         "postgresql://me:pa55word@db/x?currentSchema=public,clinic",
         "postgresql://me:pa55word@db/x?sslmode=sometimes",
         "postgresql://me:pa55word@one:5432,two:port/x?target_session_attrs=writable",
+        "postgresql://me:pa55word@one,two/x?target_session_attrs=standby",
+        "postgresql://me:pa55word@db/x?options=-c%20search_path%3Dclinic",
+        "postgresql://me:pa55word@db/x?options=-csearch_path%3Dpublic,clinic",
     ],
     "SYSTEM_DATABASE_URL": ["foo", "https://me:pa55word@db/x"],
+    "SENTRY_DSN": [
+        "foo",
+        "https://",
+        "https://pa55word@sentry.example",
+        "https://sentry.example/1",
+        "https:/x",
+    ],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["foo", "https:/x", "https://", "https://x:99999", "otel:4318"],
     "REDIS_URL": ["foo", "http://x", "redis:///0", "redis://:pa55word/1@x:6379", "rediss://x:99999"],
     "PUBLIC_BASE_URL": [
-        "",
         "foo",
         "example.com",
         "ftp://x",
@@ -171,6 +182,11 @@ WEAK_KEYS = [
         "qwertyuiopasdfghjklzxcvbnm12345678",
     ),
     *("django-insecure-please-replace-it", "holdline-production-secret-key-2026"),
+    *("cGFzc3dvcmQgcGFzc3dvcmQgcGFzc3dvcmQ=", KNOWN.encode().hex(), bytes(range(32)).hex()),
+    *("d41d8cd98f00b204e9800998ecf8427e", "5f4dcc3b5aa765d61d8327deb882cf99"),  # of nothing, of "password"
+    *("the quick brown fox jumps over the lazy dog", "correct horse battery staple correct"),
+    *("123e4567-e89b-12d3-a456-426614174000", "P@$$w0rd!P@$$w0rd!P@$$w0rd!P@$$w0rd!"),
+    *("$(openssl rand -hex 32) xxxxxxxxxxxxx", "3.14159265358979323846264338327950288"),
 ]
 GOOD_KEYS = [
     KEY,
@@ -224,6 +240,7 @@ def test_a_random_key_of_any_make_is_taken(monkeypatch: pytest.MonkeyPatch, key:
     ],
 )
 def test_production_speaks_tls_to_every_other_machine(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    login, project = ("key@", "/1") if name == "SENTRY_DSN" else ("", "")
     for host in (
         "clinic.example",
         "10.0.0.7",
@@ -232,7 +249,7 @@ def test_production_speaks_tls_to_every_other_machine(monkeypatch: pytest.Monkey
         "[2001:db8::1]",
         ALL,
     ):
-        [line] = refused(monkeypatch, **{name: f"http://{host}:8080"})
+        [line] = refused(monkeypatch, **{name: f"http://{login}{host}:8080{project}"})
         assert line.startswith(f"{name}: in production it must be https://")
     for url in (
         "http://127.0.0.1:3001",
@@ -241,8 +258,9 @@ def test_production_speaks_tls_to_every_other_machine(monkeypatch: pytest.Monkey
         "http://[::1]:3",
         "https://x.example",
     ):
-        monkeypatch.setenv(name, url)
-        assert getattr(read(), name.lower()) == url
+        written = url.replace("://", f"://{login}") + project
+        monkeypatch.setenv(name, written)
+        assert getattr(read(), name.lower()) == written
 
 
 @pytest.mark.parametrize(
@@ -319,6 +337,50 @@ def test_connections_stay_within_a_small_plan_for_every_size(
         assert asked.web_processes * asked.web_pool + workers + 2 <= 20
         assert 2 <= asked.threads_of_web <= 4 * asked.web_pool
         assert any("WEB_CONCURRENCY" in notice for notice in asked.web_notices) is (size not in range(1, 5))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(settings.Settings.model_fields) - {name.lower() for name in NEEDED})
+)
+def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for needed, given in (NEEDED | {name.upper(): " "}).items():
+        monkeypatch.setenv(needed, given)
+    assert getattr(read(), name) == settings.Settings.model_fields[name].default
+    assert not read().web_notices
+
+
+@pytest.mark.parametrize("asked", ["auto", "$(nproc)", "2.5", "1e2", "None"])
+def test_what_a_platform_writes_for_a_number_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    for name in ("WEB_CONCURRENCY", "WEB_THREADS"):
+        for needed, given in (NEEDED | {name: asked}).items():
+            monkeypatch.setenv(needed, given)
+        assert getattr(read(), name.lower()) == settings.Settings.model_fields[name.lower()].default
+        assert f"{name} is ignored: {asked!r} is no number." in read().web_notices
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("100000", 20), ("1", 2), ("-5", 2), ("20", 20)])
+def test_threads_are_as_many_as_can_work(monkeypatch: pytest.MonkeyPatch, asked: str, threads: int) -> None:
+    for needed, given in (NEEDED | {"WEB_THREADS": asked}).items():
+        monkeypatch.setenv(needed, given)
+    assert read().threads_of_web == threads
+    assert any(asked in notice for notice in read().web_notices) is (asked != "20")
+
+
+def test_each_role_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = {"SYSTEM_DATABASE_URL": "postgresql://second/y", "DATABASE_POOL": "1"}
+    for needed, given in (NEEDED | second).items():
+        monkeypatch.setenv(needed, given)
+    assert (read().web_pool, read().system_pool) == (2, 1)
+
+
+def test_a_wait_that_is_short_is_not_one_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    for needed, given in (NEEDED | {"LOCK_TIMEOUT": "0.0001"}).items():
+        monkeypatch.setenv(needed, given)
+    made = read()
+    monkeypatch.setattr(settings, "get", lambda: made)
+    assert session.asked_of_a_session()["lock_timeout"] == "1"
 
 
 @pytest.mark.parametrize("value", ["", " ", "tcp://10.0.0.1:5555", "udp://10.0.0.1:5555"])

@@ -174,7 +174,7 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql:
     variables = {
         "WEB_CONCURRENCY": "17",
         "HOST": "x86_64-conda-linux-gnu",
-        "GUNICORN_CMD_ARGS": "--access-logfile -",
+        "GUNICORN_CMD_ARGS": "--access-logfile - --workers 9 --threads 99",
         "FLOWER_PORT": "tcp://10.0.0.1:5555",
         "WEB_THREADS": "",
     }
@@ -195,8 +195,29 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql:
         assert holdline_connections(sql) - before <= 10
         log = web.log.read_text()
     assert "the-secret-of-a-link" not in log
-    for notice in ("WEB_CONCURRENCY is 17, and 4 web processes start", "HOST is ignored"):
+    for notice in (
+        "WEB_CONCURRENCY is 17, and 4 is used",
+        "HOST is ignored",
+        "4 web processes start and not 9",
+    ):
         assert log.count(notice) == 1
+
+
+@pytest.mark.parametrize("asked", ["", "auto"])
+def test_the_web_of_the_procfile_starts_whatever_number_is_asked_for(asked: str) -> None:
+    """Gunicorn itself reads WEB_CONCURRENCY, before it reads anything of ours."""
+    [line] = [line for line in (ROOT / "Procfile").read_text().splitlines() if line.startswith("web: ")]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"{line.removeprefix('web: ')} --check-config"],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path, "WEB_CONCURRENCY": asked},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1", "localhost"])

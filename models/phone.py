@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import phonenumbers
 
-from models.spoken import MAX_CHARACTERS, number_said
+from models.spoken import DIGITS, MAX_CHARACTERS, number_said
 
 
 class ImpossibleNumber(ValueError):
@@ -37,8 +37,29 @@ _UNREADABLE = {
 }
 
 
-#: What follows one of these is an extension. No text message reaches one, so it is left out.
-_EXTENSION = frozenset(("x", "ext", "extn", "extension", "#"))
+#: What follows one of these is an extension. No text message reaches one, so it is left out. Those of other
+#: languages are the ones that phonenumbers reads, and the usual words of countries that it leaves out.
+_EXTENSION = frozenset(
+    (
+        *("x", "ex", "ext", "exten", "extn", "extension", "extensi\u00f3n", "extensao", "extens\u00e3o", "#"),
+        *(
+            "poste",
+            "dw",
+            "durchwahl",
+            "nebenstelle",
+            "int",
+            "interno",
+            "interne",
+            "anexo",
+            "ramal",
+            "toestel",
+        ),
+        *("\u0434\u043e\u0431", "anknytning", "wew"),
+    )
+)
+
+#: What is not only punctuation in a number.
+_SIGNS = frozenset("+*#")
 
 #: What people dial before a country code, wherever they are: +44, 0044, 011 44.
 _ABROAD = re.compile(r"(?:00|011)(?=[1-9])")
@@ -51,7 +72,7 @@ def e164(said: str, *, region: str, sandbox: bool = False) -> str:
     use numbers that no telephone can have, such as the +1-555-1234 of the quick reference: its SMS go
     nowhere. Raises ImpossibleNumber.
     """
-    digits = _digits(said)
+    digits = _digits(of_caller(said) or said)
     try:
         number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException as error:
@@ -71,6 +92,10 @@ def _digits(said: str) -> str:
     is read wrong is somebody else's.
     """
     words = _words(said) if len(said) <= MAX_CHARACTERS else []
+    while words and words[-1] == "#":  # the key that ends what is dialled
+        words.pop()
+    first = next((place for place, word in enumerate(words) if word in DIGITS or word.isdecimal()), 0)
+    words = [word for place, word in enumerate(words) if word != "#" or place > first]  # "phone #: 020 …"
     ends = next((place for place, word in enumerate(words) if word in _EXTENSION), len(words))
     if ends < len(words) and number_said(words[ends + 1 :]) is None:
         ends = 0
@@ -87,10 +112,11 @@ def _words(said: str) -> list[str]:
 
 
 def _plain(character: str) -> str:
-    if character in "*#'\u2019":
-        return "" if character in "'\u2019" else character
-    if unicodedata.normalize("NFKC", character) == "+":
-        return "+"
+    if character in "'\u2019":
+        return ""
+    alike = unicodedata.normalize("NFKC", character)
+    if alike in _SIGNS or alike == "x":  # of full width, too
+        return alike
     # Punctuation, symbols, spaces and marks of direction, of any script.
     if unicodedata.category(character)[0] in "PSZ" or unicodedata.category(character) == "Cf":
         return " "
@@ -103,20 +129,23 @@ _each_word = re.compile(r"[a-z]+").findall
 _THE_CALLERS = frozenset(
     _each_word(
         "same this caller callers customer customers current incoming inbound"
-        " calling ringing dialing dialling"
+        " calling ringing dialing dialling using"
     )
 )
 _AROUND = frozenset(
     _each_word(
-        "a am are as at be call can cell cellphone for from he her here his i id im in is it its line me"
+        "a am are as at be call can cell cellphone for from he her here his i id im in is it its line me mine"
         " mobile my now number of ok okay on one patient patients phone please right send she sure telephone"
-        " text that thats the their they theyre to use using which with yeah yes you your youre"
+        " text that thats the their they theyre to use which with yeah yes you your youre"
     )
 )
 
 #: What models write where they have no number.
 _NOTHING = frozenset(
-    ("none", "null", "nil", "na", "n a", "undefined", "not provided", "not given", *_WITHHELD_WORDS)
+    (
+        *("", "none", "null", "nil", "na", "n a", "undefined", "not provided", "not given", "not applicable"),
+        *("not available", "not known", "not specified", "tbd", "tbc", *_WITHHELD_WORDS),
+    )
 )
 
 
@@ -127,7 +156,7 @@ def means_the_callers(said: str) -> bool:
 
 
 def says_nothing(said: str) -> bool:
-    """Whether it only says that there is no number: "N/A", "unknown"."""
+    """Whether it only says that there is no number: "N/A", "unknown", "-"."""
     return " ".join(_words(said)) in _NOTHING
 
 

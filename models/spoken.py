@@ -64,10 +64,11 @@ def digits_said(value: object) -> str | None:
 
 _BEFORE_A_NUMBER = _BEFORE | frozenset(
     _tokens(
-        "mobile phone telephone cell cellphone tel call text ring reach me on at under use landline home work"
+        "mobile mob phone telephone cell cellphone tel no call text ring reach me on at under use landline"
+        " home work"
     )
 )
-_AFTER_A_NUMBER = _AFTER | frozenset(_tokens("mobile phone cell landline home work"))
+_AFTER_A_NUMBER = _AFTER | frozenset(_tokens("mobile mob phone cell landline home work"))
 
 #: "oh eight hundred": noughts after the digit before them.
 _NOUGHTS = {"hundred": "00", "thousand": "000"}

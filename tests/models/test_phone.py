@@ -49,9 +49,22 @@ any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
         ("020 7946 0958, extension three", "GB", "+442079460958"),
         ("020 7946 0958;ext=12", "GB", "+442079460958"),
         ("020 7946 0958 #12", "GB", "+442079460958"),
+        ("020 7946 0958\uff0312", "GB", "+442079460958"),
+        ("020 7946 0958\uff5812", "GB", "+442079460958"),
+        ("514-555-0123 poste 3", "CA", "+15145550123"),
+        ("030 901820 DW 12", "DE", "+4930901820"),
+        ("030 901820 Durchwahl 12", "DE", "+4930901820"),
+        ("020 7946 0958 int. 12", "GB", "+442079460958"),
+        ("020 7946 0958 anexo 12", "GB", "+442079460958"),
+        ("020 7946 0958 \u0434\u043e\u0431. 12", "GB", "+442079460958"),
+        ("020 7946 0958#", "GB", "+442079460958"),
         # Prefixes.
         ("tel:+442079460958", "GB", "+442079460958"),
         ("Tel. 020 7946 0958", "GB", "+442079460958"),
+        ("Tel. no.: 020 7946 0958", "GB", "+442079460958"),
+        ("Phone #: 020 7946 0958", "GB", "+442079460958"),
+        ("Mob. 07700 900123", "GB", "+447700900123"),
+        ("sip:+442079460958@example.com", "US", "+442079460958"),
         ("0044 7700 900123", "US", "+447700900123"),
         ("011 44 7700 900123", "GB", "+447700900123"),
         ("+0044 7700 900123", "GB", "+447700900123"),
@@ -139,6 +152,8 @@ def test_a_sandbox_clinic_takes_the_number_of_the_quick_reference() -> None:
         "caller_id",
         "customer.number",
         "current number",
+        "the one I'm using now",
+        "same as mine",
     ],
 )
 def test_a_number_may_be_named_as_that_of_the_call(said: str) -> None:
@@ -162,7 +177,8 @@ def test_another_number_is_not_taken_for_that_of_the_call(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "nothing"), [("N/A", True), ("unknown", True), ("null", True), ("no", False)]
+    ("said", "nothing"),
+    [("N/A", True), ("unknown", True), ("null", True), ("no", False), ("-", True), ("not applicable", True)],
 )
 def test_what_models_write_for_no_number_is_none(said: str, *, nothing: bool) -> None:
     assert phone.says_nothing(said) == nothing

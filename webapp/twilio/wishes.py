@@ -38,7 +38,8 @@ def _words(*lines: str) -> frozenset[str]:
 #: Words that ask for nothing else; those of several words are joined.
 _STOP = _words(
     # English: Twilio's own, and those that carriers and other providers list beside them. TD is Chinese.
-    "stop stopp stops stopall stopit unsubscribe unsub optout remove removeme td",
+    "stop stopp stops stopall stopit unsubscribe unsuscribe unsubcribe unsubscibe unsub optout remove",
+    "removeme td",
     # French, as in Canada.
     "arrêt arrêts arrêter arrêtez arrête stopper désabonner désabonnement désabonnez désabonnezmoi",
     "medésabonner désinscrire désinscription désinscrivezmoi medésinscrire",
@@ -61,6 +62,8 @@ _STOP_ALONE = _words(
     "end quit cancel revoke cease halt cancelall endall quitall fin finir annuler annulez cancelar terminar",
     "salir sair annulla cancella ende beenden einde koniec iptal отмена 取消",
 )
+#: Beside a number the others are about an appointment or a tooth: "cancel 10:30", "remove 2?".
+_STOP_WITH_A_NUMBER = _STOP - {"remove"}
 _START = frozenset({"start", "unstop", "yes"})
 
 #: Said beside a keyword out of politeness, in the languages of the keywords.
@@ -94,8 +97,18 @@ _LIST = (
 )
 _WISH_TO = r"(?:(?:i |id )?(?:want|would like|like|wish) (?:you )?to )?"
 _FROM_YOU = r"(?: from (?:you|you guys|this number|here))?"
-_OF_WHAT = r"(?: (?:of|from) .{1,30})?"
+_SENT = (
+    rf"(?:(?:text|sms|marketing) )?(?:{_MESSAGES}|communications?|notifications?|reminders?|confirmations?"
+    r"|alerts?|updates?|marketing|ads)"
+)
+#: "opt out of the whitening" is about something else.
+_OF_WHAT = (
+    rf"(?: (?:of|from) (?:{_ANY}(?:{_SENT}|{_LIST}|texting|messaging|contact)"
+    r"|this|these|it|everything|here))?"
+)
 
+_VEUX = r"(?:veux|voudrais|souhaite)"
+_DES = r"(?: (?:de|des|ces|vos|les|aucun))*"
 _DES_SMS = r"(?: (?:de|des|ces|vos|les|aucun))?(?: (?:sms|textos?|messages?))?"
 _ENVOYER = rf"(?:envoyer|ecrire|texter|contacter){_DES_SMS}"
 _ENVOYEZ = r"(?:envoyez|envoyer|ecrivez|contactez|textez)"
@@ -111,6 +124,9 @@ _REQUESTS = tuple(
         rf"{_NOT} (?:ever )?(?:{_SENDING})",
         rf"(?:i )?{_NOT} {_WANT} (?:{_GET} )?{_ANY}{_MESSAGES}{_FROM_YOU}",
         rf"(?:i )?{_NOT} {_WANT} (?:you )?to (?:{_SENDING}|be texted|be contacted by text)",
+        rf"remove from {_LIST}",
+        r"do not contact(?: list)?",
+        r"(?:reply|send|text|txt) stop",
         rf"(?:remove|delete|unsubscribe) {_ME}(?: (?:off|from|off of|out of) {_LIST})?",
         rf"take {_ME} (?:off|out)(?: (?:of )?{_LIST})?",
         rf"unsubscribe(?: me)?(?: from {_ANY}(?:{_MESSAGES}|{_LIST}|this|here))?",
@@ -126,6 +142,8 @@ _REQUESTS = tuple(
         rf"lose {_ME}",
         # French and Spanish, without accents and apostrophes.
         rf"(?:arretez?|arreter|cessez?|stop)(?: de)? (?:m|me |nous |mon )?{_ENVOYER}",
+        r"(?:arretez?|arreter|cessez?)(?: (?:de|des|ces|vos|les|tous|tes))+ (?:sms|textos?|messages?)",
+        rf"(?:je )?(?:ne )?{_VEUX} (?:plus|pas)(?: (?:recevoir|avoir))?{_DES} (?:sms|textos?|messages?)",
         rf"(?:ne )?(?:m|me |nous ){_ENVOYEZ} (?:plus|pas){_DES_SMS}",
         r"plus (?:de|aucun) (?:sms|textos?|messages?)",
         r"(?:desabonnez|desinscrivez|retirez|enlevez|supprimez) moi(?: de (?:votre|la|cette|vos) listes?)?",
@@ -176,7 +194,8 @@ def wish(body: str, opt_out_type: str | None = None) -> Wish:
     if len(text) > _LONGEST:
         return Wish.NOTHING
     words = _letters(text).split()
-    if _is_stop(words):
+    of_a_number = any(sign.isdecimal() for sign in text) and _STOP_WITH_A_NUMBER.isdisjoint(words)
+    if _is_stop(words) and not of_a_number:
         return Wish.STOP_KEYWORD
     if len(set(words)) == 1 and words[0] in _START:
         return Wish.START

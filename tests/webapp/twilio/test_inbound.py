@@ -188,6 +188,9 @@ KEYWORDS = "STOP, stop,Stop.,STOP!, stop ,opt out,OPT-OUT,stop all,STOPALL,unsub
 
 #: Of carriers and other languages; repeated, spelt out, with signs, emoji, accents and courtesy.
 MORE_KEYWORDS = """
+Unsuscribe
+unsubcribe please
+STOP2END
 ARRET
 ARRÊT
 Arre\u0302t.
@@ -242,6 +245,13 @@ afmelden aub
 """
 
 REQUESTS = """
+arrêtez les textos
+Je ne veux plus de sms
+remove from list
+DO NOT CONTACT
+txt stop
+reply STOP
+opt out of text notifications
 Arrêtez de m'envoyer des textos
 arrêtez de m'écrire
 Ne m'envoyez plus de messages svp
@@ -320,6 +330,13 @@ I'd like to get your messages again please
 """
 
 OTHER_THINGS = """
+cancel 10:30
+Cancel 3/12
+end 5?
+remove 2?
+opt out of the whitening
+opt out of fluoride?
+opt out of the 3pm
 please cancel
 cancel please
 Fine

@@ -71,8 +71,10 @@ def repeatable(_session: Session, _result: object) -> bool:
 
 
 def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
-    """Likewise beyond one organisation. Raises Busy or DatabaseAway."""
-    return _run(partial(system_transaction, door), work, None)
+    """Likewise beyond one organisation, where nothing is done but to look up and to note: it may be repeated.
+    Raises Busy or DatabaseAway.
+    """
+    return _run(partial(system_transaction, door), work, repeatable)
 
 
 def _run(

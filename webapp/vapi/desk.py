@@ -157,8 +157,8 @@ def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> 
 def _is_there(session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None, done: _Done) -> bool | None:
     """Whether a tool call was committed, by what only its transaction can have written.
 
-    That is the answer that it keeps, and without a call id what it made; None if it made nothing that could
-    be looked for. A repeat writes nothing: its answer is true in any case.
+    That is the answer that it keeps, and without a call id what it made. What makes nothing, such as a repeat
+    or most refusals, is true in any case; None if that cannot be told.
     """
     if key is not None:
         return done.kept_as is None or calls.is_kept(session, done.kept_as)
@@ -168,7 +168,8 @@ def _is_there(session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None
         return appointments.get_or_none(session, org_id, appointment_id) is not None
     if hold_id := as_uuid(done.reply.facts.get("holdId")):
         return holds.get_or_none(session, org_id, hold_id) is not None
-    return None
+    # Of a wrong code it is true, too, counted or not; of the last one only if it was counted.
+    return None if done.reply.code is Code.HOLD_LOCKED else True
 
 
 @cache

@@ -82,7 +82,7 @@ class Caller:
                 {"holdId": self.hold, "providedOTP": self.hold and code_of(self.hold)},
             ),
         }[tool]
-        answer = bare(self.client, path, **arguments)
+        answer = bare(self.client, path, **(arguments | given))
         self.hold = answer.get("holdId", self.hold)
         return f"{answer['say']} [code={answer['code']}]" if "code" in answer else str(answer["say"])
 
@@ -110,6 +110,49 @@ def test_what_is_answered_is_so(
     # Once it was committed it is not tried once more; if it was not, it is, once.
     assert line.count(statement) == (1 if how is Breaks.AFTER else 2)
     assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
+def test_what_only_looks_is_answered_all_the_same(client: FlaskClient, line: Line, how: Breaks) -> None:
+    """In the bare form, without a call id, nothing is kept of it that could be looked for."""
+    org = create_clinic()
+    free = {"tenantId": org, "slotId": slot(), "patientName": "Ada", "patientPhone": phone_number()}
+    line.break_commit_of("FROM calendars", how)
+    seen = bare(client, "calendar/check", tenantId=org, date=slot()[:10])
+    assert line.has_broken()
+    assert seen["success"]
+    hold = bare(client, "booking/reserve-atomic", **free)["holdId"]
+    line.break_commit_of("claim_slot_atomic(", how)
+    taken = bare(client, "booking/reserve-atomic", **(free | {"patientPhone": phone_number()}))
+    assert line.has_broken()
+    assert taken["code"] == "slot_taken"
+    bare(client, "booking/send-otp", holdId=hold)
+    wrong = f"{(int(code_of(hold)) + 1) % 10_000:04}"
+    line.break_commit_of("confirm_held_slot(", how)
+    assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong)["code"] == "wrong_code"
+    assert line.has_broken()
+    booked = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))
+    line.break_commit_of("FROM appointments", how)  # that of the look-up whose appointment it is
+    told = bare(client, "booking/send-confirmation", appointmentId=booked["appointmentId"])
+    assert line.has_broken()
+    assert told["success"]
+
+
+@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
+def test_the_last_wrong_code_is_not_said_to_have_locked_what_it_may_not_have(
+    client: FlaskClient, line: Line, how: Breaks
+) -> None:
+    caller = Caller(client, vapi=False)
+    caller.until("verify_otp")
+    wrong = f"{(int(code_of(caller.hold)) + 1) % 10_000:04}"
+    for _ in range(2):
+        assert "code=wrong_code" in caller.ask("verify_otp", providedOTP=wrong)
+    line.break_commit_of("confirm_held_slot(", how)
+    arguments = {"holdId": caller.hold, "providedOTP": wrong}
+    said = client.post("/api/vapi/tools/booking/verify-otp", json={"toolCall": {"arguments": arguments}})
+    assert line.has_broken()
+    assert (said.status_code, said.get_json()["code"]) == (503, "outcome_unknown")
+    assert "code=hold_locked" in caller.ask("verify_otp", providedOTP=wrong)
 
 
 @pytest.mark.parametrize("vapi", [True, False], ids=["vapi", "bare"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -851,12 +851,16 @@ def record_checked(session: Session, message: SmsMessage, *, asked: bool = True)
 
 def last_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> SmsMessage | None:
     """The newest code for this hold, whatever became of it."""
-    return session.scalar(
+    return next(iter(codes_of_hold(session, org_id, hold_id)), None)
+
+
+def codes_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> Sequence[SmsMessage]:
+    """The codes for this hold, whatever became of them, newest first: a handful, by the caps."""
+    return session.scalars(
         select(SmsMessage)
         .where(SmsMessage.org_id == org_id, SmsMessage.hold_id == hold_id)
         .order_by(SmsMessage.created_at.desc())
-        .limit(1)
-    )
+    ).all()
 
 
 def try_at_once(session: Session, message: SmsMessage) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from models import phone
-from models.holds import HoldStatus
+from models import appointments, phone
+from models.appointments import AppointmentStatus
+from models.holds import AppointmentHold, HoldStatus
 from webapp.vapi.desk import Desk
-from webapp.vapi.replies import Code, Reply, not_booked
+from webapp.vapi.replies import Code, Reply, not_booked, refusal
 
 _OVER = {
     HoldStatus.EXPIRED: (
@@ -34,6 +35,19 @@ def appointment_cancelled() -> Reply:
         Code.APPOINTMENT_CANCELLED,
         "The appointment was cancelled",
         "that appointment was booked, and has been cancelled since. Shall we choose a time again?",
+    )
+
+
+def booked_before(desk: Desk, hold: AppointmentHold) -> Reply:
+    """The appointment stands, or was cancelled since; either way it needs no code, and was booked."""
+    appointment = appointments.of_hold(desk.session, desk.org_id, hold.id)
+    if appointment is None or appointment.status is AppointmentStatus.CANCELLED:
+        return appointment_cancelled()
+    return refusal(
+        Code.HOLD_CONFIRMED,
+        "Hold already confirmed",
+        "No code is needed: that appointment is already booked, and it stands.",
+        appointmentId=str(appointment.id),
     )
 
 

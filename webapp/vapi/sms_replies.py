@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models import twilio_codes
+from models import sms_senders, twilio_codes
 from models.sms import SmsMessage, SmsStatus
 from models.sms_states import Cause
 from models.twilio_codes import Action
+from webapp.vapi.desk import Desk
 from webapp.vapi.replies import Code
 
 #: What the provider has, whether or not it could say since what became of it.
@@ -45,6 +46,12 @@ ANOTHER_NUMBER = (
     " hand."
 )
 _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and reserve again with it."
+
+
+def stop_of_sender(desk: Desk) -> Trouble | None:
+    """Why what waits does not go out, where the clinic's sender is stopped."""
+    sender = sms_senders.get_or_none(desk.session, desk.org_id)
+    return SENDER_STOPPED if sender and sender.stopped_at else None
 
 
 def trouble_of(message: SmsMessage) -> Trouble | None:

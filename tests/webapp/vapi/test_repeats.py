@@ -219,6 +219,25 @@ def test_the_truth_about_a_confirmation_is_told_as_soon_as_it_changes(talk: Talk
     assert talk.texts() == 2
     assert "messageSent=true" in talk.ask("send_confirmation_sms")
     assert talk.texts() == 2
+    talk.sql.execute(
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30006'"
+        " WHERE call_sid = %s AND kind = 'confirmation'",
+        [talk.id],
+    )
+    assert "no text message reaches the patient" in talk.ask("send_confirmation_sms")
+
+
+@pytest.mark.parametrize("said", ["a wrong one", "banana"])
+def test_what_this_call_has_booked_is_not_said_to_be_not_booked(talk: Talk, said: str) -> None:
+    held = talk.reserve()
+    talk.ask("send_otp_code")
+    code = code_of(hold_in(held))
+    assert talk.ask("verify_otp", providedOTP=code).startswith("Booked")
+    again = talk.ask("verify_otp", providedOTP=wrong_of(held) if said == "a wrong one" else said)
+    assert again.startswith("No code is needed: that appointment is already booked")
+    assert "code=hold_confirmed" in again
+    stranger = PhoneCall(talk.client, talk.org_id, talk.number)
+    assert "code=wrong_code" in stranger.say("verify_otp", holdId=hold_in(held), providedOTP=wrong_of(held))
 
 
 def test_a_message_with_several_tool_calls_is_one_request(talk: Talk, clock: Clock) -> None:

@@ -375,6 +375,26 @@ def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
     assert "not going out at the moment" in answer["say"]
 
 
+def test_a_code_that_a_stopped_sender_keeps_back_is_not_asked_for_once_more(line: Line) -> None:
+    with transaction(uuid.UUID(line.org)) as session:
+        sms_senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+    line.send()
+    for said in (line.wrong(), "I have no code"):
+        answer = line.verify(said)
+        assert (answer["code"], answer["status"]) == ("sms_failed", "queued")
+        assert answer["say"].startswith("NOT BOOKED: no code has reached the patient yet: ")
+        assert "by hand" in answer["say"]
+
+
+def test_an_earlier_code_that_came_is_still_asked_for_where_the_sender_stopped_since(line: Line) -> None:
+    line.send()
+    line.became("delivered")
+    with transaction(uuid.UUID(line.org)) as session:
+        sms_senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+    line.send()
+    assert line.verify(line.wrong())["code"] == "wrong_code"
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -605,8 +605,8 @@ class Agent(RuleBasedStateMachine):
             return {refused}
         digits = self._digits(line, ask)
         meant = hold is not None and contact in (None, hold.contact)
-        if hold and hold.status == "locked" and (meant or digits is None):
-            return {"hold_locked"}
+        if hold and (meant or digits is None) and (told := self._past_reading(line, hold, digits)):
+            return {told}
         if digits is None or hold is None or not meant:
             return {"code_unreadable" if digits is None else "wrong_code"}
         if hold.status == "confirmed":
@@ -615,6 +615,12 @@ class Agent(RuleBasedStateMachine):
         if (hold.status == "held" and hold.starts <= now) or self._over(hold, now):
             return {"wrong_code"}  # nobody can come to a time that has begun
         return self._foretell_code(hold, digits)
+
+    def _past_reading(self, line: Line, hold: Hold, digits: str | None) -> str | None:
+        """What is said in place of "wrong" or "unreadable" where it is of no use to read the code again."""
+        if hold.status == "confirmed" and digits != hold.code and hold.call == line.call is not None:
+            return "appointment_cancelled" if hold.cancelled else "hold_confirmed"
+        return "hold_locked" if hold.status == "locked" else None
 
     def _foretell_code(self, hold: Hold, digits: str) -> set[str | None]:
         if not hold.code_sent:

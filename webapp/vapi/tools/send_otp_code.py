@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import appointments, opt_outs, otp, phone, sms, sms_senders
-from models.appointments import AppointmentStatus
+from models import opt_outs, otp, phone, sms
 from models.holds import AppointmentHold, HoldStatus
 from models.otp import Cap, CodeRequest
 from models.sms import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import (
-    appointment_cancelled,
+    booked_before,
     hold_is_over,
     phone_mismatch,
     same_phone,
     unknown_hold,
 )
-from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
+from webapp.vapi.replies import Code, Reply, Watched, not_booked
 from webapp.vapi.schemas import SendOtpAnswer, SendOtpArguments
 from webapp.vapi.sms_replies import (
     ANOTHER_NUMBER,
@@ -26,6 +25,7 @@ from webapp.vapi.sms_replies import (
     OPTED_OUT,
     SENDER_STOPPED,
     Trouble,
+    stop_of_sender,
     trouble_of,
 )
 
@@ -43,12 +43,11 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     requested = otp.request(desk.session, desk.clinic, hold.id)
     if requested.message_id is None:
         return _refused(desk, hold, requested)
-    sender = sms_senders.get_or_none(desk.session, desk.org_id)
-    stopped = sender is not None and sender.stopped_at is not None
+    stopped = stop_of_sender(desk)
     return Watched(
         desk.org_id,
         requested.message_id,
-        lambda message: _tell(message, ending, sender_stopped=stopped, lost=lost),
+        lambda message: _tell(message, ending, stopped=stopped, lost=lost),
     )
 
 
@@ -80,33 +79,18 @@ def _refused(desk: Desk, hold: AppointmentHold, requested: CodeRequest) -> Reply
     if requested.cap is not None:
         return not_booked(Code.TOO_MANY_CODES, "Too many codes", _TOO_MANY[requested.cap])
     if requested.hold_status is HoldStatus.CONFIRMED:
-        return _booked_before(desk, hold)
+        return booked_before(desk, hold)
     if requested.hold_status is not None:
         return hold_is_over(requested.hold_status)
     return unknown_hold(desk, str(hold.id))
-
-
-def _booked_before(desk: Desk, hold: AppointmentHold) -> Reply:
-    """The appointment stands, or was cancelled since; either way it needs no code, and was booked."""
-    appointment = appointments.of_hold(desk.session, desk.org_id, hold.id)
-    if appointment is None or appointment.status is AppointmentStatus.CANCELLED:
-        return appointment_cancelled()
-    return refusal(
-        Code.HOLD_CONFIRMED,
-        "Hold already confirmed",
-        "No code is needed: that appointment is already booked, and it stands.",
-        appointmentId=str(appointment.id),
-    )
 
 
 def _is_live(desk: Desk, hold: AppointmentHold) -> bool:
     return hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
 
 
-def _tell(message: SmsMessage, ending: str, *, sender_stopped: bool, lost: Trouble | None) -> Reply:
-    trouble = trouble_of(message)
-    if trouble is None and sender_stopped and message.status is SmsStatus.QUEUED:
-        trouble = SENDER_STOPPED
+def _tell(message: SmsMessage, ending: str, *, stopped: Trouble | None, lost: Trouble | None) -> Reply:
+    trouble = trouble_of(message) or (stopped if message.status is SmsStatus.QUEUED else None)
     if trouble is not None:
         return _cannot(trouble, ending, status=message.status.value)
     facts: dict[str, Any] = {"codeSent": False, "status": message.status.value}

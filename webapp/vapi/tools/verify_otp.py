@@ -13,10 +13,10 @@ from models.holds import AppointmentHold, HoldStatus
 from models.sms import Due, SmsKind, SmsStatus
 from models.spoken import digits_said
 from webapp.vapi.desk import Desk, Tool, as_uuid
-from webapp.vapi.hold_replies import appointment_cancelled, hold_is_over, unknown_hold
+from webapp.vapi.hold_replies import appointment_cancelled, booked_before, hold_is_over, unknown_hold
 from webapp.vapi.replies import Code, Reply, not_booked
 from webapp.vapi.schemas import VerifyOtpAnswer, VerifyOtpArguments
-from webapp.vapi.sms_replies import trouble_of
+from webapp.vapi.sms_replies import LOST, stop_of_sender, trouble_of
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +100,8 @@ def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, r
     log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
     if confirmation.code == "hold_locked":  # by this code or an earlier one, and whatever code it is
         return hold_is_over(HoldStatus.LOCKED)
-    past_reading = _past_reading(desk, hold) if confirmation.code == "wrong_code" else None
-    return past_reading or _not_accepted()
+    told = confirmation.code in ("wrong_code", "hold_confirmed") and _past_reading(desk, hold)
+    return told or _not_accepted()
 
 
 def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
@@ -118,23 +118,34 @@ def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
 
 def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
     """Why it would be of no use to read the code again: the time was given back after too many wrong codes,
-    or no code can have reached the patient. Else None.
+    this call has booked it, or no code can have reached the patient. Else None.
     """
     if hold and hold.status is HoldStatus.LOCKED:
         return hold_is_over(HoldStatus.LOCKED)
+    if hold and hold.status is HoldStatus.CONFIRMED and desk.call_id == hold.call_sid is not None:
+        return booked_before(desk, hold)  # by this call, which cannot guess at what it has done
     live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
-    message = sms.last_code_of_hold(desk.session, desk.org_id, hold.id) if hold and live else None
-    if message is None or message.status not in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
+    if not (hold and live):
         return None
-    trouble = trouble_of(message)
+    codes = sms.codes_of_hold(desk.session, desk.org_id, hold.id)
+    if codes and codes[0].status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
+        trouble, what = trouble_of(codes[0]), "the text message with the code was not delivered"
+    elif codes and codes[0].status is SmsStatus.QUEUED and all(code.status in _NOT_THERE for code in codes):
+        trouble, what = trouble_of(codes[0]) or stop_of_sender(desk), "no code has reached the patient yet"
+    else:
+        return None
     if trouble is None:
         return None
     return not_booked(
         trouble.code,
         "The code was not delivered",
-        f"the text message with the code was not delivered: {trouble.why}. {trouble.way_out}",
-        status=message.status.value,
+        f"{what}: {trouble.why}. {trouble.way_out}",
+        status=codes[0].status.value,
     )
+
+
+#: What a code is that has not reached a telephone.
+_NOT_THERE = (SmsStatus.QUEUED, *LOST)
 
 
 def _not_accepted() -> Reply:

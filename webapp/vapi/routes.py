@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Sequence
 
 from flask import Blueprint, Response, g, jsonify, make_response, request
@@ -69,21 +70,23 @@ def webhook() -> ResponseReturnValue:
 
 def _handle(tool: Tool | None) -> ResponseReturnValue:
     """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
-    body, rest = _read_body(settings.get().max_body_bytes)
-    g.body = body  # a stream is read once, and whatever goes wrong still wants an answer in the right form
+    most = settings.get().max_body_bytes
+    body, rest = _read_body(most)
+    plain = _inflated(body, most)
+    g.body = plain  # a stream is read once, and whatever goes wrong still wants an answer in the right form
     try:
-        if rest:
+        if rest or len(plain) > most:
             return _large(tool, body)
         caller = credentials.resolve(request, body)
     except Unauthorized:
         reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
         return jsonify(reply.bare()), 401
     except (Busy, DatabaseAway):
-        return _away(tool, body)
+        return _away(tool, plain)
     try:
-        read = envelope.read(body)
+        read = envelope.read(plain)
     except Unreadable as error:
-        return _broken(tool, caller, body, error)
+        return _broken(tool, caller, plain, error)
     with logs.bound(org_id=caller.org_id, call_id=read.call_id):
         return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
 
@@ -100,15 +103,16 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
         raise Busy
     try:
         body, rest = _read_body(max(MOST_OF_AN_EVENT, len(start)), start)
-        if caller is None and rest:  # its signature cannot be checked
-            raise Unauthorized
+        if caller is None and rest:
+            return _not_received(Code.TOO_LARGE, "That is too large for its signature to be checked.")
         caller = caller or credentials.resolve(request, body)
+        body = _inflated(body, MOST_OF_AN_EVENT)
         read, whole = envelope.salvaged(body)
+        form, ids = envelope.guess(body[:_PEEK])
         del body
     finally:
         turn.release()
-    form, ids = envelope.guess(start[:_PEEK])
-    if _is_event(tool, read, form, ids):
+    if _is_event(tool, read, ids):
         return _salvaged(caller, read, Code.TOO_LARGE, "That event was too large.", taken=whole or rest)
     reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
     return _unreadable(tool, form, ids, reply)
@@ -117,17 +121,20 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
 def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
     """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
     read, whole = envelope.salvaged(body)
-    if _is_event(tool, read, error.form, error.tool_call_ids):
+    if _is_event(tool, read, error.tool_call_ids):
+        if read.event is None and error.form is Form.BARE:  # sent again it would say no more of what it is
+            said = {"received": False, "code": Code.UNREADABLE.value, "error": str(error)}
+            return jsonify({**envelope.results([]), **said})
         return _salvaged(caller, read, Code.UNREADABLE, str(error), taken=whole)
     reply = trouble(tool, Code.UNREADABLE, "Unreadable request", f"I could not read that request. {error}")
     return _unreadable(tool, error.form, error.tool_call_ids, reply)
 
 
-def _is_event(tool: Tool | None, read: Envelope, form: Form, ids: Sequence[str]) -> bool:
+def _is_event(tool: Tool | None, read: Envelope, ids: Sequence[str]) -> bool:
     """Whether a body that was not read as a whole is an event: at the webhook all that asks for no tool."""
     if read.event is not None:
         return read.event not in events.TOOL_CALLS
-    return tool is None and not ids and (form is Form.BARE or bool(read.message))
+    return tool is None and not ids
 
 
 def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: bool) -> ResponseReturnValue:
@@ -142,8 +149,6 @@ def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: 
         log.warning("an event was read in part: %s", code.value)
         if not events.note(caller, read):
             return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
-    if read.event is None and code is Code.UNREADABLE:  # sent again it would say no more of what it is
-        return jsonify({**envelope.results([]), "received": False, "code": code.value, "error": error})
     known = read.event is not None and (read.call_id is not None or not events.is_read(read))
     return _vapi(read, []) if taken and known else _not_received(code, error)
 
@@ -246,7 +251,7 @@ def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
     except Unreadable as error:
         read, _ = envelope.salvaged(body)
         form = error.form
-        if not _is_event(tool, read, form, error.tool_call_ids):
+        if not _is_event(tool, read, error.tool_call_ids):
             return _unreadable(tool, form, error.tool_call_ids, reply)
     if form is Form.BARE and tool:
         return _as_bare(reply)
@@ -262,6 +267,16 @@ def _read_body(limit: int, start: bytes = b"") -> tuple[bytes, bool]:
     """`start` and what follows it, to the first byte beyond `limit`, and whether there is that."""
     body = start + request.stream.read(limit + 1 - len(start))
     return body, len(body) > limit
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    """What was compressed, to the first byte beyond `limit` and as far as it goes; else the body as it is."""
+    if request.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, limit + 1)
+    except zlib.error:
+        return body
 
 
 @blueprint.after_request

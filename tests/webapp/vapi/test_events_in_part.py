@@ -158,6 +158,41 @@ def test_beyond_all_limits_it_is_taken_as_far_as_it_goes(
         assert clinic.row[:3] == ("ended", "Wants implants.", 401)
 
 
+def test_a_text_that_is_larger_than_all_that_is_read_is_not_answered_as_a_tool(
+    client: FlaskClient, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic = Clinic(client, sql, "bearer")
+    monkeypatch.setattr(routes, "MOST_OF_AN_EVENT", LIMIT + 1000)
+    not_taken(
+        clinic.send(body_of({"transcript": "x" * 2 * LIMIT, **report(clinic.call)})), 413, "request_too_large"
+    )
+
+
+def test_one_too_large_for_its_signature_to_be_checked_is_to_come_again(
+    client: FlaskClient, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic = Clinic(client, sql, "hmac")
+    monkeypatch.setattr(routes, "MOST_OF_AN_EVENT", LIMIT + 1000)
+    not_taken(clinic.send(body_of(large(clinic.call, call_last=False))), 413, "request_too_large")
+    assert clinic.row is None
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_one_that_is_compressed_is_taken_as_if_it_were_not(clinic: Clinic, *, is_large: bool) -> None:
+    event = large(clinic.call, call_last=True) if is_large else report(clinic.call, **RICH)
+    compressed = gzip.compress(body_of(event))
+    assert len(compressed) < LIMIT
+    taken(clinic.send(compressed, headers={"Content-Encoding": "gzip"}))
+    assert clinic.row[:3] == ("ended", "Wants implants.", 401)
+
+
+def test_one_that_is_compressed_and_cut_off_is_to_come_again(clinic: Clinic) -> None:
+    compressed = gzip.compress(body_of(report(clinic.call, **RICH)))
+    answer = clinic.send(compressed[:-40], headers={"Content-Encoding": "gzip"})
+    not_taken(answer, 400, "unreadable_request")
+    assert clinic.row[0] == "ended"
+
+
 def test_one_that_is_cut_off_is_taken_in_part_and_asked_for_again(clinic: Clinic) -> None:
     clinic.hold()
     whole = body_of(report(clinic.call, **RICH))
@@ -178,8 +213,10 @@ def test_one_that_is_no_proper_json_is_taken_for_what_is(clinic: Clinic) -> None
 
 def test_what_shows_no_event_at_all_is_said_to_be_not_received(clinic: Clinic) -> None:
     event = body_of(report(clinic.call, **RICH))
-    for body in (gzip.compress(event), b"", b"hello", b"\xff\xfe", b'{"message":{"artifact":{"mess'):
+    for body in (gzip.compress(event), b"", b"hello", b"\xff\xfe"):
         not_taken(clinic.send(body), 200, "unreadable_request")
+    for cut_off in (b'{"message":{"artifact":{"mess', b'{"message":{'):
+        not_taken(clinic.send(cut_off), 400, "unreadable_request")
     assert clinic.row is None
 
 

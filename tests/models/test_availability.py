@@ -495,6 +495,13 @@ def test_when_the_days_around_are_closed_the_nearest_lie_further_ahead() -> None
     ]
 
 
+def test_where_too_few_are_near_others_are_looked_for_further_ahead() -> None:
+    """One weekday alone, with two starts: the third is a week later."""
+    org = clinic(hours={WEEKDAYS[DAY.weekday()]: [["09:00", "10:00"]]})
+    week_later = DAY + timedelta(days=7)
+    assert [slot.starts_at for slot in nearest(org, at(9))] == [at(9), at(9, 30), at(9, day=week_later)]
+
+
 def test_beyond_the_horizon_the_nearest_are_the_last_that_can_be_had() -> None:
     org = clinic(horizon_days=5)
     last = DAY + timedelta(days=5)

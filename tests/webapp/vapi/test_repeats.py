@@ -94,6 +94,18 @@ def test_a_code_that_is_asked_for_after_something_else_is_sent_again(talk: Talk)
     assert talk.texts() == 2
 
 
+def test_one_id_for_two_tools_is_two_requests(talk: Talk) -> None:
+    """Both without arguments of their own: only the name of the tool tells them apart."""
+    held = talk.reserve()
+    talk.say("send_otp_code", id="call_1")
+    talk.ask("verify_otp", providedOTP=code_of(hold_in(held)))
+    assert talk.texts() == 2
+    assert "messageSent=true" in talk.ask("send_confirmation_sms")
+    talk.reserve(hour=12)
+    assert talk.ask("send_otp_code").startswith("A code is on its way")
+    assert talk.texts() == 3
+
+
 def test_what_another_call_does_lies_between_nothing(talk: Talk, client: FlaskClient) -> None:
     talk.reserve()
     talk.ask("send_otp_code")

@@ -117,3 +117,23 @@ def test_what_the_lead_was_counted_for_stays(lead: Lead) -> None:
         "SELECT lead_score, lead_band, duration FROM calls WHERE id = %s", [lead.call]
     ).fetchone()
     assert row == (100, "hot", 400)
+
+
+def test_an_erased_booking_stays_in_every_step_of_the_report(
+    client: FlaskClient, person: Person, sql: psycopg.Connection
+) -> None:
+    """Of its code nothing is left, and it was sent all the same."""
+    phone = phone_number()
+    Linked(client, sql, person.org, patientPhone=phone)
+    before = steps(person)
+    assert before == {"Asked for a time": 1, "Time held": 1, "Code sent": 1, "Confirmed": 1}
+    Lead(person, sql, phone, "").erase()
+    assert steps(person) == before
+
+
+def steps(person: Person) -> dict[str, int]:
+    page = " ".join(person.get("reports").text.split())
+    lines = page.split('id="funnel-title"')[1].split("</table>")[0].split('<th scope="row">')[1:]
+    return {
+        line.partition("</th>")[0]: int(line.split('<td class="figure">')[1].split()[0]) for line in lines
+    }

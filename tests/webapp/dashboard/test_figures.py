@@ -14,11 +14,13 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from tests.conftest import Clock
-from tests.factories import create_clinic
+from tests.factories import create_clinic, phone_number, slot
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_booking, add_call, now
+from tests.webapp.vapi.calls import PhoneCall
 from webapp.dashboard import pages
 
 #: Westerly and easterly, on half an hour, and beyond the date line.
@@ -115,6 +117,29 @@ def test_calls_and_holds_are_counted_likewise(person: Person, sql: psycopg.Conne
         assert "50 of 53 are shown." in part(page, name)
     stream = person.client.get("/dashboard/live/state?most=200").text
     assert rows(part(stream, "calls")) == 53
+
+
+def test_a_call_of_which_nothing_more_is_heard_is_under_way_for_two_hours(
+    person: Person, sql: psycopg.Connection
+) -> None:
+    for number, minutes in (("+447700912301", 115), ("+447700912302", 125)):
+        began = now(sql) - timedelta(minutes=minutes)
+        call = {"status": "in-progress", "lead_score": None, "lead_band": None, "created_at": began}
+        add_call(sql, person.org, caller_number=number, **call)
+    page = person.get("live").text
+    assert tiles(page)["call under way"] == 1
+    assert "7700 912301" in part(page, "calls")
+
+
+def test_a_call_that_only_asks_for_tools_is_under_way_for_three_minutes(
+    client: FlaskClient, person: Person, clock: Clock
+) -> None:
+    """Nobody tells us of its end."""
+    PhoneCall(client, person.org, phone_number()).say("check_availability", date=slot(days=15)[:10])
+    clock.forward(170)
+    assert tiles(person.get("live").text)["call under way"] == 1
+    clock.forward(20)
+    assert tiles(person.get("live").text)["calls under way"] == 0
 
 
 @pytest.mark.parametrize("most", ["0", "-1", "x", "1e9", "9" * 400, "²", "%00"])
@@ -261,7 +286,7 @@ def test_what_lies_before_the_first_day_is_in_no_figure(app: Flask, sql: psycopg
     first = (local - timedelta(days=6)).replace(hour=0, minute=0, second=0, microsecond=0)
     for number, moment in enumerate((first, first - timedelta(seconds=1))):
         add_booking(sql, person.org, far(number), booked_at=moment, sent_after=2 + number)
-        add_call(sql, person.org, created_at=moment, cost="1.25", duration=120)
+        add_call(sql, person.org, created_at=moment, cost="1.25", duration=100)
     page = " ".join(person.get("reports").text.split())
     assert "$1.25" in page
     assert "2 min" in page

@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from models import call_reports, lead_facts
+from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.models.test_redaction import WORDS
 from tests.webapp.vapi.calls import PhoneCall
@@ -263,6 +265,28 @@ def test_a_poorer_report_fills_in_what_the_richer_one_left_open(line: Line) -> N
     line.send(report(call, **{name: value for name, value in RICH.items() if name != "cost"}))
     line.send(report(call, **POOR))
     assert (line.row["summary"], float(line.row["cost"])) == ("Wants implants.", 9.0)
+
+
+def test_a_call_ended_when_its_report_says_however_late_another_one_comes(line: Line, clock: Clock) -> None:
+    line.send(status(line.call.id, "ended"))
+    first = line.row["ended_at"]
+    clock.forward(60)
+    line.send(status(line.call.id, "ended"))
+    assert line.row["ended_at"] == first
+    for _ in range(2):
+        line.send(report(line.call.id, **RICH))
+        assert line.row["ended_at"].startswith("2026-11-22T10:06:41")
+
+
+@pytest.mark.parametrize(("days_ago", "dated_by_report"), [(6, True), (8, False), (800, False), (-1, False)])
+def test_a_report_with_a_clock_that_is_wrong_does_not_date_its_call(
+    line: Line, days_ago: int, *, dated_by_report: bool
+) -> None:
+    began = datetime.now(UTC) - timedelta(days=days_ago)
+    line.send(report(line.call.id, startedAt=began.isoformat()))
+    [[made]] = line.sql.execute("SELECT created_at FROM calls WHERE org_id = %s", [line.org]).fetchall()
+    assert (abs(made - began) < timedelta(seconds=1)) is dated_by_report
+    assert dated_by_report or abs(made - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_a_call_under_way_is_seen_and_the_end_gives_back_its_hold(line: Line) -> None:

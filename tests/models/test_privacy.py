@@ -174,6 +174,7 @@ IMPERSONAL = {
     "patient_links": {"token_digest"},
     "appointment_changes": {"actor"},
     "inbound_wishes": {"provider_id"},
+    "sweeps": {"task"},
     "sms_events": {"error_code", "from_status", "to_status", "cause", "actor", "provider_id"},
     "sms_messages": {"call_sid", "provider_id", "error_code", "price_unit", "account_sid"},
     "tool_calls": {"call_id", "tool_call_id", "tool", "arguments_digest"},
@@ -331,6 +332,16 @@ def test_an_appointment_to_come_is_in_the_way(booked: Patient, operator: Operato
     assert booked.value("SELECT status FROM appointments WHERE org_id = %s", booked.org) == "cancelled"
     assert booked.value("SELECT count(*) FROM occupancies WHERE org_id = %s", booked.org) == 0
     assert booked.phone not in booked.everything()
+
+
+def test_a_visit_is_in_the_way_until_it_is_over(booked: Patient, clock: Clock) -> None:
+    since = "SELECT extract(epoch FROM scheduled_at - app_clock())::float FROM appointments WHERE org_id = %s"
+    clock.forward(booked.value(since, booked.org) + 25 * 60)
+    with pytest.raises(privacy.StillExpected):
+        erase(booked)
+    clock.forward(6 * 60)  # it lasted half an hour
+    erase(booked)
+    assert booked.value("SELECT status FROM appointments WHERE org_id = %s", booked.org) == "confirmed"
 
 
 def test_it_asks_first(booked: Patient, operator: Operator) -> None:

@@ -435,6 +435,16 @@ def test_a_full_queue_at_twilio_is_tried_in_minutes_later_each_time_and_not_by_c
     assert booking.sender("stopped_at") == (None,)
 
 
+def test_a_code_that_meets_a_full_queue_waits_for_minutes_too(
+    booking: Booking, faults: Any, clock: Clock
+) -> None:
+    clock.stop()
+    faults("refuse", code=21611)
+    booking.deliver(booking.otp)
+    assert booking.state("status, error_code", booking.otp) == ("queued", "21611")
+    assert 60 < wait_of(booking, booking.otp) <= 90
+
+
 # --- a sender that is refused -------------------------------------------------------------------
 
 
@@ -477,6 +487,28 @@ def test_a_sender_that_stays_refused_is_tried_ever_more_rarely_with_one_message_
     for wait, expected in zip(waits, (5, 15, 60, 300, 600, 600), strict=True):
         assert expected <= wait < expected + 10, waits  # the sweep comes every five seconds
     assert len(alerts(caplog)) == 1
+
+
+def test_a_stopped_sender_that_falls_silent_is_not_tried_any_sooner(
+    booking: Booking, faults: Any, clock: Clock
+) -> None:
+    """Three attempts without an answer pause a sender for seconds; a stop by then lasts minutes."""
+    clock.stop()
+    tries = [booking.next()]
+    for _ in range(2):
+        tries.append(tries[-1].next())
+    faults("refuse", code=20003)
+    booking.deliver()
+    faults("drop-before", times=3)
+    waits = [5]
+    for each in tries:
+        clock.forward(waits[-1])
+        each.due_now()
+        each.deliver()
+        [wait] = booking.sender("extract(epoch FROM retry_at - app_clock())")
+        waits.append(int(wait))
+    assert booking.sender("failures, stopped_code") == (3, "20003")
+    assert waits == [5, 15, 60, 300]
 
 
 def test_a_limit_of_the_day_stops_the_sender_and_is_no_please_slow_down(

@@ -114,13 +114,13 @@ def test_a_confirmation_by_plain_sql_has_no_link_and_no_mention_of_one(sql: psyc
         assert "/a/" not in (sms_texts.render(session, message) or "")
 
 
-def test_a_refused_confirmation_makes_no_link(client: FlaskClient, sql: psycopg.Connection) -> None:
+def test_a_code_that_is_read_twice_makes_one_link(client: FlaskClient, sql: psycopg.Connection) -> None:
     linked = Linked(client, sql)
     again = client.post(
         "/api/vapi/tools/booking/verify-otp",
         json={"toolCall": {"arguments": {"holdId": str(linked.row("hold_id")), "providedOTP": linked.code}}},
     )
-    assert not again.get_json()["success"]
+    assert again.get_json()["appointmentId"] == linked.appointment
     assert linked.one("SELECT count(*) FROM patient_links WHERE org_id = %s", linked.org) == 1
 
 

@@ -88,6 +88,10 @@ class ChangesMade:
     moved: int
     cancelled: int
 
+    @property
+    def total(self) -> int:
+        return self.moved + self.cancelled
+
 
 _SINCE = text("""
     SELECT c.change, c.was_at, c.is_at, c.actor, c.created_at, a.patient_name AS name,
@@ -102,7 +106,7 @@ _SINCE = text("""
 """)
 
 
-def made_since(session: Session, org_id: uuid.UUID, since: datetime, *, most: int = 50) -> ChangesMade:
+def made_since(session: Session, org_id: uuid.UUID, since: datetime, *, most: int) -> ChangesMade:
     """What was moved and cancelled since then, whenever it was booked."""
     found = session.execute(_SINCE, {"org": org_id, "since": since, "most": most}).mappings()
     rows = [dict(row) for row in found]

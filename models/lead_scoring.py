@@ -165,7 +165,7 @@ class Rules(BaseModel):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if self.warm >= self.hot:
-            raise ValueError("warm begins below hot")
+            raise ValueError(f"warm ({self.warm}) must begin below hot ({self.hot})")
         if sum(len(each) for each in self.phrases.values()) > 200:
             raise ValueError("at most 200 phrases of one's own")
         for cue, texts in self.phrases.items():

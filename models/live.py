@@ -76,7 +76,7 @@ class Part(Generic[T]):
 
     rows: list[T]
     total: int
-    #: How many of all are still of interest: bookings that stand, leads that nobody has rung back.
+    #: How many of all are still of interest: bookings not cancelled, leads that nobody has rung back.
     open: int
 
 
@@ -222,9 +222,9 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         now=now,
         calls=part(CallUnderWay, _CALLS, order="since DESC, id"),
         holds=part(LiveHold, _HOLDS, order="expires_at, id"),
-        bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status = 'confirmed'"),
+        bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
         leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_="called_back_at IS NULL"),
-        changes=appointment_changes.made_since(session, org_id, today),
+        changes=appointment_changes.made_since(session, org_id, today, most=most),
     )
 
 

@@ -72,6 +72,8 @@ def test_nobody_is_shut_out_of_any_page(opened: Opens, width: str, scheme: str) 
         for path in ("live", "leads", "messages", "calls", "reports"):
             page.goto(f"/dashboard/{path}")
             assert faults(page) == [], path
+        hidden = "() => { const e = document.querySelector('.scroll'); return e.scrollWidth - e.clientWidth }"
+        assert page.evaluate(hidden) <= 0  # of the daily report
 
 
 def test_what_is_committed_is_seen_within_a_second_and_counts_down(stack: Stack, opened: Opens) -> None:

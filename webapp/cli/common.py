@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,3 +179,8 @@ def whole_numbers(limits: Mapping[str, tuple[int, int, str]]) -> Callable[[F], F
         return command
 
     return add
+
+
+def as_heard(name: str) -> str:
+    """The same text for all ways to write one name: in capitals, or with the accents apart."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models import sealing
 from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding, VapiCredential
-from webapp.cli.common import Words, as_json, at, print_rows
+from webapp.cli.common import Words, as_heard, as_json, at, print_rows
 from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED, SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 
@@ -164,15 +164,12 @@ def revoke(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
 
 def _refuse_a_second(session: Session, org_id: uuid.UUID, label: str) -> None:
     """Only `rotate` makes another of one label, until the old one is revoked."""
-    known = session.scalar(
-        select(VapiCredential.id)
-        .where(
-            VapiCredential.org_id == org_id,
-            VapiCredential.revoked_at.is_(None),
-            func.lower(VapiCredential.label) == label.lower(),
+    good = session.execute(
+        select(VapiCredential.id, VapiCredential.label).where(
+            VapiCredential.org_id == org_id, VapiCredential.revoked_at.is_(None)
         )
-        .limit(1)
     )
+    known = next((each.id for each in good if as_heard(each.label or "") == as_heard(label)), None)
     if known:
         raise click.ClickException(
             f"there is a credential called {label} already ({known}); give this one another label, or have it"

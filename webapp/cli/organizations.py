@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 import phonenumbers
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from models import sealing
 from models.organizations import IntegrationSettings, Organization
@@ -16,6 +16,7 @@ from models.session import transaction
 from webapp.cli.common import (
     Words,
     actor,
+    as_heard,
     as_json,
     at,
     everywhere,
@@ -77,13 +78,13 @@ same_name = click.option("--same-name", is_flag=True, help="Though there is a cl
 
 
 def _refuse_a_second(name: str, org_id: uuid.UUID | None = None) -> None:
-    """Refuse a name that another clinic has, in whatever case: most likely that clinic is meant."""
+    """Refuse a name that another clinic has, however written: most likely that clinic is meant."""
     with everywhere() as session:
-        others = session.scalars(
-            select(Organization.id)
-            .where(func.lower(Organization.name) == name.lower(), Organization.id != (org_id or uuid.uuid4()))
-            .order_by(Organization.created_at)
+        clinics = session.execute(
+            select(Organization.id, Organization.name).order_by(Organization.created_at)
         ).all()
+    # Compared here: what counts as the same letter is otherwise up to the locale of the database.
+    others = [each.id for each in clinics if each.id != org_id and as_heard(each.name) == as_heard(name)]
     if others:
         known = ", ".join(map(str, others))
         raise click.ClickException(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -67,9 +68,10 @@ def create(name: str, *more: str) -> tuple[str, ...]:
 
 
 def test_a_second_clinic_of_one_name_is_made_only_on_purpose(operator: Operator) -> None:
-    name = f"Nice Smile {uuid.uuid4().hex[:8]}"
+    name = f"Café Über {uuid.uuid4().hex[:8]}"
     first = operator.does(*create(name))
-    for again in (name, name.upper(), f"  {name.replace(' ', '   ')} "):
+    apart = unicodedata.normalize("NFD", name)  # the accents are letters of their own
+    for again in (name, name.upper(), f"  {name.replace(' ', '   ')} ", apart, apart.upper()):
         said = operator.fails(*create(again))
         assert first in said
         assert "--same-name" in said
@@ -168,7 +170,7 @@ def test_hot_of_a_rules_file_is_where_hot_begins(operator: Operator, clinic: str
     assert json.loads(operator.does(*set_, typed='{"warm": 80}'))["warm"] == 80
     assert (rules(operator, clinic)["hot"], rules(operator, clinic)["weights"]["booked"]) == (90, 50)
     # Warm must begin below hot as it is at this clinic, and is lowered with it later.
-    assert "warm begins below hot" in operator.fails(*set_, typed='{"warm": 90}')
+    assert "warm (90) must begin below hot (90)" in operator.fails(*set_, typed='{"warm": 90}')
     operator.does("organization", "set", clinic, "--hot-lead-threshold", "40")
     assert (rules(operator, clinic)["hot"], rules(operator, clinic)["warm"]) == (40, 39)
     operator.does("leads", "rules", clinic, "--reset")
@@ -199,7 +201,7 @@ BAD = {
     '{"weights": {"booked": NaN}}': "weights.booked: it must be a whole number, and it is NaN",
     '{"hot": 0}': "hot: it must be 1 or more, and it is 0",
     '{"hot": null}': "hot: it must be a whole number, and it is null",
-    '{"hot": 50, "warm": 50}': "warm begins below hot",
+    '{"hot": 50, "warm": 50}': "warm (50) must begin below hot (50)",
     '{"weights": []}': "weights: it must be an object",
     '{"services": {"x": "high"}}': "services.x: it must have 2 characters or more",
     '{"services": {"implants": "huge"}}': "services.implants: it must be",

@@ -85,6 +85,7 @@ def test_the_live_page_counts_what_it_does_not_show(person: Person, sql: psycopg
         add_call(sql, person.org, **back)
     page = person.get("live").text
     assert tiles(page)["bookings made today"] == 48  # 54 but for 6 that were cancelled
+    assert "6 of 54 cancelled" in part(page, "bookings")
     assert tiles(page)["hot leads to ring back"] == 65
     for name, total in (("bookings", 54), ("leads", 70)):
         assert rows(part(page, name)) == 50
@@ -94,6 +95,19 @@ def test_the_live_page_counts_what_it_does_not_show(person: Person, sql: psycopg
         assert rows(part(everything, name)) == total
         assert "are shown" not in part(everything, name)
     assert tiles(everything) == tiles(page)
+
+
+def test_changes_are_counted_and_shown_likewise(person: Person, sql: psycopg.Connection) -> None:
+    for number in range(53):
+        add_booking(sql, person.org, far(number))
+    sql.execute("UPDATE appointments SET status = 'cancelled' WHERE org_id = %s", [person.org])
+    changes = part(person.get("live").text, "changes")
+    assert "0 moved, 53 cancelled" in changes
+    assert rows(changes) == 50
+    assert "50 of 53 are shown." in changes
+    everything = part(follow(person, changes, "Show more"), "changes")
+    assert rows(everything) == 53
+    assert "are shown" not in everything
 
 
 def test_calls_and_holds_are_counted_likewise(person: Person, sql: psycopg.Connection) -> None:

@@ -89,7 +89,7 @@ def test_a_call_says_what_became_of_its_booking(
     assert "moved from" in shown(person.get("live"))  # among the bookings made today
     client.post(f"/a/{patient_links.derive(linked.newest())}/cancel")
     details = shown(person.get(f"leads/{call}"))
-    assert re.search(r"Changed Cancelled, was to begin \w+ \d+ \w+, 3:00 pm, by the patient, ", details)
+    assert re.search(r"Changed Cancelled: it was for \w+ \d+ \w+, 3:00 pm, by the patient, ", details)
     for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
         assert "Booked, then cancelled" in shown(person.get(path)), path
 

@@ -238,6 +238,7 @@ def events_of(call: str) -> list[dict[str, Any]]:
         status(call, "ended"),
         large(call, call_last=True),
         large(call, call_last=False),
+        {"transcript": "x" * 2 * LIMIT, **report(call)},
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from alembic import context
-from sqlalchemy import Connection, create_engine, pool, text
+from sqlalchemy import Connection, Engine, create_engine, pool, text
+from sqlalchemy.exc import DBAPIError
 
 import settings
 from models.base import Base
@@ -43,11 +44,21 @@ def bind_system_scope(connection: Connection, system_database_url: str) -> None:
     )
 
 
+def _connected(engine: Engine) -> Connection:
+    """Ends with a sentence where the database cannot be used; a migration that fails keeps its traceback."""
+    try:
+        return engine.connect()
+    except DBAPIError as error:
+        why = " ".join(str(error.orig).split())
+        hint = "; a pooler must work by session or by transaction" if "statement pooling" in why else ""
+        sys.exit(f"The release cannot use the database that DATABASE_URL names: {why}{hint}")
+
+
 def migrate() -> None:
     """Run the migrations in one transaction, behind an advisory lock, so that two releases queue up."""
     url = sqlalchemy_url(settings.get().database_url)
     engine = create_engine(url, poolclass=pool.NullPool, connect_args=DRIVER_OPTIONS)
-    with engine.connect() as connection:
+    with _connected(engine) as connection:
         context.configure(connection=connection, target_metadata=Base.metadata)
         with context.begin_transaction():
             connection.execute(

@@ -407,6 +407,18 @@ def test_an_unknown_code_is_final_and_somebody_hears_of_it_once(
     assert len(errors) == 1
 
 
+def test_an_unknown_code_is_told_of_once_a_day(
+    booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults("refuse", code=29999, times=3)
+    for hours, told in ((0, 1), (23, 1), (25, 2)):
+        clock.forward(hours * 3600)
+        booking = booking.next()
+        booking.deliver()
+        assert booking.state("status, error_code") == ("failed", "29999")
+        assert len(alerts(caplog)) == told
+
+
 def test_a_country_that_is_not_enabled_stops_nobody_else(
     client: FlaskClient, sql: psycopg.Connection, twilio: str
 ) -> None:

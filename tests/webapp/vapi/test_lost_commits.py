@@ -178,6 +178,27 @@ def test_a_commit_that_is_still_under_way_is_waited_for(
     assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
 
 
+@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
+def test_a_database_that_is_back_in_two_seconds_is_asked_what_came_of_the_commit(
+    client: FlaskClient, sql: psycopg.Connection, line: Line, how: Breaks
+) -> None:
+    caller = Caller(client, vapi=True)
+    caller.until("verify_otp")
+    statement, count = TOOLS["verify_otp"]
+    line.break_commit_of(statement, how, then_refuse=True)
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(caller.ask, "verify_otp")
+        until = time.monotonic() + 30
+        while not line.has_broken():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(2)  # for so long it is away
+        line.refuses = False
+        said = asked.result(30)
+    assert said.startswith("Booked: ")
+    assert sql.execute(count.encode(), [caller.org]).fetchone() == (1,)
+
+
 def test_a_database_that_goes_away_after_the_commit_takes_nothing_back(
     client: FlaskClient, sql: psycopg.Connection, database_url: str
 ) -> None:

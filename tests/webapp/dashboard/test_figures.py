@@ -223,6 +223,23 @@ def test_a_file_has_every_row(
         assert sorted(row[0] for row in table(person.get(f"{name}.csv"))[1:]) == sorted(ids)
 
 
+@pytest.mark.parametrize("name", ["calls", "leads"])
+def test_a_file_ends_where_its_reader_is_disabled(
+    person: Person, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What was read by then is sent, and nothing that is read later."""
+    monkeypatch.setattr(pages, "BATCH", 7)
+    made = now(sql)
+    for _ in range(7 * 3):
+        add_call(sql, person.org, created_at=made)
+    file = person.client.get(f"/dashboard/{name}.csv", buffered=False)
+    lines = iter(file.response)
+    head = [next(lines) for _ in range(3)]
+    sql.execute("UPDATE staff_users SET disabled_at = app_clock() WHERE org_id = %s", [person.org])
+    assert len(head + list(lines)) == 1 + 7
+    file.close()
+
+
 # --- days ---------------------------------------------------------------------------------------
 
 

@@ -105,10 +105,10 @@ def role(admin: psycopg.Connection, database_url: str, rights: str, *settings: s
 
 
 @contextmanager
-def evicting() -> Iterator[None]:
+def evicting(policy: str = "allkeys-lru") -> Iterator[None]:
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
         before = client.config_get("maxmemory-policy")["maxmemory-policy"]
-        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory-policy", policy)
         try:
             yield
         finally:
@@ -223,10 +223,11 @@ def test_a_worker_does_not_start_either(admin: psycopg.Connection, database_url:
 # --- Redis --------------------------------------------------------------------------------------
 
 
-def test_a_redis_that_throws_tasks_away() -> None:
-    with evicting():
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_redis_that_throws_tasks_away(policy: str) -> None:
+    with evicting(policy):
         [problem] = refused(start())
-    assert "maxmemory-policy allkeys-lru" in problem
+    assert f"maxmemory-policy {policy}" in problem
 
 
 def test_a_redis_that_does_not_tell_is_a_warning() -> None:

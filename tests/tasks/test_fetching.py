@@ -49,6 +49,8 @@ class Vapi:
                 known = self.headers["Authorization"] == f"Bearer {KEY}" and address.path == "/call"
                 tired = vapi.patience is not None and len(vapi.asked) > vapi.patience
                 self.send_response((503 if tired else vapi.status) if known else 401)
+                if vapi.status == 302:
+                    self.send_header("Location", self.path)
                 self.end_headers()
                 since, until, most = query["updatedAtGe"][0], query["updatedAtLe"][0], int(query["limit"][0])
                 whose = {name: query[name][0] for name in ("assistantId", "phoneNumberId") if name in query}
@@ -162,6 +164,27 @@ def test_trouble_is_noted_and_nothing_is_skipped(
     fetch_reports.run()
     assert vapi.asked[0]["updatedAtGe"] == vapi.asked[1]["updatedAtGe"]
     assert sql.execute("SELECT trouble FROM vapi_syncs WHERE org_id = %s", [org]).fetchone() == (None,)
+
+
+def test_the_key_follows_no_redirect(vapi: Vapi, org: str, sql: psycopg.Connection) -> None:
+    vapi.status = 302
+    fetch_reports.run()
+    assert len(vapi.asked) == 1
+    trouble = sql.execute("SELECT trouble FROM vapi_syncs WHERE org_id = %s", [org]).fetchone()
+    assert trouble == ("Vapi answered 302",)
+
+
+def test_a_run_whose_time_is_over_stops_between_two_pages_and_the_next_goes_on(
+    vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leads, "RUN", -1.0)
+    vapi.calls = [call(n) for n in range(250)]
+    fetch_reports.run()
+    assert len(rows(sql, org)) < 250
+    for _ in range(30):
+        clock.forward(301)
+        fetch_reports.run()
+    assert len(rows(sql, org)) == 250
 
 
 def test_a_clinic_without_a_key_is_not_asked_about(vapi: Vapi, sql: psycopg.Connection) -> None:

@@ -13,6 +13,7 @@ from psycopg import Connection, errors
 from sqlalchemy import TextClause, create_engine, event, text
 from sqlalchemy.orm import Session
 
+import postgres_address
 import settings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Door(StrEnum):
 @lru_cache(maxsize=4)
 def sqlalchemy_url(database_url: str) -> URL:
     """The URL as managed platforms and poolers write it (postgres://…?pgbouncer=true), for our driver."""
-    url, ignored = settings.database_address(database_url)
+    url, ignored = postgres_address.read(database_url)
     if ignored:
         log.warning("ignored in the address of the database: %s", ", ".join(ignored))
     return url

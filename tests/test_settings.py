@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import postgres_address
 import settings
 from models import session
 
@@ -143,7 +144,7 @@ def test_an_address_in_any_of_its_forms_is_taken_as_it_is(
 def test_what_others_write_into_an_address_is_understood_or_ignored(
     parameters: str, used: dict[str, str], ignored: str
 ) -> None:
-    url, left_out = settings.database_address(f"postgres://me:p/a#55@db:6432/x?{parameters}")
+    url, left_out = postgres_address.read(f"postgres://me:p/a#55@db:6432/x?{parameters}")
     assert (url.host, url.port, url.password, url.database) == ("db", 6432, "p/a#55", "x")
     assert (dict(url.query), left_out) == (used, ignored.split())
 
@@ -152,11 +153,11 @@ def test_what_others_write_into_an_address_is_understood_or_ignored(
     ("said", "attributes"), [("", "read-write"), ("?target_session_attrs=any&pgbouncer=true", "any")]
 )
 def test_of_several_hosts_the_primary_is_asked_for(said: str, attributes: str) -> None:
-    url, _ = settings.database_address(f"postgresql://me:pa55@one:5432,two:5433/x{said}")
+    url, _ = postgres_address.read(f"postgresql://me:pa55@one:5432,two:5433/x{said}")
     _, options = url.get_dialect()().create_connect_args(url)
     named = [options[name] for name in ("host", "port", "dbname", "user", "target_session_attrs")]
     assert named == ["one,two", "5432,5433", "x", "me", attributes]
-    single, _ = settings.database_address("postgresql://me:pa55@one:5432/x")
+    single, _ = postgres_address.read("postgresql://me:pa55@one:5432/x")
     assert "target_session_attrs" not in single.query
 
 

@@ -236,6 +236,13 @@ def test_a_refusal_quotes_no_password() -> None:
         assert "pa55word" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("said", "waits"), [("0.2", 0.2), ("30", 1.0)])
+def test_a_request_waits_for_the_shorter_of_two_times(said: str, waits: float) -> None:
+    url = f"redis://127.0.0.1/?socket_timeout={said}&socket_connect_timeout={said}"
+    client = redis_address.read(url, accept_self_signed=False).client(patience=1.0)
+    assert (client["socket_timeout"], client["socket_connect_timeout"]) == (waits, waits)
+
+
 def test_the_address_stands_before_the_setting() -> None:
     def asked(url: str, *, self_signed: bool) -> object:
         tls = redis_address.read(url, accept_self_signed=self_signed).tls

@@ -719,6 +719,19 @@ def test_an_sms_that_many_newer_ones_hide_is_found_all_the_same(
     assert booking.state("status, attempt") == ("sent", 1)
 
 
+def test_an_sms_that_more_hide_than_are_looked_through_is_not_sent_again(
+    booking: Booking, clock: Clock, faults: Faults, twilio: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.providers.twilio._LOOK_THROUGH", 20)
+    faults("drop-after-accept")
+    booking.deliver()
+    for n in range(21):
+        post_directly(twilio, booking.phone, f"another text {n}")
+    clock.forward(91)
+    reconcile_sms.run()
+    assert booking.state("status, attempt") == ("unknown", 1)
+
+
 def test_an_sms_that_has_not_left_is_found_behind_those_that_left_long_ago(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock, faults: Faults, twilio: str
 ) -> None:

@@ -268,6 +268,19 @@ def test_a_message_with_several_tool_calls_is_one_request(talk: Talk, clock: Clo
     assert talk.texts() == 2
 
 
+def test_what_stands_before_it_in_its_message_makes_it_a_new_wish(talk: Talk) -> None:
+    talk.reserve()
+    assert talk.ask("send_otp_code").startswith("A code is on its way")
+    talk.texts()
+    [moved, code] = talk.post(
+        tool_call("reserve_atomic", tenantId=talk.org_id, slotId=slot(hour=12), patientName="John"),
+        tool_call("send_otp_code", id="call_0", tenantId=talk.org_id),
+    )
+    assert "holdId=" in moved["result"]
+    assert code["result"].startswith("A code is on its way")
+    assert talk.texts() == 2
+
+
 def test_two_requests_at_once_are_one(app: Flask, sql: psycopg.Connection) -> None:
     talk = Talk(app.test_client(), sql)
     held = talk.reserve()

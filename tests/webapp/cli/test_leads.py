@@ -40,6 +40,23 @@ def test_other_rules_are_tried_before_they_are_set(
     assert ended.texts == 0
 
 
+def test_a_call_whose_words_are_gone_keeps_its_score(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, tmp_path: Path
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=200)
+    clock.forward(3)
+    ended.score()
+    before = ended.one("SELECT lead_score FROM calls WHERE org_id = %s")
+    sql.execute("UPDATE calls SET turns = NULL WHERE org_id = %s", [ended.org])
+    milder = tmp_path / "milder.json"
+    milder.write_text(json.dumps({"weights": {"base": -80}}))
+    rescored = client.application.test_cli_runner().invoke(
+        args=["leads", "rescore", ended.org, "--rules", str(milder), "--dry-run", "--json"]
+    )
+    assert (rescored.exit_code, json.loads(rescored.output)) == (0, []), rescored.output
+    assert ended.one("SELECT lead_score FROM calls WHERE org_id = %s") == before
+
+
 def test_rules_that_cannot_be_used_are_refused(
     client: FlaskClient, sql: psycopg.Connection, tmp_path: Path
 ) -> None:

@@ -304,6 +304,9 @@ def test_each_figure_of_the_report_is_its_own(person: Person, sql: psycopg.Conne
     assert re.findall(r'<td class="figure">([^<]+)</td>', waits) == ["10", "5.5 s", "9.1 s"]
     [_, today, *_] = table(person.get("reports.csv"))
     assert today[1:] == ["12", "10", "83.33", "0", "0"]
+    chart = page.split('id="chart-says"')[1].split("</svg>")[0]
+    bars = re.findall(r'class="(made|sent)"[^>]* height="([\d.]+)"', chart)[-2:]
+    assert [(name, round(float(height))) for name, height in bars] == [("made", 100), ("sent", 83)]
     delivery = page.split('id="delivery-title"')[1].split("</table>")[0]
     assert re.findall(r'<td>(\w+)</td><td class="figure">(\d+)</td>', delivery) == [
         ("sent", "10"),

@@ -238,6 +238,20 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
+def test_a_receipt_that_cannot_be_checked_yet_is_asked_for_again(twilio_reports: Twilio) -> None:
+    """The key that opens the clinic's token may come back; Twilio repeats only what was not answered."""
+    [[sealed, org]] = twilio_reports.sql.execute(
+        "SELECT s.twilio_auth_token_sealed, s.org_id FROM integration_settings s JOIN appointments a"
+        " ON a.org_id = s.org_id WHERE a.id = %s",
+        [twilio_reports.appointment],
+    ).fetchall()
+    change = "UPDATE integration_settings SET twilio_auth_token_sealed = %s WHERE org_id = %s"
+    twilio_reports.sql.execute(change, ["nobody can open this", org])
+    assert twilio_reports.report("delivered") == 503
+    twilio_reports.sql.execute(change, [sealed, org])
+    assert twilio_reports.report("delivered") == 204
+
+
 def test_a_second_acceptance_is_reported_and_changes_nothing(
     twilio_reports: Twilio, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -384,6 +384,9 @@ def test_an_assistant_request_names_the_clinics_assistant(
     for place in ({"phoneNumber": {"id": "pn-2"}}, {"call": {"phoneNumber": {"id": "pn-2"}}}):
         asked = {"message": {"type": "assistant-request", **place}}
         assert "error" in client.post("/api/vapi/webhook", json=asked, headers=head).get_json()
+    # A call from a browser dials no number: the credential alone says whose it is.
+    asked = {"message": {"type": "assistant-request", "call": {"type": "webCall"}}}
+    assert client.post("/api/vapi/webhook", json=asked, headers=head).get_json() == {"assistantId": "as-1"}
 
 
 def test_in_development_the_dialled_number_names_the_clinic(

@@ -29,7 +29,7 @@ SECTION = re.search(
     r"^## Backup$.*?(?=^## )", (ROOT / "docs/operations.md").read_text(), re.MULTILINE | re.DOTALL
 )
 assert SECTION
-DUMP, RESTORE = re.findall(r"```bash\n(.*?)```", SECTION[0], re.DOTALL)
+DUMP, RESTORE = re.findall(r"```text\n(.*?)```", SECTION[0], re.DOTALL)
 
 
 @pytest.fixture(scope="module")

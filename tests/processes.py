@@ -13,6 +13,9 @@ import psutil
 
 from tests.places import ROOT
 
+#: Celery's command, as the Procfile has it.
+CELERY = (sys.executable, "-m", "celery", "-A", "tasks.app")
+
 PROCFILE = dict(
     line.split(": ", 1)
     for line in (ROOT / "Procfile").read_text().splitlines()

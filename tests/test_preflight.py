@@ -20,23 +20,11 @@ import preflight
 from tests.concurrency.databases import new_database
 from tests.conftest import ADMIN_URL
 from tests.places import ROOT, free_port
+from tests.processes import CELERY
 from tests.surroundings import environment
 
 WEB = (sys.executable, "-c", "import wsgi")
-WORKER = (
-    sys.executable,
-    "-m",
-    "celery",
-    "-A",
-    "tasks.app",
-    "worker",
-    "-c",
-    "1",
-    "-Q",
-    "otp",
-    "-n",
-    "preflight",
-)
+WORKER = (*CELERY, "worker", "-c", "1", "-Q", "otp", "-n", "preflight")
 
 Done = subprocess.CompletedProcess[str]
 

@@ -20,6 +20,7 @@ import preflight
 import redis_address
 from tests import redis_doors
 from tests.places import ROOT, free_port
+from tests.processes import CELERY
 from tests.stack import eventually
 from tests.surroundings import environment
 
@@ -131,42 +132,16 @@ def test_everybody_reads_it_alike(form: str, door: Door) -> None:
 def test_a_worker_works_behind_it(form: str, door: Door, tmp_path: Path) -> None:
     url = written(form, door)
     name = f"behind-{uuid.uuid4().hex[:8]}"
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "tasks.app",
-        "worker",
-        "-c",
-        "1",
-        "-Q",
-        "otp",
-        "-n",
-        f"{name}@x",
-    ]
     log = tmp_path / "worker.log"
     with log.open("w") as said:
         worker = subprocess.Popen(
-            [*command, "--without-gossip", "--without-mingle"],
+            [*CELERY, "worker", *f"-c 1 -Q otp -n {name}@x --without-gossip --without-mingle".split()],
             cwd=ROOT,
             env=os.environ | {"REDIS_URL": url},
             stdout=said,
             stderr=said,
         )
-    ping = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "tasks.app",
-        "inspect",
-        "ping",
-        "-d",
-        f"{name}@x",
-        "-t",
-        "2",
-    ]
+    ping = [*CELERY, "inspect", "ping", "-d", f"{name}@x", "-t", "2"]
     try:
         eventually(
             lambda: (

@@ -23,6 +23,7 @@ import pytest
 
 from tests.factories import create_clinic
 from tests.places import ROOT, free_port
+from tests.processes import CELERY
 from tests.stack import eventually
 
 LOGIN = "ops:a-Password-7391"
@@ -294,19 +295,7 @@ def test_no_variable_of_celerys_leads_to_another_broker(name: str) -> None:
     """Of all that celery's own command reads, none makes a worker listen where the web does not publish."""
     elsewhere = f"redis://127.0.0.1:{free_port()}/0"
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            "tasks.app",
-            "inspect",
-            "ping",
-            "-d",
-            "nobody@here",
-            "-t",
-            "0.1",
-        ],
+        [*CELERY, "inspect", "ping", "-d", "nobody@here", "-t", "0.1"],
         cwd=ROOT,
         env=os.environ | {name: elsewhere},
         capture_output=True,

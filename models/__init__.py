@@ -2,6 +2,7 @@
 
 # A foreign key is resolved by its table's name, so every table must be known before the first query.
 from models import (  # noqa: F401
+    allowances,
     appointment_changes,
     appointments,
     audit,

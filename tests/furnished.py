@@ -23,6 +23,8 @@ NO_TOOL_WRITES = {
     "opt_outs": "INSERT INTO opt_outs (org_id, phone, source, opted_out_at)"
     " VALUES (%(org)s, %(any)s, 'staff', now())",
     "inbound_wishes": "INSERT INTO inbound_wishes (org_id, provider_id) VALUES (%(org)s, %(any)s)",
+    "allowances": "INSERT INTO allowances (org_id, kind, whose, full_again_at)"
+    " VALUES (%(org)s, 'codes', gen_random_uuid()::text, now())",
     "sms_senders": "INSERT INTO sms_senders (org_id) VALUES (%(org)s) ON CONFLICT DO NOTHING",
     "appointment_changes": "INSERT INTO appointment_changes (org_id, appointment_id, change, was_at, actor)"
     " SELECT org_id, id, 'cancelled', scheduled_at, %(any)s FROM appointments WHERE org_id = %(org)s",

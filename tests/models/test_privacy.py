@@ -175,6 +175,7 @@ IMPERSONAL = {
     "appointment_changes": {"actor"},
     "inbound_wishes": {"provider_id"},
     "sweeps": {"task"},
+    "allowances": {"kind", "whose"},
     "sms_events": {"error_code", "from_status", "to_status", "cause", "actor", "provider_id"},
     "sms_messages": {"call_sid", "provider_id", "error_code", "price_unit", "account_sid"},
     "tool_calls": {"call_id", "tool_call_id", "tool", "arguments_digest"},

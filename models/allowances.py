@@ -1,0 +1,96 @@
+"""Allowances: so much of something at once, filled again steadily, and never exceeded by many at once.
+
+For limits that hold over all processes and are counted in the transaction of what they limit: codes, other
+messages, alerts. A limit that only protects a process is in webapp/limits.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ForeignKey, func, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+import settings
+from models.base import Base
+
+
+class AllowanceRow(Base):
+    __tablename__ = "allowances"
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    #: A keyed digest of whose it is: the table names nobody.
+    whose: Mapped[str] = mapped_column(primary_key=True)
+    #: From then on there is nothing to remember, and the row may go.
+    full_again_at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """`most` units of `kind` at once for `who`; an empty allowance is full again after `refill`.
+
+    `who` is a number, a call id, a credential; empty for the clinic as a whole. `share` is how much of `most`
+    may be taken here: 0.7 leaves the last three tenths to others. `amount` is what is wanted, in units.
+    """
+
+    kind: str
+    who: str
+    most: float
+    refill: timedelta
+    share: float = 1.0
+    amount: float = 1.0
+
+    @property
+    def digest(self) -> str:
+        secret = settings.get().subkey("allowances")
+        return hmac.new(secret, f"{self.kind}|{self.who}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """The first allowance that has not enough left, and how long until it has."""
+
+    allowance: Allowance
+    wait: timedelta
+
+
+_TAKE = text("SELECT short, wait FROM take_allowances(:org, :kinds, :whose, :steps, :longest, :amounts)")
+
+
+def take(session: Session, org_id: uuid.UUID, wanted: Sequence[Allowance]) -> Short | None:
+    """Take from all of these, or from none: then the first that has not enough is returned.
+
+    The rows stay locked until the transaction ends, so this comes last in it. What is taken is given back if
+    the transaction is rolled back. Waits for others at most the lock timeout (LockNotAvailable).
+    """
+    row = session.execute(
+        _TAKE,
+        {
+            "org": org_id,
+            "kinds": [each.kind for each in wanted],
+            "whose": [each.digest for each in wanted],
+            "steps": [each.refill / each.most for each in wanted],
+            "longest": [each.refill * each.share for each in wanted],
+            "amounts": [float(each.amount) for each in wanted],
+        },
+    ).one()
+    return None if row.short is None else Short(wanted[row.short - 1], row.wait)
+
+
+def used(session: Session, org_id: uuid.UUID, allowance: Allowance) -> float:
+    """How much of an allowance is taken at this moment: 0 is none of it, 1 all."""
+    full_again_at, now = session.execute(
+        select(func.max(AllowanceRow.full_again_at), func.app_clock()).where(
+            AllowanceRow.org_id == org_id,
+            AllowanceRow.kind == allowance.kind,
+            AllowanceRow.whose == allowance.digest,
+            AllowanceRow.full_again_at > func.app_clock(),
+        )
+    ).one()
+    return (full_again_at - now) / allowance.refill if full_again_at else 0.0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -21,7 +22,7 @@ from celeryconfig import Queue, Task
 from models import sweeps
 from models.session import Door, system_transaction
 from tasks.app import app
-from tasks.beat import MOST_WAITING, Scheduler
+from tasks.beat import MOST_WAITING, Scheduler, _tick
 from tests.conftest import Clock
 from tests.processes import running
 from tests.stack import eventually
@@ -100,6 +101,22 @@ def test_ticks_that_nobody_takes_do_not_pile_up(broker: redis.Redis) -> None:
     assert broker.llen(Queue.HOUSEKEEPING.value) == MOST_WAITING
     [message] = broker.lrange(Queue.HOUSEKEEPING.value, 0, 0)
     assert b'"expires": null' in message
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ticks"), [(MOST_WAITING - 1, len(celeryconfig.BEAT_EVERY)), (MOST_WAITING, 0)]
+)
+def test_a_worker_adds_no_tick_of_its_own_to_a_full_queue(
+    broker: redis.Redis, waiting: int, ticks: int
+) -> None:
+    """Its own ticks are one for each task that comes round."""
+    app.loader.import_default_modules()  # as a worker does
+    with app.connection_for_write() as connection:
+        producer = app.amqp.Producer(connection)
+        for _ in range(waiting):
+            app.tasks[SWEEP].apply_async(producer=producer)
+        _tick(SimpleNamespace(app=app, connection=connection))
+    assert broker.llen(Queue.HOUSEKEEPING.value) + broker.llen(Queue.CALLS.value) == waiting + ticks
 
 
 def test_beat_goes_on_while_its_machines_clock_is_set_back_and_forward(

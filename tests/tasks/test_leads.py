@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import urllib.request
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import calls, sms_retry
+from models import calls, leads, sms_retry
 from models.session import transaction
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
+from tests.webapp.dashboard.rows import add_booking, add_call, now
 from tests.webapp.vapi.calls import PhoneCall
 from webapp.vapi import events
 
@@ -371,3 +373,41 @@ def test_a_score_of_exactly_the_threshold_is_hot_and_alerts(
     assert again.one("SELECT lead_score, lead_band FROM calls WHERE org_id = %s") == (score, band)
     assert again.one("SELECT count(*) FROM hot_lead_alerts WHERE org_id = %s") == (1 - above)
     assert again.texts == 1 - above
+
+
+@pytest.mark.parametrize(
+    ("other", "minutes", "returning"),
+    [
+        ({}, -1, True),
+        ({}, 1, False),
+        ({"caller_number": "+447700900998"}, -1, False),
+        ({"org_id": "another clinic"}, -1, False),
+        ({"booked": True}, -1, True),
+        ({"booked": True}, 1, False),
+        ({"booked": True, "in_this_call": True}, -1, False),  # whichever clock was ahead
+        ({"booked": True, "org_id": "another clinic"}, -1, False),
+        ({"withheld": True}, -1, None),
+    ],
+)
+def test_who_returns_had_rung_or_booked_before_this_call(
+    sql: psycopg.Connection,
+    other: dict[str, Any],
+    minutes: int,
+    returning: bool | None,  # noqa: FBT001 (a parameter)
+) -> None:
+    """However late it is scored: what came after the call does not count."""
+    org, caller = create_clinic(), phone_number()
+    began = now(sql) - timedelta(days=1)
+    number = None if other.get("withheld") else caller
+    call = add_call(sql, org, caller_number=number, created_at=began)
+    where = create_clinic() if "org_id" in other else org
+    moment = began + timedelta(minutes=minutes)
+    if other.get("booked"):
+        also = {"call_sid": call} if other.get("in_this_call") else {}
+        start = now(sql) + timedelta(days=30)
+        add_booking(sql, where, start, booked_at=moment, patient_phone=caller, **also)
+    else:
+        add_call(sql, where, caller_number=other.get("caller_number", caller), created_at=moment)
+    with transaction(uuid.UUID(org)) as session:
+        scored = session.get_one(calls.Call, (uuid.UUID(org), call))
+        assert leads.evidence(session, scored).returning is returning

@@ -16,8 +16,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import appointments, patient_links
+from models import appointments, patient_links, sms_texts
+from models.leads import HotLeadAlert
 from models.session import transaction
+from models.sms import SmsKind, SmsMessage
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ
@@ -156,6 +158,33 @@ def test_a_lead_shows_its_score_its_reasons_and_what_was_said(
     assert call in person.get("leads?band=hot").text
     assert call not in person.get("leads?band=cold").text
     assert call in person.get("calls").text
+
+
+def test_what_weighs_most_is_said_first_wherever_a_lead_is_told_of(
+    person: Person, sql: psycopg.Connection
+) -> None:
+    """What was understood, before what the call is only like; and never what every call has."""
+    weights = {"few": 5, "base": 99, "many": 40, "likeness": 60, "against": -70, "some": 22, "x_value": 1}
+    call = add_call(
+        sql,
+        person.org,
+        lead_reasons=[
+            {"code": code, "points": points, "why": f"Because {code}", "quote": ""}
+            for code, points in weights.items()
+        ],
+    )
+    for path in ("live", "leads"):
+        assert re.findall(r"Because (\w+)", person.get(path).text) == ["many"], path
+    org = uuid.UUID(person.org)
+    message = SmsMessage(id=uuid.uuid4(), org_id=org, kind=SmsKind.HOT_LEAD_ALERT, to_phone=phone_number())
+    with transaction(org) as session:
+        session.add(message)
+        session.flush()
+        session.add(HotLeadAlert(org_id=org, call_id=call, lead_score=90, message_id=message.id))
+        session.flush()
+        text = sms_texts.render(session, message)
+    assert text
+    assert re.findall(r"Because (\w+)", text) == ["many", "some", "few", "likeness"]
 
 
 def test_lists_go_on_where_the_page_before_ended(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import threading
@@ -25,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from twilio.base.exceptions import TwilioRestException
 
 import logs
-from masking import mask
+from masking import GONE, mask
 from models import patient_links
 from models.session import engine
 from tests.places import free_port
@@ -136,6 +137,32 @@ def test_a_field_that_cannot_be_written_does_not_take_the_process_along(lines: L
     assert lines()[0]["message"] == "this line could not be written: RuntimeError"
 
 
+class Stream(io.StringIO):
+    """One that is not well: its first writes end in these errors."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.broken = list(errors)
+
+    def write(self, text: str) -> int:
+        if self.broken:
+            raise self.broken.pop(0)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("error", [BlockingIOError(11, "full"), ValueError("closed")])
+def test_where_nothing_can_be_written_nothing_is_lost_but_the_line(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Python's own handler would print the line's arguments as they are, or raise."""
+    stream = Stream(error)
+    monkeypatch.setattr("sys.stderr", stream)
+    log.info("for %s", NAME)
+    assert stream.getvalue() == ""
+    log.info("well again")
+    assert json.loads(stream.getvalue())["message"] == "well again"
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -233,6 +260,30 @@ def test_fields_are_masked_by_their_name_and_by_what_they_look_like(lines: Lines
         "bytes": 104857600,
         "org_id": "00000000-0000-0000-0000-000000bc614e",
     }
+
+
+@pytest.mark.parametrize("name", ["otp", "code", "wrong_code", "providedOTP", "pin", "phone"])
+@pytest.mark.parametrize("digits", range(4, 16))
+def test_no_digit_of_a_code_is_left_and_two_of_a_number(lines: Lines, name: str, digits: int) -> None:
+    said = "739184650217364"[:digits]
+    left = GONE if digits <= 8 else GONE + said[-2:]
+    for value in (said, int(said), " ".join(said), [said]):
+        log.info("said", extra={name: value})
+        assert lines()[0][name] == ([left] if isinstance(value, list) else left)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("client_secret", "auth_token", "password", "passwd", "authorization", "api_key", "apikey"),
+        *("cookie", "x_signature", "credential", "patient_name", "contact_name", "customername"),
+        *("caller_name", "email", "arguments", "body", "content", "text", "said"),
+    ],
+)
+def test_of_a_field_that_is_secret_by_its_name_nothing_is_left(lines: Lines, name: str) -> None:
+    for value in ("ordinary words", 5, ["words"], {"a": "words"}):
+        log.info("said", extra={name: value})
+        assert lines()[0][name] == GONE
 
 
 # --- errors -------------------------------------------------------------------------------------

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Status, StatusCode
 
+import telemetry
 from tests.factories import create_clinic, phone_number, slot
 from tests.places import ROOT
 
@@ -107,6 +112,7 @@ def test_errors_and_traces_are_told_and_nobody_is_named(listener: Listener) -> N
     assert f"***{phone[-2:]}".encode() in errors
     assert b"POST /api/vapi/tools/booking/reserve-atomic" in traces
     assert b"claim_slot_atomic" in traces
+    assert b"INSERT INTO contacts (org_id, phone, name)" in traces  # also what the database refused
     for canary in (NAME, phone, phone[1:], CODE, "SecretTokenOfALink"):
         assert canary.encode() not in errors + traces, canary
 
@@ -114,3 +120,27 @@ def test_errors_and_traces_are_told_and_nobody_is_named(listener: Listener) -> N
 def test_nothing_is_sent_where_nothing_is_set(listener: Listener) -> None:
     run(phone_number())
     assert listener.received == {}
+
+
+def test_of_a_span_everything_that_is_text_is_masked() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(telemetry.masked(kept)))
+    phone = phone_number()
+    with provider.get_tracer("tests").start_as_current_span(f"GET /numbers/{phone}") as span:
+        span.set_attribute("said", f"for {phone}")
+        span.set_attribute("rows", 3)
+        span.add_event("asked", {"of": f"of {phone}"})
+        span.record_exception(KeyError(phone), attributes={"exception.escaped": "False"})
+        span.set_status(Status(StatusCode.ERROR, f"no row for {phone}"))
+    [told] = kept.get_finished_spans()
+    ending = f"***{phone[-2:]}"
+    assert (told.name, dict(told.attributes or {})) == (
+        f"GET /numbers/{ending}",
+        {"said": f"for {ending}", "rows": 3},
+    )
+    assert [dict(event.attributes or {}) for event in told.events] == [
+        {"of": f"of {ending}"},
+        {"exception.type": "KeyError", "exception.escaped": "False"},
+    ]
+    assert (told.status.status_code, told.status.description) == (StatusCode.ERROR, None)

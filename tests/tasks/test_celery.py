@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import redis
 
 import celeryconfig
 import settings
@@ -152,6 +153,24 @@ def test_an_encrypted_redis_hears_nothing_in_clear(query: str, self_signed: str)
             client.kill()
             client.wait(10)
     assert heard == [b"\x16"]
+
+
+def test_the_channels_of_a_process_share_a_connection_and_none_takes_it_from_the_others() -> None:
+    def used_by(channel: Any) -> int:
+        with channel.conn_or_acquire() as client:
+            number: int = client.client_id()
+            return number
+
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker, app.connection_for_write() as one:
+        first = one.channel()
+        ours = used_by(first)
+        before = len(broker.client_list())
+        with app.connection_for_write() as another:
+            assert [used_by(another.channel()) for _ in range(3)] == [ours] * 3
+            assert len(broker.client_list()) == before
+        assert used_by(first) == ours
+        first.close()
+        assert used_by(one.channel()) == ours
 
 
 def test_flower_reads_only_and_lets_nobody_in_without_a_password() -> None:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import logging
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import psycopg
 import pytest
+from gunicorn.config import Config
 
+import settings
 from tests.factories import create_clinic
 from tests.places import ROOT, free_port
 from tests.processes import CELERY
@@ -160,6 +166,26 @@ def test_a_release_resets_no_request(tmp_path: Path, reuse_port: bool) -> None: 
     assert callers.broken == []
 
 
+def test_a_process_that_is_told_to_stop_goes_on_accepting_for_a_while(tmp_path: Path) -> None:
+    """For a moment after SIGTERM platforms go on routing to it. Each answer sends its caller elsewhere."""
+    kept: list[str | None] = []
+    with serving(tmp_path, free_port(), WEB_PROCESSES="1") as web:
+        eventually(web.answers)
+        web.terminate()
+        told = last = time.monotonic()
+        while web.master.poll() is None:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=30)) as caller:
+                try:
+                    caller.request("GET", "/healthz")
+                    answer = caller.getresponse()
+                except ConnectionRefusedError:
+                    continue
+            last = time.monotonic()
+            kept.append(answer.headers["Connection"])
+    assert last - told > 1
+    assert set(kept[1:]) == {"close"}  # the first may have been under way
+
+
 # --- what platforms set by themselves -----------------------------------------------------------
 
 
@@ -175,7 +201,7 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql:
     variables = {
         "WEB_CONCURRENCY": "17",
         "HOST": "x86_64-conda-linux-gnu",
-        "GUNICORN_CMD_ARGS": "--access-logfile - --workers 9 --threads 99",
+        "GUNICORN_CMD_ARGS": "--access-logfile - --workers 5 --threads 99",
         "FLOWER_PORT": "tcp://10.0.0.1:5555",
         "WEB_THREADS": "",
     }
@@ -195,13 +221,35 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql:
         assert [answer for answer in answers if not json.loads(answer)["success"]] == []
         assert holdline_connections(sql) - before <= 10
         log = web.log.read_text()
+        # Whoever reloads gunicorn gets no more of them either.
+        begun = set(web.master.children())
+        web.master.send_signal(signal.SIGHUP)
+        eventually(lambda: begun.isdisjoint(now := web.master.children()) and len(now) == 4)
+        again = web.log.read_text().removeprefix(log)
     assert "the-secret-of-a-link" not in log
     for notice in (
         "WEB_CONCURRENCY is 17, and 4 is used",
         "HOST is ignored",
-        "4 web processes start and not 9",
+        "4 web processes start and not 5",
     ):
         assert log.count(notice) == 1
+        assert again.count(notice) == 1
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_of_processes_and_threads_there_are_never_more_than_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """Whatever the command line asks for; it may ask for fewer."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    workers, threads = gunicorn["workers"], gunicorn["threads"]
+    assert (workers, threads) == (settings.get().web_processes, settings.get().threads_of_web)
+    config = Config()
+    config.set("threads", threads + more)
+    server = SimpleNamespace(num_workers=workers + more, cfg=config)
+    gunicorn["on_starting"](server)
+    assert (server.num_workers, config.threads) == (workers + min(more, 0), threads + min(more, 0))
 
 
 @pytest.mark.parametrize("asked", ["", "auto"])

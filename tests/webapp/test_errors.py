@@ -188,6 +188,7 @@ def test_below_the_api_it_is_json_whoever_asks(client: FlaskClient, accept: str)
     ):
         response = client.get(path, headers={"Accept": accept})
         assert response.get_json()["code"] == code
+        assert ("POST" in response.headers.get("Allow", "")) == (code == "method_not_allowed")
 
 
 def test_elsewhere_it_is_what_is_asked_for(client: FlaskClient) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -19,6 +20,7 @@ from celeryconfig import Queue
 from models import calls
 from models.sms import Due, SmsKind
 from tests.factories import bare, code_of, create_clinic, reserve
+from tests.places import free_port
 from tests.stack import eventually
 from webapp import nudge
 from webapp.nudge import Nudger
@@ -85,6 +87,28 @@ def test_each_row_is_told_of_on_the_queue_that_is_meant_for_it(
     assert (message["headers"]["eta"], message["headers"]["expires"]) == (None, None)
     [_, kwargs, _] = json.loads(base64.b64decode(message["body"]))
     assert kwargs == {"org_id": str(due.org_id), row: str(getattr(due, row))}
+
+
+def test_once_redis_has_failed_nobody_tries_it_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one that had waited for its turn meanwhile; and then it is tried again."""
+    seconds = 1000.0
+    monkeypatch.setattr(nudge, "time", SimpleNamespace(monotonic=lambda: seconds))
+    nudger = Nudger()
+    producer = nudge._producer()
+    producer.conf.broker_write_url = f"redis://127.0.0.1:{free_port()}/0"
+    nudger._producer = producer
+    waiting = threading.Thread(target=nudger.nudge, args=(DUE,))
+    with nudger._publishing:
+        waiting.start()
+        nudger._publish(DUE)
+        nudger._producer = None  # Redis is well again
+    waiting.join()
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
+        broker.delete(Queue.SMS.value)
+        for later, published in ((0.0, 0), (9.9, 0), (0.2, 1)):
+            seconds += later
+            nudger.nudge(DUE)
+            assert broker.llen(Queue.SMS.value) == published
 
 
 def waiting_for(broker: redis.Redis, queue: Queue, org: str) -> int:

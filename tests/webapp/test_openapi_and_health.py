@@ -8,8 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import make_url
 
 from tests.factories import bare, code_of, create_clinic, reserve, slot
+from tests.places import free_port
+from tests.surroundings import environment
 from webapp.openapi_examples import EXAMPLES
 from webapp.vapi.desk import Tool
 from webapp.vapi.replies import Code
@@ -137,6 +140,37 @@ def test_the_process_lives_and_is_ready_unless_work_lies_about(
         r" (No sweep has ever ended|The last sweep ended \d+ seconds ago)\.",
         response.get_json()["checks"]["queues"],
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(-30, "ok"), (50, "ok"), (65, r"1 rows wait for worker, the oldest for \d\d seconds.*")],
+)
+def test_calls_that_nobody_scores_are_told_after_a_minute(
+    client: FlaskClient, sql: psycopg.Connection, seconds: int, says: str
+) -> None:
+    later = "app_clock() + interval '10 years'"
+    sql.execute(f"UPDATE sms_messages SET next_attempt_at = {later} WHERE status = 'queued'".encode())
+    sql.execute("UPDATE calls SET score_due_at = NULL WHERE score_due_at IS NOT NULL")
+    sql.execute(
+        "INSERT INTO calls (org_id, id, status, score_due_at)"
+        " VALUES (%s, 'c', 'ended', app_clock() - make_interval(secs => %s))",
+        [create_clinic(), seconds],
+    )
+    assert re.fullmatch(says, client.get("/readyz").get_json()["checks"]["queues"])
+
+
+def test_of_a_database_that_is_away_no_address_is_told(client: FlaskClient, database_url: str) -> None:
+    port = free_port()
+    away = make_url(database_url).set(port=port).render_as_string(hide_password=False)
+    with environment(DATABASE_URL=away):
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    checks = response.get_json()["checks"]
+    for name in ("database", "queues"):
+        assert checks[name].startswith("no answer: ")
+    for part in (str(port), "127.0.0.1", "localhost"):
+        assert part not in response.text
 
 
 @pytest.mark.parametrize(

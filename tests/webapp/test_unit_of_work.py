@@ -27,7 +27,8 @@ from tests.factories import code_of, create_clinic, phone_number, reserve, slot
 from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
-from webapp.unit_of_work import DatabaseAway, OutcomeUnknown, in_transaction
+from webapp import unit_of_work
+from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
 
 POOL = 4
 
@@ -230,6 +231,71 @@ def test_without_a_way_to_look_it_is_unknown_and_nothing_is_done_again(
         with pytest.raises(OutcomeUnknown):
             in_transaction(uuid.UUID(org), work)
     assert ran == [1]
+
+
+class Slowly:
+    """A time in which nothing takes any, but for what a test says, and for waiting."""
+
+    def __init__(self) -> None:
+        self.now = self.waited = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.waited += seconds
+
+
+@pytest.mark.parametrize(("worked", "looked_for"), [(0, 6.0), (3, 6.0), (8, 2.0), (30, 0.0)])
+def test_a_lost_commit_is_looked_for_no_longer_than_vapi_waits(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, worked: float, looked_for: float
+) -> None:
+    """Six seconds, and none after the tenth second of all; a database that stays away is asked until then."""
+    passing = Slowly()
+    monkeypatch.setattr(unit_of_work, "time", passing)
+    org = create_clinic()
+    ran = []
+
+    def work(within: Session) -> None:
+        ran.append(1)
+        within.execute(_RENAME, {"id": org})
+        passing.now += worked
+
+    with Line(database_url) as line, environment(DATABASE_URL=line.url):
+        line.break_commit_of("UPDATE organizations", Breaks.BEFORE, then_refuse=True)
+        with pytest.raises(OutcomeUnknown):
+            in_transaction(uuid.UUID(org), work, happened=lambda *_: False)
+    assert ran == [1]
+    assert passing.waited == pytest.approx(looked_for, abs=0.5)
+
+
+@pytest.mark.parametrize(("worked", "times"), [(9.9, 2), (10, 1)])
+def test_work_that_lost_a_race_is_begun_again_within_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, worked: float, times: int
+) -> None:
+    passing = Slowly()
+    monkeypatch.setattr(unit_of_work, "time", passing)
+    ran = []
+
+    def work(within: Session) -> None:
+        ran.append(1)
+        passing.now += worked
+        within.execute(text("DO $$ BEGIN RAISE lock_not_available; END $$"))
+
+    with pytest.raises(Busy):
+        in_transaction(uuid.UUID(create_clinic()), work)
+    assert len(ran) == times
+
+
+def test_what_cannot_be_told_of_a_lost_commit_is_unknown(database_url: str) -> None:
+    org = create_clinic()
+    with Line(database_url) as line, environment(DATABASE_URL=line.url):
+        line.break_commit_of("UPDATE organizations", Breaks.BEFORE)
+        with pytest.raises(OutcomeUnknown):
+            in_transaction(
+                uuid.UUID(org), lambda within: within.execute(_RENAME, {"id": org}), happened=lambda *_: None
+            )
 
 
 def test_a_break_before_the_commit_is_no_unknown_outcome(database_url: str) -> None:

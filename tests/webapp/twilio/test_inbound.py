@@ -16,6 +16,8 @@ import settings
 from models import opt_outs
 from models.session import Door, system_transaction
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number
+from tests.places import free_port
+from tests.surroundings import environment
 from webapp.twilio.wishes import Wish, wish
 
 
@@ -132,6 +134,16 @@ def test_a_forged_message_changes_nothing(patient: Patient, forged: dict[str, st
 def test_an_organisation_that_does_not_exist(patient: Patient) -> None:
     assert patient.texts("STOP", org=str(uuid.uuid4())).status_code == 403
     assert patient.texts("STOP", org="not-an-id").status_code == 404
+
+
+def test_twilio_is_asked_to_come_again_while_the_database_is_away(patient: Patient) -> None:
+    """To a 500 it does not."""
+    sid = {"MessageSid": "SM" + uuid.uuid4().hex}
+    with environment(DATABASE_URL=f"postgresql://holdline@127.0.0.1:{free_port()}/x"):
+        assert patient.texts("STOP", **sid).status_code == 503
+    assert patient.wants_none() is None
+    assert patient.texts("STOP", **sid).status_code == 200
+    assert patient.wants_none() == "keyword"
 
 
 def test_without_an_auth_token_nobody_can_be_believed(patient: Patient) -> None:
@@ -454,6 +466,12 @@ def test_requests_in_other_words(text: str) -> None:
 @pytest.mark.parametrize("text", CONSENTS.strip().splitlines())
 def test_texts_again_in_other_words(text: str) -> None:
     assert wish(text) is Wish.START
+
+
+@pytest.mark.parametrize(("length", "meant"), [(300, Wish.STOP_WORDS), (301, Wish.NOTHING)])
+def test_a_long_story_asks_for_nothing(length: int, meant: Wish) -> None:
+    story = "Please stop texting me. " + "So it went on. " * 20
+    assert wish(f"{story[: length - 1].rstrip():x<{length}}") is meant
 
 
 @pytest.mark.parametrize("text", OTHER_THINGS.strip().splitlines())

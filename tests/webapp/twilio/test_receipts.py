@@ -20,6 +20,8 @@ from models.session import Door, system_transaction, transaction
 from tasks.delivery import record_accepted
 from tasks.providers import Accepted
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
+from tests.places import free_port
+from tests.surroundings import environment
 
 SID = "SM" + "a" * 32
 
@@ -118,6 +120,13 @@ def test_a_receipt_without_a_signature_is_refused(client: FlaskClient, twilio_re
     assert (
         client.post(path, data={"MessageStatus": "delivered", "AccountSid": ACCOUNT_SID}).status_code == 403
     )
+
+
+def test_a_receipt_comes_again_while_the_database_is_away(twilio_reports: Twilio) -> None:
+    with environment(DATABASE_URL=f"postgresql://holdline@127.0.0.1:{free_port()}/x"):
+        assert twilio_reports.report("delivered") == 503
+    assert twilio_reports.log() == (None, "queued", False)
+    assert twilio_reports.report("delivered") == 204
 
 
 def test_a_receipt_of_another_attempt_proves_nothing_of_this_ones_token(twilio_reports: Twilio) -> None:

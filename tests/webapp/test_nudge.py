@@ -91,20 +91,26 @@ def test_each_row_is_told_of_on_the_queue_that_is_meant_for_it(
 
 def test_once_redis_has_failed_nobody_tries_it_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does one that had waited for its turn meanwhile; and then it is tried again."""
-    seconds = 1000.0
-    monkeypatch.setattr(nudge, "time", SimpleNamespace(monotonic=lambda: seconds))
+    seconds, looked = 1000.0, threading.Event()
+
+    def monotonic() -> float:
+        looked.set()
+        return seconds
+
+    monkeypatch.setattr(nudge, "time", SimpleNamespace(monotonic=monotonic))
     nudger = Nudger()
     producer = nudge._producer()
     producer.conf.broker_write_url = f"redis://127.0.0.1:{free_port()}/0"
     nudger._producer = producer
     waiting = threading.Thread(target=nudger.nudge, args=(DUE,))
-    with nudger._publishing:
-        waiting.start()
-        nudger._publish(DUE)
-        nudger._producer = None  # Redis is well again
-    waiting.join()
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
         broker.delete(Queue.SMS.value)
+        with nudger._publishing:
+            waiting.start()
+            assert looked.wait(30)
+            nudger._publish(DUE)
+            nudger._producer = None  # Redis is well again
+        waiting.join()
         for later, published in ((0.0, 0), (9.9, 0), (0.2, 1)):
             seconds += later
             nudger.nudge(DUE)

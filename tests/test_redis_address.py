@@ -192,6 +192,8 @@ REFUSED = [
     ("redis://a:6379;redis://b:6379", "it must be redis://"),
     ("amqp://x", "it must be redis://"),
     ("redis:///0", "it must be redis://"),
+    ("redis://:pass word@x/0", "it must be redis://"),
+    ("redis://x/0 ", "it must be redis://"),
     ("redis://x/0#1", "it must be redis://"),
 ]
 

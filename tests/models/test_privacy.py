@@ -533,6 +533,15 @@ def test_an_alert_that_waits_is_never_sent(booked: Patient) -> None:
         assert sms_texts.render(session, session.get_one(SmsMessage, message)) is None
 
 
+def test_why_an_alert_was_never_sent_stays(booked: Patient) -> None:
+    why = "no number for alerts is set"
+    booked.sql.execute(
+        "UPDATE hot_lead_alerts SET suppressed_reason = %s WHERE org_id = %s", [why, booked.org]
+    )
+    erase(booked, cancel=True)
+    assert booked.value("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s", booked.org) == why
+
+
 def test_the_log_says_that_and_not_whom(booked: Patient) -> None:
     erase(booked, cancel=True)
     rows = booked.sql.execute(

@@ -221,6 +221,59 @@ def test_a_patient_goes_after_the_last_sign_of_life(sql: psycopg.Connection) -> 
     assert rows.one("SELECT status FROM appointments WHERE patient_phone = %s", comes) == "confirmed"
 
 
+@pytest.mark.parametrize(("days", "left"), [(99, True), (101, False)])
+@pytest.mark.parametrize("sign", ["hold", "visit", "booking", "call", "lead", "text"])
+def test_each_sign_of_life_counts_for_as_many_days(
+    sql: psycopg.Connection,
+    sign: str,
+    days: int,
+    left: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    rows = Rows(sql, keep_patients_days=100)
+    phone, ago = rows.contact(500), f"now() - {days} * {DAY}"
+    match sign:
+        case "hold":
+            rows.hold(phone, days)
+        case "visit":
+            rows.visit(phone, days)
+        case "booking":  # a clinic may note a visit long after it was
+            rows.visit(phone, 400)
+            booked = f"UPDATE appointments SET created_at = {ago} WHERE patient_phone = %s"
+            sql.execute(booked.encode(), [phone])
+        case "call":
+            rows.call(days, number=phone)
+        case "lead":
+            alert = (
+                "INSERT INTO hot_lead_alerts (org_id, call_id, lead_phone, lead_score, created_at)"
+                f" VALUES (%s, %s, %s, 80, {ago})"
+            )
+            sql.execute(alert.encode(), [rows.org, rows.call(400), phone])
+        case "text":
+            text = (
+                "INSERT INTO sms_messages (org_id, kind, to_phone, hold_id, status, created_at)"
+                f" VALUES (%s, 'otp', %s, %s, 'sent', {ago})"
+            )
+            sql.execute(text.encode(), [rows.org, phone, rows.hold(phone, 400)])
+    tidy()
+    assert rows.knows(phone) is left
+
+
+def test_one_whose_alert_is_just_being_sent_holds_up_nobody_else(sql: psycopg.Connection) -> None:
+    rows = Rows(sql, keep_patients_days=100)
+    waits, goes = rows.contact(500), rows.contact(499)
+    alert = rows.text(400, status="sending")
+    sql.execute(
+        "INSERT INTO hot_lead_alerts (org_id, call_id, lead_phone, lead_score, message_id, created_at)"
+        f" VALUES (%s, %s, %s, 80, %s, now() - 400 * {DAY})",
+        [rows.org, rows.call(400), waits, alert],
+    )
+    tidy()
+    assert (rows.knows(waits), rows.knows(goes)) == (True, False)
+    sql.execute("UPDATE sms_messages SET status = 'sent' WHERE id = %s", [alert])
+    tidy()
+    assert not rows.knows(waits)
+
+
 def test_patients_are_kept_for_ever_unless_the_clinic_says_otherwise(sql: psycopg.Connection) -> None:
     rows = Rows(sql)
     phone = rows.contact(9000)

@@ -442,6 +442,21 @@ def test_a_release_gives_the_slot_back_once(sql: Sql) -> None:
     assert release(sql, org, hold) == (False, "Hold already released", "hold_released")
 
 
+@pytest.mark.parametrize("status", ["expired", "released"])
+def test_a_hold_that_is_over_is_not_released_again(sql: Sql, status: str) -> None:
+    """Neither as a success, nor with another time of its release."""
+    org = create_clinic()
+    hold = held(sql, org)
+    sql.execute(
+        "UPDATE appointment_holds SET status = %s, released_at = '2026-01-01Z' WHERE id = %s", [status, hold]
+    )
+    assert release(sql, org, hold) == (False, f"Hold already {status}", f"hold_{status}")
+    row = sql.execute(
+        "SELECT status, released_at = '2026-01-01Z' FROM appointment_holds WHERE id = %s", [hold]
+    ).fetchone()
+    assert row == (status, True)
+
+
 def test_a_confirmed_hold_cannot_be_released_from_under_its_appointment(sql: Sql) -> None:
     org = create_clinic()
     hold = held(sql, org)

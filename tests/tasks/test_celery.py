@@ -21,7 +21,7 @@ from celeryconfig import Queue, Task
 from models import calls, sms, sweeps
 from tasks.app import app
 from tasks.beat import Sweep
-from tasks.sms import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, deliver_sms, sweep_sms
+from tasks.sms import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, STALE, deliver_sms, sweep_sms
 from tests.conftest import Clock
 from tests.places import ROOT
 from tests.processes import PROCFILE
@@ -65,6 +65,26 @@ def test_times_fit_into_each_other() -> None:
     assert settings.Settings.model_fields["twilio_timeout"].default < app.conf.task_soft_time_limit
     assert app.conf.worker_soft_shutdown_timeout < 30  # what a platform gives before it kills
     assert sms.GRACE > sms.LEASE
+
+
+def test_a_claim_that_is_still_sent_ends_before_it_is_given_up() -> None:
+    timeout = settings.Settings.model_fields["twilio_timeout"].default
+    assert timeout < STALE < STALE + timeout < sms.LEASE.total_seconds()
+
+
+def test_each_sweep_comes_as_often_as_what_waits_for_it_can_wait() -> None:
+    """In seconds: a text that no nudge reached, a call that ended, a hold that is over, a lost answer, receipt or
+    report, and what is kept too long.
+    """
+    assert {name: entry["schedule"].total_seconds() for name, entry in SCHEDULE.items()} == {
+        "sms.sweep_sms": 5,
+        "leads.sweep_calls": 5,
+        "holds.expire_holds": 30,
+        "sms.reconcile_sms": 15,
+        "sms.check_receipts": 30,
+        "leads.fetch_reports": 60,
+        "housekeeping.keep_house": 3600,
+    }
 
 
 def test_nothing_of_value_is_left_in_redis() -> None:

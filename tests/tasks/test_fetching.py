@@ -152,6 +152,18 @@ def test_more_than_a_page_is_fetched_whole(
     assert len(rows(sql, org)) == 250
 
 
+def test_many_that_end_in_one_minute_are_all_fetched(
+    vapi: Vapi, org: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a page in two seconds, as after Vapi itself was away."""
+    monkeypatch.setattr(leads, "RUN", 600.0)
+    moments = [BEGUN + timedelta(milliseconds=15 * n) for n in range(130)]
+    written = [moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") for moment in moments]
+    vapi.calls = [call(n, updatedAt=moment) for n, moment in enumerate(written)]
+    fetch_reports.run()
+    assert len(rows(sql, org)) == 130
+
+
 def test_trouble_is_noted_and_nothing_is_skipped(
     vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock
 ) -> None:

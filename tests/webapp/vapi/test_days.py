@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.vapi import days
+from models import when
+from models.availability import Slot
+from models.calendars import Calendar
+from webapp.vapi import days, offers
 
 FRIDAY = date(2026, 11, 27)
 
@@ -89,3 +92,30 @@ def test_every_day_comes_back_in_every_way_to_say_it(today: date, ahead: int) ->
 def test_any_words_are_a_day_or_none(said: str, today: date) -> None:
     with contextlib.suppress(days.NotADay):  # and no other error
         assert isinstance(days.read(said, today), date)
+
+
+@pytest.mark.parametrize(
+    ("today", "meant"),
+    [
+        (date(2028, 2, 29), date(2028, 2, 29)),
+        (date(2028, 3, 1), date(2032, 2, 29)),
+        (date(2096, 3, 1), date(2104, 2, 29)),  # 2100 has none
+    ],
+)
+def test_the_next_leap_day_is_found_however_far_away(today: date, meant: date) -> None:
+    assert days.read("29 February", today) == meant
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"])
+@pytest.mark.parametrize("away", [when.NEEDS_ITS_YEAR - 1, when.NEEDS_ITS_YEAR])
+def test_a_day_has_its_year_by_the_clinics_calendar(zone: str, away: int) -> None:
+    """At 12:30 UTC it is tomorrow in Kiritimati already; at 10:30 it is still yesterday in Pago Pago."""
+    calendar = Calendar(id="cal-1", time_zone=zone)
+    for hour in (0, 10, 12, 23):
+        now = datetime(2026, 5, 1, hour, 30, tzinfo=UTC)
+        day = now.astimezone(calendar.zone).date() + timedelta(days=away)
+        start = datetime(day.year, day.month, day.day, 9, tzinfo=calendar.zone)
+        slot = Slot(start, start + timedelta(minutes=30))
+        with_year = f" {day.year}" in offers.said(calendar, [slot], now)
+        assert with_year is (away >= when.NEEDS_ITS_YEAR)
+        assert (f" {day.year}" in offers.offered(calendar, [slot], now)[0]["label"]) is with_year

@@ -300,6 +300,16 @@ def test_any_part_of_a_body_and_any_bytes_are_made_out_somehow(event: dict[str, 
     call_reports.read(salvage.message(data.draw(st.binary(max_size=40)) + body)[0])
 
 
+@pytest.mark.parametrize("more", range(10))
+def test_a_text_that_is_too_long_is_cut_between_two_words(more: int) -> None:
+    """Wherever the cut falls into what JSON writes in several signs."""
+    words = b"x" * more + rb" caf\u00e9" * (salvage.MOST_TEXT // 9)
+    made_out, _ = salvage.message(b'{"message":{"transcript":"%s"}}' % words)
+    said = str(made_out["transcript"])
+    assert set(said.split()[1:]) == {"caf\u00e9"}
+    assert len(said) > salvage.MOST_TEXT // 3
+
+
 def test_what_is_kept_is_small_whatever_comes() -> None:
     """Whole megabytes of what nobody reads, of what is read, and of brackets."""
     call = b'],"call":{"id":"c","customer":{"number":"+447700900123"}}}}'

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from models import calls
+from models import call_reports, calls
 from models.session import transaction
 from tests.factories import create_clinic
 
@@ -37,3 +39,25 @@ def test_calls_of_the_same_id_in_two_clinics_do_not_wait_for_each_other() -> Non
         calls.begin(first, one, key("call A"))
         second.execute(text("SET LOCAL lock_timeout = '1ms'"))
         assert calls.begin(second, two, key("call A")).reply is None
+
+
+@pytest.mark.parametrize(
+    ("written", "hour"),
+    [
+        ("2026-07-22T10:00:00", 10),
+        ("2026-07-22T10:00:00Z", 10),
+        ("2026-07-22T10:00:00+02:00", 8),
+        (1784714400000, 10),
+    ],
+)
+def test_a_time_without_a_zone_is_of_utc_wherever_the_machine_stands(
+    monkeypatch: pytest.MonkeyPatch, written: object, hour: int
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        read = call_reports.read({"startedAt": written, "endedAt": written})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert read.started_at == read.ended_at == datetime(2026, 7, 22, hour, tzinfo=UTC)

@@ -353,3 +353,16 @@ def test_a_second_stop_changes_nothing_of_the_first(booking: Booking, clock: Clo
     with transaction(org) as session:
         opt_outs.lift(session, org, booking.phone)
     assert stop(OptOutSource.WORDS) > first
+
+
+def test_an_attempt_that_is_over_comes_to_life_no_more(booking: Booking) -> None:
+    """A beat of it that comes late would hold up the clinic's others."""
+    claimed = claim(booking)
+    assert claimed
+    with transaction(uuid.UUID(booking.org)) as session:
+        sms.keep_alive(session, claimed)
+    assert booking.state("lease_until IS NOT NULL")
+    with transaction(uuid.UUID(booking.org)) as session:
+        sms.record_end(session, claimed, slow=False)
+        sms.keep_alive(session, claimed)
+    assert booking.state("lease_until") is None

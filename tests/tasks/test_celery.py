@@ -73,8 +73,8 @@ def test_a_claim_that_is_still_sent_ends_before_it_is_given_up() -> None:
 
 
 def test_each_sweep_comes_as_often_as_what_waits_for_it_can_wait() -> None:
-    """In seconds: a text that no nudge reached, a call that ended, a hold that is over, a lost answer, receipt or
-    report, and what is kept too long.
+    """In seconds: a text that no nudge reached, a call that ended, a hold that is over, a lost answer, a lost
+    receipt or report, and what is kept too long.
     """
     assert {name: entry["schedule"].total_seconds() for name, entry in SCHEDULE.items()} == {
         "sms.sweep_sms": 5,

@@ -9,13 +9,14 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms, sms_retry
+from models import sms, sms_matching, sms_retry
 from models.session import Door, system_transaction, transaction
 from models.sms_retry import Retry
 from tasks.delivery import words_of
@@ -23,6 +24,7 @@ from tasks.sms import check_receipts, reconcile_sms
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN
 from tests.tasks.bookings import Booking, ended, inbox
+from tests.webapp.dashboard.rows import now
 
 Faults = Callable[..., None]
 
@@ -150,6 +152,99 @@ def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
     reconcile_sms.run()
     assert booking.state("status, provider_id", booking.otp) == ("expired", None)
     assert booking.state(message=again) == "sending"
+
+
+def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> sms.SmsMessage:
+    """An attempt that ended after so many seconds with nobody knowing what came of it."""
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        claimed = sms.claim_for_sending(session, org, uuid.UUID(message))
+    assert claimed
+    clock.forward(seconds)
+    with transaction(org) as session:
+        sms.record_unknown(session, claimed, "no answer")
+        sms.record_end(session, claimed, slow=False)
+    return claimed
+
+
+def own(booking: Booking, message: sms.SmsMessage, at: datetime) -> bool:
+    """Whether what the provider took at that moment is this message's."""
+    with transaction(uuid.UUID(booking.org)) as session:
+        return bool(sms_matching.own_of(session, message, {"SM1": at}))
+
+
+def test_a_whole_second_is_not_taken_for_the_attempt_that_had_just_ended(
+    booking: Booking, clock: Clock
+) -> None:
+    """What was taken at 4.95 is told as 4: the attempt that began at 4.9 is meant, not the one until 4.2."""
+    clock.stop()
+    begun = now(booking.sql)
+    first = attempted(booking, booking.otp, clock, 4.2)
+    again = asked_for_again(booking)
+    clock.forward(0.7)
+    second = attempted(booking, again, clock, 1)
+    told = begun + timedelta(seconds=4)
+    assert [own(booking, each, told) for each in (first, second)] == [False, True]
+
+
+def test_a_confirmation_is_never_taken_for_the_cancellation_after_it(booking: Booking, clock: Clock) -> None:
+    """They are of one appointment and have other words: whichever moment is told, it is the one's own."""
+    clock.stop()
+    confirmation = attempted(booking, booking.confirmation, clock, 0.5)
+    clock.forward(3)
+    booking.sql.execute("SELECT * FROM cancel_appointment(%s, %s)", [booking.appointment, booking.org])
+    row = booking.sql.execute(
+        "SELECT id::text FROM sms_messages WHERE appointment_id = %s AND kind = 'cancellation'",
+        [booking.appointment],
+    ).fetchone()
+    assert row
+    at = now(booking.sql)
+    cancellation = attempted(booking, row[0], clock, 1)
+    assert own(booking, confirmation, at)
+    assert own(booking, cancellation, at)
+
+
+@pytest.mark.parametrize(
+    ("status", "price", "again"),
+    [
+        ("sent", None, True),
+        ("sent", "0.0079", True),
+        ("delivered", None, True),
+        ("delivered", "0.0079", False),
+    ],
+)
+def test_the_provider_is_asked_until_it_has_said_what_became_of_it_and_what_it_cost(
+    booking: Booking,
+    status: str,
+    price: str | None,
+    again: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    sent(booking)
+    booking.sql.execute(
+        "UPDATE sms_messages SET status = %s, price = %s WHERE id = %s", [status, price, booking.confirmation]
+    )
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        sms.record_checked(session, session.get_one(sms.SmsMessage, uuid.UUID(booking.confirmation)))
+    assert booking.state("check_at IS NOT NULL") is again
+
+
+def test_a_clinic_of_which_one_is_answered_in_between_is_not_left(
+    booking: Booking, faults: Faults, clock: Clock
+) -> None:
+    """Three failures in a row are too many, and not three in all."""
+    bookings = [booking]
+    for _ in range(5):
+        bookings.append(bookings[-1].next())
+    for each in bookings:
+        lost(each, faults)
+        booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
+    for number in (0, 1, 3, 4):
+        faults("ask-500", to=bookings[number].phone)
+    clock.forward(91)
+    reconcile_sms.run()
+    failed, found = ["unknown"] * 2, ["sent"]
+    assert [each.state() for each in bookings] == failed + found + failed + found
 
 
 def test_the_same_words_of_long_before_are_nobodys(

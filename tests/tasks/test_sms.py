@@ -742,6 +742,27 @@ def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
     assert len(inbox(twilio, booking.phone)) == 1
 
 
+@pytest.mark.parametrize(
+    ("left", "valid_for"), [(0.4, 1), (1.9, 1), (5.9, 5), (4 * 3600 - 1, 4 * 3600 - 1), (9 * 3600, 4 * 3600)]
+)
+def test_the_provider_holds_on_to_a_message_no_longer_than_it_is_of_use(
+    booking: Booking, clock: Clock, left: float, valid_for: int
+) -> None:
+    """In seconds, and never none, which the provider refuses."""
+    clock.stop()
+    booking.sql.execute(
+        "UPDATE sms_messages SET expires_at = app_clock() + make_interval(secs => %s) WHERE id = %s",
+        [left, booking.confirmation],
+    )
+    org = uuid.UUID(booking.org)
+    with transaction(org) as session:
+        claimed = sms.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
+        assert claimed
+        outgoing = prepare(session, claimed)
+    assert outgoing
+    assert outgoing.text.valid_for == valid_for
+
+
 def test_a_worker_that_froze_after_its_claim_sends_nothing(
     booking: Booking, monkeypatch: pytest.MonkeyPatch, twilio: str
 ) -> None:

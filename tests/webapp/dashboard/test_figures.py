@@ -17,7 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import Clock
-from tests.factories import create_clinic, phone_number, slot
+from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_booking, add_call, now
 from tests.webapp.vapi.calls import PhoneCall
@@ -156,6 +156,14 @@ def test_a_call_that_only_asks_for_tools_is_under_way_for_three_minutes(
     assert tiles(person.get("live").text)["calls under way"] == 0
 
 
+def test_a_hot_lead_is_on_the_live_page_for_a_day(person: Person, sql: psycopg.Connection) -> None:
+    for number, hours in (("+447700912301", 23), ("+447700912302", 25)):
+        add_call(sql, person.org, caller_number=number, created_at=now(sql) - timedelta(hours=hours))
+    page = person.get("live").text
+    assert tiles(page)["hot lead to ring back"] == 1
+    assert "7700 912301" in part(page, "leads")
+
+
 @pytest.mark.parametrize("most", ["0", "-1", "x", "1e9", "9" * 400, "²", "%00"])
 def test_however_many_rows_are_asked_for_there_is_a_page(person: Person, most: str) -> None:
     assert person.get(f"live?most={most}").status_code == 200
@@ -289,6 +297,21 @@ def test_a_day_on_which_the_clocks_change_is_one_day(
     assert yesterday[:2] == [(day - timedelta(days=1)).isoformat(), "1"]
 
 
+def test_a_clinic_of_several_zones_has_the_day_of_its_first_calendar(
+    app: Flask, sql: psycopg.Connection
+) -> None:
+    """At noon in UTC it is tomorrow already in Kiritimati, and not in Pago Pago."""
+    org = create_clinic(("cal-1", "cal-2", "cal-3"))
+    for calendar, zone in (("cal-1", "Pacific/Pago_Pago"), ("cal-2", "UTC"), ("cal-3", "Pacific/Kiritimati")):
+        sql.execute(
+            "UPDATE calendars SET time_zone = %s WHERE org_id = %s AND id = %s", [zone, org, calendar]
+        )
+    person = employ(app, org)
+    person.sign_in()
+    [_, today, *_] = table(person.get("reports.csv?days=7"))
+    assert today[0] == now(sql).astimezone(ZoneInfo("Pacific/Pago_Pago")).date().isoformat()
+
+
 # --- the figures of a report --------------------------------------------------------------------
 
 
@@ -327,3 +350,37 @@ def test_what_lies_before_the_first_day_is_in_no_figure(app: Flask, sql: psycopg
     waits = page.split('id="waits-title"')[1].split("</table>")[0]
     assert re.findall(r'<td class="figure">([^<]+)</td>', waits) == ["1", "2.0 s", "2.0 s"]
     assert sum(int(row[1]) for row in table(person.get("reports.csv"))[1:]) == 1
+
+
+def test_a_call_counts_once_at_each_step_however_often_it_asks(
+    client: FlaskClient, person: Person, sql: psycopg.Connection
+) -> None:
+    """What comes without a call id counts for itself."""
+    talking, asking = (PhoneCall(client, person.org, phone_number()) for _ in range(2))
+    for call in (talking, talking, asking):
+        call.say("check_availability", date=slot(days=15)[:10])
+        call.say("check_availability", date=slot(days=16)[:10])
+    talking.say("reserve_atomic", slotId=slot(hour=9), patientName="Ada")
+    talking.say("reserve_atomic", slotId=slot(hour=11), patientName="Ada")
+    talking.say("send_otp_code")
+    for hour in (13, 14):
+        reserve(client, person.org, slotId=slot(hour=hour))
+    text = " ".join(person.get("reports").text.split())
+    steps = {"Asked for a time": 4, "Time held": 3, "Code sent": 1, "Confirmed": 0}
+    for step, number in steps.items():
+        line = text.split(f'<th scope="row">{step}</th>')[1].split("</tr>")[0]
+        assert f'{number} <span class="quiet">' in line, step
+
+
+def test_a_code_that_came_too_late_is_nobodys_trouble(
+    client: FlaskClient, person: Person, sql: psycopg.Connection
+) -> None:
+    """The caller was offered another one; a confirmation that was not sent in time is."""
+    bare(client, "booking/send-otp", holdId=reserve(client, person.org)["holdId"])
+    add_booking(sql, person.org, far())
+    sql.execute(
+        "UPDATE sms_messages SET status = 'expired', cause = 'it could not be sent in time'"
+        " WHERE org_id = %s",
+        [person.org],
+    )
+    assert [row[2] for row in table(person.get("messages.csv"))[1:]] == ["confirmation"]

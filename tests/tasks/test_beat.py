@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -115,7 +116,8 @@ def test_a_worker_adds_no_tick_of_its_own_to_a_full_queue(
         producer = app.amqp.Producer(connection)
         for _ in range(waiting):
             app.tasks[SWEEP].apply_async(producer=producer)
-        _tick(SimpleNamespace(app=app, connection=connection))
+        consumer: Any = SimpleNamespace(app=app, connection=connection)
+        _tick(consumer)
     assert broker.llen(Queue.HOUSEKEEPING.value) + broker.llen(Queue.CALLS.value) == waiting + ticks
 
 

@@ -182,7 +182,7 @@ def test_the_channels_of_a_process_share_a_connection_and_none_takes_it_from_the
             return number
 
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker, app.connection_for_write() as one:
-        first = one.channel()
+        first: Any = one.channel()
         ours = used_by(first)
         before = len(broker.client_list())
         with app.connection_for_write() as another:

@@ -403,7 +403,7 @@ def test_who_returns_had_rung_or_booked_before_this_call(
     where = create_clinic() if "org_id" in other else org
     moment = began + timedelta(minutes=minutes)
     if other.get("booked"):
-        also = {"call_sid": call} if other.get("in_this_call") else {}
+        also: dict[str, Any] = {"call_sid": call} if other.get("in_this_call") else {}
         start = now(sql) + timedelta(days=30)
         add_booking(sql, where, start, booked_at=moment, patient_phone=caller, **also)
     else:

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
@@ -99,7 +100,7 @@ def test_once_redis_has_failed_nobody_tries_it_for_ten_seconds(monkeypatch: pyte
 
     monkeypatch.setattr(nudge, "time", SimpleNamespace(monotonic=monotonic))
     nudger = Nudger()
-    producer = nudge._producer()
+    producer: Any = nudge._producer()
     producer.conf.broker_write_url = f"redis://127.0.0.1:{free_port()}/0"
     nudger._producer = producer
     waiting = threading.Thread(target=nudger.nudge, args=(DUE,))

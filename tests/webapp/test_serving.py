@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import logging
 import os
 import runpy
 import signal
@@ -26,6 +25,7 @@ import psycopg
 import pytest
 from gunicorn.config import Config
 
+import logs
 import settings
 from tests.factories import create_clinic
 from tests.places import ROOT, free_port
@@ -241,7 +241,7 @@ def test_of_processes_and_threads_there_are_never_more_than_the_settings_say(
     monkeypatch: pytest.MonkeyPatch, more: int
 ) -> None:
     """Whatever the command line asks for; it may ask for fewer."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(logs, "configure", lambda: None)  # this process keeps its log as it is
     gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
     workers, threads = gunicorn["workers"], gunicorn["threads"]
     assert (workers, threads) == (settings.get().web_processes, settings.get().threads_of_web)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -61,3 +61,18 @@ def test_a_time_without_a_zone_is_of_utc_wherever_the_machine_stands(
         monkeypatch.undo()
         time.tzset()
     assert read.started_at == read.ended_at == datetime(2026, 7, 22, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("seconds", "read"), [(0, 0), (24 * 3600, 24 * 3600), (24 * 3600 + 1, None)])
+def test_a_call_that_lasted_more_than_a_day_did_not(seconds: int, read: int | None) -> None:
+    """Whichever way it is told: a clock was wrong."""
+    began = datetime(2026, 7, 22, tzinfo=UTC)
+    last = {"role": "user", "message": "bye", "secondsFromStart": seconds}
+    for told in (
+        {"durationSeconds": seconds},
+        {"durationMs": seconds * 1000},
+        {"durationMinutes": seconds / 60},
+        {"startedAt": began.isoformat(), "endedAt": (began + timedelta(seconds=seconds)).isoformat()},
+        {"messages": [last]},
+    ):
+        assert call_reports.read(told).duration == read, told

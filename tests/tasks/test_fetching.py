@@ -178,6 +178,27 @@ def test_trouble_is_noted_and_nothing_is_skipped(
     assert sql.execute("SELECT trouble FROM vapi_syncs WHERE org_id = %s", [org]).fetchone() == (None,)
 
 
+def test_a_key_that_cannot_be_read_holds_up_no_other_clinic(
+    vapi: Vapi, org: str, sql: psycopg.Connection
+) -> None:
+    """As after SECRET_KEY was changed and its former one thrown away."""
+    unreadable = connected(sql)
+    sql.execute(
+        "UPDATE integration_settings SET vapi_api_key_sealed = %s WHERE org_id = %s",
+        [sealing.seal(uuid.uuid4(), "vapi_api_key", KEY), unreadable],
+    )
+    vapi.calls = [call(1)]
+    fetch_reports.run()
+    assert [row[0] for row in rows(sql, org)] == ["call-1"]
+    troubles = dict(
+        sql.execute(
+            "SELECT org_id::text, trouble FROM vapi_syncs WHERE org_id = ANY (%s)", [[org, unreadable]]
+        ).fetchall()
+    )
+    assert troubles[org] is None
+    assert troubles[unreadable]
+
+
 def test_the_key_follows_no_redirect(vapi: Vapi, org: str, sql: psycopg.Connection) -> None:
     vapi.status = 302
     fetch_reports.run()

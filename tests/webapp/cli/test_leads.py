@@ -40,6 +40,23 @@ def test_other_rules_are_tried_before_they_are_set(
     assert ended.texts == 0
 
 
+def test_only_the_calls_of_the_last_days_are_scored_again(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock, tmp_path: Path
+) -> None:
+    ended = Ended(client, sql, HOT, durationSeconds=200)
+    clock.forward(3)
+    ended.score()
+    sql.execute(
+        "UPDATE calls SET created_at = app_clock() - interval '47 hours' WHERE org_id = %s", [ended.org]
+    )
+    milder = tmp_path / "milder.json"
+    milder.write_text(json.dumps({"weights": {"base": -80}}))
+    run = client.application.test_cli_runner()
+    for days, calls in ((1, 0), (2, 1)):
+        args = ["leads", "rescore", ended.org, "--days", str(days), "--rules", str(milder)]
+        assert len(json.loads(run.invoke(args=[*args, "--dry-run", "--json"]).output)) == calls
+
+
 def test_a_call_whose_words_are_gone_keeps_its_score(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock, tmp_path: Path
 ) -> None:

@@ -21,7 +21,10 @@ from models import call_reports, lead_facts
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.models.test_redaction import WORDS
+from tests.places import free_port
+from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
+from webapp.vapi import events
 
 NUMBER = "+447700912345"
 MESSAGES = [
@@ -405,3 +408,10 @@ def test_in_development_the_dialled_number_names_the_clinic(
 
     assert ask(number) == {"assistantId": "as-1"}
     assert "error" in ask("another")
+
+
+def test_who_rings_while_the_database_is_away_is_told_to_ring_again(client: FlaskClient) -> None:
+    asked = {"type": "assistant-request", "call": {"id": "c", "phoneNumberId": "a-number"}}
+    with environment(DATABASE_URL=f"postgresql://holdline@127.0.0.1:{free_port()}/x"):
+        answer = client.post("/api/vapi/webhook", json={"message": asked})
+    assert (answer.status_code, answer.get_json()) == (200, events.CLOSED)

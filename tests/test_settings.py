@@ -6,6 +6,7 @@ import pytest
 
 import postgres_address
 import settings
+import weak_secrets
 from models import session
 
 ALL = "0.0.0.0"  # noqa: S104
@@ -430,3 +431,13 @@ def test_keys_for_different_purposes_differ(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in NEEDED.items():
         monkeypatch.setenv(name, value)
     assert len({read().subkey(purpose) for purpose in ("otp-code", "otp-check", "sealed-secrets")}) == 3
+
+
+def test_a_password_has_twelve_characters_of_its_own_and_a_key_thirty_two() -> None:
+    random = "kV7mQ2xRt9bZ4wLc8nHs3pDf6gJy5aTe"
+    assert weak_secrets.of_a_password(random[:12]) is None
+    assert "fewer than 12" in (weak_secrets.of_a_password(random[:11]) or "")
+    assert "user's name" in (weak_secrets.of_a_password(f"ops{random[:11]}", "ops") or "")
+    assert weak_secrets.of_a_password(f"ops{random[:12]}", "ops") is None
+    assert weak_secrets.of_a_key(random) is None
+    assert "fewer than 32" in (weak_secrets.of_a_key(random[:31]) or "")

@@ -190,7 +190,7 @@ def test_a_key_that_cannot_be_read_holds_up_no_other_clinic(
     vapi.calls = [call(1)]
     fetch_reports.run()
     assert [row[0] for row in rows(sql, org)] == ["call-1"]
-    troubles = dict(
+    troubles: dict[str, str | None] = dict(
         sql.execute(
             "SELECT org_id::text, trouble FROM vapi_syncs WHERE org_id = ANY (%s)", [[org, unreadable]]
         ).fetchall()

@@ -104,6 +104,7 @@ timeout = 30  # seconds until a worker that has stopped breathing is replaced
 graceful_timeout = 20  # below the 30 seconds that platforms give before they kill
 keepalive = 5
 limit_request_line = 4094
+forwarded_allow_ips = ""  # what proxies say is read in webapp/proxies.py
 control_socket_disable = True  # two copies under one account would fight over its path
 
 

@@ -34,6 +34,18 @@ MOST_THREADS = 128
 _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
 
 
+#: How many entries at the end of X-Forwarded-For each platform writes, by a variable that it sets. Render has
+#: Cloudflare before its own proxy; Fly adds the address of the app behind that of the client.
+PROXIES_OF_PLATFORMS = {
+    "DYNO": 1,  # Heroku
+    "RENDER": 2,
+    "FLY_APP_NAME": 2,
+    "RAILWAY_ENVIRONMENT_ID": 1,
+    "K_SERVICE": 1,  # Cloud Run
+    "WEBSITE_SITE_NAME": 1,  # Azure App Service, which writes ports, too
+}
+
+
 class AppEnv(StrEnum):
     PRODUCTION = "production"
     DEVELOPMENT = "development"
@@ -143,6 +155,13 @@ class Settings(BaseSettings):
     )
     flower_basic_auth: str = Field(
         default="", description="user:password for Flower, comma between several; Flower needs one"
+    )
+    proxies: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="reverse proxies in front of the web: as many entries of X-Forwarded-For are true. By "
+        "default what a known platform has, and elsewhere 0: the header counts for nothing",
     )
     host: str = Field(
         default="",
@@ -301,6 +320,18 @@ class Settings(BaseSettings):
         return min(max(self.web_threads, 2), max(2, THREADS_PER_CONNECTION * self.web_pool), MOST_THREADS)
 
     @property
+    def proxies_in_front(self) -> int:
+        """How many reverse proxies stand in front of the web: as set, or as the platform is known to have."""
+        if self.proxies is not None:
+            return self.proxies
+        return next((number for name, number in PROXIES_OF_PLATFORMS.items() if os.environ.get(name)), 0)
+
+    @property
+    def proxy_is_overlooked(self) -> bool:
+        """Whether a proxy must be there that is not counted: its address is https, and it speaks http."""
+        return not self.proxies_in_front and urlsplit(self.public_base_url).scheme == "https"
+
+    @property
     def listen_host(self) -> str:
         """The IP address that the web and Flower listen on; one of IPv6 is without brackets."""
         return self.host if _is_listened_on(self.host) else "0.0.0.0"  # noqa: S104 -- as platforms expect
@@ -325,6 +356,11 @@ class Settings(BaseSettings):
             found.append(
                 f"HOST is ignored, and the web listens on {self.listen_host}: it is no IP address, and tools"
                 " such as conda set it to a name of their own."
+            )
+        if self.proxy_is_overlooked:
+            found.append(
+                "PUBLIC_BASE_URL is https://, so a proxy stands in front, and PROXIES is 0: everybody behind"
+                " it is counted as one address. Set PROXIES to how many there are."
             )
         if self.web_concurrency != self.web_processes:
             found.append(

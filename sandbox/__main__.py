@@ -158,6 +158,7 @@ def _environment(servers: services.Services, ports: dict[str, int]) -> dict[str,
         "APP_ENV": "development",
         "PUBLIC_BASE_URL": f"http://127.0.0.1:{ports['WEB_PORT']}",
         "TWILIO_API_BASE_URL": f"http://127.0.0.1:{ports['INBOX_PORT']}",
+        "PROXIES": "0",
         "FLOWER_BASIC_AUTH": "holdline:holdline",
         # Here everybody rings from the sample's number, and so does every load test.
         "RATE_PER_PHONE": "0",

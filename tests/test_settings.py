@@ -441,3 +441,39 @@ def test_a_password_has_twelve_characters_of_its_own_and_a_key_thirty_two() -> N
     assert weak_secrets.of_a_password(f"ops{random[:12]}", "ops") is None
     assert weak_secrets.of_a_key(random) is None
     assert "fewer than 32" in (weak_secrets.of_a_key(random[:31]) or "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "proxies"),
+    [
+        ({}, 0),
+        ({"DYNO": "web.1"}, 1),
+        ({"RENDER": "true"}, 2),
+        ({"FLY_APP_NAME": "holdline"}, 2),
+        ({"RAILWAY_ENVIRONMENT_ID": "x"}, 1),
+        ({"K_SERVICE": "holdline"}, 1),
+        ({"WEBSITE_SITE_NAME": "holdline"}, 1),
+        ({"DYNO": ""}, 0),
+        ({"DYNO": "web.1", "PROXIES": "2"}, 2),
+        ({"DYNO": "web.1", "PROXIES": "0"}, 0),
+        ({"DYNO": "web.1", "PROXIES": " "}, 1),
+        ({"PROXIES": "1"}, 1),
+    ],
+)
+def test_how_many_proxies_stand_in_front(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxies: int
+) -> None:
+    for name in settings.PROXIES_OF_PLATFORMS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (NEEDED | variables | {"PUBLIC_BASE_URL": "https://holdline.example.com"}).items():
+        monkeypatch.setenv(name, value)
+    assert read().proxies_in_front == proxies
+    assert any("PROXIES" in notice for notice in read().web_notices) is (proxies == 0)
+
+
+@pytest.mark.parametrize("value", ["-1", "11", "some"])
+def test_a_number_of_proxies_that_will_not_do(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    for name, given in (NEEDED | {"PROXIES": value}).items():
+        monkeypatch.setenv(name, given)
+    with pytest.raises(settings.SettingsError, match="PROXIES"):
+        read()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 import logs
 import preflight
 import settings
 import telemetry
-from webapp import api_page, cli, errors, health, metrics, openapi, security_headers
+from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers
 from webapp.dashboard import pages as dashboard
 from webapp.patient import pages
 from webapp.twilio import inbound, receipts
@@ -28,7 +27,8 @@ def create_app() -> Flask:
     app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that whatever id came in can go out again
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = None  # webapp/vapi reads at most max_body_bytes itself
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=0)  # type: ignore[method-assign]
+    in_front = settings.get().proxies_in_front
+    app.wsgi_app = proxies.BehindProxies(app.wsgi_app, in_front)  # type: ignore[method-assign]
     app.register_blueprint(health.blueprint)
     app.register_blueprint(vapi.blueprint)
     app.register_blueprint(receipts.blueprint)

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+
+#: An address with its port, as some gateways write it, and one of IPv6 in brackets, with a port or without.
+_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{0,5}")
+_IN_BRACKETS = re.compile(r"\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\](?::[0-9]{0,5})?")
+
+#: The longest address of IPv6 with a zone and a port; what is longer is not looked at.
+_LONGEST = 100
+
+
+def read(written: str) -> str | None:
+    """An address in its one form, without its port: 192.0.2.1, also where it was ::ffff:192.0.2.1.
+
+    None for what is no address.
+    """
+    text = written.strip()
+    if len(text) > _LONGEST:
+        return None
+    found = _WITH_PORT.fullmatch(text) or _IN_BRACKETS.fullmatch(text)
+    try:
+        parsed = ipaddress.ip_address(found[1] if found else text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
 
 
 def group(address: str) -> str:
-    """Of IPv6 the first half: whoever has one address there has them all."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    """Whose address it is: of IPv6 the first half, for whoever has one address there has them all."""
+    known = read(address)
+    if known is None:
         return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address
+    if ":" in known:
+        return str(ipaddress.ip_network((known, 64), strict=False))
+    return known

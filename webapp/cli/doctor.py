@@ -160,6 +160,15 @@ def _surroundings() -> Findings:
     else:
         why = "nobody outside reaches this machine by it" if local else "it is not https"
         yield missing("PUBLIC_BASE_URL", f"{config.public_base_url}: {why}", mend)
+    if config.proxy_is_overlooked:
+        yield warning(
+            "proxies",
+            "PUBLIC_BASE_URL is https, so requests come through a proxy, and PROXIES is 0: everybody behind"
+            " it is counted as one address",
+            "set PROXIES to how many reverse proxies stand in front, 1 for one nginx",
+        )
+    else:
+        yield ok("proxies", f"{config.proxies_in_front} in front")
 
 
 def _is_local(host: str) -> bool:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from webapp.addresses import group
 
-#: Unknown links of one address in one minute, after which it is answered no more until the minute is over.
+#: Unknown links of one address in one minute; further ones are refused until the minute is over.
 MOST = 10
 MINUTE = 60.0
 
 #: Addresses that are remembered; beyond these the one that came first is forgotten.
 MOST_ADDRESSES = 10_000
+
+
+@dataclass
+class Attempt:
+    """One link that somebody tries. `wrong` is set by whoever looked it up."""
+
+    too_many: bool
+    wrong: bool = False
 
 
 class Guesses:
@@ -25,16 +35,36 @@ class Guesses:
         self._lock = threading.Lock()
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def record(self, address: str) -> None:
-        """Whoever is at this address tried a link that does not exist."""
+    @contextmanager
+    def attempt(self, address: str) -> Iterator[Attempt]:
+        """Counts before the link is looked up, so that many at once are counted, too, and takes it back if it
+        was not wrong: a good link, and one that could not be looked up, never counts.
+        """
+        key = group(address)
+        until, count = self._add(key)
+        attempt = Attempt(too_many=count > MOST)
+        try:
+            yield attempt
+        finally:
+            if not attempt.wrong:
+                self._take_back(key, until)
+
+    def _add(self, key: str) -> tuple[float, int]:
         with self._lock:
-            until, count = self._counts.pop(group(address), (0.0, 0))
             now = self._clock()
-            self._counts[group(address)] = (until, count + 1) if now < until else (now + MINUTE, 1)
+            until, count = self._counts.pop(key, (0.0, 0))
+            counted = (until, count + 1) if now < until else (now + MINUTE, 1)
+            self._counts[key] = counted
             if len(self._counts) > MOST_ADDRESSES:
                 self._counts.popitem(last=False)
+            return counted
 
-    def too_many(self, address: str) -> bool:
+    def _take_back(self, key: str, until: float) -> None:
         with self._lock:
-            until, count = self._counts.get(group(address), (0.0, 0))
-            return count >= MOST and self._clock() < until
+            still, count = self._counts.get(key, (0.0, 0))
+            if still != until:
+                return  # that minute is over
+            if count > 1:
+                self._counts[key] = (still, count - 1)
+            else:
+                del self._counts[key]

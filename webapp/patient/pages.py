@@ -26,6 +26,7 @@ from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.guesses import Guesses
 from webapp.patient.shown import Linked, NotThere, Openings, Shown, State, Time, read, time_of
+from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import (
     Busy,
     DatabaseAway,
@@ -60,8 +61,13 @@ _HEADERS = {
 }
 
 guesses = Guesses()
-#: Pages a second for one address, behind which a whole mobile network may be.
-requests = Limiter(5.0)
+#: Pages a second of one link. Not of one address: behind it may be a whole mobile network.
+requests = Limiter(2.0)
+#: Look-ups at once in this process for addresses that guess: so many connections they may have.
+MOST_LOOK_UPS = 2
+#: Seconds that such a look-up may wait for its turn. Each takes about a millisecond.
+LONGEST_WAIT = 0.5
+look_ups = Turns(MOST_LOOK_UPS)
 
 
 class UnknownLink(Exception):
@@ -69,7 +75,7 @@ class UnknownLink(Exception):
 
 
 class TooMany(Exception):
-    """This address asked too often, or tried too many links that do not exist."""
+    """This link was opened too often, or this address tried too many links that do not exist."""
 
 
 # --- the pages ----------------------------------------------------------------------------------
@@ -252,19 +258,39 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
 
     Raises UnknownLink, NotThere, TooMany, Busy or DatabaseAway.
     """
-    address = request.remote_addr or ""
-    if guesses.too_many(address) or not requests.allow(address):
+    found = _found(token, request.remote_addr or "")
+    if not requests.allow(found.message_id):
         raise TooMany
-    found = _find(token)
-    if found is None:
-        guesses.record(address)
-        raise UnknownLink
     return in_transaction(
         found.org_id,
         lambda session: work(read(session, found.org_id, found.message_id)),
         actor=ACTOR,
         happened=repeatable,
     )
+
+
+def _found(token: str, address: str) -> Found:
+    """Whose link it is. A good link opens and counts for nothing also where others behind the same address
+    guess; only unknown ones are refused. Raises UnknownLink, TooMany, Busy or DatabaseAway.
+    """
+    with guesses.attempt(address) as attempt:
+        found = _found_in_turn(token) if attempt.too_many else _find(token)
+        attempt.wrong = found is None
+    if found is not None:
+        return found
+    raise TooMany if attempt.too_many else UnknownLink
+
+
+def _found_in_turn(token: str) -> Found | None:
+    """Likewise for an address that guesses: however many links it tries, few are looked up at once.
+
+    Raises TooMany where no turn comes.
+    """
+    try:
+        with look_ups.turn(longest=LONGEST_WAIT):
+            return _find(token)
+    except NoTurn:
+        raise TooMany from None
 
 
 def _find(token: str) -> Found | None:

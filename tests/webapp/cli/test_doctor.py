@@ -64,6 +64,7 @@ def production(monkeypatch: pytest.MonkeyPatch, world: Outside) -> Iterator[pyte
     """The settings as they should be outside of one machine."""
     monkeypatch.setenv("APP_ENV", "production")
     monkeypatch.setenv("PUBLIC_BASE_URL", "https://holdline.example.com")
+    monkeypatch.setenv("PROXIES", "1")
     monkeypatch.setenv("TWILIO_API_BASE_URL", world.url)
     monkeypatch.setenv("VAPI_API_BASE_URL", world.url)
     settings.get.cache_clear()
@@ -513,3 +514,16 @@ def test_it_shows_no_secret(operator: Operator, complete: str) -> None:
         "SELECT twilio_auth_token_sealed FROM integration_settings WHERE org_id = %s", [complete]
     ).fetchall():
         assert sealed not in result.output
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_proxy_that_is_overlooked(operator: Operator, clinic: str, production: pytest.MonkeyPatch) -> None:
+    assert findings(operator, clinic)["proxies"]["state"] == "ok"
+    production.delenv("PROXIES")
+    settings.get.cache_clear()
+    found = findings(operator, clinic)["proxies"]
+    assert found["state"] == "warning"
+    assert "set PROXIES" in found["mend"]
+    production.setenv("DYNO", "web.1")
+    settings.get.cache_clear()
+    assert findings(operator, clinic)["proxies"]["state"] == "ok"

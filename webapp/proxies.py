@@ -1,0 +1,86 @@
+"""Where a request comes from, behind as many reverse proxies as the setting PROXIES says.
+
+Each proxy adds to X-Forwarded-For the address that it was reached from, at the end. So the last entries, one
+for each proxy that is ours, are true, and everything before them is what the client wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from webapp import addresses
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two lines in the log that say the same.
+_TOLD_EVERY = 3600.0
+
+_SCHEME = re.compile(r"https?", re.IGNORECASE)
+
+
+class BehindProxies:
+    """Puts the address and scheme of the client into each request, as if it had come directly.
+
+    With no proxy in front the headers are the client's own words, and count for nothing.
+    """
+
+    def __init__(self, app: WSGIApplication, proxies: int) -> None:
+        self._app = app
+        self._proxies = proxies
+        self._lock = threading.Lock()
+        self._quiet_until: dict[str, float] = {}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        forwarded = _listed(environ.get("HTTP_X_FORWARDED_FOR"))
+        peer = addresses.read(str(environ.get("REMOTE_ADDR") or ""))
+        if self._proxies:
+            environ["REMOTE_ADDR"] = self._client(forwarded, peer)
+            if scheme := self._scheme(_listed(environ.get("HTTP_X_FORWARDED_PROTO"))):
+                environ["wsgi.url_scheme"] = scheme
+        else:
+            environ["REMOTE_ADDR"] = peer or ""
+            if forwarded:
+                self._tell(
+                    "a request says that it came through a proxy, and PROXIES is 0: if there is one,"
+                    " everybody behind it is counted as one address"
+                )
+        return self._app(environ, start_response)
+
+    def _client(self, forwarded: list[str], peer: str | None) -> str:
+        """The entry of the outermost proxy of ours. One that is no address says nothing, and the next proxy's
+        word is taken; what the client itself wrote never is.
+        """
+        ours = forwarded[-self._proxies :]
+        for entry in ours:
+            if address := addresses.read(entry):
+                return address
+        if ours:
+            self._tell("no address can be read from X-Forwarded-For, and the proxy's own is counted instead")
+        return peer or ""
+
+    def _scheme(self, forwarded: list[str]) -> str | None:
+        """Where a proxy replaces what the one before it wrote, there are fewer entries than proxies."""
+        schemes = [entry.lower() for entry in forwarded[-self._proxies :] if _SCHEME.fullmatch(entry)]
+        return schemes[0] if schemes else None
+
+    def _tell(self, what: str) -> None:
+        """At most once an hour: whoever sends such requests must not fill the log."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._quiet_until.get(what, 0.0):
+                return
+            self._quiet_until[what] = now + _TOLD_EVERY
+        log.warning("%s", what)
+
+
+def _listed(header: object) -> list[str]:
+    """The entries of a header. The web server joins several headers of one name by a comma."""
+    return [each for each in (part.strip(' \t"') for part in str(header or "").split(",")) if each]

@@ -383,6 +383,10 @@ class Settings(BaseSettings):
     def development(self) -> bool:
         return self.app_env is AppEnv.DEVELOPMENT
 
+    def cookie_name(self, name: str) -> str:
+        """In production a browser takes this cookie only over TLS, for all of this host and from no other."""
+        return name if self.development else f"__Host-{name}"
+
     @property
     def key_ids(self) -> tuple[str, ...]:
         """The names of the keys that can be read with; the first one is written with."""

@@ -15,10 +15,12 @@ from models import (  # noqa: F401
     opt_outs,
     organizations,
     patient_links,
+    sign_in_limits,
     sms,
     sms_events,
     sms_senders,
     staff,
+    staff_sessions,
     sweeps,
     vapi_syncs,
 )

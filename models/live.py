@@ -184,7 +184,8 @@ _VERSION = text(f"""
       (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM hot_lead_alerts
         WHERE org_id = :org AND created_at > app_clock() - interval '24 hours'),
       (SELECT string_agg(concat_ws(':', id, session_epoch, disabled_at), ',' ORDER BY id) FROM staff_users
-        WHERE org_id = :org)
+        WHERE org_id = :org),
+      (SELECT string_agg(id::text, ',' ORDER BY id) FROM staff_sessions WHERE org_id = :org)
     ))
 """)
 

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from models import sealing
+from models import sealing, second_factor
 from models.organizations import IntegrationSettings, VapiCredential
+from models.staff import StaffUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ SEALED = (
     _of_settings(IntegrationSettings.twilio_api_key_secret_sealed, "twilio_api_key_secret"),
     _of_settings(IntegrationSettings.vapi_api_key_sealed, "vapi_api_key"),
     SealedColumn(VapiCredential.secret_sealed, VapiCredential.id, VapiCredential.org_id, "vapi_hmac"),
+    SealedColumn(StaffUser.totp_sealed, StaffUser.id, StaffUser.org_id, second_factor.PURPOSE),
 )
 
 

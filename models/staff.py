@@ -10,7 +10,7 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func, select
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt, EnumText, Id, one_of
@@ -26,6 +26,7 @@ class StaffUser(Base):
     __table_args__ = (
         one_of("role", StaffRole),
         CheckConstraint("email = lower(email) AND email LIKE '%@%'", name="email"),
+        CheckConstraint("totp_since IS NULL OR totp_sealed IS NOT NULL", name="second_factor"),
         UniqueConstraint("email"),  # who signs in names an address and no clinic
     )
 
@@ -38,6 +39,13 @@ class StaffUser(Base):
     password_hash: Mapped[str | None]
     #: Counts up to end every session of this person at once.
     session_epoch: Mapped[int] = mapped_column(server_default="0")
+    #: The key of the app that makes codes, sealed, and since when a code is asked for.
+    totp_sealed: Mapped[str | None]
+    totp_since: Mapped[datetime | None]
+    #: The thirty seconds whose code was used last: neither it nor an earlier one works again.
+    totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
+    #: Digests of the recovery codes that are left.
+    recovery_digests: Mapped[list[str]] = mapped_column(server_default="[]")
     last_seen_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]

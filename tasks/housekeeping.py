@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 
 from celeryconfig import Task
-from models import retention
+from models import retention, sign_in_limits, staff_sessions
 from models.session import Door, system_transaction
 from tasks.app import app
 from tasks.beat import Sweep
 
 log = logging.getLogger(__name__)
+
+#: Rows of the sign-in that one run deletes at most; they say nothing any more.
+MOST = 5000
 
 
 @app.task(name=Task.KEEP_HOUSE.value, base=Sweep)
@@ -18,6 +21,8 @@ def keep_house() -> None:
     """Erase the words and the patients whose time is over, a bounded number of them; the next run goes on."""
     with system_transaction(Door.SWEEP, actor=Task.KEEP_HOUSE.value) as session:
         tidied = retention.tidy(session)
+        staff_sessions.forget_the_old(session, MOST)
+        sign_in_limits.forget_the_forgiven(session, MOST)
     if tidied:
         log.info(
             "erased %d answers, %d texts, what %d visits were for, the words of %d calls, and %d patients",

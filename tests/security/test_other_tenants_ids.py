@@ -63,9 +63,18 @@ ROUTES: dict[str, tuple[str, ...]] = {
         f"/dashboard/{page}": ()
         for page in (
             *("sign-in", "sign-out", "live", "live/state", "live/stream", "leads", "calls", "messages"),
-            *("reports", "leads.csv", "calls.csv", "messages.csv", "reports.csv"),
+            *("sign-in/code", "account", "account/second-factor", "account/second-factor/confirm"),
+            *(
+                "account/second-factor/off",
+                "reports",
+                "leads.csv",
+                "calls.csv",
+                "messages.csv",
+                "reports.csv",
+            ),
         )
     },
+    "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),
     "/dashboard/messages/<uuid:message_id>/retry": ("message_id",),

@@ -7,6 +7,7 @@ import uuid
 import click
 from sqlalchemy.orm import Session
 
+from models import second_factor
 from models import staff as people
 from models.staff import StaffRole, StaffUser
 from webapp.cli.common import Words, as_json, at, print_rows, secret
@@ -55,6 +56,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
                 "name": user.name,
                 "role": user.role.value,
                 "password": user.password_hash is not None,
+                "second_factor": second_factor.is_on(user),
                 "last_seen": f"{user.last_seen_at:%Y-%m-%d %H:%M}" if user.last_seen_at else None,
                 "disabled": f"{user.disabled_at:%Y-%m-%d %H:%M}" if user.disabled_at else None,
             }
@@ -96,6 +98,20 @@ def enable(org_id: uuid.UUID, email: str) -> None:
     with at(org_id) as (session, _):
         people.enable(_find(session, org_id, email))
     click.echo(f"{people.normal_email(email)} may sign in again")
+
+
+@staff.command("reset-second-factor")
+@click.argument("org_id", type=click.UUID)
+@click.argument("email")
+def reset_second_factor(org_id: uuid.UUID, email: str) -> None:
+    """EMAIL signs in with the password alone again: for one whose telephone and recovery codes are lost."""
+    with at(org_id) as (session, _):
+        user = _find(session, org_id, email)
+        if not second_factor.is_on(user):
+            raise click.ClickException(f"{user.email} has no second factor")
+        second_factor.turn_off(user)
+        user.session_epoch += 1
+    click.echo(f"{user.email} has no second factor any more, and is signed out everywhere")
 
 
 def _refuse_a_second(session: Session, org_id: uuid.UUID, email: str) -> None:

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import (
-    Blueprint,
     Flask,
     Response,
     abort,
@@ -20,7 +19,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    session,
     stream_with_context,
     url_for,
 )
@@ -31,101 +29,27 @@ from werkzeug.exceptions import HTTPException
 import settings
 from models import call_backs, live, reports, sms_retry
 from models.lead_scoring import Band
-from webapp.dashboard import addresses, csv_files, feed, people
-from webapp.dashboard.attempts import Attempts
+from webapp.dashboard import account, addresses, csv_files, feed, people, sign_in
+from webapp.dashboard.guard import blueprint, for_every_page, read, signed
 from webapp.dashboard.people import Signed
-from webapp.dashboard.shown import Words
 from webapp.nudge import nudge
-from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction, repeatable
+from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
 
 log = logging.getLogger(__name__)
-blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard", template_folder="templates")
+#: The other modules with pages: importing them has added these to the blueprint.
+_OTHERS = (account, sign_in)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 
-#: What a person sees who is not signed in.
-OPEN = {"dashboard.sign_in", "dashboard.ask_to_sign_in"}
-
-#: What a script asks for: it cannot follow to a page.
-_FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream"}
-
-MOST_BYTES = 16 * 1024
 PERIODS = (7, 30, 90)
 
 #: Rows of a file that are read in one transaction.
 BATCH = 1000
 
-attempts = Attempts()
-
 
 def register(app: Flask) -> None:
     people.register(app)
     app.register_blueprint(blueprint)
-
-
-# --- who asks -----------------------------------------------------------------------------------
-
-
-@blueprint.before_request
-def _check() -> ResponseReturnValue | None:
-    """Signed in, and a form of ours: nothing below is reached otherwise."""
-    request.max_content_length = MOST_BYTES
-    if request.endpoint not in OPEN:
-        g.signed = people.current()
-        if g.signed is None:
-            if request.endpoint in _FOR_SCRIPTS:
-                return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
-            return redirect(url_for("dashboard.ask_to_sign_in"), HTTPStatus.SEE_OTHER)
-    if request.method not in {"GET", "HEAD", "OPTIONS"} and not people.token_is_right():
-        abort(HTTPStatus.BAD_REQUEST, "This form is too old. Go back, load the page again and try once more.")
-    return None
-
-
-def _signed() -> Signed:
-    signed: Signed = g.signed
-    return signed
-
-
-def _read(work: Callable[[Session, uuid.UUID], T]) -> T:
-    """Do something in one transaction of this person's clinic, whose zone the page is in from here on."""
-    signed = _signed()
-
-    def within(at: Session) -> T:
-        g.words = Words(live.zone(at, signed.org_id))
-        return work(at, signed.org_id)
-
-    return in_transaction(signed.org_id, within, actor=signed.actor, happened=repeatable)
-
-
-@blueprint.get("/sign-in")
-def ask_to_sign_in() -> ResponseReturnValue:
-    if people.current():
-        return redirect(url_for("dashboard.home"), HTTPStatus.SEE_OTHER)
-    return render_template("dashboard/sign_in.html")
-
-
-@blueprint.post("/sign-in")
-def sign_in() -> ResponseReturnValue:
-    """The same words whether the address is nobody's, the password is wrong, or the person disabled."""
-    email, password = request.form.get("email", ""), request.form.get("password", "")
-    if not attempts.allow(email.strip().lower(), request.remote_addr or ""):
-        page = Response(render_template("dashboard/sign_in.html", problem="too_many", email=email))
-        page.status_code = HTTPStatus.TOO_MANY_REQUESTS
-        page.headers["Retry-After"] = "900"
-        return page
-    user = people.find(email, password)
-    if user is None:
-        page_text = render_template("dashboard/sign_in.html", problem="wrong", email=email)
-        return page_text, HTTPStatus.FORBIDDEN
-    attempts.forget(user.email)
-    people.begin(user, password)
-    return redirect(url_for("dashboard.home"), HTTPStatus.SEE_OTHER)
-
-
-@blueprint.post("/sign-out")
-def sign_out() -> ResponseReturnValue:
-    people.end(_signed(), everywhere="everywhere" in request.form)
-    return redirect(url_for("dashboard.ask_to_sign_in"), HTTPStatus.SEE_OTHER)
 
 
 # --- live ---------------------------------------------------------------------------------------
@@ -145,7 +69,7 @@ def live_page() -> ResponseReturnValue:
 @blueprint.get("/live/state")
 def live_state() -> ResponseReturnValue:
     """The same as a fragment, for whoever has no stream: 304 while nothing changed."""
-    version = _read(live.version)
+    version = read(live.version)
     if request.if_none_match.contains_weak(version):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
@@ -167,31 +91,30 @@ def live_stream() -> ResponseReturnValue:
         return live_state()
     if place is None:
         abort(HTTPStatus.SERVICE_UNAVAILABLE, "Every stream is taken; ask again without Last-Event-ID.")
-    response = Response(stream_with_context(_events(_signed(), place)), mimetype="text/event-stream")
+    response = Response(stream_with_context(_events(signed(), place)), mimetype="text/event-stream")
     # Also when it was never begun to be read, as for HEAD.
     response.call_on_close(place.give_back)
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _events(signed: Signed, place: feed.Place) -> Iterator[str]:
+def _events(who: Signed, place: feed.Place) -> Iterator[str]:
     #: The version that was sent, and the one after which it was: what is read may be newer still.
     sent = seen = request.headers.get("Last-Event-ID")
-    epoch = int(session["epoch"])
     browser = request.environ.get("gunicorn.socket")
     spoke = time.monotonic()
     ends = spoke + feed.LONGEST
     try:
         yield "retry: 1000\n\n"
-        with watch.watching(signed.org_id):
+        with watch.watching(who.org_id):
             while time.monotonic() < ends and not feed.went_away(browser):
                 until = min(spoke + feed.COMMENT_EVERY, ends) - time.monotonic()
-                changed = watch.wait(signed.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
+                changed = watch.wait(who.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
                 if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
                     continue
                 version, now = _state(addresses.most()) if changed else (sent, None)
                 # After reading: what was committed once the session had ended is never shown.
-                if not people.still(signed, epoch):
+                if not people.still(who):
                     return
                 spoke = time.monotonic()
                 if changed:
@@ -215,7 +138,7 @@ def _event(version: str | None, fragment: str) -> str:
 
 def _state(most: int) -> tuple[str, live.Live]:
     """The version is read first: whatever is committed in between is shown, and then shown again."""
-    return _read(lambda at, org_id: (live.version(at, org_id), live.read(at, org_id, most=most)))
+    return read(lambda at, org_id: (live.version(at, org_id), live.read(at, org_id, most=most)))
 
 
 def _live_facts(now: live.Live) -> dict[str, Any]:
@@ -262,7 +185,7 @@ def _lead_filter() -> tuple[str | None, bool]:
 
 @blueprint.get("/leads/<path:call_id>")
 def lead(call_id: str) -> ResponseReturnValue:
-    found = _read(lambda at, org_id: reports.find_call(at, org_id, _known(call_id)))
+    found = read(lambda at, org_id: reports.find_call(at, org_id, _known(call_id)))
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
     return render_template("dashboard/lead.html", found=found, row=found.row, **addresses.came())
@@ -275,9 +198,9 @@ def called_back(call_id: str) -> ResponseReturnValue:
     def note(at: Session, org_id: uuid.UUID) -> object:
         if "undo" in request.form:
             return call_backs.take_back(at, org_id, _known(call_id))
-        return call_backs.record(at, org_id, _known(call_id), by=_signed().name)
+        return call_backs.record(at, org_id, _known(call_id), by=signed().name)
 
-    if _read(note) is None:
+    if read(note) is None:
         abort(HTTPStatus.NOT_FOUND)
     return redirect(
         url_for("dashboard.lead", call_id=call_id, **addresses.came()["here"]), HTTPStatus.SEE_OTHER
@@ -293,7 +216,7 @@ def calls() -> ResponseReturnValue:
 def _page(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[T]]) -> tuple[list[T], bool]:
     """The rows of one page, and whether others follow."""
     after = addresses.after()
-    rows = _read(lambda at, org_id: find(at, org_id, after, reports.PAGE + 1))
+    rows = read(lambda at, org_id: find(at, org_id, after, reports.PAGE + 1))
     return rows[: reports.PAGE], len(rows) > reports.PAGE
 
 
@@ -309,7 +232,7 @@ def _known(call_id: str) -> str:
 
 @blueprint.get("/messages")
 def messages() -> ResponseReturnValue:
-    health = _read(reports.sms_health)
+    health = read(reports.sms_health)
     rows, more = _page(
         lambda at, org_id, after, most: reports.list_trouble(at, org_id, after=after, most=most)
     )
@@ -327,7 +250,7 @@ def retry(message_id: uuid.UUID) -> ResponseReturnValue:
             return None
         return sms_retry.retry(at, org_id, message_id)
 
-    done = _read(again)
+    done = read(again)
     if done is None:
         abort(HTTPStatus.NOT_FOUND)
     if done.due:
@@ -342,14 +265,14 @@ def retry(message_id: uuid.UUID) -> ResponseReturnValue:
 @blueprint.get("/reports")
 def figures() -> ResponseReturnValue:
     days = _days()
-    found = _read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
+    found = read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
     return render_template("dashboard/reports.html", figures=found, days=days, periods=PERIODS)
 
 
 @blueprint.get("/reports.csv")
 def figures_csv() -> ResponseReturnValue:
     days = _days()
-    found = _read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
+    found = read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
     return csv_files.answer("daily-report", csv_files.DAYS, map(csv_files.day, found.days))
 
 
@@ -381,12 +304,12 @@ def _every(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[
 
     The first are read before the answer begins, so that a database that is away is still said with 503.
     """
-    signed, epoch = _signed(), int(session["epoch"])
+    who = signed()
 
     def batches(rows: list[R]) -> Iterator[R]:
         while rows:
             yield from rows
-            if len(rows) < BATCH or not people.still(signed, epoch):
+            if len(rows) < BATCH or not people.still(who):
                 return
             after = reports.After(rows[-1].created_at, str(rows[-1].id))
             rows = _batch(find, after)
@@ -397,7 +320,7 @@ def _every(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[
 def _batch(
     find: Callable[[Session, uuid.UUID, reports.After | None, int], list[R]], after: reports.After | None
 ) -> list[R]:
-    return _read(lambda at, org_id: find(at, org_id, after, BATCH))
+    return read(lambda at, org_id: find(at, org_id, after, BATCH))
 
 
 def _days() -> int:
@@ -406,15 +329,6 @@ def _days() -> int:
 
 
 # --- what goes wrong ----------------------------------------------------------------------------
-
-
-@blueprint.context_processor
-def _for_every_page() -> dict[str, object]:
-    return {
-        "signed": g.get("signed"),
-        "words": g.get("words"),
-        "token": people.token,
-    }
 
 
 @blueprint.errorhandler(Busy)
@@ -464,7 +378,7 @@ def refused(error: HTTPException) -> Response:
 
 def _plain(title: str, text: str, status: HTTPStatus) -> Response:
     """A page that says one thing. Outside the blueprint nothing was asked yet of who is signed in."""
-    context = _for_every_page()
+    context = for_every_page()
     if "signed" not in g:
         try:
             context["signed"] = people.current()

@@ -1,7 +1,7 @@
 """Who is signed in: the session's cookie, its check on every request, and the token of every form.
 
-The cookie is signed and says who it is, of which clinic, and of which session_epoch; the row decides. So a
-password that is changed, or a person who is disabled, ends every session at the next request.
+The cookie is signed and has the token of a session; the session's row decides (models/staff_sessions.py). So
+what was ended is over at the next request, also for whoever kept a copy of the cookie.
 """
 
 from __future__ import annotations
@@ -10,27 +10,22 @@ import hmac
 import secrets
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from flask import Flask, request, session
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import staff
+from models import staff, staff_sessions
 from models.organizations import Organization
-from models.session import Door
 from models.staff import StaffUser
-from webapp.unit_of_work import in_system_transaction, in_transaction
-
-#: A working day; then the password is asked for again, however busy the page was.
-LONGEST = timedelta(hours=12)
+from models.staff_sessions import LONGEST
+from webapp.dashboard import devices
+from webapp.unit_of_work import in_transaction
 
 #: Seen is noted to so many minutes, not with every request.
 SEEN = timedelta(minutes=5)
-
-#: An address of e-mail has no more characters (RFC 5321).
-_LONGEST_EMAIL = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +34,7 @@ class Signed:
 
     id: uuid.UUID
     org_id: uuid.UUID
+    session_id: uuid.UUID
     name: str
     email: str
     clinic: str
@@ -50,14 +46,14 @@ class Signed:
 
 
 def register(app: Flask) -> None:
-    """The cookie: signed with a key of its own, for these pages only, and never read by a script."""
+    """The cookie: signed with a key of its own, never read by a script, and set by no other host."""
     config = settings.get()
     current, *former = (config.subkey("session", key_id) for key_id in config.key_ids)
     app.secret_key = current
     app.config.update(
         SECRET_KEY_FALLBACKS=former,
-        SESSION_COOKIE_NAME="holdline",
-        SESSION_COOKIE_PATH="/dashboard",
+        SESSION_COOKIE_NAME=config.cookie_name("holdline-session"),
+        SESSION_COOKIE_PATH="/",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=not config.development,
@@ -66,78 +62,81 @@ def register(app: Flask) -> None:
     )
 
 
-def find(email: str, password: str) -> StaffUser | None:
-    """Whose address and password these are. Takes as long if they are nobody's."""
-    typed = email if len(email) <= _LONGEST_EMAIL and email.isprintable() else ""
-    user = in_system_transaction(Door.SIGN_IN, lambda session: staff.find_by_email(session, typed))
-    # Outside the transaction: hashing takes long, and connections are few.
-    return user if staff.verify(user, password) else None
+def begin(user: StaffUser, *, password: str | None = None) -> None:
+    """A new session, with nothing of the one before, which is over. Its epoch is that of the password that
+    was checked; `password` is that one, where it may have to be hashed with today's costs.
+    """
+    _end_the_one_before()
 
-
-def begin(user: StaffUser, password: str) -> None:
-    """A new session, with nothing of the one before. Its epoch is that of the password that was checked."""
-
-    def note(at: Session) -> None:
+    def note(at: Session) -> str:
         row = at.get_one(StaffUser, user.id)
-        row.last_seen_at = at.scalars(select(func.app_clock())).one()
-        if row.session_epoch == user.session_epoch and staff.needs_rehash(row):
+        if password is not None and row.session_epoch == user.session_epoch and staff.needs_rehash(row):
             staff.rehash(row, password)
+        return staff_sessions.begin(
+            at, row, user.session_epoch, device=devices.described(), address=request.remote_addr or ""
+        )
 
-    in_transaction(user.org_id, note, actor=f"staff {user.email}")
+    made = in_transaction(user.org_id, note, actor=f"staff {user.email}")
     session.clear()
     session.permanent = True
-    session["staff"] = str(user.id)
     session["org"] = str(user.org_id)
-    session["epoch"] = user.session_epoch
-    session["since"] = datetime.now(UTC).isoformat()
+    session["token"] = made
     token()
 
 
-def end(signed: Signed, *, everywhere: bool) -> None:
-    """Sign out here; `everywhere` ends the sessions of all other browsers, too."""
+def _end_the_one_before() -> None:
+    if signed := current():
+        end(signed, signed.session_id)
 
-    def count_up(at: Session) -> None:
-        at.get_one(StaffUser, signed.id).session_epoch += 1
 
-    if everywhere:
-        in_transaction(signed.org_id, count_up, actor=signed.actor)
-    session.clear()
+def end(signed: Signed, session_id: uuid.UUID) -> bool:
+    """End one session of this person, here or in another browser; False if there is none such."""
+    return in_transaction(
+        signed.org_id,
+        lambda at: staff_sessions.end(at, signed.org_id, signed.id, session_id),
+        actor=signed.actor,
+    )
+
+
+def end_all(signed: Signed) -> StaffUser:
+    """End every session of this person, and make every device unknown. Returns the row as it is now."""
+
+    def count_up(at: Session) -> StaffUser:
+        user = at.get_one(StaffUser, signed.id)
+        user.session_epoch += 1
+        at.flush()
+        return user
+
+    return in_transaction(signed.org_id, count_up, actor=signed.actor)
 
 
 def current() -> Signed | None:
     """Who this request's cookie says it is, if the row agrees."""
     try:
-        staff_id, org_id = uuid.UUID(session["staff"]), uuid.UUID(session["org"])
-        epoch, since = int(session["epoch"]), datetime.fromisoformat(session["since"])
-    except (KeyError, TypeError, ValueError):
+        org_id, given = uuid.UUID(session["org"]), str(session["token"])
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    if datetime.now(UTC) - since > LONGEST:
-        return None
-    return in_transaction(org_id, lambda at: _signed(at, org_id, staff_id, epoch))
+    return in_transaction(org_id, lambda at: _signed(at, org_id, given))
 
 
-def still(signed: Signed, epoch: int) -> bool:
+def still(signed: Signed) -> bool:
     """Whether this session still stands, for an answer that goes on for minutes."""
-    return in_transaction(signed.org_id, lambda at: _signed(at, signed.org_id, signed.id, epoch) is not None)
+    return in_transaction(
+        signed.org_id, lambda at: staff_sessions.stands(at, signed.org_id, signed.session_id)
+    )
 
 
-def _signed(at: Session, org_id: uuid.UUID, staff_id: uuid.UUID, epoch: int) -> Signed | None:
-    found = at.execute(
-        select(StaffUser, Organization.name, func.app_clock().label("now"))
-        .join(Organization, Organization.id == StaffUser.org_id)
-        .where(
-            StaffUser.org_id == org_id,
-            StaffUser.id == staff_id,
-            StaffUser.session_epoch == epoch,
-            StaffUser.disabled_at.is_(None),
-        )
-    ).one_or_none()
+def _signed(at: Session, org_id: uuid.UUID, given: str) -> Signed | None:
+    found = staff_sessions.find(at, org_id, given)
     if found is None:
         return None
-    user, clinic, now = found
-    if user.last_seen_at is None or now - user.last_seen_at > SEEN:
-        user.last_seen_at = now
-    return Signed(user.id, org_id, user.name, user.email, clinic)
+    row, user = found
+    clinic, now = at.execute(
+        select(Organization.name, func.app_clock()).where(Organization.id == org_id)
+    ).one()
+    if now - row.last_seen_at > SEEN:
+        row.last_seen_at = user.last_seen_at = now
+    return Signed(user.id, org_id, row.id, user.name, user.email, clinic)
 
 
 # --- forms --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models import staff
+from models import second_factor, staff
 from models.session import Door, system_transaction
 from tests.webapp.cli.commands import ACTOR, Operator
 
@@ -32,6 +32,7 @@ def test_somebody_is_let_in_and_out_and_in_again(operator: Operator, clinic: str
         "name": "Jo",
         "role": "owner",
         "password": True,
+        "second_factor": False,
         "last_seen": None,
         "disabled": None,
     }
@@ -89,3 +90,21 @@ def test_what_is_wrong_is_said(operator: Operator, clinic: str, email: str) -> N
     for verb in ("password", "disable", "enable"):
         assert f"{email} is not there" in operator.fails("staff", verb, other, email, typed=PASSWORD)
     assert may_come_in(email, PASSWORD)
+
+
+def test_the_second_factor_of_one_who_lost_it(operator: Operator, clinic: str, email: str) -> None:
+    operator.does("staff", "add", clinic, email, "--name", "Jo", typed=PASSWORD)
+    assert "has no second factor" in operator.fails("staff", "reset-second-factor", clinic, email)
+    with system_transaction(Door.OPERATOR) as session:
+        user = staff.find_by_email(session, email)
+        assert user is not None
+        second_factor.start(user)
+        user.totp_since = user.created_at
+        user.recovery_digests = ["x"]
+    assert operator.reads("staff", "list", clinic)[0]["second_factor"] is True
+    said = operator.does("staff", "reset-second-factor", clinic, email)
+    assert "signed out everywhere" in said
+    assert operator.reads("staff", "list", clinic)[0]["second_factor"] is False
+    kept = "SELECT concat(totp_sealed, totp_since, recovery_digests) FROM staff_users WHERE email = %s"
+    assert operator.value(kept, email) == "[]"
+    assert f"{email}x is not there" in operator.fails("staff", "reset-second-factor", clinic, email + "x")

@@ -25,10 +25,20 @@ class Person:
     org: str
     email: str
 
-    def sign_in(self, password: str = PASSWORD, *, email: str | None = None) -> TestResponse:
+    def sign_in(
+        self, password: str = PASSWORD, *, email: str | None = None, address: str = "127.0.0.1"
+    ) -> TestResponse:
         token = token_in(self.client.get("/dashboard/sign-in"))
         form = {"csrf": token, "email": email or self.email, "password": password}
-        return self.client.post("/dashboard/sign-in", data=form)
+        return self.client.post("/dashboard/sign-in", data=form, environ_base={"REMOTE_ADDR": address})
+
+    def give_code(self, code: str) -> TestResponse:
+        token = token_in(self.client.get("/dashboard/sign-in/code"))
+        return self.client.post("/dashboard/sign-in/code", data={"csrf": token, "code": code})
+
+    def elsewhere(self) -> Person:
+        """The same person before another browser."""
+        return Person(self.client.application.test_client(), self.org, self.email)
 
     def get(self, path: str) -> TestResponse:
         return self.client.get(f"/dashboard/{path}".rstrip("/"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from flask import Flask
 
@@ -10,11 +11,9 @@ from tests.webapp.dashboard.browsers import Person, employ
 
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forgetful(sql: psycopg.Connection) -> None:
     """Every test is a place that nobody has heard of."""
-    from webapp.dashboard import attempts, pages  # noqa: PLC0415 (only now are its settings there)
-
-    monkeypatch.setattr(pages, "attempts", attempts.Attempts())
+    sql.execute("DELETE FROM sign_in_limits")
 
 
 @pytest.fixture

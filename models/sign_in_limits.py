@@ -1,0 +1,158 @@
+"""How often one may fail at signing in: a few times for nothing, then each time after a longer wait.
+
+Kept in rows, so that all web processes count together and a restart forgets nothing. A key says what is
+counted, such as one e-mail address from one network; only its digest is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+import settings
+from models.base import Base
+
+
+class SignInLimit(Base):
+    __tablename__ = "sign_in_limits"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    #: When the last failure will have been forgiven. How far off that is says how many there are.
+    forgiven_at: Mapped[datetime] = mapped_column(index=True)
+    last_at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`free` failures without a wait; then `first` seconds, twice as long each time, `longest` at most. One
+    failure is forgiven every `forgiven` seconds.
+
+    Whoever goes on without end has one try in `longest` or `forgiven` seconds, whichever is less.
+    """
+
+    name: str
+    free: int
+    first: float
+    longest: float
+    forgiven: float
+
+    @property
+    def most(self) -> int:
+        """Failures that are remembered: so many that the wait is the longest."""
+        return self.free + math.ceil(math.log2(self.longest / self.first)) + 1
+
+    def of(self, what: object) -> Counted:
+        key = settings.get().subkey("sign-in-limits")
+        digest = hmac.new(key, f"{self.name} {what}".encode(), hashlib.sha256).hexdigest()
+        return Counted(self, digest[:32])
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A limit, and whose count it is."""
+
+    limit: Limit
+    key: str
+
+    @property
+    def values(self) -> dict[str, object]:
+        limit = self.limit
+        return {
+            "key": self.key,
+            "free": float(limit.free),
+            "first": float(limit.first),
+            "longest": float(limit.longest),
+            "forgiven": float(limit.forgiven),
+            "most": float(limit.most),
+        }
+
+
+#: Whoever guesses from one network, at whatever addresses. Behind a clinic's network are all of its people.
+NETWORK = Limit("network", free=20, first=30, longest=600, forgiven=600)
+#: One address of e-mail from one network.
+EMAIL_FROM_NETWORK = Limit("e-mail from network", free=5, first=2, longest=600, forgiven=600)
+#: One address of e-mail from all networks together. Gentle: it is no lock in a stranger's hands.
+EMAIL = Limit("e-mail", free=10, first=1, longest=20, forgiven=60)
+#: A device on which this person has signed in before: only what is done on it counts.
+DEVICE = Limit("device", free=5, first=2, longest=600, forgiven=600)
+#: The second factor, and whatever else is asked of somebody whose password was right.
+SECOND_FACTOR = Limit("second factor", free=5, first=5, longest=1800, forgiven=1800)
+#: Entries in the audit log for one address of e-mail.
+NOTED = Limit("noted", free=5, first=60, longest=3600, forgiven=3600)
+
+
+class _TooSoon(Exception):
+    pass
+
+
+_FAILURES = "ceil(CAST(extract(epoch FROM l.forgiven_at - app_clock()) AS float8) / :forgiven)"
+_WAIT = f"""
+    CASE WHEN {_FAILURES} < :free THEN 0
+         ELSE least(:longest, :first * power(2, least({_FAILURES} - :free, 30))) END
+"""
+_COUNT = text(f"""
+    INSERT INTO sign_in_limits AS l (key, forgiven_at, last_at)
+    VALUES (:key, app_clock() + make_interval(secs => :forgiven), app_clock())
+    ON CONFLICT (key) DO UPDATE
+       SET forgiven_at = least(greatest(l.forgiven_at, app_clock()) + make_interval(secs => :forgiven),
+                               app_clock() + make_interval(secs => :forgiven * :most)),
+           last_at = app_clock()
+     WHERE app_clock() >= l.last_at + make_interval(secs => {_WAIT})
+    RETURNING key
+""")
+_LEFT = text(f"""
+    SELECT extract(epoch FROM l.last_at + make_interval(secs => {_WAIT}) - app_clock())
+      FROM sign_in_limits l WHERE l.key = :key
+""")
+_TAKE_BACK = text("""
+    UPDATE sign_in_limits SET forgiven_at = forgiven_at - make_interval(secs => :forgiven) WHERE key = :key
+""")
+
+
+def try_once(session: Session, *counted: Counted) -> int | None:
+    """Count one try before it is made, so that many at once are counted, too.
+
+    None: it may be made. Otherwise nothing was counted, and it may be made in so many seconds. Callers name
+    what is counted in one order, that of this module, or they would wait for each other.
+    """
+    try:
+        with session.begin_nested():
+            for each in counted:
+                _count(session, each)
+    except _TooSoon:
+        left = (session.scalar(_LEFT, each.values) or 0 for each in counted)
+        return max(1, math.ceil(max(left)))
+    return None
+
+
+def _count(session: Session, counted: Counted) -> None:
+    if session.execute(_COUNT, counted.values).first() is None:
+        raise _TooSoon
+
+
+def succeeded(session: Session, *counted: Counted) -> None:
+    """That try was no failure. What others did under the same address, or in the same network, stays."""
+    for each in counted:
+        if each.limit in (NETWORK, EMAIL):
+            session.execute(_TAKE_BACK, {"key": each.key, "forgiven": float(each.limit.forgiven)})
+        else:
+            session.execute(delete(SignInLimit).where(SignInLimit.key == each.key))
+
+
+def forget_the_forgiven(session: Session, most: int) -> int:
+    """Delete rows that say no more than none would; returns how many. For system scope."""
+    over: Iterable[str] = session.scalars(
+        select(SignInLimit.key)
+        .where(SignInLimit.forgiven_at < func.app_clock())
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    session.execute(delete(SignInLimit).where(SignInLimit.key.in_(over)))
+    return len(list(over))

@@ -1,0 +1,127 @@
+"""Where the people of a clinic are signed in: a row for each browser, which ends with it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from datetime import datetime, timedelta
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, delete, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, CreatedAt, Id
+from models.staff import StaffUser
+
+#: A working day; then the password is asked for again, however busy the page was.
+LONGEST = timedelta(hours=12)
+
+
+class StaffSession(Base):
+    __tablename__ = "staff_sessions"
+    __table_args__ = (
+        UniqueConstraint("token_digest"),
+        Index("ix_staff_sessions_org_id_staff_id", "org_id", "staff_id"),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
+    staff_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("staff_users.id", ondelete="CASCADE"))
+    #: SHA-256 of what the cookie has. A dump gives nobody a session.
+    token_digest: Mapped[str]
+    #: The person's session_epoch when it began: it is over when that has moved on.
+    epoch: Mapped[int]
+    #: "Firefox on Windows", as the browser says of itself, and the address that it came from.
+    device: Mapped[str]
+    address: Mapped[str]
+    began_at: Mapped[datetime] = mapped_column(index=True)
+    last_seen_at: Mapped[datetime]
+    created_at: Mapped[CreatedAt]
+
+
+def begin(session: Session, user: StaffUser, epoch: int, *, device: str, address: str) -> str:
+    """Returns the token for the cookie. `epoch` is that of the password that was checked."""
+    token = secrets.token_urlsafe(32)
+    now = session.scalars(select(func.app_clock())).one()
+    user.last_seen_at = now
+    session.add(
+        StaffSession(
+            org_id=user.org_id,
+            staff_id=user.id,
+            token_digest=digest(token),
+            epoch=epoch,
+            device=device,
+            address=address,
+            began_at=now,
+            last_seen_at=now,
+        )
+    )
+    return token
+
+
+def digest(token: str) -> str:
+    """A token is random enough to need no slow hash."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
+
+
+def find(session: Session, org_id: uuid.UUID, token: str) -> tuple[StaffSession, StaffUser] | None:
+    """The session of this token and its person, while both stand."""
+    row = session.execute(_standing(org_id).where(StaffSession.token_digest == digest(token))).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def stands(session: Session, org_id: uuid.UUID, session_id: uuid.UUID) -> bool:
+    return session.execute(_standing(org_id).where(StaffSession.id == session_id)).first() is not None
+
+
+def list_of(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID) -> list[StaffSession]:
+    """Where this person is signed in now, the newest first."""
+    query = _standing(org_id).where(StaffSession.staff_id == staff_id)
+    return [row[0] for row in session.execute(query.order_by(StaffSession.began_at.desc(), StaffSession.id))]
+
+
+def _standing(org_id: uuid.UUID):  # type: ignore[no-untyped-def]  # noqa: ANN202 (a Select of two classes)
+    return (
+        select(StaffSession, StaffUser)
+        .join(StaffUser, StaffUser.id == StaffSession.staff_id)
+        .where(
+            StaffSession.org_id == org_id,
+            StaffUser.org_id == org_id,
+            StaffUser.session_epoch == StaffSession.epoch,
+            StaffUser.disabled_at.is_(None),
+            StaffSession.began_at > func.app_clock() - LONGEST,
+        )
+    )
+
+
+def end(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID, session_id: uuid.UUID) -> bool:
+    """End one of this person's own; False if there is none such."""
+    gone = session.scalars(
+        delete(StaffSession)
+        .where(
+            StaffSession.org_id == org_id, StaffSession.staff_id == staff_id, StaffSession.id == session_id
+        )
+        .returning(StaffSession.id)
+    ).all()
+    return bool(gone)
+
+
+def end_others(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID, session_id: uuid.UUID) -> None:
+    """Every session of this person but this one."""
+    session.execute(
+        delete(StaffSession).where(
+            StaffSession.org_id == org_id, StaffSession.staff_id == staff_id, StaffSession.id != session_id
+        )
+    )
+
+
+def forget_the_old(session: Session, most: int) -> int:
+    """Delete rows of sessions that are over; returns how many. For system scope."""
+    old = session.scalars(
+        select(StaffSession.id)
+        .where(StaffSession.began_at < func.app_clock() - LONGEST)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    session.execute(delete(StaffSession).where(StaffSession.id.in_(old)))
+    return len(old)

@@ -1,0 +1,108 @@
+"""One's own account: where one is signed in, and the second factor."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+
+import segno
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+
+from models import second_factor, staff_sessions
+from models.staff import StaffUser
+from webapp.dashboard import people, tries
+from webapp.dashboard.guard import blueprint, read, signed
+from webapp.dashboard.sign_in import too_soon
+from webapp.dashboard.tries import TooSoon
+
+
+@blueprint.get("/account")
+def account() -> ResponseReturnValue:
+    return render_template("dashboard/account.html", **_facts())
+
+
+def _facts() -> dict[str, object]:
+    who = signed()
+    user, sessions = read(
+        lambda at, org_id: (at.get_one(StaffUser, who.id), staff_sessions.list_of(at, org_id, who.id))
+    )
+    return {"on": second_factor.is_on(user), "left": len(user.recovery_digests), "sessions": sessions}
+
+
+@blueprint.post("/account/sessions/<uuid:session_id>/end")
+def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
+    """One that is over already, or another's, is not there."""
+    if not people.end(signed(), session_id):
+        abort(HTTPStatus.NOT_FOUND, "That session is over already.")
+    flash("That session is over.", "done")
+    return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
+
+
+@blueprint.post("/account/second-factor")
+def start_second_factor() -> ResponseReturnValue:
+    """Asks for the password, for the browser may have been left open; and shows the key to be scanned."""
+    if _facts()["on"]:
+        return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
+    if refusal := _refusal():
+        return refusal
+
+    def start(at: Session, _: uuid.UUID) -> StaffUser:
+        user = at.get_one(StaffUser, signed().id, with_for_update=True)
+        if not second_factor.is_on(user):
+            second_factor.start(user)
+        return user
+
+    return _key(read(start))
+
+
+@blueprint.post("/account/second-factor/confirm")
+def confirm_second_factor() -> ResponseReturnValue:
+    """The recovery codes are shown in this answer and never again."""
+    try:
+        codes = tries.confirm(signed(), request.form.get("code", ""))
+    except TooSoon as soon:
+        return too_soon("dashboard/account.html", soon, **_facts())
+    if codes:
+        return render_template("dashboard/recovery_codes.html", codes=codes)
+    user = read(lambda at, _: at.get_one(StaffUser, signed().id))
+    if second_factor.is_on(user) or not user.totp_sealed:
+        return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
+    return _key(user, problem="wrong"), HTTPStatus.FORBIDDEN
+
+
+@blueprint.post("/account/second-factor/off")
+def end_second_factor() -> ResponseReturnValue:
+    if refusal := _refusal():
+        return refusal
+    read(lambda at, _: second_factor.turn_off(at.get_one(StaffUser, signed().id, with_for_update=True)))
+    flash("The second factor is off.", "done")
+    return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
+
+
+def _refusal() -> ResponseReturnValue | None:
+    """What is answered to one who does not prove to be the person; None to one who does."""
+    try:
+        if tries.is_the_person(signed(), request.form.get("proof", "")):
+            return None
+    except TooSoon as soon:
+        return too_soon("dashboard/account.html", soon, **_facts())
+    return render_template("dashboard/account.html", problem="wrong", **_facts()), HTTPStatus.FORBIDDEN
+
+
+def _key(user: StaffUser, problem: str | None = None) -> str:
+    """The key of the app, as a picture and in letters."""
+    secret = second_factor.secret_of(user)
+    if secret is None:
+        abort(HTTPStatus.CONFLICT, "The second factor is on already.")
+    drawn = segno.make(second_factor.address_of(user, secret), micro=False).svg_inline(
+        scale=5, border=4, dark="#000", light="#fff", svgclass="qr", lineclass=None, omitsize=True
+    )
+    return render_template(
+        "dashboard/second_factor_key.html",
+        picture=Markup(drawn),  # noqa: S704 (the library's own, of nothing but black and white squares)
+        key=" ".join(secret[n : n + 4] for n in range(0, len(secret), 4)),
+        problem=problem,
+    )

@@ -1,0 +1,75 @@
+"""What stands before every page of the dashboard: who is signed in, and that a form is one of ours."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+from flask import Blueprint, Response, abort, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from models import live
+from webapp.dashboard import people
+from webapp.dashboard.people import Signed
+from webapp.dashboard.shown import Words
+from webapp.unit_of_work import in_transaction, repeatable
+
+blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard", template_folder="templates")
+T = TypeVar("T")
+
+#: What a person sees who is not signed in.
+OPEN = {
+    "dashboard.sign_in",
+    "dashboard.ask_to_sign_in",
+    "dashboard.second_factor",
+    "dashboard.ask_for_second_factor",
+}
+
+#: What a script asks for: it cannot follow to a page.
+_FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream"}
+
+MOST_BYTES = 16 * 1024
+
+
+@blueprint.before_request
+def _check() -> ResponseReturnValue | None:
+    """Signed in, and a form of ours: nothing below is reached otherwise."""
+    request.max_content_length = MOST_BYTES
+    if request.endpoint not in OPEN:
+        g.signed = people.current()
+        if g.signed is None:
+            if request.endpoint in _FOR_SCRIPTS:
+                return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
+            return redirect(url_for("dashboard.ask_to_sign_in"), HTTPStatus.SEE_OTHER)
+    if request.method not in {"GET", "HEAD", "OPTIONS"} and not people.token_is_right():
+        abort(HTTPStatus.BAD_REQUEST, "This form is too old. Go back, load the page again and try once more.")
+    return None
+
+
+def signed() -> Signed:
+    """Whoever makes this request."""
+    who: Signed = g.signed
+    return who
+
+
+def read(work: Callable[[Session, uuid.UUID], T]) -> T:
+    """Do something in one transaction of this person's clinic, whose zone the page is in from here on."""
+    who = signed()
+
+    def within(at: Session) -> T:
+        g.words = Words(live.zone(at, who.org_id))
+        return work(at, who.org_id)
+
+    return in_transaction(who.org_id, within, actor=who.actor, happened=repeatable)
+
+
+@blueprint.context_processor
+def for_every_page() -> dict[str, object]:
+    return {
+        "signed": g.get("signed"),
+        "words": g.get("words"),
+        "token": people.token,
+    }

@@ -1,0 +1,182 @@
+"""Every try to prove who one is, at the sign-in and behind it: counted before, and noted when it fails.
+
+On a known device only what is done on that device counts. Elsewhere a try counts for the network that it
+comes from, for that network and e-mail address together, and, gently, for the address from everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from flask import request
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models import second_factor, sign_in_limits, staff, staff_sessions
+from models.audit import AuditEntry
+from models.session import Door
+from models.sign_in_limits import Counted
+from models.staff import StaffUser
+from webapp.addresses import group
+from webapp.dashboard.devices import Device
+from webapp.dashboard.people import Signed
+from webapp.turns import NoTurn, Turns
+from webapp.unit_of_work import Busy, in_system_transaction, in_transaction
+
+#: An address of e-mail has no more characters (RFC 5321).
+_LONGEST_EMAIL = 254
+
+#: Passwords that are hashed at once in this process, each for some 50 ms and in 19 MiB: a flood of tries must
+#: leave the processor to the telephone calls.
+hashing = Turns(2)
+#: Seconds that one may wait for its turn.
+LONGEST_WAIT = 3.0
+
+
+class Failure(StrEnum):
+    """How a try came to nothing."""
+
+    PASSWORD = "wrong password"  # noqa: S105 (no password)
+    CODE = "wrong code"
+    TOO_SOON = "too soon"
+
+
+@dataclass
+class TooSoon(Exception):
+    """The next try may be made in so many seconds; this one was not looked at."""
+
+    seconds: int
+
+
+def find(email: str, password: str, device: Device) -> StaffUser | None:
+    """Whose address and password these are. Takes as long if they are nobody's.
+
+    Raises TooSoon, Busy or DatabaseAway.
+    """
+    typed = staff.normal_email(email)
+    typed = typed if len(typed) <= _LONGEST_EMAIL and typed.isprintable() else ""
+    network = group(request.remote_addr or "")
+
+    def count(at: Session) -> tuple[StaffUser | None, list[Counted], int | None]:
+        user = staff.find_by_email(at, typed)
+        if device.knows(user):
+            counted = [sign_in_limits.DEVICE.of(f"{device.id} {typed}")]
+        else:
+            counted = [
+                sign_in_limits.NETWORK.of(network),
+                sign_in_limits.EMAIL_FROM_NETWORK.of(f"{network} {typed}"),
+                sign_in_limits.EMAIL.of(typed),
+            ]
+        return user, counted, sign_in_limits.try_once(at, *counted)
+
+    user, counted, wait = in_system_transaction(Door.SIGN_IN, count)
+    if wait:
+        failed(Failure.TOO_SOON, typed, user)
+        raise TooSoon(wait)
+    if not _verified(user, password):  # outside the transaction: it takes long, and connections are few
+        failed(Failure.PASSWORD, typed, user)
+        return None
+    in_system_transaction(Door.SIGN_IN, lambda at: sign_in_limits.succeeded(at, *counted))
+    return user
+
+
+def code_is_right(user: StaffUser, code: str, device: Device) -> bool:
+    """Whether this is a code of the app of somebody whose password was right, or a recovery code.
+
+    Raises TooSoon, Busy or DatabaseAway.
+    """
+    where = f" on {device.id}" if device.knows(user) else ""
+    counted = sign_in_limits.SECOND_FACTOR.of(f"{user.id}{where}")
+    return _try(user, counted, lambda: _has_code(user, code), Failure.CODE)
+
+
+def is_the_person(signed: Signed, typed: str) -> bool:
+    """Whether whoever sits before a signed-in browser knows the password, or has a code of the app.
+
+    Raises TooSoon, Busy or DatabaseAway.
+    """
+    user = in_transaction(signed.org_id, lambda at: at.get_one(StaffUser, signed.id))
+    counted = sign_in_limits.SECOND_FACTOR.of(f"{user.id} in {signed.session_id}")
+    return _try(user, counted, lambda: _verified(user, typed) or _has_code(user, typed), Failure.PASSWORD)
+
+
+def confirm(signed: Signed, code: str) -> list[str] | None:
+    """Turn the second factor on with the first code of the app; returns the recovery codes, or None.
+
+    Raises TooSoon, Busy or DatabaseAway.
+    """
+    user = in_transaction(signed.org_id, lambda at: at.get_one(StaffUser, signed.id))
+    counted = sign_in_limits.SECOND_FACTOR.of(f"{user.id} in {signed.session_id}")
+    made: list[str] = []
+
+    def turn_on(at: Session) -> bool:
+        row = at.get_one(StaffUser, user.id, with_for_update=True)
+        made[:] = second_factor.confirm(row, code, _now(at)) or []
+        if made:
+            staff_sessions.end_others(at, signed.org_id, signed.id, signed.session_id)
+        return bool(made)
+
+    looked = _try(
+        user, counted, lambda: in_transaction(user.org_id, turn_on, actor=signed.actor), Failure.CODE
+    )
+    return made if looked else None
+
+
+def _try(user: StaffUser, counted: Counted, look: Callable[[], bool], failure: Failure) -> bool:
+    wait = in_transaction(user.org_id, lambda at: sign_in_limits.try_once(at, counted))
+    if wait:
+        failed(Failure.TOO_SOON, user.email, user)
+        raise TooSoon(wait)
+    if not look():
+        failed(failure, user.email, user)
+        return False
+    in_transaction(user.org_id, lambda at: sign_in_limits.succeeded(at, counted))
+    return True
+
+
+def _has_code(user: StaffUser, code: str) -> bool:
+    def check(at: Session) -> bool:
+        return second_factor.check(at, at.get_one(StaffUser, user.id), code, _now(at))
+
+    return in_transaction(user.org_id, check, actor=f"staff {user.email}")
+
+
+def _verified(user: StaffUser | None, password: str) -> bool:
+    try:
+        with hashing.turn(longest=LONGEST_WAIT):
+            return staff.verify(user, password)
+    except NoTurn:
+        raise Busy from None
+
+
+def _now(at: Session) -> datetime:
+    now: datetime = at.scalars(select(func.app_clock())).one()
+    return now
+
+
+def failed(how: Failure, email: str, user: StaffUser | None) -> None:
+    """Every try that failed comes through here, with the address that was typed and whose it is, if any.
+
+    Into the audit log of that clinic go the first few and then one an hour, so that a flood does not fill it.
+    An address of nobody is counted likewise, or the time that it takes would tell who is there.
+    """
+    if how is Failure.TOO_SOON:
+        return  # it was not looked at, and must stay cheap
+
+    def note(at: Session) -> None:
+        if sign_in_limits.try_once(at, sign_in_limits.NOTED.of(email)) is None and user is not None:
+            at.add(
+                AuditEntry(
+                    org_id=user.org_id,
+                    actor="sign-in",
+                    action=how.value,
+                    table_name="staff_users",
+                    row_id=str(user.id),
+                    columns=[],
+                )
+            )
+
+    in_system_transaction(Door.SIGN_IN, note)

@@ -27,6 +27,7 @@ class StaffUser(Base):
         one_of("role", StaffRole),
         CheckConstraint("email = lower(email) AND email LIKE '%@%'", name="email"),
         CheckConstraint("totp_since IS NULL OR totp_sealed IS NOT NULL", name="second_factor"),
+        UniqueConstraint("org_id", "id"),  # what points at a person points within its organisation
         UniqueConstraint("email"),  # who signs in names an address and no clinic
     )
 

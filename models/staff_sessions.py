@@ -7,7 +7,7 @@ import secrets
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, delete, func, select
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt, Id
@@ -20,13 +20,16 @@ LONGEST = timedelta(hours=12)
 class StaffSession(Base):
     __tablename__ = "staff_sessions"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["org_id", "staff_id"], ["staff_users.org_id", "staff_users.id"], ondelete="CASCADE"
+        ),
         UniqueConstraint("token_digest"),
         Index("ix_staff_sessions_org_id_staff_id", "org_id", "staff_id"),
     )
 
     id: Mapped[Id]
-    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
-    staff_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("staff_users.id", ondelete="CASCADE"))
+    org_id: Mapped[uuid.UUID]
+    staff_id: Mapped[uuid.UUID]
     #: SHA-256 of what the cookie has. A dump gives nobody a session.
     token_digest: Mapped[str]
     #: The person's session_epoch when it began: it is over when that has moved on.

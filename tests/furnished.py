@@ -15,6 +15,9 @@ NO_TOOL_WRITES = {
     " VALUES (%(org)s, 'bearer', %(any)s)",
     "staff_users": "INSERT INTO staff_users (org_id, email, name)"
     " VALUES (%(org)s, %(any)s || '@example.test', 'Jo')",
+    "staff_sessions": "INSERT INTO staff_sessions (org_id, staff_id, token_digest, epoch, device, address,"
+    " began_at, last_seen_at) SELECT org_id, id, %(any)s, 0, '', '', now(), now() FROM staff_users"
+    " WHERE org_id = %(org)s",
     "calls": "INSERT INTO calls (org_id, id, status) VALUES (%(org)s, %(call)s, 'ended')"
     " ON CONFLICT DO NOTHING",
     "vapi_syncs": "INSERT INTO vapi_syncs (org_id, synced_until) VALUES (%(org)s, now())",

@@ -37,6 +37,7 @@ def upgrade() -> None:
     op.create_check_constraint(
         "second_factor", "staff_users", "totp_since IS NULL OR totp_sealed IS NOT NULL"
     )
+    op.create_unique_constraint(op.f("uq_staff_users_org_id_id"), "staff_users", ["org_id", "id"])
     _audit(f"{AUDITED}, totp_since, recovery_digests")
     op.create_table(
         "staff_sessions",
@@ -50,9 +51,11 @@ def upgrade() -> None:
         sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(["org_id"], ["organizations.id"], name=op.f("fk_staff_sessions_org_id")),
         sa.ForeignKeyConstraint(
-            ["staff_id"], ["staff_users.id"], name=op.f("fk_staff_sessions_staff_id"), ondelete="CASCADE"
+            ["org_id", "staff_id"],
+            ["staff_users.org_id", "staff_users.id"],
+            name=op.f("fk_staff_sessions_org_id_staff_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_sessions")),
         sa.UniqueConstraint("token_digest", name=op.f("uq_staff_sessions_token_digest")),
@@ -77,6 +80,7 @@ def downgrade() -> None:
     op.drop_table("sign_in_limits")
     op.drop_table("staff_sessions")
     _audit(AUDITED)
+    op.drop_constraint(op.f("uq_staff_users_org_id_id"), "staff_users")
     op.drop_constraint(op.f("ck_staff_users_second_factor"), "staff_users")
     for name in ("recovery_digests", "totp_last_step", "totp_since", "totp_sealed"):
         op.drop_column("staff_users", name)

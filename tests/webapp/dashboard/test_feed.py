@@ -220,7 +220,21 @@ def remove(person: Person) -> None:
         session.delete(staff.find(session, uuid.UUID(person.org), person.email))
 
 
-@pytest.mark.parametrize("how", [disable, set_another_password, sign_out_everywhere, remove])
+def sign_out(person: Person) -> None:
+    """In another window of the same browser."""
+    person.copied().post("sign-out")
+
+
+def end_that_session(person: Person) -> None:
+    second = person.elsewhere()
+    second.sign_in()
+    [address] = set(re.findall(r'action="/dashboard/(account/sessions/[^"]+)"', second.get("account").text))
+    assert second.post(address).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "how", [disable, set_another_password, sign_out_everywhere, sign_out, end_that_session, remove]
+)
 @pytest.mark.parametrize("something_happens", [True, False])
 def test_a_stream_ends_with_its_session_and_shows_nothing_of_later(
     person: Person,

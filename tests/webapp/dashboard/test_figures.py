@@ -291,6 +291,7 @@ def test_a_day_on_which_the_clocks_change_is_one_day(
     for number, made in enumerate((first, last, first - timedelta(seconds=1))):
         add_booking(sql, person.org, far(number), booked_at=made)
     go_to(sql, clock, first + timedelta(hours=hours))
+    person.sign_in()  # a session ends after a working day
     assert tiles(person.get("live").text)["bookings made today"] == 2
     [_, today, yesterday, *_] = table(person.get("reports.csv?days=7"))
     assert today[:2] == [day.isoformat(), "2"]

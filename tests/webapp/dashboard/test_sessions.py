@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 
 import psycopg
@@ -18,16 +17,6 @@ CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/15
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 20_0 like Mac OS X) AppleWebKit/605.1 Safari/604.1"
 
 
-def copy_of(person: Person) -> Person:
-    """Whoever has a copy of all cookies."""
-    thief = person.elsewhere()
-    for name in ("holdline-session", "holdline-device"):
-        cookie = person.client.get_cookie(name)
-        assert cookie is not None
-        thief.client.set_cookie(name, cookie.value)
-    return thief
-
-
 def sessions_of(person: Person, sql: psycopg.Connection) -> list[uuid.UUID]:
     rows = sql.execute(
         "SELECT s.id FROM staff_sessions s JOIN staff_users u ON u.id = s.staff_id WHERE u.email = %s"
@@ -38,7 +27,7 @@ def sessions_of(person: Person, sql: psycopg.Connection) -> list[uuid.UUID]:
 
 
 def test_a_cookie_is_dead_once_its_session_was_signed_out(person: Person) -> None:
-    thief = copy_of(person)
+    thief = person.copied()
     assert thief.is_in()
     assert person.post("sign-out").location == "/dashboard/sign-in"
     assert not person.is_in()
@@ -61,7 +50,7 @@ def test_signing_out_everywhere_ends_the_session_in_the_other_browser(person: Pe
 
 
 def test_signing_in_again_ends_the_session_before(person: Person, sql: psycopg.Connection) -> None:
-    before = copy_of(person)
+    before = person.copied()
     person.sign_in()
     assert not before.is_in()
     assert len(sessions_of(person, sql)) == 1
@@ -93,25 +82,6 @@ def test_a_session_of_somebody_else_is_not_there(
         assert person.post(f"account/sessions/{session}/end").status_code == 404
         assert theirs.is_in()
         assert str(session) not in person.get("account").text
-
-
-def test_the_live_stream_ends_with_its_session(person: Person) -> None:
-    watching = copy_of(person)
-    response = watching.client.get("/dashboard/live/stream", buffered=False)
-    stream = response.iter_encoded()
-    assert b"retry" in next(stream)
-    assert b"data" in next(stream)
-    person.post("sign-out")
-    ended = threading.Event()
-
-    def drain() -> None:
-        for _ in stream:
-            pass
-        ended.set()
-
-    threading.Thread(target=drain, daemon=True).start()
-    assert ended.wait(60)
-    response.close()
 
 
 def test_nothing_in_the_database_opens_a_session(person: Person, sql: psycopg.Connection) -> None:

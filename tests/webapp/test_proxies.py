@@ -134,7 +134,7 @@ _APP = """
 from webapp.proxies import BehindProxies
 def page(environ, start_response):
     start_response("200 OK", [])
-    return [f"{environ['REMOTE_ADDR']} {environ['wsgi.url_scheme']}".encode()]
+    return [f"{environ['REMOTE_ADDR']} {environ['wsgi.url_scheme']}.".encode()]
 app = BehindProxies(page, %d)
 """
 
@@ -180,11 +180,11 @@ def test_the_web_server_itself_believes_no_header(tmp_path: Any) -> None:
         "Script-Name: /x",
     )
     with served(tmp_path, 0) as port:
-        assert "127.0.0.1 http" in raw(port, *lies)
+        assert "127.0.0.1 http." in raw(port, *lies)
 
 
 def test_several_headers_reach_us_from_the_web_server(tmp_path: Any) -> None:
     with served(tmp_path, 2) as port:
         several = ("X-Forwarded-For: 203.0.113.5", "X-Forwarded-For: [2001:db8::1]:80, 198.51.100.1:80")
-        assert "2001:db8::1 https" in raw(port, *several, "X-Forwarded-Proto: https, http")
-        assert "127.0.0.1 http" in raw(port, "X_Forwarded_For: 192.0.2.1")
+        assert "2001:db8::1 https." in raw(port, *several, "X-Forwarded-Proto: https, http")
+        assert "127.0.0.1 http." in raw(port, "X_Forwarded_For: 192.0.2.1")

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from models import staff
 from models.session import transaction
 from tests.conftest import Clock
-from tests.webapp.dashboard.browsers import PASSWORD, Person, employ
+from tests.webapp.dashboard.browsers import PASSWORD, Person, employ, token_in
 from webapp.dashboard import guard
 
 WRONG = "not this one at all"
@@ -74,6 +74,37 @@ def test_in_production_the_cookie_is_secure(monkeypatch: pytest.MonkeyPatch) -> 
     assert app.config["SESSION_COOKIE_PATH"] == "/"
     assert app.config["SESSION_COOKIE_DOMAIN"] is None
     assert app.secret_key == production.subkey("session")
+
+
+def test_in_production_one_signs_in_with_cookies_that_no_other_host_can_set(
+    stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over TLS, which ends at a proxy; an old cookie of before only signs out."""
+    import settings  # noqa: PLC0415
+    from webapp import create_app  # noqa: PLC0415
+
+    monkeypatch.setenv("APP_ENV", "production")
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://holdline.example.com")
+    monkeypatch.setenv("TWILIO_API_BASE_URL", "https://api.twilio.com")
+    monkeypatch.setenv("PROXIES", "1")
+    settings.get.cache_clear()
+    try:
+        browser = create_app().test_client()
+        browser.set_cookie("holdline", "an.old.one", domain="holdline.example.com", path="/dashboard")
+        https = {"base_url": "https://holdline.example.com", "headers": {"X-Forwarded-Proto": "https"}}
+        token = token_in(browser.get("/dashboard/sign-in", **https))
+        form = {"csrf": token, "email": stranger.email, "password": PASSWORD}
+        answer = browser.post("/dashboard/sign-in", data=form, **https)
+        assert answer.status_code == 303
+        for cookie in answer.headers.getlist("Set-Cookie"):
+            assert cookie.startswith("__Host-holdline-")
+            assert "; Secure" in cookie
+            assert "; Path=/;" in cookie + ";"
+            assert "Domain" not in cookie
+        assert browser.get("/dashboard/live", **https).status_code == 200
+    finally:
+        monkeypatch.undo()
+        settings.get.cache_clear()
 
 
 def test_signing_in_begins_a_session_with_nothing_of_the_one_before(stranger: Person) -> None:

@@ -1,7 +1,7 @@
 """How often one may fail at signing in: a few times for nothing, then each time after a longer wait.
 
-Kept in rows, so that all web processes count together and a restart forgets nothing. A key says what is
-counted, such as one e-mail address from one network; only its digest is stored.
+Kept in rows, so that all web processes count together and a restart forgets nothing. What is counted, such
+as one e-mail address from one network, is stored as a digest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from models.base import Base
 class SignInLimit(Base):
     __tablename__ = "sign_in_limits"
 
-    key: Mapped[str] = mapped_column(primary_key=True)
+    #: Of what is counted, under a key of ours: neither an e-mail address nor one of a network stands here.
+    digest: Mapped[str] = mapped_column(primary_key=True)
     #: When the last failure will have been forgiven. How far off that is says how many there are.
     forgiven_at: Mapped[datetime] = mapped_column(index=True)
     last_at: Mapped[datetime]
@@ -59,13 +60,13 @@ class Counted:
     """A limit, and whose count it is."""
 
     limit: Limit
-    key: str
+    digest: str
 
     @property
     def values(self) -> dict[str, object]:
         limit = self.limit
         return {
-            "key": self.key,
+            "digest": self.digest,
             "free": float(limit.free),
             "first": float(limit.first),
             "longest": float(limit.longest),
@@ -98,21 +99,22 @@ _WAIT = f"""
          ELSE least(:longest, :first * power(2, least({_FAILURES} - :free, 30))) END
 """
 _COUNT = text(f"""
-    INSERT INTO sign_in_limits AS l (key, forgiven_at, last_at)
-    VALUES (:key, app_clock() + make_interval(secs => :forgiven), app_clock())
-    ON CONFLICT (key) DO UPDATE
+    INSERT INTO sign_in_limits AS l (digest, forgiven_at, last_at)
+    VALUES (:digest, app_clock() + make_interval(secs => :forgiven), app_clock())
+    ON CONFLICT (digest) DO UPDATE
        SET forgiven_at = least(greatest(l.forgiven_at, app_clock()) + make_interval(secs => :forgiven),
                                app_clock() + make_interval(secs => :forgiven * :most)),
            last_at = app_clock()
      WHERE app_clock() >= l.last_at + make_interval(secs => {_WAIT})
-    RETURNING key
+    RETURNING digest
 """)
 _LEFT = text(f"""
     SELECT extract(epoch FROM l.last_at + make_interval(secs => {_WAIT}) - app_clock())
-      FROM sign_in_limits l WHERE l.key = :key
+      FROM sign_in_limits l WHERE l.digest = :digest
 """)
 _TAKE_BACK = text("""
-    UPDATE sign_in_limits SET forgiven_at = forgiven_at - make_interval(secs => :forgiven) WHERE key = :key
+    UPDATE sign_in_limits SET forgiven_at = forgiven_at - make_interval(secs => :forgiven)
+     WHERE digest = :digest
 """)
 
 
@@ -141,18 +143,18 @@ def succeeded(session: Session, *counted: Counted) -> None:
     """That try was no failure. What others did under the same address, or in the same network, stays."""
     for each in counted:
         if each.limit in (NETWORK, EMAIL):
-            session.execute(_TAKE_BACK, {"key": each.key, "forgiven": float(each.limit.forgiven)})
+            session.execute(_TAKE_BACK, {"digest": each.digest, "forgiven": float(each.limit.forgiven)})
         else:
-            session.execute(delete(SignInLimit).where(SignInLimit.key == each.key))
+            session.execute(delete(SignInLimit).where(SignInLimit.digest == each.digest))
 
 
 def forget_the_forgiven(session: Session, most: int) -> int:
     """Delete rows that say no more than none would; returns how many. For system scope."""
     over: Iterable[str] = session.scalars(
-        select(SignInLimit.key)
+        select(SignInLimit.digest)
         .where(SignInLimit.forgiven_at < func.app_clock())
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    session.execute(delete(SignInLimit).where(SignInLimit.key.in_(over)))
+    session.execute(delete(SignInLimit).where(SignInLimit.digest.in_(over)))
     return len(list(over))

@@ -67,10 +67,10 @@ def upgrade() -> None:
     op.execute(f"CREATE POLICY own_organization ON staff_sessions USING ({RULE}) WITH CHECK ({RULE})")
     op.create_table(
         "sign_in_limits",
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("forgiven_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("key", name=op.f("pk_sign_in_limits")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sign_in_limits")),
     )
     op.create_index("ix_sign_in_limits_forgiven_at", "sign_in_limits", ["forgiven_at"])
 

@@ -180,8 +180,8 @@ def test_failures_are_forgiven_and_their_rows_go(
     clock.stop()
     fail(stranger, EMAIL_FROM_NETWORK.free)
     assert sql.execute("SELECT count(*) > 0 FROM sign_in_limits").fetchone() == (True,)
-    kept = sql.execute("SELECT key FROM sign_in_limits").fetchall()
-    assert all(re.fullmatch(r"[0-9a-f]{32}", key) for (key,) in kept)  # no address of anybody's
+    kept = sql.execute("SELECT digest FROM sign_in_limits").fetchall()
+    assert all(re.fullmatch(r"[0-9a-f]{32}", digest) for (digest,) in kept)  # no address of anybody's
     clock.forward(24 * 3600)
     assert fail(stranger, EMAIL_FROM_NETWORK.free) == [403] * EMAIL_FROM_NETWORK.free
     clock.forward(24 * 3600)

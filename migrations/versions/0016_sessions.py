@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0016_sessions"
-down_revision = "0014_plans"
+down_revision = "0015_allowances"
 branch_labels = None
 depends_on = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
@@ -19,7 +19,12 @@ from webapp.vapi import salvage
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
 MAX_CALLS = 32  # in one message; the calls beyond are answered, not run
+MOST_CALLS = 128  # in one message; with more it is refused as a whole
 MAX_LEVELS = 32  # of nesting in arguments
+MAX_VALUES = 1000  # in the arguments of one call
+#: Values in one body, roughly. Objects and numbers take thirty times as much memory as their bytes, and time
+#: in which no other thread runs; a tool call of Vapi's has a few thousand, and the rest is text.
+MOST_VALUES = 100_000
 MAX_WORD = 255  # of an id, a name, a number: longer ones overflow a database index
 
 Object: TypeAlias = dict[str, object]
@@ -41,6 +46,10 @@ class Unreadable(Exception):
         self.form = form
         self.tool_call_ids = tool_call_ids  # what could be salvaged: each still wants its answer
         self.reason = reason
+
+
+class TooLarge(Unreadable):
+    """There is more in it than is worked on, so it is not taken apart at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class Answer:
 def read(body: bytes) -> Envelope:
     """Read a request in any of its shapes, or raise `Unreadable`: nothing else, whatever the bytes."""
     root, problem = None, "The body is not a JSON object."
+    if not _is_small(body):
+        raise TooLarge(*guess(body), "There is too much in that request.")
     try:
         root = _json(body, "body")
     except ValueError as error:
@@ -184,6 +195,9 @@ def _tool_calls(message: Object) -> tuple[ToolCall, ...]:
     if entries is None:
         wrappers = _objects(message.get("toolWithToolCallList"))
         entries = [_unwrapped(wrapper) for wrapper in wrappers if _objects(wrapper.get("toolCall"))]
+    if len(entries) > MOST_CALLS:
+        ids = tuple(str(_id(entry)) for entry in entries[:MAX_CALLS] if _id(entry))
+        raise TooLarge(Form.VAPI, ids, f"There are more than {MOST_CALLS} tool calls in one message.")
     calls: dict[object, ToolCall] = {}
     for entry in entries:
         call = _call(entry)
@@ -211,9 +225,8 @@ def _unwrapped(wrapper: Object) -> Object:
 
 def _call(entry: Object) -> ToolCall:
     function = _object(entry.get("function"))
-    tool_call_id = entry.get("id")
     call = ToolCall(
-        id=tool_call_id if isinstance(tool_call_id, str | int | float) else "",
+        id=_id(entry),
         name=_word(function.get("name")) or _word(entry.get("name")),
     )
     raws = (source.get(key) for source in (function, entry) for key in ("arguments", "parameters"))
@@ -226,6 +239,11 @@ def _call(entry: Object) -> ToolCall:
         if isinstance(properties, dict) and all("value" in _object(each) for each in properties.values()):
             arguments = {key: each["value"] for key, each in properties.items()}
     return replace(call, arguments=arguments)
+
+
+def _id(entry: Object) -> str | float:
+    tool_call_id = entry.get("id")
+    return tool_call_id if isinstance(tool_call_id, str | int | float) else ""
 
 
 def _bare(root: Object) -> Envelope:
@@ -244,15 +262,21 @@ def _arguments(raw: object) -> Object:
     """The arguments, which come as an object, or as JSON, or as JSON in JSON, or not at all."""
     for _ in range(2):
         if isinstance(raw, str):
+            if not _is_small(raw):  # escapes hide what is in a text from whoever counts the body's bytes
+                raise ValueError("There are too many arguments.")
             raw = _json(raw, "arguments") if raw.strip() else None
     if raw is None:
         return {}
     if isinstance(raw, dict):
-        return {storable(key): _clean(value, MAX_LEVELS - 1) for key, value in raw.items()}
+        left = iter(range(MAX_VALUES))
+        return {storable(key): _clean(value, MAX_LEVELS - 1, left) for key, value in raw.items()}
     raise ValueError("The arguments are not a JSON object.")
 
 
-def _clean(value: object, levels: int) -> object:
+def _clean(value: object, levels: int, left: Iterator[int]) -> object:
+    """`left` has one for each value that there may still be."""
+    if next(left, None) is None:
+        raise ValueError("There are too many arguments.")
     if isinstance(value, str):
         return storable(value)
     if not isinstance(value, dict | list):
@@ -260,8 +284,19 @@ def _clean(value: object, levels: int) -> object:
     if not levels:
         raise ValueError("The arguments are nested too deeply.")
     if isinstance(value, list):
-        return [_clean(item, levels - 1) for item in value]
-    return {storable(key): _clean(item, levels - 1) for key, item in value.items()}
+        return [_clean(item, levels - 1, left) for item in value]
+    return {storable(key): _clean(item, levels - 1, left) for key, item in value.items()}
+
+
+def _is_small(text: bytes | str) -> bool:
+    """Whether it can hold no more than MOST_VALUES.
+
+    What stands between values is counted, which costs next to nothing; commas in a text count, too.
+    """
+    if len(text) <= MOST_VALUES:
+        return True
+    marks = (b"{", b"[", b",") if isinstance(text, bytes) else ("{", "[", ",")
+    return sum(map(text.count, marks)) <= MOST_VALUES  # type: ignore[arg-type]
 
 
 def _json(text: bytes | str, what: str) -> object:

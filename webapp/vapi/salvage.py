@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -18,7 +19,11 @@ Object: TypeAlias = dict[str, object]
 MOST_LEVELS = 32  # of nesting
 MOST_KEPT = 4 * 1024 * 1024  # bytes, roughly; beyond them only what stands beside the call's id is kept
 MOST_TEXT = 1024 * 1024  # bytes of one text
-MOST_STEPS = 3_000_000  # some seconds; a report of 32 MiB takes a third of them
+#: Tokens that are looked at, at about a microsecond each: for each mebibyte three times as many as a report
+#: has. A smaller body must not cost as much as the largest.
+STEPS, STEPS_OF_A_MEBIBYTE = 200_000, 50_000
+#: Tokens after which the other threads may go on: none of them would for 5 ms at each of its own steps.
+_BREATH = 500
 
 #: The members that are read, wherever they stand.
 _READ = frozenset(
@@ -36,9 +41,10 @@ _WHOLE = frozenset(("structuredOutputs", "structuredData"))
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 #: A text and the colon of a name; a bracket; any other value; the beginning of a text that does not end.
 _TOKEN = re.compile(rb'(%s)(\s*+:)?|([{\[])|([}\]])|([^\s,:{}\[\]"]++)|"' % _STRING, re.DOTALL)
-#: All that opens no further level but one, and closes it again: what is dropped is passed over quickly.
+#: All that opens no further levels but two, and closes them again: what is dropped is passed over quickly.
 _FLAT = rb'(?:[^"{}\[\]]++|%s)' % _STRING
-_DROPPED = re.compile(rb"(?:%s|[{\[]%s*+[}\]])*+" % (_FLAT, _FLAT), re.DOTALL)
+_NESTED = rb"(?:%s|[{\[]%s*+[}\]])" % (_FLAT, _FLAT)
+_DROPPED = re.compile(rb"(?:%s|[{\[]%s*+[}\]])*+" % (_NESTED, _NESTED), re.DOTALL)
 
 
 def message(body: bytes) -> tuple[Object, bool]:
@@ -47,7 +53,9 @@ def message(body: bytes) -> tuple[Object, bool]:
     Without a `message` it is empty.
     """
     found, place = _Found(), 0
-    for _ in range(MOST_STEPS):
+    for step in range(STEPS + STEPS_OF_A_MEBIBYTE * len(body) // 2**20):
+        if step % _BREATH == 0:
+            time.sleep(0)
         if found.dropped and (passed := _DROPPED.match(body, place)):
             place = passed.end()
         token = _TOKEN.search(body, place)
@@ -80,6 +88,9 @@ class _Found:
         scalar: bytes | None,
     ) -> bool:  # fmt: skip
         """Take one token; whether the whole body ends with it."""
+        if self._is_full():
+            del self.path[-1:]
+            self.dropped = 1
         if self.dropped:
             self.dropped += bool(opens) - bool(closes)
         elif colon is not None:
@@ -110,9 +121,16 @@ class _Found:
         if not 0 < len(self.path) < MOST_LEVELS:
             return False
         inside, whole = self.path[-1]
-        if self.kept > MOST_KEPT:  # the call's own few words may come after its megabytes
-            return isinstance(inside, dict) and not whole and len(self.path) <= 4 and self.key in _READ
+        if self.kept > MOST_KEPT:
+            return not self._is_full() and self.key in _READ
         return isinstance(inside, list) or whole or self.key in _READ
+
+    def _is_full(self) -> bool:
+        """Whether nothing more is kept of what is open. The call's own few words may come after megabytes."""
+        if self.kept <= MOST_KEPT or not self.path or self.dropped:
+            return False
+        inside, whole = self.path[-1]
+        return not isinstance(inside, dict) or whole or len(self.path) > 4
 
     def _put(self, value: object) -> None:
         self.kept += 64
@@ -129,6 +147,8 @@ def _text(raw: bytes) -> str:
     if len(raw) > MOST_TEXT:
         raw = raw[:MOST_TEXT].rpartition(b" ")[0]  # a space is in no escape, and so none is cut in two
     text = raw.decode("utf-8", "replace")
+    if "\\" not in text:
+        return text
     try:
         decoded: str = json.loads(f'"{text}"', strict=False)
     except ValueError:  # an escape that is none

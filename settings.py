@@ -28,7 +28,7 @@ WEB_CONNECTIONS_OF_TWO_ROLES = 8
 #: More web processes than this would have fewer than two PostgreSQL connections each.
 MOST_WEB_PROCESSES = 4
 #: More threads than this to one connection would wait for it longer than a request can.
-THREADS_PER_CONNECTION = 4
+THREADS_PER_CONNECTION = 32
 MOST_THREADS = 128
 #: Platforms and their examples set these to words, too ("auto"), and no process is to stay down for that.
 _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         default=2, description=f"web processes, {MOST_WEB_PROCESSES} at most; platforms set it by themselves"
     )
     web_threads: int = Field(
-        default=16,
+        default=64,  # half of them are for one clinic at most, and a busy one has 30 calls at once
         description=f"threads of each web process, {THREADS_PER_CONNECTION} at most to a connection",
     )
     database_pool: int = Field(
@@ -127,19 +127,21 @@ class Settings(BaseSettings):
         description=f"connections of each web process; 0 divides {WEB_CONNECTIONS} among the web processes",
     )
     rate_per_credential: float = Field(
-        default=100.0,
+        default=30.0,  # 30 calls at once need 3: ten tool calls each, in two minutes
         ge=0,
-        description="requests a second of one credential to one web process; 0: any number",
+        description="tool calls a second of one credential to one web process, and as many events; 0: any"
+        " number",
     )
     rate_per_call: float = Field(
-        default=20.0,
+        default=10.0,  # so that one call never uses up what its clinic may ask
         ge=0,
-        description="requests a second of one telephone call to one web process; 0: any number",
+        description="tool calls a second of one telephone call to one web process; 0: any number",
     )
     rate_per_phone: float = Field(
-        default=25.0,  # more than one call may: another can begin as it ends, or come by the same switchboard
+        default=12.0,  # more than one call may: another can begin as it ends, or come by the same switchboard
         ge=0,
-        description="requests a second of one telephone, in all its calls, to one web process; 0: any number",
+        description="tool calls a second of one telephone, in all its calls, to one web process; 0: any"
+        " number",
     )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="a larger tool call is refused")
     metrics_token: str = Field(

@@ -8,7 +8,7 @@ import logs
 import preflight
 import settings
 import telemetry
-from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers
+from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers, shares
 from webapp.dashboard import pages as dashboard
 from webapp.patient import pages
 from webapp.twilio import inbound, receipts
@@ -40,6 +40,7 @@ def create_app() -> Flask:
     app.register_blueprint(api_page.blueprint)
     errors.register(app, {"/dashboard": dashboard.refused, "/a": pages.refused}, elsewhere=dashboard.refused)
     security_headers.register(app)
+    shares.register(app)
     cli.register(app)
     telemetry.configure("web", app)
     return app

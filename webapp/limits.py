@@ -1,4 +1,6 @@
-"""How often one credential, one telephone call and one telephone may ask, counted in this process's memory.
+"""How much one credential, one telephone call and one telephone may ask, counted in this process's memory.
+
+Tool calls are counted, and not messages, of which one can have many.
 
 So the limits hold while Redis and the database are away, and cost a dictionary look-up. Every web process
 counts for itself: together they let through so many times as much.
@@ -21,7 +23,7 @@ import settings
 
 log = logging.getLogger(__name__)
 
-#: Seconds' worth of requests that may come at once, after as long a silence.
+#: Seconds' worth of tool calls that may come at once, after as long a silence.
 BURST = 10.0
 
 #: Keys that are remembered. Beyond these the one that asked least recently is forgotten: it starts afresh.
@@ -38,34 +40,37 @@ class Kind(StrEnum):
     """What is counted."""
 
     CREDENTIAL = "credential"
+    EVENTS = "sender of events"
     CALL = "call"
     PHONE = "phone"
 
 
 class Limiter:
-    """At most `rate` requests a second of each key, and BURST seconds' worth of them at once.
+    """At most `rate` a second of each key, and BURST seconds' worth at once.
 
-    All that is kept of a key is the moment at which it has its whole burst again (GCRA): a request moves
+    All that is kept of a key is the moment at which it has its whole burst again (GCRA): each unit moves
     that moment ahead by 1/rate, and is refused if it would then lie more than BURST ahead. What is refused
-    moves nothing.
+    moves nothing. What costs more than a whole burst costs one.
     """
 
     def __init__(
         self, rate: float, *, most_keys: int = MOST_KEYS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._step = 1 / rate if rate else 0.0
-        self._longest = max(BURST, self._step) + self._step * 1e-6  # a thousand roundings are not a request
+        self._whole = max(BURST, self._step)
+        self._longest = self._whole + self._step * 1e-6  # a thousand roundings are not a request
         self._most_keys = most_keys
         self._clock = clock
         self._lock = threading.Lock()
         self._full_again: OrderedDict[Hashable, float] = OrderedDict()
 
-    def allow(self, key: Hashable) -> bool:
-        if not self._step:
+    def allow(self, key: Hashable, cost: int = 1) -> bool:
+        if not self._step or not cost:
             return True
+        step = min(cost * self._step, self._whole)
         with self._lock:
             now = self._clock()
-            moment = max(self._full_again.get(key, now), now) + self._step
+            moment = max(self._full_again.get(key, now), now) + step
             if moment - now > self._longest:
                 return False
             self._full_again[key] = moment
@@ -83,6 +88,7 @@ def _limiters() -> dict[Kind, Limiter]:
     config = settings.get()
     return {
         Kind.CREDENTIAL: Limiter(config.rate_per_credential),
+        Kind.EVENTS: Limiter(config.rate_per_credential),
         Kind.CALL: Limiter(config.rate_per_call),
         Kind.PHONE: Limiter(config.rate_per_phone),
     }
@@ -101,9 +107,9 @@ def telephone(org: object, number: str) -> str:
     return hashlib.blake2b(f"{org} {digits or number}".encode(), key=_KEY, digest_size=8).hexdigest()
 
 
-def allow(kind: Kind, key: Hashable) -> bool:
-    """Whether one more request may be worked on now; if so, it has been counted."""
-    allowed = _limiters()[kind].allow(key)
+def allow(kind: Kind, key: Hashable, cost: int = 1) -> bool:
+    """Whether so many more may be worked on now; if so, they have been counted."""
+    allowed = _limiters()[kind].allow(key, cost)
     if not allowed and time.monotonic() >= _quiet_until.get(kind, 0.0):
         _quiet_until[kind] = time.monotonic() + _TOLD_EVERY
         log.warning("a %s asks too often and is refused", kind.value, extra={"limited": str(key)})

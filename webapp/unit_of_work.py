@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from psycopg import errors
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
-from models.session import Door, system_transaction, transaction
+from models.session import Door, engine, system_engine, system_transaction, transaction
+from webapp.shares import Shares
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,7 +27,7 @@ _LOST_A_RACE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.Seriali
 
 
 class Busy(Exception):
-    """Somebody else was faster twice in a row; in a moment it will work."""
+    """Others were faster twice in a row, or the clinic has too much under way; in a moment it will work."""
 
 
 class DatabaseAway(Exception):
@@ -50,8 +53,11 @@ def in_transaction(
     *,
     actor: str = "holdline",
     happened: Callable[[Session, T], bool | None] | None = None,
+    holder: Hashable = None,
 ) -> T:
     """Run `work` in a transaction within an organisation and commit it. Returns what it returned.
+
+    `holder` is on whose share of the connections it is, where that is not certainly this clinic.
 
     `happened` is asked when the connection breaks in the commit: in a later transaction, and with what `work`
     returned, it says whether that is there; None if it cannot tell. `work` is then run once more, or not.
@@ -60,7 +66,8 @@ def in_transaction(
     work was done.
     """
     mark = uuid.uuid4() if happened else None
-    return _run(partial(transaction, org_id, actor=actor, mark=mark), work, happened)
+    begin = partial(transaction, org_id, actor=actor, mark=mark)
+    return _run(partial(_in_its_share, engine(), holder or org_id, begin), work, happened)
 
 
 def repeatable(_session: Session, _result: object) -> bool:
@@ -74,7 +81,36 @@ def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
     """Likewise beyond one organisation, where nothing is done but to look up and to note: it may be repeated.
     Raises Busy or DatabaseAway.
     """
-    return _run(partial(system_transaction, door), work, repeatable)
+    begin = partial(system_transaction, door)
+    return _run(partial(_in_its_share, system_engine(), door, begin), work, repeatable)
+
+
+@lru_cache(maxsize=4)
+def connections(of: Engine) -> Shares:
+    """How the connections of a pool are shared between the clinics, and the reasons to look beyond one."""
+    return Shares(_pool(of).size())
+
+
+def _pool(of: Engine) -> QueuePool:
+    pool: QueuePool = of.pool  # type: ignore[assignment]  # as models/session.py makes it
+    return pool
+
+
+@contextmanager
+def _in_its_share(
+    of: Engine, holder: Hashable, begin: Callable[[], AbstractContextManager[Session]]
+) -> Iterator[Session]:
+    """A transaction on one of the connections that the holder may have; for one of them it waits, as for the
+    pool. Raises Busy, or PoolTimeout if others have them all.
+    """
+    shares = connections(of)
+    with shares.place(holder, wait=_pool(of).timeout()) as got:
+        if not got and shares.held(holder):
+            raise Busy
+        if not got:
+            raise PoolTimeout
+        with begin() as session:
+            yield session
 
 
 def _run(

@@ -16,10 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from webapp.shares import Shares
+
 log = logging.getLogger(__name__)
 
-#: Streams of one process, and no more than every fourth of its threads: the others are for tool calls.
-MOST_STREAMS = 4
+#: Streams of one process, and no more than every fourth of its threads: the others are for tool calls. One
+#: clinic has half of them at most.
+MOST_STREAMS = 8
 
 #: Seconds between two looks at the database, while anybody watches.
 EVERY = 0.5
@@ -47,20 +50,20 @@ def went_away(connection: socket.socket | None) -> bool:
 
 
 class Places:
-    """So many streams, and not one more."""
+    """So many streams, and not one more; each clinic has its share of them."""
 
     def __init__(self, most: int) -> None:
-        self._free = threading.BoundedSemaphore(most) if most else None
+        self._shares = Shares(most)
 
-    def take(self) -> Place | None:
-        return Place(self._free) if self._free and self._free.acquire(blocking=False) else None
+    def take(self, org_id: uuid.UUID) -> Place | None:
+        return Place(self._shares, org_id) if self._shares.take(org_id) else None
 
 
 class Place:
     """Given back once, by whoever ends the answer first."""
 
-    def __init__(self, free: threading.BoundedSemaphore) -> None:
-        self._free = free
+    def __init__(self, shares: Shares, org_id: uuid.UUID) -> None:
+        self._shares, self._org_id = shares, org_id
         self._lock = threading.Lock()
         self._mine = True
 
@@ -68,7 +71,7 @@ class Place:
         with self._lock:
             mine, self._mine = self._mine, False
         if mine:
-            self._free.release()
+            self._shares.give_back(self._org_id)
 
 
 class Watch:

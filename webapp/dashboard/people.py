@@ -21,8 +21,9 @@ from models import staff, staff_sessions
 from models.organizations import Organization
 from models.staff import StaffUser
 from models.staff_sessions import LONGEST
+from webapp import shares
 from webapp.dashboard import devices
-from webapp.unit_of_work import in_transaction
+from webapp.unit_of_work import Busy, in_transaction
 
 #: Seen is noted to so many minutes, not with every request.
 SEEN = timedelta(minutes=5)
@@ -111,11 +112,13 @@ def end_all(signed: Signed) -> StaffUser:
 
 
 def current() -> Signed | None:
-    """Who this request's cookie says it is, if the row agrees."""
+    """Who this request's cookie says it is, if the row agrees. Raises Busy or DatabaseAway."""
     try:
         org_id, given = uuid.UUID(session["org"]), str(session["token"])
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+    if not shares.admit(org_id):  # the cookie is signed: it is this clinic's
+        raise Busy
     return in_transaction(org_id, lambda at: _signed(at, org_id, given))
 
 

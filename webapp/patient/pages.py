@@ -22,6 +22,7 @@ from models.appointments import AppointmentStatus
 from models.patient_links import Found, LinkOutcome
 from models.session import Door
 from models.sms import Due, SmsKind
+from webapp import shares
 from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.guesses import Guesses
@@ -261,6 +262,8 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
     found = _found(token, request.remote_addr or "")
     if not requests.allow(found.message_id):
         raise TooMany
+    if not shares.admit(found.org_id):
+        raise Busy
     return in_transaction(
         found.org_id,
         lambda session: work(read(session, found.org_id, found.message_id)),

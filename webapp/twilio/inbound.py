@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 
 from models import opt_outs, organizations, sealing
 from models.opt_outs import OptOutSource
+from webapp import shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.twilio.wishes import Wish, wish
 from webapp.unit_of_work import Busy, DatabaseAway, in_transaction, repeatable
@@ -31,9 +32,15 @@ def inbound(org_id: uuid.UUID) -> Response:
     The same message may come any number of times: a wish is followed once.
     """
     form = form_of(request)
+    if not shares.admit("inbound"):
+        return Response(status=503)
     try:
         answered = in_transaction(
-            org_id, lambda session: _take(session, org_id, form), actor="twilio", happened=repeatable
+            org_id,
+            lambda session: _take(session, org_id, form),
+            actor="twilio",
+            happened=repeatable,
+            holder="inbound",  # until the signature is checked it may be a stranger who says so
         )
     except (Busy, DatabaseAway):
         return Response(status=503)

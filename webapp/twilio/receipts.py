@@ -14,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 from models import organizations, sealing, sms, sms_reports, twilio_codes
 from models.session import Door
 from models.sms_reports import Report
+from webapp import shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 
@@ -35,6 +36,8 @@ def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
         org_id = in_system_transaction(Door.RECEIPT, lambda session: sms.find_owner(session, message_id))
         if org_id is None:
             return Response(status=403)
+        if not shares.admit(org_id):
+            return Response(status=503)
         return Response(
             status=in_transaction(
                 org_id,

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import json
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Generator
@@ -28,6 +27,7 @@ from models.holds import AppointmentHold
 from models.organizations import Organization
 from models.session import Door
 from webapp.nudge import nudge
+from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_system_transaction, in_transaction
 from webapp.vapi.credentials import Caller
 from webapp.vapi.envelope import Envelope, ToolCall, storable
@@ -329,8 +329,9 @@ def _bounded(tool_call_id: str) -> str:
 
 # --- what may be waited for ---------------------------------------------------------------------
 
-#: At most half of a process's threads may watch an SMS; the others answer new calls.
-_watchers = threading.BoundedSemaphore(max(1, settings.get().threads_of_web // 2))
+#: Threads of a process that may watch an SMS at once, and half of its threads at most: each looks at its row
+#: several times a second, and the others answer new calls. One clinic has half of the places at most.
+MOST_WATCHERS = 8
 
 _ON_ITS_WAY = (sms.SmsStatus.QUEUED, sms.SmsStatus.SENDING)
 
@@ -340,7 +341,7 @@ def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
 
     No transaction is open while it waits.
     """
-    pauses = _pauses(time.monotonic() + settings.get().sms_watch)
+    pauses = _pauses(org_id, time.monotonic() + settings.get().sms_watch)
     message = _look(org_id, message_id)
     if message.status in _ON_ITS_WAY:
         nudge(sms.Due(org_id, message_id, message.kind))
@@ -352,7 +353,7 @@ def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
 
 def _settled(org_id: uuid.UUID, key: calls.ToolCallKey) -> Reply | None:
     """The answer that the first of several equal calls comes to; None if it takes too long."""
-    pauses = _pauses(time.monotonic() + settings.get().sms_watch + 0.5)
+    pauses = _pauses(org_id, time.monotonic() + settings.get().sms_watch + 0.5)
     kept = None
     while kept is None and next(pauses, False):
         kept = in_transaction(org_id, lambda session: calls.get_final_reply(session, org_id, key))
@@ -360,18 +361,19 @@ def _settled(org_id: uuid.UUID, key: calls.ToolCallKey) -> Reply | None:
     return Reply.from_json(kept) if kept else None
 
 
-def _pauses(until: float) -> Generator[bool, None, None]:
-    """Short sleeps until that moment; none at all when too many threads wait already."""
-    if not _watchers.acquire(blocking=False):
-        return
-    try:
+@cache
+def _watchers() -> Shares:
+    return Shares(max(1, min(MOST_WATCHERS, settings.get().threads_of_web // 2)))
+
+
+def _pauses(org_id: uuid.UUID, until: float) -> Generator[bool, None, None]:
+    """Short sleeps until that moment; none at all when as many of its clinic wait already as may."""
+    with _watchers().place(org_id) as got:
         pause = 0.02
-        while time.monotonic() < until:
+        while got and time.monotonic() < until:
             time.sleep(pause)
             yield True
             pause = min(pause * 1.5, 0.2)
-    finally:
-        _watchers.release()
 
 
 def _look(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:

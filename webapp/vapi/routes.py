@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
-from flask import Blueprint, Response, g, jsonify, make_response, request
+from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 import logs
 import settings
 from models import phone
-from webapp import limits
+from webapp import limits, shares
+from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway
 from webapp.vapi import credentials, envelope, events
 from webapp.vapi.credentials import Caller, Unauthorized
 from webapp.vapi.desk import Tool, busy, serve, trouble, unavailable
-from webapp.vapi.envelope import Answer, Envelope, Form, ToolCall, Unreadable
+from webapp.vapi.envelope import Answer, Envelope, Form, TooLarge, ToolCall, Unreadable
 from webapp.vapi.replies import Code, Reply, refusal
 from webapp.vapi.tools import BY_NAME, TOOLS
 
@@ -36,6 +37,8 @@ _STATUS = {
     Code.UNAVAILABLE: 503,
     Code.OUTCOME_UNKNOWN: 503,
 }
+#: Where it says that it may be sent again.
+_LATER = {429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
 _PEEK = 64 * 1024
 
 #: Seconds after which no further call of one message is begun. Vapi ignores all answers after 20.
@@ -48,8 +51,15 @@ MOST_OF_AN_EVENT = 32 * 1024 * 1024
 #: have sent it all.
 _DRAIN = 64 * 1024 * 1024
 
-#: Whose turn it is to be read beyond max_body_bytes: of those whose secret we know, and of all others.
-_LARGE = {known: threading.BoundedSemaphore() for known in (True, False)}
+#: How many bodies are read at once beyond max_body_bytes: of clinics whose secret we know, one each, and one
+#: of all others together.
+_LARGE = {True: Shares(2), False: Shares(1)}
+
+#: So many bytes of a body cost as much as one event.
+BYTES_OF_AN_EVENT = 64 * 1024
+
+#: Up to so many bytes a message is read for the ids of its tool calls, though none of them is worked on.
+_READ_TO_REFUSE = 256 * 1024
 
 
 def _tool_view(tool: Tool) -> ResponseReturnValue:
@@ -72,17 +82,20 @@ def _handle(tool: Tool | None) -> ResponseReturnValue:
     """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
     most = settings.get().max_body_bytes
     body, rest = _read_body(most)
-    plain = _inflated(body, most)
-    g.body = plain  # a stream is read once, and whatever goes wrong still wants an answer in the right form
+    g.body = body  # a stream is read once, and whatever goes wrong still wants an answer in the right form
     try:
+        if not rest:
+            caller = credentials.resolve(request, body)
+            g.body = plain = _inflated(body, most)
         if rest or len(plain) > most:
             return _large(tool, body)
-        caller = credentials.resolve(request, body)
     except Unauthorized:
         reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
         return jsonify(reply.bare()), 401
     except (Busy, DatabaseAway):
-        return _away(tool, plain)
+        return _away(tool, _inflated(body, most))
+    if (refuse := _too_much(caller, len(plain))) is not None:
+        return _not_now(tool, plain, refuse)
     try:
         read = envelope.read(plain)
     except Unreadable as error:
@@ -94,24 +107,25 @@ def _handle(tool: Tool | None) -> ResponseReturnValue:
 def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
     """A body beyond max_body_bytes: an event is taken in as far as MOST_OF_AN_EVENT, a tool call refused.
 
-    One at a time in this process, for the memory; a signature is only known once all of it is there, and so
+    Few at a time in this process, for the memory; a signature is only known once all of it is there, and so
     whoever merely says that it is signed waits in another line. Raises Unauthorized, Busy or DatabaseAway.
     """
-    caller = credentials.by_headers(request)
-    turn = _LARGE[caller is not None]
-    if not turn.acquire(timeout=BUDGET if caller else 0):
-        raise Busy
-    try:
+    known = credentials.by_headers(request)
+    if known and (refuse := _too_much(known, request.content_length or MOST_OF_AN_EVENT)) is not None:
+        return _not_now(tool, start, refuse)
+    with _LARGE[known is not None].place(known and known.org_id, wait=BUDGET if known else 0) as got:
+        if not got:
+            raise Busy
         body, rest = _read_body(max(MOST_OF_AN_EVENT, len(start)), start)
-        if caller is None and rest:
+        if known is None and rest:
             return _not_received(Code.TOO_LARGE, "That is too large for its signature to be checked.")
-        caller = caller or credentials.resolve(request, body)
+        caller = known or credentials.resolve(request, body)
+        if known is None and (refuse := _too_much(caller, len(body))) is not None:
+            return _not_now(tool, start, refuse)
         body = _inflated(body, MOST_OF_AN_EVENT)
         read, whole = envelope.salvaged(body)
         form, ids = envelope.guess(body[:_PEEK])
         del body
-    finally:
-        turn.release()
     if _is_event(tool, read, ids):
         return _salvaged(caller, read, Code.TOO_LARGE, "That event was too large.", taken=whole or rest)
     reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
@@ -120,13 +134,19 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
 
 def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
     """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
-    read, whole = envelope.salvaged(body)
+    code = Code.TOO_LARGE if isinstance(error, TooLarge) else Code.UNREADABLE
+    if caller.credential_id and not limits.allow(limits.Kind.EVENTS, caller.credential_id):
+        return _not_now(tool, body[:_PEEK], _too_fast)
+    read, whole = envelope.salvaged(b"" if error.tool_call_ids else body)
     if _is_event(tool, read, error.tool_call_ids):
         if read.event is None and error.form is Form.BARE:  # sent again it would say no more of what it is
-            said = {"received": False, "code": Code.UNREADABLE.value, "error": str(error)}
+            said = {"received": False, "code": code.value, "error": str(error)}
             return jsonify({**envelope.results([]), **said})
-        return _salvaged(caller, read, Code.UNREADABLE, str(error), taken=whole)
-    reply = trouble(tool, Code.UNREADABLE, "Unreadable request", f"I could not read that request. {error}")
+        return _salvaged(caller, read, code, str(error), taken=whole)
+    if code is Code.TOO_LARGE:
+        reply = trouble(tool, code, "Request too large", f"that was too much in one request. {error}")
+    else:
+        reply = trouble(tool, code, "Unreadable request", f"I could not read that request. {error}")
     return _unreadable(tool, error.form, error.tool_call_ids, reply)
 
 
@@ -155,34 +175,56 @@ def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: 
 
 def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
     """A message of Vapi's: tool calls, an event, or its one question."""
+    if not _within_limits(caller, read):
+        return _refused(read, _too_fast)
     if read.event == events.ASSISTANT_REQUEST:
         return jsonify(events.assistant_for(caller, read))
     if not events.note(caller, read):
         return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
-    if read.calls and not _within_limits(caller, read):
-        replies = [(call, _too_fast(BY_NAME.get(call.name or ""))) for call in read.calls]
-        return _vapi(read, [Answer(call.id, call.name, reply.spoken()) for call, reply in replies])
     until = time.monotonic() + BUDGET
     return _vapi(read, [_answer(caller, read, call, until) for call in read.calls])
 
 
+def _too_much(caller: Caller, size: int) -> Callable[[Tool | None], Reply] | None:
+    """How it is said that this request is not worked on, of so many bytes; None if it may be.
+
+    Decided before any of it is read: when its clinic has as many threads as it may, or sends too many bytes.
+    """
+    if not shares.admit(caller.org_id):
+        return busy
+    units = size // BYTES_OF_AN_EVENT
+    if caller.credential_id and not limits.allow(limits.Kind.EVENTS, caller.credential_id, units):
+        return _too_fast
+    return None
+
+
 def _within_limits(caller: Caller, read: Envelope) -> bool:
-    """Whether this credential, call and telephone may ask once more now. Events are never refused."""
-    if caller.credential_id and not limits.allow(limits.Kind.CREDENTIAL, caller.credential_id):
+    """Whether this credential, call and telephone may ask so much more now.
+
+    An event counts if anything is done with it. The nearest limit comes first: what
+    one call or telephone is refused does not use up what its clinic may ask.
+    """
+    if not read.calls:
+        is_work = events.is_read(read) or read.event == events.ASSISTANT_REQUEST
+        key = caller.credential_id
+        return not is_work or key is None or limits.allow(limits.Kind.EVENTS, key)
+    for telephone, count in _telephones(caller, read).items():
+        if not limits.allow(limits.Kind.PHONE, telephone, count):
+            return False
+    many = len(read.calls)
+    if read.call_id and not limits.allow(limits.Kind.CALL, (caller.org_id, read.call_id), many):
         return False
-    if read.call_id and not limits.allow(limits.Kind.CALL, (caller.org_id, read.call_id)):
-        return False
-    return all(limits.allow(limits.Kind.PHONE, telephone) for telephone in _telephones(caller, read))
+    return not caller.credential_id or limits.allow(limits.Kind.CREDENTIAL, caller.credential_id, many)
 
 
-def _telephones(caller: Caller, read: Envelope) -> set[str]:
-    """Whose request it is, as keys of limits: the caller's number, or else each that the arguments name."""
-    found = set()
+def _telephones(caller: Caller, read: Envelope) -> Counter[str]:
+    """Whose tool calls they are, as keys of limits: the caller's number, or else those that are named."""
+    found: Counter[str] = Counter()
     for call in read.calls:
         said = read.caller_number or call.arguments.get("patientPhone")
         number = phone.of_caller(str(said)) if isinstance(said, str | int) else None
         if number:
-            found.add(limits.telephone(caller.org_id or call.arguments.get("tenantId"), number))
+            found[limits.telephone(caller.org_id or call.arguments.get("tenantId"), number)] += 1
     return found
 
 
@@ -199,9 +241,7 @@ def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnVa
     if call.problem:
         return _as_bare(trouble(tool, Code.UNREADABLE, "Unreadable request", call.problem))
     if not _within_limits(caller, read):
-        response = make_response(_as_bare(_too_fast(tool)))
-        response.headers["Retry-After"] = "1"
-        return response
+        return _as_bare(_too_fast(tool))
     return _as_bare(serve(tool, caller, read, call))
 
 
@@ -226,12 +266,14 @@ def _vapi(read: Envelope, answers: Sequence[Answer]) -> ResponseReturnValue:
 
 
 def _as_bare(reply: Reply) -> ResponseReturnValue:
-    return jsonify(reply.bare()), _STATUS.get(reply.code, 200) if reply.code else 200
+    status = _STATUS.get(reply.code, 200) if reply.code else 200
+    return jsonify(reply.bare()), status, _LATER.get(status, {})
 
 
 def _not_received(code: Code, error: str) -> ResponseReturnValue:
     """An event that was not taken in. Nobody hears the answer; its status has Vapi send the event again."""
-    return jsonify(received=False, code=code.value, error=error), _STATUS[code]
+    status = _STATUS[code]
+    return jsonify(received=False, code=code.value, error=error), status, _LATER.get(status, {})
 
 
 def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply) -> ResponseReturnValue:
@@ -244,23 +286,44 @@ def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply)
 
 def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
     """The answer while nothing can be looked up: whose request it is, too, is not known."""
-    reply = unavailable(tool)
     try:
         read = envelope.read(body)
-        form = read.form
     except Unreadable as error:
         read, _ = envelope.salvaged(body)
-        form = error.form
         if not _is_event(tool, read, error.tool_call_ids):
-            return _unreadable(tool, form, error.tool_call_ids, reply)
-    if form is Form.BARE and tool:
-        return _as_bare(reply)
+            return _unreadable(tool, error.form, error.tool_call_ids, unavailable(tool))
+        if error.form is Form.BARE and tool:
+            return _as_bare(unavailable(tool))
+    return _refused(read, unavailable, tool)
+
+
+def _not_now(tool: Tool | None, body: bytes, refuse: Callable[[Tool | None], Reply]) -> ResponseReturnValue:
+    """The answer to what is refused for how much it is, with as little work as finds the ids of its calls."""
+    try:
+        if len(body) <= _READ_TO_REFUSE:
+            return _refused(envelope.read(body), refuse, tool)
+        form, ids = envelope.guess(body)
+    except Unreadable as error:
+        form, ids = error.form, error.tool_call_ids
+    reply = refuse(tool)
+    if ids or (tool and form is Form.BARE):
+        return _unreadable(tool, form, ids, reply)
+    return _not_received(reply.code or Code.BUSY, "That is too much at once; please send it again.")
+
+
+def _refused(
+    read: Envelope, refuse: Callable[[Tool | None], Reply], tool: Tool | None = None
+) -> ResponseReturnValue:
+    """The answer to a message that was read, and of which nothing is done."""
+    if read.form is Form.BARE and tool:
+        return _as_bare(refuse(tool))
     if read.event == events.ASSISTANT_REQUEST:
         return jsonify(events.CLOSED)
-    if form is Form.BARE or read.event is None or events.is_read(read):
-        return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
-    replies = [(call, unavailable(BY_NAME.get(call.name or ""))) for call in read.calls]
-    return _vapi(read, [Answer(call.id, call.name, reply.say) for call, reply in replies])
+    if read.form is Form.BARE or read.event is None or events.is_read(read):
+        reply = refuse(None)
+        return _not_received(reply.code or Code.BUSY, f"{reply.error}; please send it again.")
+    replies = [(call, refuse(BY_NAME.get(call.name or ""))) for call in read.calls]
+    return _vapi(read, [Answer(call.id, call.name, reply.spoken()) for call, reply in replies])
 
 
 def _read_body(limit: int, start: bytes = b"") -> tuple[bytes, bool]:

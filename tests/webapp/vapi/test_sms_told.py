@@ -29,6 +29,7 @@ from tests.factories import bare, code_of, create_clinic, phone_number, reserve,
 from tests.stack import eventually
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
+from webapp.vapi.desk import MOST_WATCHERS
 
 
 class Line:
@@ -339,23 +340,30 @@ def test_a_code_that_may_or_may_not_come_can_be_asked_for_again(line: Line) -> N
     assert line.count() == 2
 
 
-def test_half_of_the_threads_watch_a_text_and_the_others_answer_at_once(
+def test_a_clinics_share_of_threads_watches_texts_and_the_others_answer_at_once(
     app: Flask, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = settings.get().web_threads
-    org = create_clinic()
+    threads, watching = MOST_WATCHERS, MOST_WATCHERS // 2
+    org, neighbour = create_clinic(), create_clinic()
     holds = [reserve(app.test_client(), org, slotId=slot(days=20 + n))["holdId"] for n in range(threads)]
+    other = reserve(app.test_client(), neighbour, slotId=slot(days=20))["holdId"]
     monkeypatch.setenv("SMS_WATCH", "10")  # no worker runs: each would be watched for so long
     settings.get.cache_clear()
     try:
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads + 1) as pool:
             asked = [
                 pool.submit(lambda hold: bare(app.test_client(), "booking/send-otp", holdId=hold), hold)
                 for hold in holds
             ]
-            at_once = list(islice(as_completed(asked, timeout=8), threads // 2))
+            at_once = list(islice(as_completed(asked, timeout=8), threads - watching))
             assert {each.result()["status"] for each in at_once} == {"queued"}
-            assert sum(each.done() for each in asked) == threads // 2
+            assert sum(each.done() for each in asked) == threads - watching
+            others = pool.submit(lambda: bare(app.test_client(), "booking/send-otp", holdId=other))
+            with pytest.raises(TimeoutError):  # the neighbour's text is watched
+                others.result(1)
+            sql.execute("UPDATE sms_messages SET status = 'sending' WHERE org_id = %s", [neighbour])
+            sql.execute("UPDATE sms_messages SET status = 'sent' WHERE org_id = %s", [neighbour])
+            assert others.result(8)["status"] == "sent"
             for before, after in (("queued", "sending"), ("sending", "sent")):
                 sql.execute(
                     "UPDATE sms_messages SET status = %s WHERE org_id = %s AND status = %s",

@@ -1,0 +1,95 @@
+"""How much of what all clinics share one of them may have at once, counted in this process's memory.
+
+Threads, connections to the database, streams: each is a number of places. Nobody may have more places than
+are left for the others, so that one clinic alone gets half of them, two get a third each, and a clinic that
+has none finds one. Nothing is reserved, and nothing has to be set for a clinic.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from flask import Flask, g
+
+import settings
+
+
+class Shares:
+    """A number of places. A holder, such as a clinic's id, gets one more while it has fewer than are free."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._held: Counter[Hashable] = Counter()
+        self._changed = threading.Condition()
+
+    def take(self, holder: Hashable, *, wait: float = 0.0) -> bool:
+        """One more place, given back by `give_back`; False if there is none.
+
+        A holder that has its share already waits for one up to `wait` seconds.
+        """
+        until = time.monotonic() + wait
+        with self._changed:
+            while self._held[holder] >= self._free:
+                left = until - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    break
+            got = self._held[holder] < self._free
+            if got:
+                self._held[holder] += 1
+                self._free -= 1
+            return got
+
+    def give_back(self, holder: Hashable) -> None:
+        with self._changed:
+            self._free += 1
+            self._held[holder] -= 1
+            if not self._held[holder]:
+                del self._held[holder]
+            self._changed.notify_all()
+
+    def held(self, holder: Hashable) -> int:
+        """How many places it has."""
+        with self._changed:
+            return self._held.get(holder, 0)
+
+    @contextmanager
+    def place(self, holder: Hashable, *, wait: float = 0.0) -> Iterator[bool]:
+        """A place for as long as the block runs, or False."""
+        got = self.take(holder, wait=wait)
+        try:
+            yield got
+        finally:
+            if got:
+                self.give_back(holder)
+
+
+# --- the threads of this process ----------------------------------------------------------------
+
+
+@cache
+def threads() -> Shares:
+    """Each request that is known to be of a clinic has one from then on until its answer is made."""
+    return Shares(settings.get().threads_of_web)
+
+
+def admit(org_id: Hashable) -> bool:
+    """Whether this request may go on, by the threads that its clinic has. What was let in stays in."""
+    if "admitted" not in g:
+        if not threads().take(org_id):
+            return False
+        g.admitted = org_id
+    return True
+
+
+def register(app: Flask) -> None:
+    """What `admit` gave is given back when the request is over; a stream's is when it ends."""
+
+    @app.teardown_request
+    def _leave(_error: BaseException | None) -> None:
+        if "admitted" in g:
+            threads().give_back(g.pop("admitted"))

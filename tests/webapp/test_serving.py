@@ -216,7 +216,7 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql:
         eventually(web.answers)
         assert len(web.master.children()) == 4
         assert web.get("/a/the-secret-of-a-link") == 404
-        with ThreadPoolExecutor(64) as many:
+        with ThreadPoolExecutor(30) as many:
             answers = list(many.map(lambda _: check(), range(256)))
         assert [answer for answer in answers if not json.loads(answer)["success"]] == []
         assert holdline_connections(sql) - before <= 10

@@ -331,7 +331,7 @@ def _bounded(tool_call_id: str) -> str:
 
 #: Threads of a process that may watch an SMS at once, and half of its threads at most: each looks at its row
 #: several times a second, and the others answer new calls. One clinic has half of the places at most.
-MOST_WATCHERS = 8
+MOST_WATCHERS = 16
 
 _ON_ITS_WAY = (sms.SmsStatus.QUEUED, sms.SmsStatus.SENDING)
 

@@ -127,18 +127,18 @@ class Settings(BaseSettings):
         description=f"connections of each web process; 0 divides {WEB_CONNECTIONS} among the web processes",
     )
     rate_per_credential: float = Field(
-        default=30.0,  # 30 calls at once need 3: ten tool calls each, in two minutes
+        default=10.0,  # 30 calls at once need 3: ten tool calls each, in two minutes
         ge=0,
         description="tool calls a second of one credential to one web process, and as many events; 0: any"
         " number",
     )
     rate_per_call: float = Field(
-        default=10.0,  # so that one call never uses up what its clinic may ask
+        default=3.0,  # so that one call never uses up what its clinic may ask
         ge=0,
         description="tool calls a second of one telephone call to one web process; 0: any number",
     )
     rate_per_phone: float = Field(
-        default=12.0,  # more than one call may: another can begin as it ends, or come by the same switchboard
+        default=4.0,  # more than one call may: another can begin as it ends, or come by the same switchboard
         ge=0,
         description="tool calls a second of one telephone, in all its calls, to one web process; 0: any"
         " number",

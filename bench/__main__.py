@@ -1,6 +1,7 @@
 """`python -m bench`: claim_slot_atomic and reserve-atomic, as ratios to floors measured in the same run.
 
-And how well hot leads are told from the rest; `python -m bench leads` measures only that, and
+And what a clinic hears beside another one's flood (`python -m bench neighbours` measures only that), and how
+well hot leads are told from the rest (`python -m bench leads`);
 `python -m bench learn` makes the weights of models/lead_likeness.py anew.
 """
 
@@ -17,8 +18,10 @@ from typing import NoReturn
 
 from bench import ground, leads, learn
 from bench.figures import alternate, table
+from bench.neighbours import CALLERS, Neighbours
+from bench.neighbours import CONNECTIONS as FLOODING
 from bench.sql import CLIENTS, Pgbench
-from bench.web import CONNECTIONS, Web
+from bench.web import CONNECTIONS, Web, serve
 
 WARM_UP = 1
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,7 +30,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a look, not a figure")
-    parser.add_argument("only", nargs="?", choices=["leads", "learn"], help="what needs no database")
+    parser.add_argument("only", nargs="?", choices=["leads", "learn", "neighbours"], help="only this")
     arguments = parser.parse_args()
     if arguments.only == "leads":
         print(leads.report())
@@ -46,7 +49,11 @@ def main() -> int:
     say("starting Postgres and Redis, fsync on")
     try:
         with ground.prepared(say) as here:
-            _measure(here, say, rounds, seconds)
+            if arguments.only == "neighbours":
+                bare = serve(here, "bare-view", "bench.bare_view:app")
+                _beside_a_flood(here, bare, say, rounds, 2 * seconds)
+            else:
+                _measure(here, say, rounds, seconds)
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -75,9 +82,19 @@ def _measure(here: ground.Ground, say: Callable[[str], None], rounds: int, secon
     alternate(over_http, rounds)
     print(f"\nHTTP: gunicorn.conf.py's processes and threads, {CONNECTIONS} connections; {each}\n")
     print(table(over_http, over_http[:1]))
+    _beside_a_flood(here, web.bare_port, say, rounds, 2 * seconds)
     print("\nIn the end: claim_slot_atomic 0.9 of the INSERT under the constraint, and 0.6 of the bare view.")
     print(f"\n{leads.report()}")
     say("done")
+
+
+def _beside_a_flood(
+    here: ground.Ground, bare_port: int, say: Callable[[str], None], rounds: int, seconds: int
+) -> None:
+    each = f"{rounds} alternating rounds of {seconds} s"
+    say(f"neighbours: {each} for each of 3")
+    print(f"\nNeighbours: {CALLERS} callers of one clinic, {FLOODING} connections of another; {each}\n")
+    print(Neighbours(here, bare_port, seconds).measure(rounds), flush=True)
 
 
 def _stop(number: int, _frame: object) -> NoReturn:

@@ -34,8 +34,8 @@ class Web:
         self._numbers = itertools.count()
         self._today = datetime.now(UTC).date()
         self._reserved = 0
-        self._holdline = self._serve("web", "wsgi:app")
-        self._bare = self._serve("bare-view", "bench.bare_view:app")
+        self._holdline = serve(ground, "web", "wsgi:app")
+        self.bare_port = self._bare = serve(ground, "bare-view", "bench.bare_view:app")
 
     def series(self) -> list[Series]:
         return [
@@ -100,16 +100,18 @@ class Web:
                 raise RuntimeError(f"{self._reserved} reservations were answered, and {held} holds are there")
         return answered / took
 
-    def _serve(self, name: str, application: str) -> int:
-        """Start gunicorn as in production (gunicorn.conf.py), on a free port."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        self._ground.start(name, [sys.executable, "-m", "gunicorn", application], PORT=str(port))
-        deadline = time.monotonic() + READY_LIMIT
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                return port
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{application} does not listen on port {port}")
-            self._ground.processes.watch(0.1)
+
+def serve(ground: Ground, name: str, application: str, **environment: str) -> int:
+    """Start gunicorn as in production (gunicorn.conf.py), on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-m", "gunicorn", application]
+    ground.start(name, command, PORT=str(port), **environment)
+    deadline = time.monotonic() + READY_LIMIT
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return port
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{application} does not listen on port {port}")
+        ground.processes.watch(0.1)

@@ -23,8 +23,11 @@ import settings
 
 log = logging.getLogger(__name__)
 
-#: Seconds' worth of tool calls that may come at once, after as long a silence.
+#: Seconds' worth that may come at once, after as long a silence.
 BURST = 10.0
+
+#: Likewise of what a clinic asks: its thirty calls may begin in one minute, and each ask several times in it.
+BURST_OF_A_CLINIC = 30.0
 
 #: Keys that are remembered. Beyond these the one that asked least recently is forgotten: it starts afresh.
 MOST_KEYS = 10_000
@@ -46,18 +49,23 @@ class Kind(StrEnum):
 
 
 class Limiter:
-    """At most `rate` a second of each key, and BURST seconds' worth at once.
+    """At most `rate` a second of each key, and `burst` seconds' worth at once.
 
     All that is kept of a key is the moment at which it has its whole burst again (GCRA): each unit moves
-    that moment ahead by 1/rate, and is refused if it would then lie more than BURST ahead. What is refused
+    that moment ahead by 1/rate, and is refused if it would then lie more than `burst` ahead. What is refused
     moves nothing. What costs more than a whole burst costs one.
     """
 
     def __init__(
-        self, rate: float, *, most_keys: int = MOST_KEYS, clock: Callable[[], float] = time.monotonic
+        self,
+        rate: float,
+        *,
+        burst: float = BURST,
+        most_keys: int = MOST_KEYS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._step = 1 / rate if rate else 0.0
-        self._whole = max(BURST, self._step)
+        self._whole = max(burst, self._step)
         self._longest = self._whole + self._step * 1e-6  # a thousand roundings are not a request
         self._most_keys = most_keys
         self._clock = clock
@@ -86,12 +94,13 @@ class Limiter:
 @cache
 def _limiters() -> dict[Kind, Limiter]:
     config = settings.get()
-    return {
-        Kind.CREDENTIAL: Limiter(config.rate_per_credential),
-        Kind.EVENTS: Limiter(config.rate_per_credential),
-        Kind.CALL: Limiter(config.rate_per_call),
-        Kind.PHONE: Limiter(config.rate_per_phone),
+    rates = {
+        Kind.CREDENTIAL: config.rate_per_credential,
+        Kind.EVENTS: config.rate_per_credential,
+        Kind.CALL: config.rate_per_call,
+        Kind.PHONE: config.rate_per_phone,
     }
+    return {kind: Limiter(rate, burst=BURST_OF_A_CLINIC) for kind, rate in rates.items()}
 
 
 _quiet_until: dict[Kind, float] = {}

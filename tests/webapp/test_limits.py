@@ -135,7 +135,7 @@ def test_in_no_stretch_of_time_more_than_burst_and_rate_get_through(rate: float,
 
 @pytest.fixture
 def rates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    rates = {"rate_per_credential": 2.0, "rate_per_call": 1.0, "rate_per_phone": 0.5}
+    rates = {"rate_per_credential": 2 / 3, "rate_per_call": 1 / 3, "rate_per_phone": 0.5 / 3}
     config = settings.get().model_copy(update=rates)
     monkeypatch.setattr(settings, "get", lambda: config)
     limits._limiters.cache_clear()

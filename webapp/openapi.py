@@ -268,7 +268,8 @@ def _add_events(spec: APISpec) -> None:
                     "400": {"description": "not received: the event cannot be read to its end"},
                     "401": {"description": "no valid credential"},
                     "413": {"description": "not received: the event is too large to see whose call it is"},
-                    "503": {"description": "not received: the database is away"},
+                    "429": {"description": "not received: this credential sends too much at once"},
+                    "503": {"description": "not received: the database is away, or too much is under way"},
                 },
             }
         },

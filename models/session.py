@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from psycopg.abc import PQGen
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL, ExceptionContext
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -90,6 +90,14 @@ def system_engine() -> Engine:
     """The engine for what belongs to no one organisation: a role of its own where one is given."""
     url = settings.get().system_database_url
     return _engine(url, settings.get().system_pool) if url else engine()
+
+
+def pool(*, of_the_system: bool) -> QueuePool:
+    """The connections of this process within one organisation, or beyond. They are the same ones unless there
+    is a second role.
+    """
+    found: QueuePool = (system_engine() if of_the_system else engine()).pool  # type: ignore[assignment]
+    return found
 
 
 def _engine(url: str, pool_size: int) -> Engine:

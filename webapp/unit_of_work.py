@@ -11,13 +11,12 @@ from functools import lru_cache, partial
 from typing import TypeVar
 
 from psycopg import errors
-from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from models.session import Door, engine, system_engine, system_transaction, transaction
+from models.session import Door, pool, system_transaction, transaction
 from webapp.shares import Shares
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def in_transaction(
     """
     mark = uuid.uuid4() if happened else None
     begin = partial(transaction, org_id, actor=actor, mark=mark)
-    return _run(partial(_in_its_share, engine(), holder or org_id, begin), work, happened)
+    return _run(partial(_in_its_share, pool(of_the_system=False), holder or org_id, begin), work, happened)
 
 
 def repeatable(_session: Session, _result: object) -> bool:
@@ -82,29 +81,24 @@ def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
     Raises Busy or DatabaseAway.
     """
     begin = partial(system_transaction, door)
-    return _run(partial(_in_its_share, system_engine(), door, begin), work, repeatable)
+    return _run(partial(_in_its_share, pool(of_the_system=True), door, begin), work, repeatable)
 
 
 @lru_cache(maxsize=4)
-def connections(of: Engine) -> Shares:
+def _shares(of: QueuePool) -> Shares:
     """How the connections of a pool are shared between the clinics, and the reasons to look beyond one."""
-    return Shares(_pool(of).size())
-
-
-def _pool(of: Engine) -> QueuePool:
-    pool: QueuePool = of.pool  # type: ignore[assignment]  # as models/session.py makes it
-    return pool
+    return Shares(of.size())
 
 
 @contextmanager
 def _in_its_share(
-    of: Engine, holder: Hashable, begin: Callable[[], AbstractContextManager[Session]]
+    of: QueuePool, holder: Hashable, begin: Callable[[], AbstractContextManager[Session]]
 ) -> Iterator[Session]:
     """A transaction on one of the connections that the holder may have; for one of them it waits, as for the
     pool. Raises Busy, or PoolTimeout if others have them all.
     """
-    shares = connections(of)
-    with shares.place(holder, wait=_pool(of).timeout()) as got:
+    shares = _shares(of)
+    with shares.place(holder, wait=of.timeout()) as got:
         if not got and shares.held(holder):
             raise Busy
         if not got:

@@ -31,7 +31,7 @@ WEBHOOK = "/api/vapi/webhook"
 CONNECTIONS = 48  # of the flood; each asks again as soon as it is answered
 CALLERS = 6  # of the calm clinic
 PAUSE = 0.25  # seconds between two tool calls of one of them
-BURST_OVER = 10.0  # seconds after which the flood has used up what anybody may have at once
+BURST_OVER = 6.0  # seconds after which the flood has used up what anybody may have at once
 
 
 @dataclasses.dataclass
@@ -61,15 +61,18 @@ class Neighbours:
     def measure(self, rounds: int) -> str:
         self._ask(Way("warming up", None))
         alternate([Series(way.name, lambda way=way: self._round(way)) for way in self._ways], rounds)  # type: ignore[misc]
-        alone = self._ways[0]
+        alone, bare, _ = self._ways
         width = max(len(way.name) for way in self._ways)
         lines = [
-            f"{'':{width}}      p50      p99  ÷ alone  tool calls  refused         flood, answers a second"
+            f"{'':{width}}      p50      p99  ÷ alone  ÷ bare  tool calls  refused         flood, answers a second"
         ]
         for way in self._ways:
-            ratio = statistics.median(mine / of for mine, of in zip(way.p99, alone.p99, strict=True))
+            to_alone, to_bare = (
+                statistics.median(mine / of for mine, of in zip(way.p99, floor.p99, strict=True))
+                for floor in (alone, bare)
+            )
             refused = ", ".join(f"{count} {code}" for code, count in way.refused.items()) or "none"
-            figures = f"{_at(way.took, 50):>4.0f} ms  {_at(way.took, 99):>4.0f} ms  {ratio:>7.2f}"
+            figures = f"{_at(way.took, 50):>4.0f} ms  {_at(way.took, 99):>4.0f} ms  {to_alone:>7.2f}  {to_bare:>6.2f}"
             rest = f"{len(way.took):>10}  {refused:<14}  {statistics.mean(way.flood):>6,.0f}"
             lines.append(f"{way.name:{width}}  {figures}  {rest}")
         return "\n".join(lines)

@@ -63,16 +63,16 @@ class Neighbours:
         alternate([Series(way.name, lambda way=way: self._round(way)) for way in self._ways], rounds)  # type: ignore[misc]
         alone, bare, _ = self._ways
         width = max(len(way.name) for way in self._ways)
-        lines = [
-            f"{'':{width}}      p50      p99  ÷ alone  ÷ bare  tool calls  refused         flood, answers a second"
-        ]
+        head = "      p50      p99  ÷ alone  ÷ bare  tool calls  refused         flood, answers a second"
+        lines = [f"{'':{width}}{head}"]
         for way in self._ways:
             to_alone, to_bare = (
                 statistics.median(mine / of for mine, of in zip(way.p99, floor.p99, strict=True))
                 for floor in (alone, bare)
             )
             refused = ", ".join(f"{count} {code}" for code, count in way.refused.items()) or "none"
-            figures = f"{_at(way.took, 50):>4.0f} ms  {_at(way.took, 99):>4.0f} ms  {to_alone:>7.2f}  {to_bare:>6.2f}"
+            figures = f"{_at(way.took, 50):>4.0f} ms  {_at(way.took, 99):>4.0f} ms"
+            figures += f"  {to_alone:>7.2f}  {to_bare:>6.2f}"
             rest = f"{len(way.took):>10}  {refused:<14}  {statistics.mean(way.flood):>6,.0f}"
             lines.append(f"{way.name:{width}}  {figures}  {rest}")
         return "\n".join(lines)

@@ -22,6 +22,7 @@ import settings
 from models.session import engine
 from tests.factories import create_clinic, phone_number, slot
 from tests.surroundings import environment
+from tests.webapp.dashboard.browsers import employ
 from tests.webapp.vapi.calls import message, tool_call
 from tests.webapp.vapi.test_credentials import make_secret
 from webapp import limits, shares
@@ -360,3 +361,19 @@ def test_a_compressed_body_is_as_dense_as_what_is_in_it(app: Flask) -> None:
     )
     assert answer.status_code == 200
     assert "too much in one request" in answer.get_json()["error"]
+
+
+def test_the_pages_of_the_staff_are_on_their_clinics_share(app: Flask) -> None:
+    person, other = employ(app, create_clinic(), "Sam"), employ(app, create_clinic(), "Robin")
+    for each in (person, other):
+        each.sign_in()
+    own, org = shares.threads(), uuid.UUID(str(person.org))
+    while own.take(org):
+        pass
+    try:
+        assert person.client.get("/dashboard/calls").status_code == 503
+        assert other.client.get("/dashboard/calls").status_code == 200
+    finally:
+        while own.held(org):
+            own.give_back(org)
+    assert person.client.get("/dashboard/calls").status_code == 200

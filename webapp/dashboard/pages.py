@@ -86,7 +86,7 @@ def live_stream() -> ResponseReturnValue:
 
     Where every stream is taken it is the state alone, once; whoever had a stream is told that there is none.
     """
-    place = _places().take(_signed().org_id)
+    place = _places().take(signed().org_id)
     if place is None and "Last-Event-ID" not in request.headers:
         return live_state()
     if place is None:

@@ -4,6 +4,7 @@
 from models import (  # noqa: F401
     appointment_changes,
     appointments,
+    attacks,
     audit,
     calendars,
     calls,
@@ -14,6 +15,7 @@ from models import (  # noqa: F401
     opt_outs,
     organizations,
     patient_links,
+    signed_requests,
     sms,
     sms_events,
     sms_senders,

@@ -76,6 +76,16 @@ def pytest_unconfigure() -> None:
     _stack.close()
 
 
+@pytest.fixture(autouse=True)
+def _as_after_a_start() -> None:
+    """What a web process remembers of credentials is another test's; in one process a test is no flood."""
+    from webapp.twilio import inbound  # noqa: PLC0415 (only now are its settings there)
+    from webapp.vapi import credentials  # noqa: PLC0415
+
+    credentials.forget()
+    inbound.accounts.forget()
+
+
 @pytest.fixture(scope="session")
 def database_url() -> str:
     return os.environ["DATABASE_URL"]

@@ -31,6 +31,7 @@ from werkzeug.exceptions import HTTPException
 import settings
 from models import call_backs, live, reports, sms_retry
 from models.lead_scoring import Band
+from webapp import attacks
 from webapp.dashboard import addresses, csv_files, feed, people
 from webapp.dashboard.attempts import Attempts
 from webapp.dashboard.people import Signed
@@ -109,12 +110,14 @@ def sign_in() -> ResponseReturnValue:
     """The same words whether the address is nobody's, the password is wrong, or the person disabled."""
     email, password = request.form.get("email", ""), request.form.get("password", "")
     if not attempts.allow(email.strip().lower(), request.remote_addr or ""):
+        attacks.count(attacks.Kind.LIMITED_SIGN_IN)
         page = Response(render_template("dashboard/sign_in.html", problem="too_many", email=email))
         page.status_code = HTTPStatus.TOO_MANY_REQUESTS
         page.headers["Retry-After"] = "900"
         return page
     user = people.find(email, password)
     if user is None:
+        attacks.count(attacks.Kind.FAILED_SIGN_IN)
         page_text = render_template("dashboard/sign_in.html", problem="wrong", email=email)
         return page_text, HTTPStatus.FORBIDDEN
     attempts.forget(user.email)

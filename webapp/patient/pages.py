@@ -22,6 +22,7 @@ from models.appointments import AppointmentStatus
 from models.patient_links import Found, LinkOutcome
 from models.session import Door
 from models.sms import Due, SmsKind
+from webapp import attacks
 from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.guesses import Guesses
@@ -254,10 +255,12 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
     """
     address = request.remote_addr or ""
     if guesses.too_many(address) or not requests.allow(address):
+        attacks.count(attacks.Kind.LIMITED_LINK)
         raise TooMany
     found = _find(token)
     if found is None:
         guesses.record(address)
+        attacks.count(attacks.Kind.GUESSED_LINK)
         raise UnknownLink
     return in_transaction(
         found.org_id,

@@ -14,10 +14,10 @@ from flask.typing import ResponseReturnValue
 import logs
 import settings
 from models import phone
-from webapp import limits
+from webapp import attacks, limits
 from webapp.unit_of_work import Busy, DatabaseAway
 from webapp.vapi import credentials, envelope, events
-from webapp.vapi.credentials import Caller, Unauthorized
+from webapp.vapi.credentials import Caller, Replayed, Unauthorized, WrongSignature
 from webapp.vapi.desk import Tool, busy, serve, trouble, unavailable
 from webapp.vapi.envelope import Answer, Envelope, Form, ToolCall, Unreadable
 from webapp.vapi.replies import Code, Reply, refusal
@@ -30,6 +30,7 @@ blueprint = Blueprint("vapi", __name__, url_prefix="/api/vapi")
 _STATUS = {
     Code.UNREADABLE: 400,
     Code.UNAUTHORIZED: 401,
+    Code.REPLAYED: 401,
     Code.TOO_LARGE: 413,
     Code.RATE_LIMITED: 429,
     Code.BUSY: 503,
@@ -71,24 +72,45 @@ def webhook() -> ResponseReturnValue:
 def _handle(tool: Tool | None) -> ResponseReturnValue:
     """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
     most = settings.get().max_body_bytes
-    body, rest = _read_body(most)
-    plain = _inflated(body, most)
-    g.body = plain  # a stream is read once, and whatever goes wrong still wants an answer in the right form
+    body = b""
     try:
-        if rest or len(plain) > most:
+        caller = credentials.by_headers(request)  # a wrong secret is not worth reading a body for
+        body, rest = _read_body(most)
+        g.body = (
+            body  # a stream is read once, and whatever goes wrong still wants an answer in the right form
+        )
+        if rest:
             return _large(tool, body)
-        caller = credentials.resolve(request, body)
-    except Unauthorized:
-        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
-        return jsonify(reply.bare()), 401
+        caller = caller or credentials.resolve(request, body)
+        g.body = plain = _inflated(body, most)
+        if len(plain) > most:
+            return _large(tool, body)
+    except Unauthorized as error:
+        return _unauthorized(error)
     except (Busy, DatabaseAway):
-        return _away(tool, plain)
+        return _away(tool, _inflated(body or _read_body(most)[0], most))
     try:
         read = envelope.read(plain)
     except Unreadable as error:
         return _broken(tool, caller, plain, error)
     with logs.bound(org_id=caller.org_id, call_id=read.call_id):
         return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
+
+
+def _unauthorized(error: Unauthorized) -> ResponseReturnValue:
+    """The same for whatever is wrong about a credential; only whoever has a good one learns of a replay."""
+    if isinstance(error, Replayed):
+        attacks.count(attacks.Kind.REPLAYED_SIGNATURE)
+        reply = refusal(
+            Code.REPLAYED,
+            "This signature was used at another path before",
+            "That request was made for something else. Please ask me once more.",
+        )
+    else:
+        wrong = isinstance(error, WrongSignature)
+        attacks.count(attacks.Kind.WRONG_SIGNATURE if wrong else attacks.Kind.WRONG_CREDENTIAL)
+        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
+    return jsonify(reply.bare()), 401
 
 
 def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
@@ -104,6 +126,7 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
     try:
         body, rest = _read_body(max(MOST_OF_AN_EVENT, len(start)), start)
         if caller is None and rest:
+            attacks.count(attacks.Kind.OVERSIZED)
             return _not_received(Code.TOO_LARGE, "That is too large for its signature to be checked.")
         caller = caller or credentials.resolve(request, body)
         body = _inflated(body, MOST_OF_AN_EVENT)
@@ -114,6 +137,7 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
         turn.release()
     if _is_event(tool, read, ids):
         return _salvaged(caller, read, Code.TOO_LARGE, "That event was too large.", taken=whole or rest)
+    attacks.count(attacks.Kind.OVERSIZED, org_id=caller.org_id)
     reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
     return _unreadable(tool, form, ids, reply)
 

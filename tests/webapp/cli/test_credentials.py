@@ -19,13 +19,6 @@ PATH = "/api/vapi/tools/calendar/check"
 BODY = json.dumps({"toolCall": {"arguments": {"date": "2026-12-07"}}})
 
 
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    credentials._known.clear()
-    credentials._signing.clear()
-    credentials._noted.clear()
-
-
 def post(client: FlaskClient, headers: dict[str, str]) -> int:
     return client.post(PATH, data=BODY, content_type="application/json", headers=headers).status_code
 
@@ -86,7 +79,7 @@ def test_rotation_leaves_the_old_one_until_it_is_revoked(
     operator: Operator, clinic: str, client: FlaskClient
 ) -> None:
     def opens(secret: str) -> bool:
-        credentials._known.clear()
+        credentials.forget()
         return post(client, {"Authorization": f"Bearer {secret}"}) == 200
 
     old = operator.does("credential", "add", clinic, "--label", "main")

@@ -30,9 +30,7 @@ def upgrade() -> None:
         sa.Column("signature", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["org_id"], ["organizations.id"], name="fk_signed_requests_org_id"
-        ),
+        sa.ForeignKeyConstraint(["org_id"], ["organizations.id"], name="fk_signed_requests_org_id"),
         sa.PrimaryKeyConstraint("org_id", "signature", name="pk_signed_requests"),
     )
     op.create_index("ix_signed_requests_seen_at", "signed_requests", ["seen_at"])

@@ -375,11 +375,11 @@ def test_a_flood_of_wrong_credentials_costs_the_database_next_to_nothing(
     with statements() as asked:
         for number in range(300):
             refused(guess(number).post(client))
-        assert len(asked) <= 10
+        assert len(asked) <= 15  # and what was counted is written every few seconds
         hands.passed += 0.9
         for number in range(300, 400):
             refused(guess(number).post(client))
-        assert len(asked) <= 12
+        assert len(asked) <= 18
 
 
 @in_production

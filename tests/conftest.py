@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -73,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
+    if attacks := sys.modules.get("webapp.attacks"):
+        attacks.flush()  # or its thread would look for a database that is gone
     _stack.close()
 
 

@@ -23,8 +23,8 @@ REMEMBERED = 1.0
 #: Reads a second, each with ten seconds' worth at once, that what is not in the snapshot may cause before
 #: that: for one network, and for all together. What is new is found at its first use, in a flood within a
 #: second.
-READS_OF_A_NETWORK = 1.0
-READS = 2.0
+READS_OF_A_NETWORK = 2.0
+READS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from masking import mask
 from models import session
 from models.attacks import Kind
 from tests.factories import create_clinic
+from tests.places import ROOT
 from tests.surroundings import environment
 from tests.webapp.vapi.signing import (
     CHECK,
@@ -70,6 +72,16 @@ def production(client: FlaskClient) -> Iterator[FlaskClient]:
 def test_every_kind_is_told_from_the_start(client: FlaskClient) -> None:
     """Or the first ones of a kind would be no increase."""
     assert set(figures(client)) == {kind.value for kind in Kind}
+
+
+def test_the_runbook_says_what_to_do_about_each_kind() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    part = page.split("### Somebody is attacking")[1].split("\n### ")[0]
+    told = set(
+        re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in part.splitlines() if "|" in line))
+    )
+    for kind in Kind:
+        assert kind.value in told or kind.value.startswith("limited_"), kind
 
 
 def test_wrong_credentials_are_counted(production: FlaskClient, hands: Hands) -> None:

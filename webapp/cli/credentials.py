@@ -79,8 +79,8 @@ def credential() -> None:
 @click.option(
     "--payload",
     type=click.Choice([form.value for form in PayloadFormat]),
-    help="Of hmac: what is signed, as Vapi's payload format writes it; with method and url, if not given. Then a"
-    " request is good for its own tool only; without them its first use binds it to that tool.",
+    help="Of hmac: what is signed, as Vapi's payload format writes it; with method and url, if not given."
+    " Then a request is good for its own tool only; without them its first use binds it to that tool.",
 )
 def add(
     org_id: uuid.UUID,

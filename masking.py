@@ -153,6 +153,7 @@ _KINDS: tuple[tuple[str, Callable[[str], str], str], ...] = (
         r"\b[a-z_][\w-]{0,60}(?:\.[\w-]{1,60}){1,6}:\d{1,5}\b|\blocalhost:\d{1,5}\b|\[[0-9a-f:]+\]:\d{1,5}\b",
     ),
     ("ip", _kept, r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b"),
+    ("network", _kept, r"(?<![\w:])(?:[0-9a-f]{1,4}:){1,4}:/64\b"),  # as webapp/addresses.py writes it
     ("counted", _kept, rf"(?<![\w+-])(?!0\d)\d{{1,10}}\s?{_COUNTED}(?!\w)"),
     ("fraction", _kept, r"(?<![\w.+])(?:0|[1-9]\d*)\.\d+(?!\.?\d)"),
     # Telephone numbers: international, national, North American, and long runs of digits.

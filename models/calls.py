@@ -107,6 +107,12 @@ class ToolCall(Base):
     created_at: Mapped[CreatedAt]
 
 
+#: What stands before a signature in the place of a call id, for a signed tool call of no telephone call.
+#: Such answers are kept for as long as the signature could come again, and are no calls to anybody who
+#: counts those.
+BY_SIGNATURE = "signed/"
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCallKey:
     """What makes a repeated tool call the same one, within its organisation."""

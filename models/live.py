@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from models import appointment_changes
 from models.appointment_changes import ChangesMade
 from models.calendars import Calendar
+from models.calls import BY_SIGNATURE
 
 T = TypeVar("T")
 
@@ -97,7 +98,7 @@ MOST = 10_000
 
 #: A call of which nothing more is heard is not under way for ever; nor is one that we know only by its
 #: tool calls, for then nobody tells us of its end.
-_UNDER_WAY = """
+_UNDER_WAY = f"""
     SELECT c.id, c.caller_number AS number, coalesce(c.started_at, c.created_at) AS since
       FROM calls c
      WHERE c.org_id = :org AND c.status IN ('queued', 'ringing', 'in-progress', 'forwarding')
@@ -106,6 +107,7 @@ _UNDER_WAY = """
     SELECT t.call_id, NULL, min(t.created_at)
       FROM tool_calls t
      WHERE t.org_id = :org AND t.created_at > app_clock() - interval '3 minutes'
+       AND NOT starts_with(t.call_id, '{BY_SIGNATURE}')
        AND NOT EXISTS (SELECT FROM calls c WHERE c.org_id = t.org_id AND c.id = t.call_id)
      GROUP BY t.call_id
 """

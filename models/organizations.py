@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, bindparam, func, or_, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Row, bindparam, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt, EnumText, Id, one_of
@@ -105,12 +106,21 @@ class SignatureEncoding(StrEnum):
     BASE64 = "base64"
 
 
+class PayloadFormat(StrEnum):
+    """What is signed, as Vapi's `payloadFormat` writes it. Both end with the body."""
+
+    #: Vapi's own default. It says nothing of the path (models/signed_requests.py).
+    BODY = "{timestamp}.{body}"
+    REQUEST = "{timestamp}.{method}.{url}.{body}"
+
+
 class VapiCredential(Base):
     __tablename__ = "vapi_credentials"
     __table_args__ = (
         one_of("kind", CredentialKind),
         one_of("algorithm", SignatureAlgorithm),
         one_of("encoding", SignatureEncoding),
+        one_of("payload_format", PayloadFormat),
         # What is presented as it is, is kept as a digest; what signs is needed whole, and is kept sealed.
         CheckConstraint(
             "CASE WHEN kind = 'hmac' THEN secret_digest IS NULL AND"
@@ -133,6 +143,9 @@ class VapiCredential(Base):
     signature_prefix: Mapped[str] = mapped_column(server_default="")
     signature_header: Mapped[str | None]
     timestamp_header: Mapped[str | None]
+    payload_format: Mapped[PayloadFormat] = mapped_column(
+        EnumText(PayloadFormat), server_default=PayloadFormat.BODY.value
+    )
     #: What an operator calls it.
     label: Mapped[str | None]
     #: To the minute.
@@ -160,6 +173,15 @@ def get_integration_settings(session: Session, org_id: uuid.UUID) -> Integration
     return session.get(IntegrationSettings, org_id)
 
 
+def every_twilio_account(session: Session) -> list[IntegrationSettings]:
+    """The settings of all organisations that have one."""
+    return list(
+        session.scalars(
+            select(IntegrationSettings).where(IntegrationSettings.twilio_account_sid.is_not(None))
+        )
+    )
+
+
 def find_by_dialled_number(session: Session, phone_number_id: str) -> uuid.UUID | None:
     """The organisation that alone has this number of Vapi's."""
     found = session.scalars(
@@ -170,26 +192,17 @@ def find_by_dialled_number(session: Session, phone_number_id: str) -> uuid.UUID 
     return found[0] if len(found) == 1 else None
 
 
-def find_by_secret(session: Session, secret_digest: str) -> VapiCredential | None:
-    """The live credential whose secret has this digest."""
-    return session.scalar(
-        select(VapiCredential).where(
-            VapiCredential.secret_digest == secret_digest, VapiCredential.revoked_at.is_(None)
-        )
-    )
+def every_credential(session: Session) -> Sequence[Row[Any]]:
+    """All credentials of all organisations, oldest first; revoked ones, too, for a request may name one.
+
+    As rows with the columns' names: there may be thousands, and this is read every second.
+    """
+    columns = [column for column in VapiCredential.__table__.columns if column.name not in _NOT_ASKED]
+    return session.execute(select(*columns).order_by(VapiCredential.created_at)).all()
 
 
-def find_signing(session: Session, credential_id: uuid.UUID | None) -> list[VapiCredential]:
-    """The live HMAC credentials of the organisation whose credential this is; without one, of all."""
-    query = (
-        select(VapiCredential)
-        .where(VapiCredential.kind == CredentialKind.HMAC, VapiCredential.revoked_at.is_(None))
-        .order_by(VapiCredential.created_at)
-    )
-    if credential_id is not None:
-        owner = select(VapiCredential.org_id).where(VapiCredential.id == credential_id).scalar_subquery()
-        query = query.where(VapiCredential.org_id == owner)
-    return list(session.scalars(query))
+#: What a request is not judged by.
+_NOT_ASKED = frozenset({"label", "last_used_at"})
 
 
 def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:

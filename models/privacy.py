@@ -20,7 +20,7 @@ from models import holds
 from models.appointment_changes import AppointmentChange
 from models.appointments import Appointment, AppointmentStatus
 from models.base import Base
-from models.calls import Call, ToolCall
+from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.contacts import Contact
 from models.holds import AppointmentHold, HoldStatus
 from models.leads import HotLeadAlert
@@ -153,7 +153,19 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
         ),
         sms=messages,
         calls=calls,
-        tool_calls=rows(ToolCall, ToolCall.call_id.in_(in_calls)),
+        tool_calls=rows(
+            ToolCall,
+            or_(
+                ToolCall.call_id.in_(in_calls),
+                and_(
+                    ToolCall.call_id.startswith(BY_SIGNATURE),  # of no telephone call, and gone in hours
+                    or_(
+                        ToolCall.reply["facts"]["holdId"].as_string().in_(_texts(of_holds)),
+                        ToolCall.reply["facts"]["appointmentId"].as_string().in_(_texts(of_appointments)),
+                    ),
+                ),
+            ),
+        ),
         lead_alerts=leads,
         opt_outs=rows(OptOut, OptOut.phone.in_(phones)),
         numbers=frozenset(numbers),
@@ -161,6 +173,10 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
     if not any(held.counts().values()):
         raise NothingHeld
     return held
+
+
+def _texts(rows: Collection[AppointmentHold | Appointment]) -> list[str]:
+    return [str(row.id) for row in rows]
 
 
 def export(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models import appointment_changes, sms, sms_retry
 from models.appointment_changes import AppointmentChange
-from models.calls import Call
+from models.calls import BY_SIGNATURE, Call
 from models.leads import HotLeadAlert
 
 #: Rows of one page.
@@ -317,7 +317,7 @@ _DELIVERY = """
      WHERE org_id = :org AND created_at >= :since GROUP BY kind, status ORDER BY kind, count(*) DESC, status
 """
 # A request without a call id counts for itself; a later step has the earlier ones behind it.
-_FUNNEL = """
+_FUNNEL = f"""
     WITH holds AS (
       SELECT coalesce(call_sid, id::text) AS call, bool_or(code_digest IS NOT NULL) AS code,
              bool_or(status = 'confirmed') AS confirmed
@@ -325,6 +325,7 @@ _FUNNEL = """
     checks AS (
       SELECT call_id AS call FROM tool_calls
        WHERE org_id = :org AND created_at >= :since AND tool = 'check_availability'
+         AND NOT starts_with(call_id, '{BY_SIGNATURE}')
        UNION SELECT call FROM holds)
     SELECT (SELECT count(*) FROM checks) AS checked, count(*) AS held,
            count(*) FILTER (WHERE code OR confirmed) AS code_sent,

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Text, and_, false, func, literal, null, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    delete,
+    false,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.expression import cast
@@ -14,11 +27,12 @@ from sqlalchemy.sql.expression import cast
 from models import privacy
 from models.appointments import Appointment
 from models.calendars import Calendar
-from models.calls import Call, ToolCall
+from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.contacts import Contact
 from models.holds import AppointmentHold
 from models.leads import HotLeadAlert
 from models.organizations import Organization
+from models.signed_requests import SignedRequest
 from models.sms import SmsMessage
 from models.sms_states import SmsKind, SmsStatus
 
@@ -42,12 +56,42 @@ def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
 
     Rows that somebody else is at work on are left for the next time.
     """
+    _forget_signatures(session)
     return Tidied(
         answers=_forget_answers(session, words),
         texts=_forget_texts(session, words),
         visits=_forget_visits(session, words),
         calls=_forget_calls(session, words),
         patients=_forget_patients(session, patients),
+    )
+
+
+#: A signature is good for ten minutes at most: five before and after its own time
+#: (webapp/vapi/signatures.py).
+_SIGNATURES_KEPT = timedelta(hours=1)
+
+
+def _forget_signatures(session: Session, limit: int = 50_000) -> None:
+    """Those that nobody can use any more, with what was answered to the ones of no telephone call."""
+    old = (
+        select(SignedRequest.org_id, SignedRequest.signature)
+        .where(SignedRequest.seen_at < func.app_clock() - _SIGNATURES_KEPT)
+        .order_by(SignedRequest.seen_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("old")
+    )
+    gone = delete(SignedRequest).where(
+        tuple_(SignedRequest.org_id, SignedRequest.signature).in_(select(old.c.org_id, old.c.signature))
+    )
+    of_gone = gone.returning(SignedRequest.org_id, SignedRequest.signature).cte("gone")
+    session.execute(
+        delete(ToolCall)
+        .where(
+            ToolCall.org_id == of_gone.c.org_id,
+            ToolCall.call_id == literal(BY_SIGNATURE).concat(of_gone.c.signature),
+        )
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -73,7 +74,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
+    if attacks := sys.modules.get("webapp.attacks"):
+        attacks.flush()  # or its thread would look for a database that is gone
     _stack.close()
+
+
+@pytest.fixture(autouse=True)
+def _as_after_a_start() -> None:
+    """What a web process remembers of credentials is another test's; in one process a test is no flood."""
+    from webapp.twilio import inbound  # noqa: PLC0415 (only now are its settings there)
+    from webapp.vapi import credentials  # noqa: PLC0415
+
+    credentials.forget()
+    inbound.accounts.forget()
 
 
 @pytest.fixture(scope="session")

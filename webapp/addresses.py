@@ -1,9 +1,13 @@
-"""Where a request comes from, as what is counted by address takes it."""
+"""Where a request comes from, as what is counted by address takes it; and where it was sent to."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+
+from flask import Request
+
+import settings
 
 #: An address with its port, as some gateways write it, and one of IPv6 in brackets, with a port or without.
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]{0,5}")
@@ -38,3 +42,9 @@ def group(address: str) -> str:
     if ":" in known:
         return str(ipaddress.ip_network((known, 64), strict=False))
     return known
+
+
+def url_of(request: Request) -> str:
+    """The URL as whoever signed the request was told it: behind a proxy the request's own would differ."""
+    query = request.query_string.decode("latin-1")
+    return settings.get().public_base_url.rstrip("/") + request.path + (f"?{query}" if query else "")

@@ -1,6 +1,8 @@
 """/metrics for Prometheus: figures of all clinics, read from the rows when they are asked for.
 
-Not counters of a process: there are several of those, they restart, and the rows know it all anyway.
+Not counters of a process: there are several of those, they restart, and the rows know it all anyway. Only
+attacks leave no row of their own; each process adds those that it saw to rows of counts
+(webapp/attacks.py).
 """
 
 from __future__ import annotations
@@ -10,14 +12,16 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, abort, request
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 import settings
+from models.attacks import Kind
 from models.session import Door
+from webapp import attacks
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 
 blueprint = Blueprint("metrics", __name__)
@@ -191,23 +195,42 @@ GAUGES = (
 )
 
 
+#: Likewise; these only grow, so that Prometheus can tell how many came in any time.
+COUNTERS = (
+    (
+        "holdline_attacks_total",
+        "tries of those who have no business there, and what was refused to who asks too much, by kind",
+        ("kind",),
+        (
+            # A kind that never came is 0 and not missing, or its first ones would be no increase.
+            "SELECT k.kind, coalesce(a.total, 0)"
+            f" FROM unnest(ARRAY{[kind.value for kind in Kind]}) AS k (kind)"
+            " LEFT JOIN attack_counts a ON a.kind = k.kind"
+        ),
+    ),
+)
+
+
 class _Rows(Collector):
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def collect(self) -> Iterator[Metric]:
-        for name, meaning, labels, query in GAUGES:
-            family = GaugeMetricFamily(name, meaning, labels=labels)
-            for *values, figure in self._session.execute(text(query)):
-                family.add_metric([str(value) for value in values], float(figure))
-            yield family
+        for figures, family_of in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
+            for name, meaning, labels, query in figures:
+                family = family_of(name, meaning, labels=labels)
+                for *values, figure in self._session.execute(text(query)):
+                    family.add_metric([str(value) for value in values], float(figure))
+                yield family
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """404 unless the bearer token METRICS_TOKEN is given; in development it is open."""
     if not _allowed():
+        attacks.count(Kind.WRONG_CREDENTIAL)
         abort(404)
+    attacks.flush()  # what another process counted in the last seconds comes with the next look
     try:
         page = in_system_transaction(Door.METRICS, _page)
     except (Busy, DatabaseAway):

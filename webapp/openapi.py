@@ -12,9 +12,10 @@ from marshmallow import Schema, fields
 
 import settings
 from webapp import openapi_examples as examples
-from webapp.vapi.credentials import CREDENTIAL_HEADER, SIGNATURE_HEADER
+from webapp.vapi.credentials import CREDENTIAL_HEADER
 from webapp.vapi.desk import Tool
 from webapp.vapi.replies import Code
+from webapp.vapi.signatures import SIGNATURE_HEADER
 from webapp.vapi.tools import TOOLS
 
 blueprint = Blueprint("openapi", __name__)

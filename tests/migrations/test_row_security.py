@@ -24,7 +24,7 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import availability, calendars, calls, holds, organizations, session
+from models import availability, calendars, calls, holds, session
 from models.base import Base
 from models.holds import AppointmentHold
 from models.organizations import Organization
@@ -736,35 +736,30 @@ def test_the_wall_leaves_availability_its_indexes(full: tuple[str, list[uuid.UUI
 def test_the_wall_leaves_the_look_ups_their_indexes(full: tuple[str, list[uuid.UUID]]) -> None:
     url, orgs = full
     key = calls.ToolCallKey("call-7", "t", "tool", "d")
-    with environment(DATABASE_URL=url):
-        with system_transaction(Door.CREDENTIAL) as everywhere:
-            digest = everywhere.scalar(text("SELECT secret_digest FROM vapi_credentials OFFSET 4000 LIMIT 1"))
-            with explained(everywhere) as by_secret:
-                assert organizations.find_by_secret(everywhere, digest) is not None
-        with transaction(orgs[3]) as within:
-            hold = within.scalar(text("SELECT id FROM appointment_holds LIMIT 1"))
-            with explained(within) as by_id:
-                assert holds.get_or_none(within, orgs[3], hold) is not None
-            with explained(within) as by_call:
-                assert len(holds.find_live_of_call(within, orgs[3], "call-8")) == CALENDARS
-            with explained(within) as by_phone:
-                assert holds.count_of_phone(within, orgs[3], "+8").held == CALENDARS
-            with explained(within) as begun:
-                assert calls.begin(within, orgs[3], key).reply == {}
-            with explained(within) as claimed:
-                taken = holds.claim(
-                    within,
-                    org_id=orgs[3],
-                    calendar_id="cal-1",
-                    starts_at=datetime.now(UTC) + timedelta(days=5),
-                    call_sid="new",
-                    patient_name="John",
-                    patient_phone="+1",
-                    hold_minutes=10,
-                )
-                assert taken.code == "slot_taken"
-    for work in (by_secret, by_id, by_call, by_phone):
+    with environment(DATABASE_URL=url), transaction(orgs[3]) as within:
+        hold = within.scalar(text("SELECT id FROM appointment_holds LIMIT 1"))
+        with explained(within) as by_id:
+            assert holds.get_or_none(within, orgs[3], hold) is not None
+        with explained(within) as by_call:
+            assert len(holds.find_live_of_call(within, orgs[3], "call-8")) == CALENDARS
+        with explained(within) as by_phone:
+            assert holds.count_of_phone(within, orgs[3], "+8").held == CALENDARS
+        with explained(within) as begun:
+            assert calls.begin(within, orgs[3], key).reply == {}
+        with explained(within) as claimed:
+            taken = holds.claim(
+                within,
+                org_id=orgs[3],
+                calendar_id="cal-1",
+                starts_at=datetime.now(UTC) + timedelta(days=5),
+                call_sid="new",
+                patient_name="John",
+                patient_phone="+1",
+                hold_minutes=10,
+            )
+            assert taken.code == "slot_taken"
+    for work in (by_id, by_call, by_phone):
         assert work.sequential == set()
         assert work.rows <= 20
-    for work in (by_secret, by_id, by_call, by_phone, begun, claimed):
+    for work in (by_id, by_call, by_phone, begun, claimed):
         assert work.pages < 100, vars(work)

@@ -108,7 +108,7 @@ class Clinic:
             return {"Authorization": f"Bearer {secret}"}
         if self.kind == "vapi_secret":
             return {"X-Vapi-Secret": secret}
-        stamp = str(int(time.time()))
+        stamp = str(time.time_ns() // 1_000_000)  # of a second: what is signed twice in one is a repeat
         return {
             "X-Holdline-Credential": other.get("credential_id", self.credential_id),
             "x-timestamp": stamp,

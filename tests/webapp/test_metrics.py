@@ -15,11 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import settings
 from models import patient_links
+from models.attacks import Kind
 from models.sms_states import SmsStatus
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked
 from tests.places import ROOT
-from webapp.metrics import GAUGES
+from webapp.metrics import COUNTERS, GAUGES
 
 TOKEN = "token-of-the-metrics-page"
 
@@ -149,7 +150,8 @@ def test_the_alert_rules_speak_of_what_is_told() -> None:
     operations = (ROOT / "docs/operations.md").read_text()
     headings = re.findall(r"^#+ (.*)$", operations, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-    gauges = {name: set(labels) for name, _, labels, _ in GAUGES}
+    gauges = {name: set(labels) for name, _, labels, _ in (*GAUGES, *COUNTERS)}
+    kinds = set(Kind)
     troubles = {"late", *SmsStatus}
     for rule in rules:
         for name, labels in re.findall(r"(holdline_\w+)(?:\{([^}]*)\})?", rule["expr"]):
@@ -157,6 +159,8 @@ def test_the_alert_rules_speak_of_what_is_told() -> None:
             assert set(given) <= gauges[name], rule
             for label in {"status", "trouble"} & set(given):
                 assert set(given[label].split("|")) <= troubles, rule
+            if name == "holdline_attacks_total" and "kind" in given:
+                assert set(given["kind"].split("|")) <= kinds, rule
         page, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert (ROOT / "docs" / page).exists()
         assert not anchor or anchor in anchors, rule

@@ -24,7 +24,7 @@ from tests.factories import create_clinic, phone_number, slot
 from tests.surroundings import environment
 from tests.webapp.dashboard.browsers import employ
 from tests.webapp.vapi.calls import message, tool_call
-from tests.webapp.vapi.test_credentials import make_secret
+from tests.webapp.vapi.signing import make_secret
 from webapp import limits, shares
 from webapp.shares import Shares
 from webapp.vapi import credentials, envelope, routes, salvage

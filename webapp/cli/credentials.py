@@ -6,16 +6,23 @@ import hashlib
 import re
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models import sealing
-from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding, VapiCredential
+from models.organizations import (
+    CredentialKind,
+    PayloadFormat,
+    SignatureAlgorithm,
+    SignatureEncoding,
+    VapiCredential,
+)
 from webapp.cli.common import Words, as_heard, as_json, at, print_rows
-from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED
+from webapp.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,7 @@ class Signature:
     prefix: str
     signature_header: str
     timestamp_header: str
+    payload: PayloadFormat
 
 
 class Header(click.ParamType[str]):
@@ -68,6 +76,12 @@ def credential() -> None:
 @click.option("--prefix", help="Of hmac: what stands before the signature, such as sha256=.")
 @click.option("--signature-header", type=Header(), help=f"Of hmac; {SIGNATURE_HEADER} if not given.")
 @click.option("--timestamp-header", type=Header(), help=f"Of hmac; {TIMESTAMP_HEADER} if not given.")
+@click.option(
+    "--payload",
+    type=click.Choice([form.value for form in PayloadFormat]),
+    help="Of hmac: what is signed, as Vapi's payload format writes it; with method and url, if not given."
+    " Then a request is good for its own tool only; without them its first use binds it to that tool.",
+)
 def add(
     org_id: uuid.UUID,
     kind: str,
@@ -77,6 +91,7 @@ def add(
     prefix: str | None,
     signature_header: str | None,
     timestamp_header: str | None,
+    payload: str | None,
 ) -> None:
     """Make a credential for Vapi to call the tools of ORG_ID with, and print its secret this once."""
     signature = None
@@ -87,8 +102,9 @@ def add(
             prefix or "",
             signature_header or SIGNATURE_HEADER,
             timestamp_header or TIMESTAMP_HEADER,
+            PayloadFormat(payload or PayloadFormat.REQUEST.value),
         )
-    elif algorithm or encoding or prefix or signature_header or timestamp_header:
+    elif algorithm or encoding or prefix or signature_header or timestamp_header or payload:
         raise click.UsageError("only --kind hmac is signed")
     with at(org_id) as (session, _):
         if label:
@@ -110,6 +126,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
             {
                 "id": row.id,
                 "kind": row.kind.value,
+                "signs": row.payload_format.value if row.kind is CredentialKind.HMAC else None,
                 "label": row.label,
                 "made": f"{row.created_at:%Y-%m-%d %H:%M}",
                 "last_used": f"{row.last_used_at:%Y-%m-%d %H:%M}" if row.last_used_at else None,
@@ -123,13 +140,23 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @credential.command("rotate")
 @click.argument("org_id", type=click.UUID)
 @click.argument("credential_id", type=click.UUID)
-def rotate(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
+@click.option(
+    "--payload",
+    type=click.Choice([form.value for form in PayloadFormat]),
+    help="Of hmac: what the new one signs; the same as the old one, if not given.",
+)
+def rotate(org_id: uuid.UUID, credential_id: uuid.UUID, payload: str | None) -> None:
     """Make another of the same kind beside CREDENTIAL_ID. Both are good until you revoke the old one."""
     with at(org_id) as (session, _):
         old = _find(session, org_id, credential_id)
         if old.revoked_at:
             raise click.ClickException(f"{credential_id} is revoked already; flask credential add {org_id}")
-        made, secret = _make(session, org_id, old.kind, old.label, _signature_of(old))
+        signature = _signature_of(old)
+        if payload and signature is None:
+            raise click.UsageError("only --kind hmac is signed")
+        if payload and signature:
+            signature = replace(signature, payload=PayloadFormat(payload))
+        made, secret = _make(session, org_id, old.kind, old.label, signature)
     _show(made, secret)
     click.echo(
         "enter it in Vapi; when `flask credential list` shows that it is used, end the old one with:\n"
@@ -193,6 +220,7 @@ def _make(
         made.signature_prefix = signature.prefix
         made.signature_header = signature.signature_header
         made.timestamp_header = signature.timestamp_header
+        made.payload_format = signature.payload
     else:
         made.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
     session.add(made)
@@ -208,6 +236,7 @@ def _signature_of(row: VapiCredential) -> Signature | None:
         row.signature_prefix,
         row.signature_header or SIGNATURE_HEADER,
         row.timestamp_header or TIMESTAMP_HEADER,
+        row.payload_format,
     )
 
 
@@ -238,7 +267,8 @@ def _show(made: VapiCredential, secret: str) -> None:
                 "In Vapi: an HMAC credential with this secret key;"
                 f" algorithm {made.algorithm}, encoding {made.encoding}, prefix {prefix},\n"
                 f"signature header {made.signature_header}, timestamp header {made.timestamp_header},"
-                " payload {timestamp}.{body}; and with every request the header\n"
+                f" payload format {made.payload_format.value};"
+                " and with every request the header\n"
                 f"{CREDENTIAL_HEADER}: {made.id}"
             )
     click.echo(f"This is credential {made.id}; its secret is not shown again.\n{how}", err=True)

@@ -20,6 +20,7 @@ from models.audit import AuditEntry
 from models.session import Door
 from models.sign_in_limits import Counted
 from models.staff import StaffUser
+from webapp import attacks
 from webapp.addresses import group
 from webapp.dashboard.devices import Device
 from webapp.dashboard.people import Signed
@@ -163,7 +164,9 @@ def failed(how: Failure, email: str, user: StaffUser | None) -> None:
     Into the audit log of that clinic go the first few and then one an hour, so that a flood does not fill it.
     An address of nobody is counted likewise, or the time that it takes would tell who is there.
     """
-    if how is Failure.TOO_SOON:
+    too_soon = how is Failure.TOO_SOON
+    attacks.count(attacks.Kind.LIMITED_SIGN_IN if too_soon else attacks.Kind.FAILED_SIGN_IN)
+    if too_soon:
         return  # it was not looked at, and must stay cheap
 
     def note(at: Session) -> None:

@@ -22,7 +22,7 @@ from models.appointments import AppointmentStatus
 from models.patient_links import Found, LinkOutcome
 from models.session import Door
 from models.sms import Due, SmsKind
-from webapp import shares
+from webapp import attacks, shares
 from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.guesses import Guesses
@@ -281,6 +281,7 @@ def _found(token: str, address: str) -> Found:
         attempt.wrong = found is None
     if found is not None:
         return found
+    attacks.count(attacks.Kind.LIMITED_LINK if attempt.too_many else attacks.Kind.GUESSED_LINK)
     raise TooMany if attempt.too_many else UnknownLink
 
 

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from models import organizations, sealing, sms, sms_reports, twilio_codes
 from models.session import Door
 from models.sms_reports import Report
-from webapp import shares
+from webapp import attacks, shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 
@@ -30,11 +30,13 @@ _UNIT = re.compile(r"[A-Za-z]{3}")
 def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
     """204 for whatever is ours, known or new; 403 for the rest; 503 makes Twilio's retry worth while."""
     if not sms.is_receipt_token(token, message_id, attempt):
+        attacks.count(attacks.Kind.FORGED_RECEIPT)
         return Response(status=403)
     form = form_of(request)
     try:
         org_id = in_system_transaction(Door.RECEIPT, lambda session: sms.find_owner(session, message_id))
         if org_id is None:
+            attacks.count(attacks.Kind.FORGED_RECEIPT)
             return Response(status=403)
         if not shares.admit(org_id):
             return Response(status=503)
@@ -61,7 +63,7 @@ def _apply(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, form: Mul
         log.exception("a receipt cannot be checked")
         return 503
     if not genuine:
-        log.warning("receipt for sms %s is not from its account", message_id)
+        attacks.count(attacks.Kind.FORGED_RECEIPT, org_id=message.org_id)
         return 403
     if report := _read(form):
         for alert in sms_reports.apply(session, message, report):

@@ -8,9 +8,9 @@ from flask import Request
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, SIGNATURE_SETTINGS_HEADER, RequestValidator
 from werkzeug.datastructures import MultiDict
 
-import settings
 from models import sealing
 from models.organizations import IntegrationSettings
+from webapp.addresses import url_of
 
 #: Twilio's own are 2 KB or so; an SMS has 1,600 characters at most.
 MOST_BYTES = 64 * 1024
@@ -48,7 +48,7 @@ def is_genuine(request: Request, account: IntegrationSettings, *, secret_address
         return False
     token = sealing.unseal(account.org_id, "twilio_auth_token", account.twilio_auth_token_sealed)
     signature = request.headers.get("X-Twilio-Signature", "")
-    return bool(RequestValidator(token).validate(_url(request), form, signature, algorithm))
+    return bool(RequestValidator(token).validate(url_of(request), form, signature, algorithm))
 
 
 def _algorithm(request: Request) -> str | None:
@@ -62,9 +62,3 @@ def _algorithm(request: Request) -> str | None:
         return str(HMAC_SHA1)
     found = _ALGORITHM.fullmatch(named[0]) if len(named) == 1 else None
     return str(HMAC_SHA256) if found and found[1] == HMAC_SHA256 else None
-
-
-def _url(request: Request) -> str:
-    """The URL as Twilio was told it: behind a proxy the request's own would differ."""
-    query = request.query_string.decode("latin-1")
-    return settings.get().public_base_url.rstrip("/") + request.path + (f"?{query}" if query else "")

@@ -1,33 +1,40 @@
 """Whose call this is: the credential decides, and nothing that a language model says.
 
 Three kinds, as Vapi's custom credentials have them: `Authorization: Bearer …`, `X-Vapi-Secret: …`, or a
-signature over the raw body with the time it was made at. The first two are looked up by their digest. A
-signature names nobody, so the request names a credential of its clinic (`X-Holdline-Credential: <id>`, which
-the assistant that we configure sends, or `?credential=<id>` in the server URL), and those of that clinic are
-tried; without a name, all that there are.
+signature over the raw body with the time it was made at, and over method and address where the credential
+was made so. The first two are looked up by their digest. A signature names nobody, so the request names a
+credential of its clinic (`X-Holdline-Credential: <id>`, which the assistant that we configure sends, or
+`?credential=<id>` in the server URL), and those of that clinic are tried; without a name, as many of all as
+the effort allows.
+
+All credentials are in this process's memory, read once a second: a wrong one costs no work of the database's.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import logging
-import re
+import threading
 import time
 import uuid
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from flask import Request
-from sqlalchemy.orm import Session
+from sqlalchemy import Row
 
 import settings
-from models import organizations, sealing
-from models.organizations import SignatureAlgorithm, SignatureEncoding, VapiCredential
+from models import organizations, sealing, signed_requests
 from models.session import Door
-from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
+from models.signed_requests import Use
+from webapp import snapshots
+from webapp.addresses import group
+from webapp.snapshots import Snapshot
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
+from webapp.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, Effort, Signing, Writing
 
 log = logging.getLogger(__name__)
 
@@ -36,37 +43,42 @@ class Unauthorized(Exception):
     """No credential, or none that we know."""
 
 
+class WrongSignature(Unauthorized):
+    """A signature that no credential made of this request."""
+
+
+class Replayed(Unauthorized):
+    """A signature that was used at another path before, and does not say which it is for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Both are None only in development, for a request without a credential."""
+    """The first two are None only in development, for a request without a credential."""
 
     org_id: uuid.UUID | None
     credential_id: uuid.UUID | None = None
+    #: By what a signed request is known when it comes again; None for any other.
+    signature: str | None = None
+    #: When it came for the first time, by the database's clock; None if that is now.
+    seen_at: datetime | None = None
 
 
-#: Seconds for which a credential that was found is not looked up again; so long may a revoked one live.
-REMEMBERED = 1.0
+#: Seconds for which what was read of the credentials counts; so long may a revoked one live.
+REMEMBERED = snapshots.REMEMBERED
 
-#: Seconds for which those that sign are not read again, though none of them made a signature.
-READ_AGAIN = 0.2
-
-#: Seconds that a signature's time may lie from ours, either way (Vapi's own advice).
-WINDOW = 300
-
-#: Bytes. Trying a key is a pass over the body, and a request that names no credential is tried against as
-#: many keys as come to this: 256 for a body of a megabyte, and for an ordinary tool call more than there are.
+#: Bytes that may be hashed at once for requests that name no credential, beyond what each always is.
 MOST_HASHED = 256 * 1024 * 1024
 
+#: Signatures that this process remembers, so that a replay costs no look-up; the rows remember all.
+MOST_USED = 10_000
+
 CREDENTIAL_HEADER = "X-Holdline-Credential"
-SIGNATURE_HEADER = "x-signature"
-TIMESTAMP_HEADER = "x-timestamp"
 _SECRET_HEADERS = ("Authorization", "X-Vapi-Secret")
 
 _NOTED_EVERY = 60.0
 
-_known: dict[str, tuple[float, Caller]] = {}
-_signing: dict[uuid.UUID | None, tuple[float, tuple[Signing, ...]]] = {}
 _noted: dict[uuid.UUID, float] = {}
+_quiet_until = [0.0]
 
 
 def by_headers(request: Request) -> Caller | None:
@@ -80,7 +92,9 @@ def by_headers(request: Request) -> Caller | None:
 def resolve(request: Request, body: bytes) -> Caller:
     """Raises Unauthorized, Busy or DatabaseAway. A wrong credential is refused in development, too."""
     if (digest := _presented(request)) is not None:
-        caller = _by_secret(digest)
+        caller = _credentials.ask(lambda known: known.by_digest.get(digest), _network(request))
+        if caller is None:
+            raise Unauthorized
     elif _is_signed(request):
         caller = _by_signature(request, body)
     elif settings.get().development and not any(header in request.headers for header in _SECRET_HEADERS):
@@ -89,6 +103,92 @@ def resolve(request: Request, body: bytes) -> Caller:
         raise Unauthorized
     _note_use(caller)
     return caller
+
+
+def forget() -> None:
+    """What this process remembers, as after its start."""
+    _credentials.forget()
+    _effort.__init__(MOST_HASHED, clock=_clock)  # type: ignore[misc]
+    _noted.clear()
+    _quiet_until[0] = 0.0
+    _used.clear()
+
+
+def _network(request: Request) -> str:
+    return group(request.remote_addr or "")
+
+
+# --- what is in memory --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Every credential, by what it is looked for by."""
+
+    by_digest: dict[str, Caller] = field(default_factory=dict)
+    signing: dict[uuid.UUID, list[Signing]] = field(default_factory=lambda: defaultdict(list))
+    signature_headers: set[str] = field(default_factory=set)
+    #: Whose each credential is. Revoked ones are among them: requests name the old one while a key is
+    #: rotated.
+    owners: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
+
+    def signing_for(self, credential_id: uuid.UUID | None) -> list[Signing]:
+        """Those of the clinic whose credential this is; without one, of all."""
+        if credential_id is None:
+            return [each for of_clinic in self.signing.values() for each in of_clinic]
+        owner = self.owners.get(credential_id)
+        return self.signing.get(owner, []) if owner else []
+
+
+def _read() -> Known:
+    known = Known()
+    for row in in_system_transaction(Door.CREDENTIAL, organizations.every_credential):
+        known.owners[row.id] = row.org_id
+        if row.revoked_at:
+            continue
+        if row.secret_digest:
+            known.by_digest[row.secret_digest] = Caller(row.org_id, row.id)
+        elif signing := _opened(row):
+            known.signing[row.org_id].append(signing)
+            known.signature_headers.add(signing.writing.signature_header)
+    return known
+
+
+def _opened(row: Row[Any]) -> Signing | None:
+    if not (row.secret_sealed and row.algorithm and row.encoding):
+        return None
+    try:
+        secret = _secret(row.org_id, row.secret_sealed)
+    except sealing.CannotUnseal:
+        log.exception("credential %s cannot be used", row.id)
+        return None
+    return Signing(
+        row.org_id,
+        row.id,
+        secret,
+        Writing(
+            row.algorithm,
+            row.encoding,
+            row.signature_prefix,
+            row.signature_header or SIGNATURE_HEADER,
+            row.timestamp_header or TIMESTAMP_HEADER,
+        ),
+        row.payload_format,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _secret(org_id: uuid.UUID, sealed: str) -> bytes:
+    """Opened once a process, and not every second."""
+    return sealing.unseal(org_id, "vapi_hmac", sealed).encode()
+
+
+def _clock() -> float:
+    return time.monotonic()
+
+
+_credentials = Snapshot(_read, _clock)
+_effort = Effort(MOST_HASHED, clock=_clock)
 
 
 # --- a secret, as it is -------------------------------------------------------------------------
@@ -104,72 +204,20 @@ def _presented(request: Request) -> str | None:
     return hashlib.sha256(secret.encode()).hexdigest() if secret else None
 
 
-def _by_secret(digest: str) -> Caller:
-    until, caller = _known.get(digest, (0.0, None))
-    if caller and time.monotonic() < until:
-        return caller
-
-    def look_up(session: Session) -> Caller | None:
-        found = organizations.find_by_secret(session, digest)
-        return Caller(found.org_id, found.id) if found else None
-
-    found = in_system_transaction(Door.CREDENTIAL, look_up)
-    if found is None:
-        _known.pop(digest, None)
-        raise Unauthorized
-    _known[digest] = (time.monotonic() + REMEMBERED, found)  # only what exists: it cannot be filled up
-    return found
-
-
 # --- a signature --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """One signing credential, opened."""
-
-    caller: Caller
-    secret: bytes = field(repr=False)
-    algorithm: SignatureAlgorithm
-    encoding: SignatureEncoding
-    prefix: str
-    signature_header: str
-    timestamp_header: str
-
-    def signed(self, request: Request, body: bytes, now: float) -> bool:
-        """Whether these very bytes were signed with the secret, within WINDOW of `now` (seconds, UTC)."""
-        stamp = request.headers.get(self.timestamp_header, "")
-        given = request.headers.get(self.signature_header, "").strip()
-        if not _recent(stamp, now) or not given.startswith(self.prefix):
-            return False
-        expected = hmac.new(self.secret, stamp.encode() + b".", self.algorithm.value)
-        expected.update(body)  # and not joined with the stamp first: a body may be 32 MiB
-        return hmac.compare_digest(self._decoded(given.removeprefix(self.prefix)), expected.digest())
-
-    def _decoded(self, signature: str) -> bytes:
-        try:
-            if self.encoding is SignatureEncoding.HEX:
-                return bytes.fromhex(signature)
-            return base64.b64decode(signature, validate=True)
-        except (ValueError, binascii.Error):
-            return b""
-
-
-def _recent(stamp: str, now: float) -> bool:
-    """Vapi does not say whether it counts seconds or milliseconds; twelve digits are never seconds."""
-    if not re.fullmatch(r"[0-9]{1,14}", stamp):
-        return False
-    seconds = int(stamp) / (1000 if len(stamp) > 11 else 1)
-    return abs(now - seconds) <= WINDOW
 
 
 def _is_signed(request: Request) -> bool:
     """Whether it names a credential, or has a signature where any of those is looked for."""
+
+    def looks_signed(known: Known) -> bool | None:
+        return any(header in request.headers for header in known.signature_headers) or None
+
     return (
         CREDENTIAL_HEADER in request.headers
         or "credential" in request.args
         or SIGNATURE_HEADER in request.headers
-        or any(signing.signature_header in request.headers for signing in _candidates(None))
+        or bool(_credentials.ask(looks_signed, None))
     )
 
 
@@ -178,60 +226,68 @@ def _by_signature(request: Request, body: bytes) -> Caller:
     try:
         credential_id = uuid.UUID(named) if named else None
     except ValueError:
-        raise Unauthorized from None
-    now, most = time.time(), MOST_HASHED // max(len(body), 1)
-    tried: set[Signing] = set()
-    for anew in (False, True):  # a new credential is good from its first use, whatever is remembered
-        candidates = [each for each in _candidates(credential_id, anew=anew) if each not in tried]
-        for signing in candidates[: most - len(tried)]:
-            if signing.signed(request, body, now):
-                return signing.caller
-            tried.add(signing)
-        if len(tried) == most:
-            log.warning("not all signing credentials are tried; let requests name theirs")
-            break
-    raise Unauthorized
+        raise WrongSignature from None
+    now = time.time()
+    presented: dict[Writing, bytes | None] = {}
+    tried: set[uuid.UUID] = set()
 
-
-def _candidates(credential_id: uuid.UUID | None, *, anew: bool = False) -> tuple[Signing, ...]:
-    until, candidates = _signing.get(credential_id, (0.0, ()))
-    read = until - REMEMBERED  # whoever sends wrong signatures must not have them all read each time
-    if time.monotonic() < (read + READ_AGAIN if anew else until):
-        return candidates
-    rows = in_system_transaction(
-        Door.CREDENTIAL, lambda session: organizations.find_signing(session, credential_id)
-    )
-    candidates = tuple(signing for row in rows if (signing := _opened(row)))
-    if candidates or credential_id is None:  # else only what exists is remembered
-        _signing[credential_id] = (time.monotonic() + REMEMBERED, candidates)
-    else:
-        _signing.pop(credential_id, None)
-    return candidates
-
-
-def _opened(row: VapiCredential) -> Signing | None:
-    if not (row.secret_sealed and row.algorithm and row.encoding):
+    def try_each(known: Known) -> tuple[Signing, bytes] | None:
+        signing = known.signing_for(credential_id)
+        for each in signing if credential_id else _effort.order(signing):
+            if each.writing not in presented:
+                presented[each.writing] = each.writing.presented(request, now)
+            given = presented[each.writing]
+            if given is None or each.id in tried:
+                continue
+            if credential_id is None and not _effort.affords(len(tried), len(body)):
+                _tell_that_not_all_are_tried()
+                return None
+            tried.add(each.id)
+            if each.made(given, request, body):
+                return each, given
         return None
-    try:
-        secret = _secret(row.org_id, row.secret_sealed)
-    except sealing.CannotUnseal:
-        log.exception("credential %s cannot be used", row.id)
-        return None
-    return Signing(
-        Caller(row.org_id, row.id),
-        secret,
-        row.algorithm,
-        row.encoding,
-        row.signature_prefix,
-        row.signature_header or SIGNATURE_HEADER,
-        row.timestamp_header or TIMESTAMP_HEADER,
-    )
+
+    found = _credentials.ask(try_each, _network(request))
+    if found is None:
+        raise WrongSignature
+    signing, signature = found
+    if credential_id is None:
+        _effort.was_right(signing)
+    return _first_of(request, signing, signing.known_as(signature))
 
 
-@lru_cache(maxsize=4096)
-def _secret(org_id: uuid.UUID, sealed: str) -> bytes:
-    """Opened once a process, and not every second."""
-    return sealing.unseal(org_id, "vapi_hmac", sealed).encode()
+def _tell_that_not_all_are_tried() -> None:
+    now = time.monotonic()
+    if now >= _quiet_until[0]:
+        _quiet_until[0] = now + _NOTED_EVERY
+        log.warning("not all signing credentials are tried; let requests name theirs")
+
+
+# --- once and at one path -----------------------------------------------------------------------
+
+_used: OrderedDict[str, Use] = OrderedDict()
+_used_lock = threading.Lock()
+
+
+def _first_of(request: Request, signing: Signing, signature: str) -> Caller:
+    """The caller, with what is known of an earlier use of this signature, in whichever process.
+
+    Raises Replayed, Busy or DatabaseAway.
+    """
+    first = _used.get(signature)
+    if first is None:
+        first = in_transaction(
+            signing.org_id,
+            lambda session: signed_requests.use(session, signing.org_id, signature, request.path),
+            happened=repeatable,
+        )
+        with _used_lock:
+            _used[signature] = Use(first.path, first.seen_at, new=False)
+            while len(_used) > MOST_USED:
+                _used.popitem(last=False)
+    if first.path != request.path and not signing.covers_path:
+        raise Replayed
+    return Caller(signing.org_id, signing.id, signature, None if first.new else first.seen_at)
 
 
 def _note_use(caller: Caller) -> None:

@@ -108,7 +108,8 @@ def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Rep
         org_id = _organization_of(caller, envelope, arguments)
         if org_id is None:
             return _unknown_tenant(tool)
-        return _serve_in(org_id, tool, envelope, arguments, _key_of(tool, envelope, call))
+        key = _key_of(tool, caller, envelope, call)
+        return _serve_in(org_id, tool, caller, envelope, arguments, key)
     except Busy:
         return busy(tool)
     except DatabaseAway as away:
@@ -121,6 +122,7 @@ def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Rep
 def _serve_in(
     org_id: uuid.UUID,
     tool: Tool,
+    caller: Caller,
     envelope: Envelope,
     arguments: dict[str, Any],
     key: calls.ToolCallKey | None,
@@ -128,7 +130,7 @@ def _serve_in(
     """Raises Busy, DatabaseAway or OutcomeUnknown, and nothing else once it is committed."""
     done = in_transaction(
         org_id,
-        lambda session: _work(session, org_id, tool, envelope, arguments, key),
+        lambda session: _work(session, org_id, tool, caller, envelope, arguments, key),
         actor=actor_of(envelope),
         happened=lambda session, done: _is_there(session, org_id, key, done),
     )
@@ -194,6 +196,7 @@ def _work(
     session: Session,
     org_id: uuid.UUID,
     tool: Tool,
+    caller: Caller,
     envelope: Envelope,
     arguments: dict[str, Any],
     key: calls.ToolCallKey | None,
@@ -214,7 +217,7 @@ def _work(
     if key and begun and begun.reply:
         kept = Reply.from_json(begun.reply)
         stands = not begun.final or tool.is_kept(desk, arguments, kept)
-        if stands and _is_a_repeat(desk, envelope, key):
+        if _came_before(desk, caller, key) or (stands and _is_a_repeat(desk, envelope, key)):
             return _Done(kept, settled_elsewhere=not begun.final)
     outcome = tool.run(desk, arguments)
     watched = outcome if isinstance(outcome, Watched) else None
@@ -288,12 +291,14 @@ def actor_of(envelope: Envelope) -> str:
 # --- once and once only -------------------------------------------------------------------------
 
 
-def _key_of(tool: Tool, envelope: Envelope, call: ToolCall) -> calls.ToolCallKey | None:
-    """How a tool call is recognised when it comes again.
+def _key_of(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> calls.ToolCallKey | None:
+    """How a tool call is recognised when it comes again: within its telephone call, or else by its signature.
 
-    None without a call id: then nothing tells a repeat from somebody else's first.
+    None without either: then nothing tells a repeat from somebody else's first.
     """
-    return None if envelope.call_id is None else _key(tool.name, envelope.call_id, call)
+    if envelope.call_id is not None:
+        return _key(tool.name, envelope.call_id, call)
+    return _key(tool.name, calls.BY_SIGNATURE + caller.signature, call) if caller.signature else None
 
 
 def _key(tool: str, call_id: str, call: ToolCall) -> calls.ToolCallKey:
@@ -304,6 +309,18 @@ def _key(tool: str, call_id: str, call: ToolCall) -> calls.ToolCallKey:
 
 #: The longest time between a tool call and its repeat. Vapi gives a tool call 20 seconds.
 REPEATED_WITHIN = timedelta(seconds=30)
+
+
+def _came_before(desk: Desk, caller: Caller, key: calls.ToolCallKey) -> bool:
+    """Whether the answer that is kept was given after this very signature came for the first time.
+
+    A new wish is signed anew. So what brings an old signature is a repeat, however late it comes and whatever
+    was asked in between, and even a refusal is given again.
+    """
+    if caller.seen_at is None:
+        return False
+    answered_at, _ = calls.answered_since(desk.session, desk.org_id, key)
+    return answered_at >= caller.seen_at
 
 
 def _is_a_repeat(desk: Desk, envelope: Envelope, key: calls.ToolCallKey) -> bool:

@@ -52,6 +52,7 @@ class Code(StrEnum):
     UNREADABLE = "unreadable_request"
     TOO_LARGE = "request_too_large"
     UNAUTHORIZED = "unauthorized"
+    REPLAYED = "replayed_request"
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
     OUTCOME_UNKNOWN = "outcome_unknown"

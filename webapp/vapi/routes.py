@@ -6,7 +6,7 @@ import logging
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -14,11 +14,11 @@ from flask.typing import ResponseReturnValue
 import logs
 import settings
 from models import phone
-from webapp import limits, shares
+from webapp import attacks, limits, shares
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway
 from webapp.vapi import credentials, envelope, events
-from webapp.vapi.credentials import Caller, Unauthorized
+from webapp.vapi.credentials import Caller, Replayed, Unauthorized, WrongSignature
 from webapp.vapi.desk import Tool, busy, serve, trouble, unavailable
 from webapp.vapi.envelope import Answer, Envelope, Form, TooLarge, ToolCall, Unreadable
 from webapp.vapi.replies import Code, Reply, refusal
@@ -31,6 +31,7 @@ blueprint = Blueprint("vapi", __name__, url_prefix="/api/vapi")
 _STATUS = {
     Code.UNREADABLE: 400,
     Code.UNAUTHORIZED: 401,
+    Code.REPLAYED: 401,
     Code.TOO_LARGE: 413,
     Code.RATE_LIMITED: 429,
     Code.BUSY: 503,
@@ -81,19 +82,20 @@ def webhook() -> ResponseReturnValue:
 def _handle(tool: Tool | None) -> ResponseReturnValue:
     """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
     most = settings.get().max_body_bytes
-    body, rest = _read_body(most)
-    g.body = body  # a stream is read once, and whatever goes wrong still wants an answer in the right form
+    body = b""
     try:
+        known = credentials.by_headers(request)  # a wrong secret is not worth reading a body for
+        body, rest = _read_body(most)
+        g.body = body  # a stream is read once, and whatever goes wrong wants an answer in the right form
         if not rest:
-            caller = credentials.resolve(request, body)
+            caller = known or credentials.resolve(request, body)
             g.body = plain = _inflated(body, most)
         if rest or len(plain) > most:
             return _large(tool, body)
-    except Unauthorized:
-        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
-        return jsonify(reply.bare()), 401
+    except Unauthorized as error:
+        return _unauthorized(error)
     except (Busy, DatabaseAway):
-        return _away(tool, _inflated(body, most))
+        return _away(tool, _inflated(body or _read_body(most)[0], most))
     if (refuse := _too_much(caller, len(plain))) is not None:
         return _not_now(tool, plain, refuse)
     try:
@@ -102,6 +104,22 @@ def _handle(tool: Tool | None) -> ResponseReturnValue:
         return _broken(tool, caller, plain, error)
     with logs.bound(org_id=caller.org_id, call_id=read.call_id):
         return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
+
+
+def _unauthorized(error: Unauthorized) -> ResponseReturnValue:
+    """The same for whatever is wrong about a credential; only whoever has a good one learns of a replay."""
+    if isinstance(error, Replayed):
+        attacks.count(attacks.Kind.REPLAYED_SIGNATURE)
+        reply = refusal(
+            Code.REPLAYED,
+            "This signature was used at another path before",
+            "That request was made for something else. Please ask me once more.",
+        )
+    else:
+        wrong = isinstance(error, WrongSignature)
+        attacks.count(attacks.Kind.WRONG_SIGNATURE if wrong else attacks.Kind.WRONG_CREDENTIAL)
+        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
+    return jsonify(reply.bare()), 401
 
 
 def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
@@ -118,6 +136,7 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
             raise Busy
         body, rest = _read_body(max(MOST_OF_AN_EVENT, len(start)), start)
         if known is None and rest:
+            attacks.count(attacks.Kind.OVERSIZED)
             return _not_received(Code.TOO_LARGE, "That is too large for its signature to be checked.")
         caller = known or credentials.resolve(request, body)
         if known is None and (refuse := _too_much(caller, len(body))) is not None:
@@ -128,6 +147,7 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
         del body
     if _is_event(tool, read, ids):
         return _salvaged(caller, read, Code.TOO_LARGE, "That event was too large.", taken=whole or rest)
+    attacks.count(attacks.Kind.OVERSIZED, org_id=caller.org_id)
     reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
     return _unreadable(tool, form, ids, reply)
 
@@ -135,7 +155,7 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
 def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
     """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
     code = Code.TOO_LARGE if isinstance(error, TooLarge) else Code.UNREADABLE
-    if caller.credential_id and not limits.allow(limits.Kind.EVENTS, caller.credential_id):
+    if caller.credential_id and not _may(limits.Kind.EVENTS, caller.credential_id):
         return _not_now(tool, body[:_PEEK], _too_fast)
     read, whole = envelope.salvaged(b"" if error.tool_call_ids else body)
     if _is_event(tool, read, error.tool_call_ids):
@@ -191,9 +211,10 @@ def _too_much(caller: Caller, size: int) -> Callable[[Tool | None], Reply] | Non
     Decided before any of it is read: when its clinic has as many threads as it may, or sends too many bytes.
     """
     if not shares.admit(caller.org_id):
+        attacks.count(attacks.Kind.LIMITED_CLINIC, org_id=caller.org_id)
         return busy
     units = size // BYTES_OF_AN_EVENT
-    if caller.credential_id and not limits.allow(limits.Kind.EVENTS, caller.credential_id, units):
+    if caller.credential_id and not _may(limits.Kind.EVENTS, caller.credential_id, units):
         return _too_fast
     return None
 
@@ -207,14 +228,30 @@ def _within_limits(caller: Caller, read: Envelope) -> bool:
     if not read.calls:
         is_work = events.is_read(read) or read.event == events.ASSISTANT_REQUEST
         key = caller.credential_id
-        return not is_work or key is None or limits.allow(limits.Kind.EVENTS, key)
+        return not is_work or key is None or _may(limits.Kind.EVENTS, key)
     for telephone, count in _telephones(caller, read).items():
-        if not limits.allow(limits.Kind.PHONE, telephone, count):
+        if not _may(limits.Kind.PHONE, telephone, count):
             return False
     many = len(read.calls)
-    if read.call_id and not limits.allow(limits.Kind.CALL, (caller.org_id, read.call_id), many):
+    if read.call_id and not _may(limits.Kind.CALL, (caller.org_id, read.call_id), many):
         return False
-    return not caller.credential_id or limits.allow(limits.Kind.CREDENTIAL, caller.credential_id, many)
+    return not caller.credential_id or _may(limits.Kind.CREDENTIAL, caller.credential_id, many)
+
+
+_COUNTED_AS = {
+    limits.Kind.EVENTS: attacks.Kind.LIMITED_CREDENTIAL,
+    limits.Kind.CREDENTIAL: attacks.Kind.LIMITED_CREDENTIAL,
+    limits.Kind.CALL: attacks.Kind.LIMITED_CALL,
+    limits.Kind.PHONE: attacks.Kind.LIMITED_PHONE,
+}
+
+
+def _may(kind: limits.Kind, key: Hashable, cost: int = 1) -> bool:
+    """Whether so many more may be worked on now. What is refused is counted."""
+    allowed = limits.allow(kind, key, cost)
+    if not allowed:
+        attacks.count(_COUNTED_AS[kind])
+    return allowed
 
 
 def _telephones(caller: Caller, read: Envelope) -> Counter[str]:

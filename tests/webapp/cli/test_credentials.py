@@ -12,18 +12,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+import settings
 from tests.webapp.cli.commands import ACTOR, Operator
 from webapp.vapi import credentials
 
 PATH = "/api/vapi/tools/calendar/check"
 BODY = json.dumps({"toolCall": {"arguments": {"date": "2026-12-07"}}})
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> None:
-    credentials._known.clear()
-    credentials._signing.clear()
-    credentials._noted.clear()
 
 
 def post(client: FlaskClient, headers: dict[str, str]) -> int:
@@ -65,10 +59,14 @@ def test_a_signing_secret_says_what_to_enter_and_signs(
     assert f"X-Holdline-Credential: {row['id']}" in made.stderr
     for said in ("algorithm sha512", "encoding base64", 'prefix "v1="', "X-Sig", "X-Time"):
         assert said in made.stderr
+    assert "payload format {timestamp}.{method}.{url}.{body}" in made.stderr
+    assert row["signs"] == "{timestamp}.{method}.{url}.{body}"
 
-    def signed(key: str, credential_id: str) -> dict[str, str]:
+    url = settings.get().public_base_url + PATH
+
+    def signed(key: str, credential_id: str, form: str = "{}.POST.{}.{}") -> dict[str, str]:
         stamp = str(int(time.time()))
-        signature = hmac.digest(key.encode(), f"{stamp}.{BODY}".encode(), "sha512")
+        signature = hmac.digest(key.encode(), form.format(stamp, url, BODY).encode(), "sha512")
         encoded = base64.b64encode(signature).decode()
         return {"X-Sig": f"v1={encoded}", "X-Time": stamp, "X-Holdline-Credential": credential_id}
 
@@ -80,13 +78,19 @@ def test_a_signing_secret_says_what_to_enter_and_signs(
     assert other != secret
     assert post(client, signed(other, new)) == 200
     assert post(client, signed(secret, row["id"])) == 200
+    # And another one signs the body only, where that is asked for.
+    plain = operator.does("credential", "rotate", clinic, row["id"], "--payload", "{timestamp}.{body}")
+    last = operator.reads("credential", "list", clinic)[2]
+    assert last["signs"] == "{timestamp}.{body}"
+    assert post(client, signed(plain, last["id"], "{0}.{2}")) == 200
+    assert post(client, signed(plain, last["id"])) == 401
 
 
 def test_rotation_leaves_the_old_one_until_it_is_revoked(
     operator: Operator, clinic: str, client: FlaskClient
 ) -> None:
     def opens(secret: str) -> bool:
-        credentials._known.clear()
+        credentials.forget()
         return post(client, {"Authorization": f"Bearer {secret}"}) == 200
 
     old = operator.does("credential", "add", clinic, "--label", "main")
@@ -121,4 +125,11 @@ def test_a_credential_of_another_clinic_is_not_there(operator: Operator, clinic:
 
 def test_only_a_signature_has_an_algorithm(operator: Operator, clinic: str) -> None:
     assert "only --kind hmac" in operator.fails("credential", "add", clinic, "--algorithm", "sha512")
+    assert "only --kind hmac" in operator.fails(
+        "credential", "add", clinic, "--payload", "{timestamp}.{body}"
+    )
     assert operator.reads("credential", "list", clinic) == []
+    operator.does("credential", "add", clinic)
+    (row,) = operator.reads("credential", "list", clinic)
+    rotate = ("credential", "rotate", clinic, row["id"], "--payload", "{timestamp}.{body}")
+    assert "only --kind hmac" in operator.fails(*rotate)

@@ -4,63 +4,49 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import hmac
 import io
 import json
-import time
+import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event
-from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
-from models import organizations, sealing, session
-from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding, VapiCredential
-from models.session import Door, system_transaction
+from models import session
+from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import message, tool_call
-from webapp.vapi import credentials
-from webapp.vapi.credentials import CREDENTIAL_HEADER, READ_AGAIN, REMEMBERED, WINDOW
-
-CHECK, WEBHOOK = "/api/vapi/tools/calendar/check", "/api/vapi/webhook"
-OWN_HEADERS = ("X-Clinic-Signature", "X-Clinic-Time")
-
-
-class Hands:
-    """The clock of webapp/vapi/credentials.py, in the test's hands; it does not go by itself."""
-
-    def __init__(self) -> None:
-        self.now, self.passed = float(int(time.time())), 0.0
-        self._began = time.monotonic()
-
-    def time(self) -> float:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self._began + self.passed
-
-
-@pytest.fixture(autouse=True)
-def hands(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Iterator[Hands]:
-    """With no other signing credential alive than the test's own, and none remembered."""
-    sql.execute("UPDATE vapi_credentials SET revoked_at = now() WHERE kind = 'hmac' AND revoked_at IS NULL")
-    credentials._signing.clear()
-    hands = Hands()
-    monkeypatch.setattr(credentials, "time", hands)
-    yield hands
-    for remembered in (credentials._known, credentials._signing, credentials._noted):
-        remembered.clear()  # they are remembered until a time that may never come
+from tests.webapp.vapi.signing import (
+    CHECK,
+    OWN_HEADERS,
+    WEBHOOK,
+    Hands,
+    Key,
+    Request,
+    accepted,
+    bearing,
+    check_body,
+    make_key,
+    make_secret,
+    refused,
+)
+from tests.webapp.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
+from webapp.vapi import credentials, signatures
+from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED
+from webapp.vapi.signatures import WINDOW
 
 
 @pytest.fixture(scope="module", params=["production", "development"])
@@ -71,115 +57,6 @@ def mode(request: pytest.FixtureRequest) -> Iterator[str]:
 
 in_production = pytest.mark.parametrize("mode", ["production"], indirect=True)
 in_development = pytest.mark.parametrize("mode", ["development"], indirect=True)
-
-
-# --- what a caller sends ------------------------------------------------------------------------
-
-
-@dataclass
-class Request:
-    path: str
-    body: bytes
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    query: dict[str, str] = field(default_factory=dict)
-
-    def post(self, client: FlaskClient, **more: Any) -> TestResponse:
-        return client.post(
-            self.path,
-            data=self.body,
-            query_string=self.query,
-            headers=Headers([("Content-Type", "application/json"), *self.headers]),
-            **more,
-        )
-
-    def without(self, name: str) -> Request:
-        return replace(self, headers=[each for each in self.headers if each[0] != name])
-
-    def changed(self, name: str, change: Callable[[str], str]) -> Request:
-        headers = [(each, change(value) if each == name else value) for each, value in self.headers]
-        assert headers != self.headers
-        return replace(self, headers=headers)
-
-    def twice(self, name: str) -> Request:
-        return replace(self, headers=self.headers + [each for each in self.headers if each[0] == name])
-
-
-def check_body(**arguments: Any) -> bytes:
-    return json.dumps({"toolCall": {"arguments": {"date": slot()[:10], **arguments}}}).encode()
-
-
-@dataclass(frozen=True)
-class Key:
-    """A signing credential of one clinic, as Vapi was told to use it."""
-
-    org: str
-    calendar: str  # of that name no other clinic has one
-    id: uuid.UUID
-    secret: str
-    algorithm: SignatureAlgorithm = SignatureAlgorithm.SHA256
-    encoding: SignatureEncoding = SignatureEncoding.HEX
-    prefix: str = ""
-    names: tuple[str, str] = ("X-Signature", "X-Timestamp")
-
-    def signature(self, stamp: str, body: bytes) -> str:
-        made = hmac.new(self.secret.encode(), stamp.encode() + b"." + body, self.algorithm.value).digest()
-        hexed = self.encoding is SignatureEncoding.HEX
-        return self.prefix + (made.hex() if hexed else base64.b64encode(made).decode())
-
-    def signs(
-        self, stamp: str | float, body: bytes | None = None, *, named: str = "header", path: str = CHECK
-    ) -> Request:
-        body = check_body() if body is None else body
-        stamp = stamp if isinstance(stamp, str) else f"{stamp:.0f}"
-        headers = [(self.names[0], self.signature(stamp, body)), (self.names[1], stamp)]
-        headers += [(CREDENTIAL_HEADER, str(self.id))] if named == "header" else []
-        return Request(path, body, headers, {"credential": str(self.id)} if named == "query" else {})
-
-
-def make_key(org: str | None = None, calendar: str = "", **how: Any) -> Key:
-    if org is None:
-        calendar = f"cal-{uuid.uuid4().hex[:8]}"
-        org = create_clinic(calendars=(calendar,))
-    key = Key(org, calendar, uuid.uuid4(), uuid.uuid4().hex, **how)
-    with system_transaction(Door.OPERATOR) as session:
-        session.add(
-            VapiCredential(
-                id=key.id,
-                org_id=uuid.UUID(org),
-                kind=CredentialKind.HMAC,
-                secret_sealed=sealing.seal(uuid.UUID(org), "vapi_hmac", key.secret),
-                algorithm=key.algorithm,
-                encoding=key.encoding,
-                signature_prefix=key.prefix,
-                signature_header=key.names[0],
-                timestamp_header=key.names[1],
-            )
-        )
-    return key
-
-
-def make_secret(org: str, kind: CredentialKind = CredentialKind.BEARER) -> str:
-    secret = uuid.uuid4().hex
-    with system_transaction(Door.OPERATOR) as session:
-        digest = hashlib.sha256(secret.encode()).hexdigest()
-        session.add(VapiCredential(org_id=uuid.UUID(org), kind=kind, secret_digest=digest))
-    return secret
-
-
-def bearing(secret: str, body: bytes | None = None, path: str = CHECK) -> Request:
-    return Request(path, check_body() if body is None else body, [("Authorization", f"Bearer {secret}")])
-
-
-def accepted(response: TestResponse, calendar: str) -> None:
-    assert response.status_code == 200, response.text
-    assert response.get_json()["calendarId"] == calendar  # and so it is this clinic's
-
-
-def refused(response: TestResponse) -> None:
-    assert response.status_code == 401, response.text
-    answer = response.get_json()
-    assert (answer["success"], answer["code"]) == (False, "unauthorized")
-    assert answer["say"]
 
 
 # --- every form is understood -------------------------------------------------------------------
@@ -422,7 +299,6 @@ def test_several_are_good_at_once_and_a_new_one_from_its_first_use(
     old = make_key()
     accepted(old.signs(hands.now, named="nowhere").post(client), old.calendar)  # and is remembered
     new = make_key(old.org, old.calendar)
-    hands.passed += READ_AGAIN
     secret = make_secret(old.org)
     for named in ("nowhere", "header"):
         accepted(new.signs(hands.now, named=named).post(client), old.calendar)
@@ -439,38 +315,162 @@ def test_a_signature_is_known_among_those_of_many_clinics(
         accepted(key.signs(hands.now, named="nowhere").post(client), key.calendar)
 
 
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What is asked of the database meanwhile, but for what begins a transaction."""
+    asked: list[str] = []
+
+    ours = threading.get_ident()  # another thread writes what attacks were counted
+
+    def listen(*event_of: Any) -> None:
+        if "set_config" not in event_of[2] and threading.get_ident() == ours:
+            asked.append(event_of[2])
+
+    event.listen(session.engine(), "before_cursor_execute", listen)
+    try:
+        yield asked
+    finally:
+        event.remove(session.engine(), "before_cursor_execute", listen)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The size of each body that a key is tried on."""
+    sizes: list[int] = []
+
+    class Counted:
+        def __init__(self, *given: Any) -> None:
+            self._made = hmac.new(*given)
+
+        def update(self, body: bytes) -> None:
+            sizes.append(len(body))
+            self._made.update(body)
+
+        def digest(self) -> bytes:
+            return self._made.digest()
+
+    counting = SimpleNamespace(new=Counted, compare_digest=hmac.compare_digest)
+    monkeypatch.setattr(signatures, "hmac", counting)
+    return sizes
+
+
+def wrong(hands: Hands, key: Key) -> Iterator[Callable[[int], Request]]:
+    """Each kind of a wrong credential, another one for each number."""
+    yield lambda number: bearing(f"guess-{number}")
+    yield lambda number: Request(CHECK, check_body(), [("X-Vapi-Secret", f"guess-{number}")])
+    yield lambda number: replace(key, id=uuid.uuid4()).signs(hands.now + number % 300)
+    for named in ("header", "query", "nowhere"):
+        yield lambda number, named=named: replace(key, secret=f"{number}").signs(  # type: ignore[misc]
+            hands.now + number % 300, named=named
+        )
+
+
 @in_production
-def test_wrong_signatures_do_not_have_all_credentials_read_each_time(
-    client: FlaskClient, mode: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", range(6))
+def test_a_flood_of_wrong_credentials_costs_the_database_next_to_nothing(
+    client: FlaskClient, mode: str, hands: Hands, kind: int
 ) -> None:
     key = make_key()
-    request = replace(key, secret="wrong").signs(hands.now, named="nowhere")
-    refused(request.post(client))
-    reads: list[object] = []
-    find = organizations.find_signing
-
-    def find_and_count(*given: Any) -> list[VapiCredential]:
-        reads.append(given)
-        return find(*given)
-
-    monkeypatch.setattr(organizations, "find_signing", find_and_count)
-    for _ in range(20):
-        refused(request.post(client))
-    assert len(reads) <= 2
-    hands.passed += READ_AGAIN
-    accepted(key.signs(hands.now, named="nowhere").post(client), key.calendar)
+    secret = make_secret(key.org)
+    accepted(bearing(secret).post(client), key.calendar)
+    accepted(key.signs(hands.now).post(client), key.calendar)
+    guess = list(wrong(hands, key))[kind]
+    with statements() as asked:
+        for number in range(300):
+            refused(guess(number).post(client))
+        assert len(asked) <= 21
+        hands.passed += 0.9
+        for number in range(300, 400):
+            refused(guess(number).post(client))
+        assert len(asked) <= 23
 
 
 @in_production
-def test_a_signed_flood_costs_no_more_than_so_many_passes_over_the_body(
-    client: FlaskClient, mode: str, hands: Hands, monkeypatch: pytest.MonkeyPatch
+def test_what_is_good_is_found_in_a_flood_and_what_is_new_within_a_second(
+    client: FlaskClient, mode: str, hands: Hands
 ) -> None:
-    keys = [make_key() for _ in range(4)]
-    monkeypatch.setattr(credentials, "MOST_HASHED", 3 * len(check_body()))
-    for key in keys[:3]:
-        accepted(key.signs(hands.now, named="nowhere").post(client), key.calendar)
-    refused(keys[3].signs(hands.now, named="nowhere").post(client))
-    accepted(keys[3].signs(hands.now).post(client), keys[3].calendar)
+    """From the very address that the flood comes from."""
+    old = make_key()
+    secret = make_secret(old.org)
+
+    def flood(times: int = 60) -> None:
+        for number in range(times):
+            refused(bearing(f"guess-{number}").post(client))
+            refused(replace(old, secret="wrong").signs(hands.now + number).post(client))
+
+    flood()
+    new = make_key(old.org, old.calendar)
+    new_secret = make_secret(old.org)
+    for _ in range(3):
+        flood()
+        accepted(bearing(secret).post(client), old.calendar)
+        accepted(old.signs(hands.now).post(client), old.calendar)
+        hands.passed += REMEMBERED / 3 + 0.01
+    flood()
+    accepted(bearing(new_secret).post(client), old.calendar)
+    for named in ("header", "nowhere"):
+        accepted(new.signs(hands.now, named=named).post(client), old.calendar)
+
+
+@in_production
+def test_a_flood_from_one_network_leaves_the_others_their_first_use(
+    client: FlaskClient, mode: str, hands: Hands
+) -> None:
+    elsewhere = {"REMOTE_ADDR": "198.51.100.7"}
+    for number in range(60):
+        refused(bearing(f"guess-{number}").post(client))
+    org = create_clinic()
+    accepted(bearing(make_secret(org)).post(client, environ_overrides=elsewhere), "cal-1")
+
+
+@in_production
+def test_what_cannot_be_a_signature_is_not_hashed(
+    client: FlaskClient, mode: str, hands: Hands, hashed: list[int]
+) -> None:
+    key = make_key(prefix="sha256=")
+    request = key.signs(hands.now, named="nowhere")
+    accepted(request.post(client), key.calendar)
+    assert hashed == [len(request.body)]
+    for change in (
+        lambda text: text[:-1],
+        lambda text: text[:-2],
+        lambda text: f"{text}00",
+        lambda text: text.replace("sha256=", ""),
+        lambda _: "",
+    ):
+        refused(request.changed("X-Signature", change).post(client))
+    refused(key.signs(hands.now - WINDOW - 1, named="nowhere").post(client))
+    refused(request.without("X-Timestamp").post(client))
+    assert len(hashed) == 1
+
+
+@in_production
+def test_a_large_body_with_a_wrong_signature_is_hashed_a_few_times_at_most(
+    client: FlaskClient, mode: str, hands: Hands, hashed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where requests name no credential, and there are many. Named, it is a pass for each of the clinic's."""
+    body = check_body(patientName="x" * 2_000_000)
+    monkeypatch.setattr(credentials, "MOST_HASHED", 20 * len(body))
+    credentials.forget()
+    keys = [make_key() for _ in range(40)]
+    stranger = replace(keys[0], secret="wrong")
+
+    def cost(**how: Any) -> int:
+        before = len(hashed)
+        refused(stranger.signs(hands.now, body, **how).post(client))
+        return len(hashed) - before
+
+    accepted(keys[7].signs(hands.now, named="nowhere").post(client), keys[7].calendar)
+    assert cost() == 1
+    assert cost(named="nowhere") == 24  # four always are, and what all have together is spent
+    assert [cost(named="nowhere") for _ in range(3)] == [4, 4, 4]
+    # Small bodies are tried against all, and of the large ones those that were right before come first.
+    accepted(keys[39].signs(hands.now, named="nowhere").post(client), keys[39].calendar)
+    for known in (keys[39], keys[7]):
+        large = known.signs(hands.now, check_body(patientName="y" * 2_000_000), named="nowhere")
+        assert large.post(client).status_code == 413  # known, and told that it is too much
+    hands.passed += 60
+    assert cost(named="nowhere") == 24
 
 
 @in_production
@@ -706,8 +706,11 @@ def test_what_is_another_clinics_is_what_there_is_not(
     secret = make_secret(own.org)
     said: list[str] = []
 
+    ours = threading.get_ident()  # another thread writes what attacks were counted
+
     def listen(*event_of: Any) -> None:
-        said.append(event_of[2])
+        if threading.get_ident() == ours:
+            said.append(event_of[2])
 
     def answer(path: str, arguments: dict[str, Any], *, vapi: bool) -> tuple[bytes, list[str]]:
         if by == "tenantId":

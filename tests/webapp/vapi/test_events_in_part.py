@@ -24,7 +24,7 @@ from tests.factories import create_clinic, phone_number, slot
 from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import message, tool_call
-from tests.webapp.vapi.test_credentials import make_key, make_secret
+from tests.webapp.vapi.signing import make_key, make_secret
 from tests.webapp.vapi.test_events import RICH, report, status
 from webapp.vapi import envelope, routes, salvage
 

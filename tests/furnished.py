@@ -28,6 +28,8 @@ NO_TOOL_WRITES = {
     "inbound_wishes": "INSERT INTO inbound_wishes (org_id, provider_id) VALUES (%(org)s, %(any)s)",
     "allowances": "INSERT INTO allowances (org_id, kind, whose, full_again_at)"
     " VALUES (%(org)s, 'codes', gen_random_uuid()::text, now())",
+    "signed_requests": "INSERT INTO signed_requests (org_id, signature, path, seen_at)"
+    " VALUES (%(org)s, %(any)s, '/', now())",
     "sms_senders": "INSERT INTO sms_senders (org_id) VALUES (%(org)s) ON CONFLICT DO NOTHING",
     "appointment_changes": "INSERT INTO appointment_changes (org_id, appointment_id, change, was_at, actor)"
     " SELECT org_id, id, 'cancelled', scheduled_at, %(any)s FROM appointments WHERE org_id = %(org)s",

@@ -43,6 +43,8 @@ class Organization(Base):
     wrong_codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="15")
     #: How many times one number may hold at once.
     holds_per_phone: Mapped[int] = mapped_column(server_default="3")
+    #: Whether a number of a fixed line or of VoIP may be sent a code, and not only a mobile's.
+    landlines_allowed: Mapped[bool] = mapped_column(server_default="false")
     #: ISO 3166 codes of the countries whose numbers may be sent a code, and of no others; empty: those that
     #: share the clinic's numbering plan.
     allowed_countries: Mapped[list[str]] = mapped_column(server_default="[]")

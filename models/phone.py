@@ -15,6 +15,10 @@ class ImpossibleNumber(ValueError):
     """No telephone can have this number; the message says why, for the ear."""
 
 
+class NotAMobile(ValueError):
+    """A number of a kind that no patient reads text messages on, or that earns its owner money."""
+
+
 class CountryNotAllowed(ValueError):
     """A number of a country that the clinic sends no SMS to."""
 
@@ -198,6 +202,38 @@ def check_country(number: str, allowed: Collection[str]) -> None:
     )
     if regions.isdisjoint(allowed):
         raise CountryNotAllowed(f"+{parsed.country_code}")
+
+
+_MOBILE = frozenset((phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE))
+_LANDLINE = frozenset((phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.VOIP))
+
+#: Ranges that are kept for films and examples, where phonenumbers takes them for real ones: those of Ofcom,
+#: 555-01xx of North America, those of ACMA and of Arcep.
+_FICTION = re.compile(
+    r"\+44(?:2079460|1(?:1[3-8]|21|[3-6]1)4960|1914980|2896496|2920180|1632960|7700900)\d{3}"
+    r"|\+1\d{3}55501\d{2}"
+    r"|\+61(?:[2378](?:5550|7010)\d{4}|491570(?:006|110|15[6-9]))"
+    r"|\+33(?:63998|19900|26191|35301|46571|53649)\d{4}"
+)
+
+#: Twilio's numbers for tests, each of which makes a message fail in its own way.
+_TWILIO_TEST = re.compile(r"\+1500555\d{4}")
+
+
+def check_mobile(number: str, *, landlines: bool = False, fiction: bool = False) -> None:
+    """Raises NotAMobile unless the E.164 number can be a patient's mobile.
+
+    `landlines` takes fixed lines and VoIP as well; `fiction` takes numbers that no telephone has. Numbers
+    with a price or an owner of their own (premium rate, shared cost, personal, toll-free, pagers, company
+    numbers) are refused whatever is set.
+    """
+    parsed = phonenumbers.parse(number)
+    if fiction and (_TWILIO_TEST.fullmatch(number) or not phonenumbers.is_valid_number(parsed)):
+        return
+    kinds = _MOBILE | _LANDLINE if landlines else _MOBILE
+    # Of a number that is not valid the kind is unknown.
+    if phonenumbers.number_type(parsed) not in kinds or (not fiction and _FICTION.fullmatch(number)):
+        raise NotAMobile(f"+{parsed.country_code}")
 
 
 def readable(number: str) -> str:

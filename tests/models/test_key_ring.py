@@ -29,6 +29,7 @@ from tests.factories import (
 )
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.vapi.test_credentials import make_secret
 
 FORMER = os.environ["SECRET_KEY"]
 NEW, THIRD = "new-key-" + "n" * 32, "third-key-" + "t" * 32
@@ -353,6 +354,31 @@ def test_codes_go_to_the_countries_that_the_clinic_names(
         assert "country_not_allowed" in said
         held = sql.execute("SELECT count(*) FROM appointment_holds WHERE org_id = %s", [org]).fetchone()
         assert held == (0,)
+
+
+@pytest.mark.parametrize(
+    ("clinic", "number", "taken"),
+    [
+        ({}, "+447400123456", True),
+        ({}, "+442071234567", False),
+        ({"landlines_allowed": True}, "+442071234567", True),
+        ({"landlines_allowed": True}, "+442079460958", False),
+        ({}, "+447700900123", False),
+        ({"sandbox": True}, "+447700900123", True),
+        ({"sandbox": True, "landlines_allowed": True}, "+449012345678", False),
+        ({"landlines_allowed": True}, "+447012345678", False),
+        ({"region": "US"}, "+19002345678", False),
+    ],
+)
+def test_in_production_a_time_is_held_only_for_what_can_be_a_mobile(
+    client: FlaskClient, *, clinic: dict[str, Any], number: str, taken: bool
+) -> None:
+    org = create_clinic(**({"landlines_allowed": False} | clinic))
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {make_secret(org)}"
+    call = PhoneCall(client, org, number)  # the caller's own number is bound as well
+    with environment(APP_ENV="production"):
+        said = call.say("reserve_atomic", slotId=slot(hour=11), patientName="John")
+    assert ("holdId=" in said, "code=not_a_mobile" in said) == (taken, not taken), said
 
 
 def test_a_number_of_another_country_is_no_way_round_by_how_it_is_written(client: FlaskClient) -> None:

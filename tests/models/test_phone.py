@@ -8,7 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from models import phone
-from models.phone import ImpossibleNumber
+from models.phone import ImpossibleNumber, NotAMobile
 
 any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
 
@@ -216,3 +216,55 @@ def test_a_number_is_readable(number: str, text: str) -> None:
 
 def test_two_digits_are_all_that_an_answer_carries() -> None:
     assert phone.last_digits("+442079460958") == "58"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        ("+447400123456", "mobile"),
+        ("+447797712345", "mobile"),  # Jersey
+        ("+12122345678", "mobile"),  # in North America a number does not tell
+        ("+33612345678", "mobile"),
+        ("+4915123456789", "mobile"),
+        ("+353851234567", "mobile"),
+        ("+61412345678", "mobile"),
+        ("+442071234567", "landline"),
+        ("+4930901820", "landline"),
+        ("+445612345678", "landline"),  # VoIP
+        ("+447700900123", "fiction"),
+        ("+12125550123", "fiction"),
+        ("+15551234", "fiction"),
+        ("+33639980123", "fiction"),
+        ("+61491570156", "fiction"),
+        ("+15005550001", "fiction"),
+        ("+19002345678", "never"),
+        ("+18005551234", "never"),
+        ("+449012345678", "never"),
+        ("+449812345678", "never"),
+        ("+448712345678", "never"),
+        ("+448001234567", "never"),
+        ("+447012345678", "never"),  # personal
+        ("+447640123456", "never"),  # pager
+        ("+443001234567", "never"),  # a company's
+        ("+33891123456", "never"),
+        ("+491801234567", "never"),
+        ("+611900123456", "never"),
+    ],
+)
+def test_only_what_can_be_a_mobile_is_sent_a_code(number: str, kind: str) -> None:
+    def taken(*, landlines: bool = False, fiction: bool = False) -> bool:
+        try:
+            phone.check_mobile(number, landlines=landlines, fiction=fiction)
+        except NotAMobile:
+            return False
+        return True
+
+    assert taken() == (kind == "mobile")
+    assert taken(landlines=True) == (kind in ("mobile", "landline"))
+    assert taken(fiction=True) == (kind in ("mobile", "fiction"))
+
+
+def test_a_landline_of_a_film_is_for_a_sandbox_alone() -> None:
+    with pytest.raises(NotAMobile):
+        phone.check_mobile("+442079460958", landlines=True)
+    phone.check_mobile("+442079460958", landlines=True, fiction=True)

@@ -152,6 +152,7 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
             "sandbox": clinic.sandbox,
             **{name: getattr(clinic, name) for name in LIMITS},
             "allowed_countries": clinic.countries,
+            "landlines_allowed": clinic.landlines_allowed,
             "keep_words_days": clinic.keep_words_days or "ever",
             "keep_patients_days": clinic.keep_patients_days or "ever",
             "hot_lead_alert_phone": settings.hot_lead_alert_phone,
@@ -187,6 +188,11 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
     is_flag=True,
     help="Codes go to the region and what shares its numbering plan, as at first: GB with JE, GG and IM,"
     " US with its territories and CA.",
+)
+@click.option(
+    "--landlines-allowed/--no-landlines-allowed",
+    default=None,
+    help="Codes also go to fixed lines and VoIP, and not to mobiles alone.",
 )
 @click.option("--keep-words-days", type=Days(), help="Answers and texts of SMS are erased after so long.")
 @click.option("--keep-patients-days", type=Days(), help="A patient is erased so long after the last visit.")

@@ -41,6 +41,7 @@ class Code(StrEnum):
     CODE_UNREADABLE = "code_unreadable"
     WRONG_CODE = "wrong_code"
     COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    NOT_A_MOBILE = "not_a_mobile"
     TOO_MANY_HOLDS = "too_many_holds"
     RATE_LIMITED = "rate_limited"
     TOO_MANY_CODES = "too_many_codes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import settings
 from models import appointments, availability, calendars, calls, holds, phone, redaction, when
 from models.availability import Closed
 from models.calendars import Calendar
@@ -90,12 +91,26 @@ def _ask_for_it(desk: Desk) -> str:
         return "Could you repeat it with its area code?"
     one_by_one = "Ask for it one digit at a time, area code first, and pass on the digits alone."
     own = _read(desk, desk.caller_number or "")
-    if not isinstance(own, str):
+    if not isinstance(own, str) or not _can_be_a_mobile(desk, own):
         return one_by_one
     return (
         f"{one_by_one} Or ask whether the text message may go to the number that this call comes from, which"
         f" ends in {phone.last_digits(own)}: then leave patientPhone out."
     )
+
+
+def _can_be_a_mobile(desk: Desk, number: str) -> bool:
+    """Numbers of films and examples are for sandbox clinics, and for whoever develops."""
+    clinic = desk.clinic
+    try:
+        phone.check_mobile(
+            number,
+            landlines=clinic.landlines_allowed or clinic.sandbox,
+            fiction=clinic.sandbox or settings.get().development,
+        )
+    except phone.NotAMobile:
+        return False
+    return True
 
 
 def _too_much(desk: Desk, number: str) -> Reply | None:
@@ -111,6 +126,13 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
                 "Country not allowed",
                 "I cannot send a text message to a number of that country. Is there another number?",
             )
+    if not _can_be_a_mobile(desk, number):
+        return not_booked(
+            Code.NOT_A_MOBILE,
+            "Not a mobile number",
+            "I can only send the code to a mobile telephone, and that is not a mobile number."
+            " What is the patient's mobile number?",
+        )
     # What this call holds already gives way to the new time.
     held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id).held
     if held >= clinic.holds_per_phone:

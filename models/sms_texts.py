@@ -70,7 +70,7 @@ def code(clinic: str, digits: str) -> str:
     name = re.sub(r"\d{3,}", "", gsm(clinic, limit=40)).strip()
     return (
         f"{digits} is your {name or 'booking'} code."
-        " Please read it to the assistant on the phone to confirm your booking."
+        " Read it to the assistant on the phone. Not calling us? Ignore this text."
     )
 
 
@@ -230,11 +230,11 @@ def hot_lead(
     """For a lock screen: how hot, who, for what, and the few reasons that weigh most; at most two SMS."""
     who = _only_a_name(name or "") or "Somebody"
     at = f", {number}" if number and re.fullmatch(r"\+?\d{3,15}", number) else ", number withheld"
-    wants = f", for {gsm(service, limit=40)}" if service else ""
+    wants = f", for {_no_link(gsm(service, limit=40))}" if service else ""
     lasted = f" {seconds // 60} min call." if seconds else ""
     text = f"Hot lead {score}/100: {who}{at}{wants}.{lasted}"
     for reason in reasons[:4]:
-        more = f"{text} {gsm(reason, limit=70).rstrip('.')}."
+        more = f"{text} {_no_link(gsm(reason, limit=70))}."
         if len(more) > TWO_SMS:
             break
         text = more
@@ -243,8 +243,17 @@ def hot_lead(
 
 def _only_a_name(said: str) -> str:
     """Letters and what stands in names: a caller who is called "http://…" puts no link on a lock screen."""
-    kept = "".join(c if c.isalpha() or c in " -'’" else " " for c in said)  # noqa: RUF001 (as keyboards write it)
-    return gsm(" ".join(kept.split()), limit=30)
+    # Again after folding: what is one letter of another script may fold to several signs.
+    for _ in range(2):
+        said = "".join(c if c.isalpha() or c in " -'’" else " " for c in said)  # noqa: RUF001 (as keyboards write it)
+        said = gsm(said, limit=30)
+    return said
+
+
+def _no_link(said: str) -> str:
+    """Without what telephones make a link of: a dot, slash, colon or @ within a word; a long number."""
+    apart = re.sub(r"(?<=\S)[./:@\\_]+(?=\S)|//+|@", " ", said)
+    return " ".join(re.sub(r"\d[\d ().-]{4,}\d", " ", apart).split()).rstrip(".")
 
 
 def _stands(appointment: appointments.Appointment, message: SmsMessage) -> bool:

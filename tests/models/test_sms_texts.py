@@ -184,7 +184,8 @@ def test_a_clinics_telephone_keeps_to_the_set_too() -> None:
 
 def test_the_code_names_the_clinic_and_what_it_is_for() -> None:
     assert sms_texts.code("Oak Dental", "0042") == (
-        "0042 is your Oak Dental code. Please read it to the assistant on the phone to confirm your booking."
+        "0042 is your Oak Dental code."
+        " Read it to the assistant on the phone. Not calling us? Ignore this text."
     )
     assert re.findall(r"\d{4}", sms_texts.code("Studio 2024 / 1234 Smile", "5678")) == ["5678"]
     assert "Studio" in sms_texts.code("Studio 2024 / 1234 Smile", "5678")
@@ -219,3 +220,38 @@ def test_plain_text_is_bounded_and_stays_as_it_is_the_second_time(text: str, lim
 def test_a_reference_is_six_letters_and_digits_of_its_appointment() -> None:
     assert re.fullmatch(r"[A-Z2-7]{6}", sms_texts.reference(APPOINTMENT))
     assert len({sms_texts.reference(uuid.uuid4()) for _ in range(1000)}) >= 999
+
+
+def test_a_code_is_one_sms_with_the_longest_name() -> None:
+    text = sms_texts.code("N" * 40, "12345678")
+    assert "N" * 40 in text
+    assert text.endswith("Not calling us? Ignore this text.")
+    assert len(text) <= 160
+    assert set(text) <= GSM
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "paypal.com",
+        "www.example.com",
+        "https://example.com/a",
+        "example\u3002com",
+        "example\u2024com",
+        "example\uff0ecom",
+        "exa@mple.com",
+        "\ufdfb.com",
+        "+44 900 123 4567",
+        "0900-123-4567",
+        "example.com.",
+        "tel:0900123",
+        "a/b",
+        "a\u200b.b",
+    ],
+)
+def test_an_owners_telephone_makes_a_link_of_nothing_that_was_said(said: str) -> None:
+    text = sms_texts.hot_lead(
+        name=said, number=None, service=said, score=80, reasons=[f"wants {said} now"], seconds=60
+    )
+    body = text.removeprefix("Hot lead 80/100: ")
+    assert not re.search(r"[^\s][./:@][^\s]|//|@|\d[\d ().-]{4,}\d", body), text

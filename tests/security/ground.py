@@ -247,7 +247,7 @@ def inbox(twilio: str, since: str) -> list[dict[str, str]]:
 def code_sms(clinic: Clinic, code: str) -> str:
     return (
         f"{code} is your {clinic.name} code."
-        " Please read it to the assistant on the phone to confirm your booking."
+        " Read it to the assistant on the phone. Not calling us? Ignore this text."
     )
 
 

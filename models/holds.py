@@ -227,6 +227,18 @@ def count_of_phone(
     return PhoneHistory(*row)
 
 
+def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:
+    """Until the transaction ends, nobody else counts and adds to what this number holds.
+
+    Taken after the lock of the call (begin_tool_call) and before that of any resource (claim_slot_atomic):
+    in one order everywhere, so that calls that move their holds cannot wait for each other.
+    """
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('phone/' || :org || '/' || :phone, 0))"),
+        {"org": str(org_id), "phone": phone},
+    )
+
+
 def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> int:
     """Release what an ended call still holds; how many slots that freed."""
     live = find_live_of_call(session, org_id, call_sid)

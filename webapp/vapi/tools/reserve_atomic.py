@@ -133,6 +133,7 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
             "I can only send the code to a mobile telephone, and that is not a mobile number."
             " What is the patient's mobile number?",
         )
+    holds.lock_phone(desk.session, desk.org_id, number)
     # What this call holds already gives way to the new time.
     held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id).held
     if held >= clinic.holds_per_phone:

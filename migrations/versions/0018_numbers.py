@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_numbers"
-down_revision = "0014_plans"
+revision = "0018_numbers"
+down_revision = "0017_attacks"
 branch_labels = None
 depends_on = None
 

@@ -29,7 +29,7 @@ from tests.factories import (
 )
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
-from tests.webapp.vapi.test_credentials import make_secret
+from tests.webapp.vapi.signing import make_secret
 
 FORMER = os.environ["SECRET_KEY"]
 NEW, THIRD = "new-key-" + "n" * 32, "third-key-" + "t" * 32

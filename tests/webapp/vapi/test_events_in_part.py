@@ -43,7 +43,7 @@ class Clinic:
 
     def __init__(self, client: FlaskClient, sql: psycopg.Connection, kind: str) -> None:
         self.client, self.sql = client, sql
-        self.org, self.call = create_clinic(), str(uuid.uuid4())
+        self.org, self.call = create_clinic(sandbox=True), str(uuid.uuid4())
         self.secret = make_secret(self.org) if kind == "bearer" else ""
         self.key = make_key(self.org) if kind == "hmac" else None
 

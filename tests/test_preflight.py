@@ -50,8 +50,8 @@ def start(*command: str, **variables: str) -> Done:
     [
         WEB,
         (sys.executable, "-m", "alembic", "upgrade", "head"),
-        (sys.executable, "-m", "celery", "-A", "tasks.app", "worker"),
-        (sys.executable, "-m", "celery", "-A", "tasks.app", "beat"),
+        (*CELERY, "worker"),
+        (*CELERY, "beat"),
         (sys.executable, "-m", "celery", "-A", "tasks.flower", "flower"),
     ],
 )

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import Pool
 
 import settings
 from models import session
+
+_POOLS: list[Pool] = []
 
 
 @contextmanager
@@ -29,7 +32,12 @@ def environment(**variables: str | None) -> Iterator[None]:
 
 
 def _read_anew() -> None:
-    for engine in (session.engine(), session.system_engine()):
-        engine.dispose()
-    for cached in (session.engine, session.system_engine, settings.get):
+    """Settings first: a thread that asks for an engine meanwhile would make one out of the old ones."""
+    settings.get.cache_clear()
+    engines = session.engine(), session.system_engine()
+    for cached in (session.engine, session.system_engine):
         cached.cache_clear()
+    for engine in engines:
+        # Kept, because a thread may still give a connection back, which nobody would close then.
+        _POOLS.append(engine.pool)
+        engine.dispose()

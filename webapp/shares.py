@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,24 +25,36 @@ class Shares:
     def __init__(self, places: int) -> None:
         self._free = places
         self._held: Counter[Hashable] = Counter()
+        self._waiting: defaultdict[Hashable, deque[object]] = defaultdict(deque)
         self._changed = threading.Condition()
 
     def take(self, holder: Hashable, *, wait: float = 0.0) -> bool:
         """One more place, given back by `give_back`; False if there is none.
 
-        A holder that has its share already waits for one up to `wait` seconds.
+        A holder that has its share already waits for one up to `wait` seconds. Who waits longest is next, so
+        that nobody who could be served in time is overtaken until it is too late.
         """
         until = time.monotonic() + wait
         with self._changed:
-            while self._held[holder] >= self._free:
+            turn, queue = object(), self._waiting[holder]
+            queue.append(turn)
+            while not self._is_next(turn, holder):
                 left = until - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     break
-            got = self._held[holder] < self._free
+            got = self._is_next(turn, holder)
             if got:
                 self._held[holder] += 1
                 self._free -= 1
+            queue.remove(turn)
+            if queue:
+                self._changed.notify_all()
+            else:
+                del self._waiting[holder]
             return got
+
+    def _is_next(self, turn: object, holder: Hashable) -> bool:
+        return self._held[holder] < self._free and self._waiting[holder][0] is turn
 
     def give_back(self, holder: Hashable) -> None:
         with self._changed:

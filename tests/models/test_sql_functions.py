@@ -875,6 +875,7 @@ def test_every_enum_column_was_walked() -> None:
         ("vapi_credentials", "algorithm"),
         ("vapi_credentials", "encoding"),
         ("vapi_credentials", "kind"),
+        ("vapi_credentials", "payload_format"),
     }
 
 

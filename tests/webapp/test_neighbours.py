@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 import settings
 from models.session import engine
 from tests.factories import create_clinic, phone_number, slot
+from tests.stack import eventually
 from tests.surroundings import environment
 from tests.webapp.dashboard.browsers import employ
 from tests.webapp.vapi.calls import message, tool_call
@@ -38,7 +39,7 @@ PATIENT = 60.0  # seconds; longer than anything here takes on any machine
 class Clinic:
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.org = create_clinic()
+        self.org = create_clinic(sandbox=True)  # where anybody's number will do
         self.headers = {"Authorization": f"Bearer {make_secret(self.org)}"}
 
     def post(self, path: str, body: object) -> TestResponse:
@@ -111,16 +112,16 @@ def test_a_busy_clinic_with_thirty_calls_at_once_is_refused_nothing(app: Flask) 
 
 def test_strangers_who_text_in_a_clinics_name_use_none_of_its_share(app: Flask) -> None:
     clinic = Clinic(app)
-    own = shares.threads()
-    while own.take("inbound"):
+    own, org = shares.threads(), uuid.UUID(clinic.org)
+    while own.take(org):
         pass
+    held = own.held(org)
     try:
-        assert app.test_client().post(f"/api/twilio/inbound/{clinic.org}", data={}).status_code == 503
-        assert clinic.reserve().get_json()["success"]
+        assert app.test_client().post(f"/api/twilio/inbound/{clinic.org}", data={}).status_code == 403
+        assert own.held(org) == held
     finally:
-        while own.held("inbound"):
-            own.give_back("inbound")
-    assert app.test_client().post(f"/api/twilio/inbound/{clinic.org}", data={}).status_code == 403
+        while own.held(org):
+            own.give_back(org)
 
 
 def test_one_alone_has_half_and_nobody_is_left_without() -> None:
@@ -152,6 +153,31 @@ def test_who_waits_for_a_place_gets_the_next_that_is_its_own() -> None:
         places.give_back("a")
         assert waits.result(PATIENT)
     assert places.held("a") == 1
+
+
+def test_who_waits_longest_is_next() -> None:
+    """One that gives a place back and comes again at once does not overtake those that wait."""
+    places, served, order = Shares(2), threading.Event(), list[int]()
+    assert places.take("a")
+
+    def wait(number: int) -> None:
+        assert places.take("a", wait=PATIENT)
+        order.append(number)
+        served.wait(PATIENT)
+        places.give_back("a")
+
+    with ThreadPoolExecutor(3) as pool:
+        waits = []
+        for number in range(3):
+            waits.append(pool.submit(wait, number))
+            eventually(lambda: len(places._waiting["a"]) == len(waits))
+        places.give_back("a")
+        overtakes = places.take("a")
+        served.set()
+        for each in waits:
+            each.result(PATIENT)
+    assert not overtakes
+    assert order == [0, 1, 2]
 
 
 # --- how much may be asked ----------------------------------------------------------------------

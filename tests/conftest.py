@@ -20,6 +20,8 @@ from alembic import command
 from alembic.config import Config
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from sandbox import services
 from sandbox.twilio import running_sandbox
@@ -33,6 +35,12 @@ INSERT INTO test_clock VALUES ('0');
 CREATE OR REPLACE FUNCTION app_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
 AS $$ SELECT coalesce(stopped_at, clock_timestamp()) + shift FROM test_clock $$;
 """
+
+# How long an example takes is the machine's affair, and no finding.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 #: The superuser's URL, who can make roles.
 ADMIN_URL = pytest.StashKey[str]()

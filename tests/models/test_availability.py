@@ -20,8 +20,6 @@ from models.calendars import WEEKDAYS, Calendar
 from models.session import Door, system_transaction
 from tests.factories import create_clinic, phone_number
 
-any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
-
 Sql = psycopg.Connection[tuple[Any, ...]]
 
 NIGHT = {day: [["00:00", "05:00"]] for day in WEEKDAYS}
@@ -151,7 +149,6 @@ def walls_of(zone: ZoneInfo, day: date) -> list[datetime]:
     return [local for local in moments if local.date() == day]
 
 
-@any_speed
 @given(
     zone=st.sampled_from(ZONES),
     day=st.one_of(st.sampled_from(CHANGES), st.dates(date(2026, 1, 1), date(2029, 12, 31))),
@@ -530,7 +527,7 @@ def busy() -> tuple[str, set[datetime]]:
     }
 
 
-@hypothesis_settings(deadline=None, max_examples=40)
+@hypothesis_settings(max_examples=40)
 @given(minutes=st.integers(0, 6 * 24 * 60), count=st.integers(1, 6))
 def test_the_nearest_to_any_time_are_sorted_free_and_as_many_as_asked(
     busy: tuple[str, set[datetime]], minutes: int, count: int

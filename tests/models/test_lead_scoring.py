@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -78,7 +78,7 @@ EVIDENCE = st.builds(
     evaluation=st.none() | st.text(max_size=20) | st.sampled_from(["true", "8", "80%", "B+", "Poor"]),
     facts=FACTS.map(parse_facts),
 )
-quickly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=150)
 
 
 def said(*texts: str) -> tuple[Turn, ...]:

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import settings
@@ -21,15 +20,12 @@ from models.otp import CodeRefusal, CodeRequest
 from models.session import Door, system_transaction
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 
-any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
-
 Sql = psycopg.Connection[tuple[object, ...]]
 
 PHONE = "+447700900123"
 OTHER_PHONE = "+447700900124"
 
 
-@any_speed
 @given(st.uuids(), st.integers(4, 8))
 def test_a_code_is_the_same_every_time_and_as_long_as_asked(hold: uuid.UUID, length: int) -> None:
     code = otp.derive(hold, PHONE, length=length)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from models import phone
 from models.phone import ImpossibleNumber, NotAMobile
-
-any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
 
 
 @pytest.mark.parametrize(
@@ -184,7 +181,6 @@ def test_what_models_write_for_no_number_is_none(said: str, *, nothing: bool) ->
     assert phone.says_nothing(said) == nothing
 
 
-@any_speed
 @given(
     st.text(alphabet="+0123456789 -().", max_size=20) | st.text(max_size=20),
     st.sampled_from(("GB", "US", "DE")),

@@ -10,13 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from models import sms_texts
 from sandbox.segments import count_segments
-
-any_speed = hypothesis_settings(deadline=None)  # a busy machine is no failure
 
 #: The basic set of GSM 03.38, written out here a second time.
 GSM = set(
@@ -59,7 +56,6 @@ def test_without_a_telephone_none_is_named() -> None:
     )
 
 
-@any_speed
 @given(clinic_names)
 @example("\u7259\u79d1\u8bca\u6240")
 @example("Smile \U0001f9b7 Clinic")
@@ -77,7 +73,6 @@ def test_a_confirmation_fits_one_sms_whatever_the_clinic_is_called(name: str) ->
 MOVED = "Moved from Fri 2 Jul 2027 at 4:30 pm to Mon 5 Jul 2027 at 10:00 am"
 
 
-@any_speed
 @given(clinic_names, st.sampled_from([None, "+442079460958", "020 7946 0958 (reception) " + "x" * 90]))
 @example("x" * 400, "x" * 90)
 @example("", None)
@@ -109,7 +104,6 @@ def test_a_link_stands_where_nothing_can_be_taken_for_a_part_of_it() -> None:
     assert confirmation(phone=None, link=LINK).endswith(f" To change or cancel: {LINK}")
 
 
-@any_speed
 @given(clinic_names, st.sampled_from([None, "+442079460958", "020 7946 0958 (reception) " + "x" * 90]))
 @example("x" * 400, "x" * 90)
 @example("Zahn\u00e4rzte \u2013 \u201eAm See\u201c", "+4930123456")
@@ -149,7 +143,6 @@ def test_the_longest_that_fits_two_sms_keeps_its_link() -> None:
     assert "https" not in confirmation("x" * 60, "x" * 60, fitting.replace("https://", "https://z"))
 
 
-@any_speed
 @given(
     clinic_names, st.integers(4, 8).flatmap(lambda n: st.text(alphabet="0123456789", min_size=n, max_size=n))
 )
@@ -208,7 +201,6 @@ def test_characters_outside_the_set_are_replaced_by_what_looks_like_them(name: s
     assert sms_texts.gsm(name, limit=40) == plain
 
 
-@any_speed
 @given(st.text(max_size=100), st.integers(0, 60))
 def test_plain_text_is_bounded_and_stays_as_it_is_the_second_time(text: str, limit: int) -> None:
     plain = sms_texts.gsm(text, limit=limit)

@@ -968,7 +968,6 @@ def test_no_sequence_of_requests_gets_past_the_rules(
             settings=settings(
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,
-                deadline=None,
                 derandomize=not LONGER,
                 print_blob=True,
                 report_multiple_bugs=False,

@@ -99,7 +99,6 @@ def attempt(
     @given(case=operation.as_strategy(mode), put=st.sets(st.sampled_from(sorted(values)), max_size=4))
     @hypothesis_settings(
         max_examples=EXAMPLES,
-        deadline=None,
         derandomize=not LONGER,
         database=None,
         phases=(Phase.generate,),

@@ -11,8 +11,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models import leads as lead_verbs
@@ -243,7 +242,6 @@ _json = st.recursive(
 )
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_json)
 def test_any_json_is_rules_or_is_refused_in_our_words(given_rules: Any) -> None:
     try:

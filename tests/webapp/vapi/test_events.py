@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -344,7 +344,7 @@ _json = st.recursive(
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=300)
 @given(
     st.dictionaries(
         st.sampled_from(["call", "artifact", "analysis", "messages", "startedAt", "endedAt"]), _json

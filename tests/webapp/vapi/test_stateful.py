@@ -1231,7 +1231,6 @@ def test_any_sequence_of_tools_and_time(client: FlaskClient, sql: psycopg.Connec
             settings=settings(
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,
-                deadline=None,
                 derandomize=True,
                 print_blob=True,
                 report_multiple_bugs=False,

@@ -10,7 +10,7 @@ import click
 import phonenumbers
 from sqlalchemy import select
 
-from models import sealing
+from models import phone, sealing
 from models.organizations import IntegrationSettings, Organization
 from models.session import transaction
 from webapp.cli.common import (
@@ -217,12 +217,22 @@ def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
         if "phone" in changed:
             clinic.phone = telephone(clinic, changed.pop("phone"))
         if "alert_phone" in changed:
-            settings.hot_lead_alert_phone = telephone(clinic, changed.pop("alert_phone"))
+            settings.hot_lead_alert_phone = _telephone_of_an_owner(clinic, changed.pop("alert_phone"))
         if countries or only_own:
             clinic.allowed_countries = list(dict.fromkeys(countries))
         for name, value in changed.items():
             setattr(settings if name in LEADS | PACE else clinic, name, value)
     click.echo("changed; see it with: flask organization show " + str(org_id))
+
+
+def _telephone_of_an_owner(clinic: Organization, said: str) -> str:
+    """A mobile or a landline: a number that earns from each text would earn from every hot lead."""
+    number = telephone(clinic, said)
+    try:
+        phone.check_mobile(number, landlines=True, fiction=True)
+    except phone.NotAMobile:
+        raise click.ClickException(f"{said} is a number that texts cannot be sent to") from None
+    return number
 
 
 @organization.command("vapi")

@@ -84,6 +84,9 @@ def test_phones_and_countries_are_checked(operator: Operator, clinic: str) -> No
     operator.does("organization", "set", clinic, "--only-own-country")
     assert operator.reads("organization", "show", clinic)["allowed_countries"] == ["GB", "GG", "IM", "JE"]
     assert "too few digits" in operator.fails("organization", "set", clinic, "--alert-phone", "123")
+    for premium in ("0909 879 0000", "+1 900 234 5678"):
+        refused = operator.fails("organization", "set", clinic, "--alert-phone", premium)
+        assert "texts cannot be sent to" in refused
     assert "not made of digits" in operator.fails("organization", "set", clinic, "--phone", "none")
     assert "'ZZ' is no country" in operator.fails("organization", "set", clinic, "--allow-country", "ZZ")
     assert operator.reads("organization", "show", clinic)["hot_lead_alert_phone"] == "+447700900123"

@@ -32,6 +32,16 @@ THREADS_PER_CONNECTION = 4
 MOST_THREADS = 128
 #: Platforms and their examples set these to words, too ("auto"), and no process is to stay down for that.
 _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
+#: How many entries at the end of X-Forwarded-For each platform writes, by a variable that it sets. Render has
+#: Cloudflare before its own proxy; Fly adds the address of the app behind that of the client.
+PROXIES_OF_PLATFORMS = {
+    "DYNO": 1,  # Heroku
+    "RENDER": 2,
+    "FLY_APP_NAME": 2,
+    "RAILWAY_ENVIRONMENT_ID": 1,
+    "K_SERVICE": 1,  # Cloud Run
+    "WEBSITE_SITE_NAME": 1,  # Azure App Service, which writes ports, too
+}
 
 
 class AppEnv(StrEnum):
@@ -129,6 +139,16 @@ class Settings(BaseSettings):
         ge=0,
         description="requests a second of one telephone, in all its calls, to one web process; 0: any number",
     )
+    connections_per_address: int = Field(
+        default=512,
+        ge=0,
+        description="connections of one address that a web process waits for; the oldest makes way; 0: any",
+    )
+    requests_per_credential: int = Field(
+        default=128,
+        ge=0,
+        description="requests of one credential that a web process receives or works on at once; 0: any",
+    )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="a larger tool call is refused")
     metrics_token: str = Field(
         default="", description="bearer token for /metrics; without one it is there in development only"
@@ -143,6 +163,13 @@ class Settings(BaseSettings):
     )
     flower_basic_auth: str = Field(
         default="", description="user:password for Flower, comma between several; Flower needs one"
+    )
+    proxies: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="reverse proxies in front of the web: as many entries of X-Forwarded-For are true. By "
+        "default what a known platform has, and elsewhere 0: the header counts for nothing",
     )
     host: str = Field(
         default="",
@@ -299,6 +326,13 @@ class Settings(BaseSettings):
     def threads_of_web(self) -> int:
         """Threads of one web process."""
         return min(max(self.web_threads, 2), max(2, THREADS_PER_CONNECTION * self.web_pool), MOST_THREADS)
+
+    @property
+    def proxies_in_front(self) -> int:
+        """How many reverse proxies stand in front of the web: as set, or as the platform is known to have."""
+        if self.proxies is not None:
+            return self.proxies
+        return next((number for name, number in PROXIES_OF_PLATFORMS.items() if os.environ.get(name)), 0)
 
     @property
     def listen_host(self) -> str:

@@ -1,4 +1,4 @@
-"""How a request gets to a thread of the web: in whatever pieces it comes, and what is said to one that does not."""
+"""How a request gets to a thread of the web, in whatever pieces it comes, and what is told to others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Self
 
 import psutil
 import pytest
@@ -21,7 +22,6 @@ from tests.stack import eventually
 from tests.webapp.test_serving import Web, serving
 from tests.webapp.vapi.test_credentials import Key, make_key, make_secret
 
-SECRET_KEY = "0b51a7c3e94f28d6b7a013c5e8f2469d7c1b3f5a8e0d2c4b6a79f8e1d3c5b7a9"
 TOOL = json.dumps({"toolCall": {"arguments": {"date": "tomorrow"}}})
 MIB = 1024 * 1024
 
@@ -39,7 +39,7 @@ def key() -> Key:
 @contextlib.contextmanager
 def one_process(tmp_path_factory: pytest.TempPathFactory, **variables: str) -> Iterator[Web]:
     """As in production, and one process, which every connection comes to."""
-    variables = {"APP_ENV": "production", "SECRET_KEY": SECRET_KEY, "WEB_CONCURRENCY": "1"} | variables
+    variables = {"APP_ENV": "production", "WEB_CONCURRENCY": "1"} | variables
     with serving(tmp_path_factory.mktemp("web"), free_port(), **variables) as served:
         eventually(served.answers)
         yield served
@@ -60,7 +60,7 @@ class Client:
         self._come = b""
         self.send(*pieces)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -294,6 +294,7 @@ def test_large_signed_bodies_are_few_at_once(web: Web, key: Key) -> None:
 
 def test_what_is_kept_in_memory_is_bounded(web: Web, secret: str) -> None:
     others = [make_secret(create_clinic()) for _ in range(3)]
+    body = event(30 * MIB)
     [worker] = web.master.children()
     before = worker.memory_info().rss
     with contextlib.ExitStack() as stack:
@@ -303,11 +304,11 @@ def test_what_is_kept_in_memory_is_bounded(web: Web, secret: str) -> None:
         ]
         for client in clients:
             with contextlib.suppress(OSError):  # whoever is refused need not send it all
-                client.send(b" " * (29 * MIB))
+                client.send(body[: 29 * MIB])
         assert sorted(client.status for client in clients[1:]) == [503, 503]
         assert worker.memory_info().rss - before < 100 * MIB
         assert ask(web.port, "POST", CHECK, TOOL, secret=secret, within=60) == 200
-        clients[0].send(b" " * MIB)
+        clients[0].send(body[29 * MIB :])
         assert clients[0].status == 200
 
 

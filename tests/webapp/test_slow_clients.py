@@ -53,7 +53,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 
 def threads(web: Web) -> int:
-    return max(psutil.Process(each.pid).num_threads() for each in web.master.children())
+    return max(int(each.num_threads()) for each in web.master.children())
 
 
 @pytest.mark.parametrize("kind", kinds(""))

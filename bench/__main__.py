@@ -1,5 +1,6 @@
 """`python -m bench`: claim_slot_atomic and reserve-atomic, as ratios to floors measured in the same run.
 
+`python -m bench slow` measures only what an honest caller waits beside 500 slow ones of each kind.
 And how well hot leads are told from the rest; `python -m bench leads` measures only that, and
 `python -m bench learn` makes the weights of models/lead_likeness.py anew.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from bench import ground, leads, learn
+from bench import ground, leads, learn, patience
 from bench.figures import alternate, table
 from bench.sql import CLIENTS, Pgbench
 from bench.web import CONNECTIONS, Web
@@ -27,7 +28,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a look, not a figure")
-    parser.add_argument("only", nargs="?", choices=["leads", "learn"], help="what needs no database")
+    parser.add_argument("only", nargs="?", choices=["leads", "learn", "slow"], help="one part alone")
     arguments = parser.parse_args()
     if arguments.only == "leads":
         print(leads.report())
@@ -46,7 +47,7 @@ def main() -> int:
     say("starting Postgres and Redis, fsync on")
     try:
         with ground.prepared(say) as here:
-            _measure(here, say, rounds, seconds)
+            (_measure_slow if arguments.only == "slow" else _measure)(here, say, rounds, seconds)
     except RuntimeError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -77,6 +78,17 @@ def _measure(here: ground.Ground, say: Callable[[str], None], rounds: int, secon
     print(table(over_http, over_http[:1]))
     print("\nIn the end: claim_slot_atomic 0.9 of the INSERT under the constraint, and 0.6 of the bare view.")
     print(f"\n{leads.report()}")
+    say("done")
+
+
+def _measure_slow(here: ground.Ground, say: Callable[[str], None], rounds: int, seconds: int) -> None:
+    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load before the run {busy}")
+    web = Web(here, seconds)
+    web.warm_up(WARM_UP)
+    say(f"{patience.MANY} slow sockets of each kind: {rounds} alternating rounds of {seconds} s")
+    print(f"\nA tool call beside {patience.MANY} slow sockets; {rounds} alternating rounds of {seconds} s\n")
+    print(web.patience(rounds, seconds))
     say("done")
 
 

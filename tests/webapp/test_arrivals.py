@@ -15,9 +15,10 @@ from typing import Self
 import psutil
 import pytest
 
+from bench.slow import CHECK, HEAD
 from tests.factories import create_clinic
 from tests.places import free_port
-from tests.slow import CHECK, HEAD, ask
+from tests.slow import ask
 from tests.stack import eventually
 from tests.webapp.test_serving import Web, serving
 from tests.webapp.vapi.test_credentials import Key, make_key, make_secret

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gunicorn
-import psutil
 import pytest
 from flask import Flask
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from bench.slow import kinds
 from tests.factories import create_clinic
 from tests.places import ROOT, free_port
-from tests.slow import honest, kinds
+from tests.slow import honest
 from tests.stack import eventually
 from tests.webapp.dashboard.browsers import employ
 from tests.webapp.test_serving import Web, serving

@@ -20,7 +20,6 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from gunicorn.errors import ConfigError
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 import settings
@@ -66,10 +65,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Raises ConfigError for what this worker cannot do."""
+        """Ends the master, with a sentence, for what this worker cannot do."""
         super().check_config(cfg, log)
         if cfg.is_ssl:
-            raise ConfigError(
+            raise SystemExit(
                 "TLS is for the proxy in front of the web: --certfile and --keyfile do not work."
             )
 

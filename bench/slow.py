@@ -18,7 +18,7 @@ CHECK = "/api/vapi/tools/calendar/check"
 HEAD = f"POST {CHECK} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 #: Seconds until a bare connection is made anew, and between two bytes of one that drips.
-RENEWED_AFTER, DRIPS_EVERY = 2.0, 1.0
+RENEWED_AFTER, DRIPS_EVERY = 4.5, 1.0
 
 
 @dataclass
@@ -99,7 +99,7 @@ def kinds(cookie: str) -> dict[str, Callable[[int, int], Slow]]:
     """Each kind by its name: how to make so many of them for a port. `cookie` is a signed-in person's."""
     post = f"{HEAD}Content-Length: 2000\r\n\r\n".encode()
     # Far more than the kernel keeps for a client that does not read.
-    pages = b"GET /static/vendor/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 40
+    pages = b"GET /static/vendor/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 150
     stream = f"GET /dashboard/live/stream HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
     return {
         "no byte": Slow,

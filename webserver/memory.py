@@ -34,7 +34,7 @@ class Memory(Generic[T]):
             size = max(0, size - limits.FREE)
         before = self._held.get(request)
         self._add(before, -1)
-        if size or before:
+        if size or before or signed:
             self._held[request] = _Held(size, known, signed, group)
             self._add(self._held[request], +1)
 

@@ -28,5 +28,5 @@ class Gate(Protocol):
     def key(self, headers: Headers, query: str) -> str | None:
         """What tells callers apart before anything is looked up; None for whoever presents nothing."""
 
-    def judge(self, path: str, query: str, headers: Headers) -> Standing:
-        """Called in a thread: it may wait for the database. Raises nothing."""
+    def judge(self, path: str, query: str, headers: Headers, address: str) -> Standing:
+        """Called in a thread: it may wait for the database. `address` is the client's. Raises nothing."""

@@ -111,9 +111,17 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 pass
 
     def _welcome(self, connection: Connection) -> None:
-        if not self._proxies and isinstance(connection.client, tuple):
-            connection.address = group_of(connection.client[0])
+        if not self._proxies:
+            connection.address = group_of(self._sender(connection))
         self._read(connection)  # most have sent their request as they connected
+
+    def _sender(self, connection: Connection) -> str:
+        """The client's address; behind proxies what they say of it, once the head is there."""
+        request = connection.arrival.request
+        if self._proxies and request is not None:
+            lines = [value for name, value in request.headers if name == "X-FORWARDED-FOR"]
+            return forwarded(",".join(lines), self._proxies)
+        return str(connection.client[0]) if isinstance(connection.client, tuple) else ""
 
     def _make_way(self) -> bool:
         """End the connection that has waited longest, of those whose sender is not known."""
@@ -209,8 +217,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             connection.admitted = True
             headers: list[tuple[str, str]] = request.headers
             if self._proxies and connection.address is None:
-                said = ",".join(value for name, value in headers if name == "X-FORWARDED-FOR")
-                connection.address = group_of(forwarded(said, self._proxies))
+                connection.address = group_of(self._sender(connection))
                 if not self._addresses.join(connection.address, connection):
                     oldest = next(self._addresses.of(connection.address))
                     self._turn_away(oldest, limits.OF_ONE_ADDRESS, Reason.ADDRESS)
@@ -267,7 +274,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """In a thread, for it may ask the database."""
         request = connection.arrival.request
         assert request is not None  # noqa: S101 -- its head said how long its body is
-        return self._gate.judge(request.path, request.query, request.headers)
+        return self._gate.judge(request.path, request.query, request.headers, self._sender(connection))
 
     def _judged(self, connection: Connection, done: Future[Standing]) -> None:
         self._guarded(lambda each: self._follow(each, done.result()), connection)

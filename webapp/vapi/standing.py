@@ -34,7 +34,7 @@ def key(headers: Headers, query: str) -> str | None:
     return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
 
 
-def judge(path: str, query: str, headers: Headers) -> Standing:
+def judge(path: str, query: str, headers: Headers, address: str) -> Standing:
     """Looks the credential up, and so may wait for the database."""
     if not path.startswith(f"{routes.blueprint.url_prefix}/"):
         return Standing.SMALL
@@ -42,6 +42,7 @@ def judge(path: str, query: str, headers: Headers) -> Standing:
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,
         "QUERY_STRING": query,
+        "REMOTE_ADDR": address,
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "wsgi.url_scheme": "http",

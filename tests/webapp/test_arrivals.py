@@ -21,7 +21,7 @@ from tests.places import free_port
 from tests.slow import ask
 from tests.stack import eventually
 from tests.webapp.test_serving import Web, serving
-from tests.webapp.vapi.test_credentials import Key, make_key, make_secret
+from tests.webapp.vapi.signing import Key, make_key, make_secret
 
 TOOL = json.dumps({"toolCall": {"arguments": {"date": "tomorrow"}}})
 MIB = 1024 * 1024
@@ -231,7 +231,8 @@ def test_a_body_that_is_cut_off_is_answered(web: Web, secret: str) -> None:
 # --- large bodies
 
 
-def test_a_large_body_is_read_of_whom_is_known(web: Web, secret: str) -> None:
+def test_a_large_body_is_read_of_whom_is_known(web: Web) -> None:
+    secret = make_secret(create_clinic())  # the bytes of one clinic have a rate
     body = event(31 * MIB)
     with Client(web, head(len(body), secret, "Expect: 100-continue", path="/api/vapi/webhook")) as client:
         assert client.status == 100
@@ -239,7 +240,8 @@ def test_a_large_body_is_read_of_whom_is_known(web: Web, secret: str) -> None:
         assert client.status == 200
 
 
-def test_of_an_endless_body_is_read_what_is_kept(web: Web, secret: str) -> None:
+def test_of_an_endless_body_is_read_what_is_kept(web: Web) -> None:
+    secret = make_secret(create_clinic())
     body = event(33 * MIB)
     with Client(web, head(len(body) + MIB, secret, path="/api/vapi/webhook"), body) as client:
         assert client.status == 200

@@ -20,7 +20,7 @@ from tests.slow import honest
 from tests.stack import eventually
 from tests.webapp.dashboard.browsers import employ
 from tests.webapp.test_serving import Web, serving
-from tests.webapp.vapi.test_credentials import make_secret
+from tests.webapp.vapi.signing import make_secret
 from webserver.worker import PatientWorker
 
 MANY = 500

@@ -113,6 +113,7 @@ worker_connections = (
     2048  # 500 that are slow, of each kind, leave room; the files of a process are raised to it
 )
 limit_request_line = 4094
+sendfile = False  # it would wait for a client that does not read for as long as that likes
 forwarded_allow_ips = ""  # what proxies say is read in webapp/proxies.py
 control_socket_disable = True  # two copies under one account would fight over its path
 

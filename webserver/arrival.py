@@ -28,6 +28,7 @@ _MOST_TRAILERS = 8 * 1024
 _FREE_CHUNKS = 1024
 
 _LONE_LF = re.compile(rb"(?<!\r)\n")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?")
 
 
@@ -108,6 +109,8 @@ class _Chunks:
             elif self._trailers is None:
                 self._begin_chunk(line, body.tell())
             elif line:
+                if not _TRAILER.fullmatch(line):  # nor may a proxy see the end of the body within it
+                    raise Refused(BAD_CHUNKS)
                 self._trailers += len(line) + 2
             else:
                 return True

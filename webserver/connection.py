@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import ipaddress
 import socket
 import struct
 import termios
@@ -82,7 +81,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.polled = False
         self.since = self.deadline = time.monotonic()
         self.discarded = 0  # bytes, after its last answer
-        self.address: Hashable | None = None  # as a group
+        self.network: str | None = None  # whose limit it counts to; None for none's
         self.forget_request()
 
     def forget_request(self) -> None:
@@ -94,31 +93,6 @@ class Connection(TConn):  # type: ignore[misc]
         self.cut = False
 
     @property
-    def known(self) -> bool:
-        return self.standing is Standing.KNOWN
-
-    @property
-    def signed(self) -> bool:
-        return self.standing is Standing.SIGNED
-
-
-def group_of(address: str) -> Hashable | None:
-    """Addresses that one client can have any number of are one: a /64 of IPv6. None if it is no address."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped:
-            return ip.ipv4_mapped
-        return ipaddress.ip_network((int(ip) >> 64 << 64, 64))
-    return ip
-
-
-def forwarded(header: str, proxies: int) -> str:
-    """The address that the outermost of so many trusted proxies saw, without its port."""
-    listed = [each.strip().strip('"') for each in header.split(",")]
-    said = listed[-proxies] if 0 < proxies <= len(listed) else ""
-    if said.startswith("["):
-        return said[1:].partition("]")[0]
-    return said.partition(":")[0] if said.count(":") == 1 else said
+    def peer(self) -> str:
+        """The address at the other end, which may be a proxy's."""
+        return str(self.client[0]) if isinstance(self.client, tuple) else ""

@@ -37,6 +37,10 @@ ROOM_FOR_SMALL = 8 * 1024 * 1024
 ROOM_FOR_LARGE = 40 * 1024 * 1024
 ROOM_FOR_ONE = 33 * 1024 * 1024
 
+#: Seconds after which it is noted that a client hung up before it asked for anything. Those who only look
+#: whether the port is open go at once.
+NOTED_AFTER = 1.0
+
 #: Large bodies that are merely said to be signed, at once.
 MOST_SIGNED = 8
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from webserver import limits
+from webserver.standing import Standing
 
 T = TypeVar("T", bound=Hashable)
 
@@ -14,8 +16,7 @@ T = TypeVar("T", bound=Hashable)
 @dataclass(frozen=True, slots=True)
 class _Held:
     size: int  # bytes
-    known: bool
-    signed: bool
+    standing: Standing | None
     group: Hashable | None
 
 
@@ -24,50 +25,48 @@ class Memory(Generic[T]):
 
     def __init__(self) -> None:
         self._held: dict[T, _Held] = {}
-        self._small = 0
-        self._known = 0
-        self._signed = 0
+        self._sums: Counter[Standing | None] = Counter()
 
-    def hold(self, request: T, size: int, *, known: bool, signed: bool, group: Hashable | None) -> None:
-        """`size` bytes are held for it now. `known`: its sender is, as `group`; `signed`: it says so."""
-        if not (known or signed):
+    def hold(self, request: T, size: int, standing: Standing | None, group: Hashable | None) -> None:
+        """`size` bytes are held for it now. `standing` is None as long as it had not to be known."""
+        if standing is None:
             size = max(0, size - limits.FREE)
-        before = self._held.get(request)
-        self._add(before, -1)
-        if size or before or signed:
-            self._held[request] = _Held(size, known, signed, group)
-            self._add(self._held[request], +1)
+        self.release(request, replaced=True)
+        if size or standing or request in self._held:
+            self._held[request] = _Held(size, standing, group)
+            self._sums[standing] += size
 
-    def release(self, request: T) -> None:
-        self._add(self._held.pop(request, None), -1)
+    def release(self, request: T, *, replaced: bool = False) -> None:
+        """It is over. One that is `replaced` keeps its place among the others."""
+        held = self._held.get(request) if replaced else self._held.pop(request, None)
+        if held is not None:
+            self._sums[held.standing] -= held.size
 
     def too_many(self, request: T) -> list[T]:
-        """Those of which one must make way before there is room for this one; none if there is."""
+        """Those of which one must make way before there is room for this one, the first to go first; none if
+        there is room.
+        """
         held = self._held.get(request)
         if held is None:
             return []
-        signed = [each for each, of in self._held.items() if of.signed]
-        too_many: list[T] = []
-        if not (held.known or held.signed):
-            if self._small > limits.ROOM_FOR_SMALL:
-                too_many = [each for each, of in self._held.items() if not (of.known or of.signed)]
-        elif held.signed and (self._signed > limits.ROOM_FOR_ONE or len(signed) > limits.MOST_SIGNED):
-            too_many = signed
-        elif self._known + self._signed > limits.ROOM_FOR_LARGE:
-            too_many = [*signed, request]
-        elif held.known and self._of_group(held.group) > limits.ROOM_FOR_ONE:
-            too_many = [request]
-        return too_many
+        if held.standing is None:
+            return self._of(None) if self._sums[None] > limits.ROOM_FOR_SMALL else []
+        signed = self._sums[Standing.SIGNED] + self._sums[Standing.UNNAMED]
+        if held.standing is not Standing.KNOWN:
+            all_signed = self._of(Standing.UNNAMED) + self._of(Standing.SIGNED)
+            if signed > limits.ROOM_FOR_ONE or len(all_signed) > limits.MOST_SIGNED:
+                return all_signed
+        if signed + self._sums[Standing.KNOWN] > limits.ROOM_FOR_LARGE:
+            return [*self._of(Standing.UNNAMED), *self._of(Standing.SIGNED), request]
+        if held.standing is Standing.KNOWN and self._of_group(held.group) > limits.ROOM_FOR_ONE:
+            return [request]
+        return []
+
+    def _of(self, standing: Standing | None) -> list[T]:
+        """From the oldest to the newest."""
+        return [each for each, of in self._held.items() if of.standing is standing]
 
     def _of_group(self, group: Hashable | None) -> int:
-        return sum(of.size for of in self._held.values() if of.known and of.group == group)
-
-    def _add(self, held: _Held | None, sign: int) -> None:
-        if held is None:
-            return
-        if held.known:
-            self._known += sign * held.size
-        elif held.signed:
-            self._signed += sign * held.size
-        else:
-            self._small += sign * held.size
+        return sum(
+            of.size for of in self._held.values() if of.standing is Standing.KNOWN and of.group == group
+        )

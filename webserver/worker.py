@@ -11,57 +11,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import resource
-import selectors
-import socket
-import struct
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from typing import Any
 
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
-import settings
 from webserver import limits
-from webserver.arrival import BAD_CHUNKS, Refusal, Refused
-from webserver.connection import ClientSocket, Connection, Phase, forwarded, group_of
-from webserver.limits import Groups, Reason
-from webserver.memory import Memory
+from webserver.connection import ClientSocket, Connection, Phase
+from webserver.limits import Reason
 from webserver.standing import Gate, Standing
+from webserver.waiting import UNREAD, WaitingRoom
 
 #: Connections taken from a listening socket before those that are there are looked at again.
 _AT_ONCE = 32
-
-#: Seconds between two looks at the deadlines.
-_LOOK_EVERY = 0.25
-
-#: Bytes that may be unread of earlier answers when the next request of a connection is worked on.
-_UNREAD = 16 * 1024
-
-#: Bytes that are thrown away of a client that sends on: many hear no answer before they have sent it all.
-_MOST_DISCARDED = 64 * 1024 * 1024
 
 #: Files that a process has open beside its connections to clients.
 _OTHER_FILES = 128
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]
+class PatientWorker(WaitingRoom):
     """It leans on names within gunicorn; tests/webapp/test_slow_clients.py says which, and fails without."""
 
-    _gate: Gate
     worker_connections: int
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        config = settings.get()
-        self._proxies = config.proxies_in_front
-        self._waiting: dict[Connection, None] = {}  # all that no thread has, the longest wait first
-        self._addresses: Groups[Connection] = Groups(config.connections_per_address)
-        self._credentials: Groups[Connection] = Groups(config.requests_per_credential)
-        self._memory: Memory[Connection] = Memory()
-        self._log = limits.Log()
-        self._look_at = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -89,7 +61,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self._gate = self.gate()
 
     def gate(self) -> Gate:
-        """Who is asked before a large body is waited for; called once, when the application is there."""
+        """The application's side; called once, when the application is there."""
         raise NotImplementedError
 
     # --- a connection comes
@@ -111,69 +83,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 pass
 
     def _welcome(self, connection: Connection) -> None:
-        if not self._proxies:
-            connection.address = group_of(self._sender(connection))
+        connection.network = self._gate.network(None, connection.peer)
         self._read(connection)  # most have sent their request as they connected
-
-    def _sender(self, connection: Connection) -> str:
-        """The client's address; behind proxies what they say of it, once the head is there."""
-        request = connection.arrival.request
-        if self._proxies and request is not None:
-            lines = [value for name, value in request.headers if name == "X-FORWARDED-FOR"]
-            return forwarded(",".join(lines), self._proxies)
-        return str(connection.client[0]) if isinstance(connection.client, tuple) else ""
 
     def _make_way(self) -> bool:
         """End the connection that has waited longest, of those whose sender is not known."""
         for each in self._waiting:
-            if not each.known:
+            if each.standing is not Standing.KNOWN:
                 self._turn_away(each, limits.CROWDED, Reason.CROWDED, at_once=True)
                 return True
         return False
-
-    # --- it waits, in the event loop
-
-    def _wait(self, connection: Connection, phase: Phase, seconds: float) -> None:
-        """Wait for the client, at most so many seconds from when it came to this phase."""
-        if connection.phase is not phase:
-            connection.since = time.monotonic()
-        connection.phase = phase
-        connection.deadline = connection.since + seconds
-        if connection not in self._waiting:
-            self._waiting[connection] = None
-            if not self._addresses.join(connection.address, connection):
-                oldest = next(self._addresses.of(connection.address))
-                self._turn_away(oldest, limits.OF_ONE_ADDRESS, Reason.ADDRESS, at_once=True)
-        if connection.phase is not Phase.GONE and not connection.polled and phase is not Phase.UNREAD:
-            callback = partial(self._guarded_event, connection)
-            self.poller.register(connection.sock, selectors.EVENT_READ, callback)
-            connection.polled = True
-
-    def _stop_waiting(self, connection: Connection, phase: Phase) -> None:
-        connection.phase = phase
-        self._waiting.pop(connection, None)
-        self._addresses.leave(connection.address, connection)
-        if connection.polled:
-            connection.polled = False
-            with contextlib.suppress(OSError, KeyError, ValueError):
-                self.poller.unregister(connection.sock)
-
-    def _guarded_event(self, connection: Connection, _: object) -> None:
-        if connection.polled:  # else it was ended since the poller saw it
-            self._guarded(self._discard if connection.phase is Phase.LINGER else self._read, connection)
-
-    def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
-        """One connection's trouble ends that connection, and not the process."""
-        try:
-            step(connection)
-        except Refused as error:
-            reason = Reason.UNREADABLE if error.refusal is BAD_CHUNKS else Reason.TOO_LARGE
-            self._turn_away(connection, error.refusal, reason)
-        except OSError:
-            self._drop(connection)
-        except Exception:
-            self.log.exception("Error reading a request")
-            self._drop(connection)
 
     def _read(self, connection: Connection) -> None:
         try:
@@ -185,6 +104,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if data:
             connection.arrival.feed(data)
         elif connection.arrival.request is None:
+            if (
+                time.monotonic() >= connection.since + limits.NOTED_AFTER
+                and connection.phase is not Phase.IDLE
+            ):
+                fresh = connection.phase is Phase.FRESH
+                self._note(connection, Reason.SILENT if fresh else Reason.SLOW_HEAD)
             self._drop(connection)
             return
         else:
@@ -216,11 +141,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if request is not None and not connection.admitted:
             connection.admitted = True
             headers: list[tuple[str, str]] = request.headers
-            if self._proxies and connection.address is None:
-                connection.address = group_of(self._sender(connection))
-                if not self._addresses.join(connection.address, connection):
-                    oldest = next(self._addresses.of(connection.address))
-                    self._turn_away(oldest, limits.OF_ONE_ADDRESS, Reason.ADDRESS)
+            self._comes_from(connection, self._gate.network(headers, connection.peer))
             connection.credential = self._gate.key(headers, request.query)
             if not self._credentials.join(connection.credential, connection):
                 others = self._credentials.of(connection.credential)
@@ -231,15 +152,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
     def _fits(self, connection: Connection) -> bool:
         """Whether there is memory for what has come of it; the oldest of its kind makes way for it."""
-        self._memory.hold(
-            connection,
-            connection.arrival.held,
-            known=connection.known,
-            signed=connection.signed,
-            group=connection.credential,
-        )
+        held = connection.arrival.held
+        self._memory.hold(connection, held, connection.standing, connection.credential)
         while too_many := self._memory.too_many(connection):
-            waits = (each for each in too_many if each.phase in (Phase.HEAD, Phase.BODY))
+            waits = (
+                each for each in too_many if each is connection or each.phase in (Phase.HEAD, Phase.BODY)
+            )
             victim = next(waits, connection)
             self._turn_away(victim, limits.NO_ROOM, Reason.NO_ROOM)
             if victim is connection:
@@ -261,7 +179,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._stop_waiting(connection, Phase.WORK)
             judging = self.tpool.submit(self._judge, connection)
             judging.add_done_callback(lambda done: self.method_queue.defer(self._judged, connection, done))
-        elif connection.signed:
+        elif connection.standing is not Standing.KNOWN:
             self._turn_away(connection, limits.TOO_LARGE_TO_CHECK, Reason.TOO_LARGE)
         elif arrival.body.tell() >= connection.allowance:
             connection.cut = True
@@ -274,7 +192,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """In a thread, for it may ask the database."""
         request = connection.arrival.request
         assert request is not None  # noqa: S101 -- its head said how long its body is
-        return self._gate.judge(request.path, request.query, request.headers, self._sender(connection))
+        network = connection.network or connection.peer
+        return self._gate.judge(request.path, request.query, request.headers, network)
 
     def _judged(self, connection: Connection, done: Future[Standing]) -> None:
         self._guarded(lambda each: self._follow(each, done.result()), connection)
@@ -293,11 +212,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     # --- a thread has it
 
     def _hand_over(self, connection: Connection) -> None:
-        if connection.sock.unsent() > _UNREAD:
+        if connection.sock.unsent() > UNREAD:
             self._stop_waiting(connection, Phase.WORK)
             self._wait(connection, Phase.UNREAD, limits.UNREAD_FOR)
             return
         self._stop_waiting(connection, Phase.WORK)
+        connection.arrival.expects_to_be_told()  # not any more: nothing is waited for
         connection.parser = connection.arrival
         connection.sock.patience = limits.GRACE
         self.enqueue_req(connection)
@@ -313,110 +233,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         connection.sock.setblocking(False)
         connection.arrival = connection.arrival.following()
         connection.forget_request()
-        if self._proxies:
-            connection.address = None
+        connection.network = self._gate.network(None, connection.peer)
         # The answer announced that the connection is kept, so the client may be sending the next already.
         self._wait(connection, Phase.IDLE, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
         if connection.arrival.begun:
             self._advance(connection)
-
-    # --- its end
-
-    def _turn_away(
-        self, connection: Connection, refusal: Refusal, reason: Reason, *, at_once: bool = False
-    ) -> None:
-        """Tell the client why, as far as it has asked for anything, and end the connection."""
-        self._log.note(reason)
-        asked = connection.phase in (Phase.HEAD, Phase.BODY, Phase.WORK) or connection.arrival.begun
-        connection.cut = True
-        self._credentials.leave(connection.credential, connection)
-        self._memory.release(connection)
-        with contextlib.suppress(OSError):
-            connection.sock.setblocking(False)
-            if asked and connection.phase is not Phase.LINGER:
-                connection.sock.send(refusal.answer())
-        if at_once or not asked:
-            self._drop(connection)
-        else:
-            self._guarded(self._say_goodbye, connection)
-
-    def _say_goodbye(self, connection: Connection) -> None:
-        """Send the end, and wait until the client has it: what is reset may be lost (RFC 9112, 9.6)."""
-        if connection.sock.fileno() < 0:
-            self._drop(connection)
-            return
-        if connection.sock.stuck:
-            self._log.note(Reason.UNREAD)
-            self._drop(connection, reset=True)
-            return
-        connection.sock.setblocking(False)
-        connection.sock.shutdown(socket.SHUT_WR)
-        self._stop_waiting(connection, Phase.WORK)
-        self._wait(connection, Phase.LINGER, limits.GRACE if connection.cut else 2.0)
-
-    def _discard(self, connection: Connection) -> None:
-        try:
-            data = connection.sock.recv(64 * 1024)
-        except BlockingIOError:
-            return
-        connection.discarded += len(data)
-        if not data or connection.discarded > _MOST_DISCARDED:
-            self._drop(connection)
-        elif connection.cut:
-            self._wait(connection, Phase.LINGER, limits.GRACE + connection.discarded / limits.SLOWEST)
-
-    def _drop(self, connection: Connection, *, reset: bool = False) -> None:
-        """Close it; with `reset` what the client has not read is thrown away."""
-        if connection.phase is Phase.GONE:
-            return
-        self._stop_waiting(connection, Phase.GONE)
-        self._credentials.leave(connection.credential, connection)
-        self._memory.release(connection)
-        self.nr_conns -= 1
-        if reset:
-            with contextlib.suppress(OSError):
-                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
-
-    # --- deadlines
-
-    def murder_pending(self) -> None:
-        """End what has waited too long; gunicorn calls it after each round of its loop."""
-        now = time.monotonic()
-        if now < self._look_at:
-            return
-        self._look_at = now + _LOOK_EVERY
-        for each in [*self._waiting]:
-            if each.phase is Phase.UNREAD and each.sock.unsent() <= _UNREAD:
-                self._guarded(self._hand_over, each)
-            elif now >= each.deadline:
-                self._guarded(self._give_up, each)
-        self._log.tell()
-
-    def _give_up(self, connection: Connection) -> None:
-        if connection.phase in (Phase.HEAD, Phase.BODY):
-            slow = Reason.SLOW_HEAD if connection.phase is Phase.HEAD else Reason.SLOW_BODY
-            self._turn_away(connection, limits.SLOW, slow)
-        elif connection.phase is Phase.UNREAD or (
-            connection.phase is Phase.LINGER and connection.sock.unsent()
-        ):
-            if time.monotonic() >= connection.since + limits.UNREAD_FOR:
-                self._log.note(Reason.UNREAD)
-                self._drop(connection, reset=True)
-        else:
-            if connection.phase is Phase.FRESH:
-                self._log.note(Reason.SILENT)
-            self._drop(connection)
-
-    def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 (gunicorn's signature)
-        """All have their deadlines in `_waiting`; at the very end they are closed."""
-        if force:
-            for each in [*self._waiting]:
-                self._drop(each)
-            self._log.tell(all_of_it=True)
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Close those that ask for nothing by then: this worker is stopping."""
-        for each in self._waiting:
-            if each.phase is Phase.IDLE:
-                each.deadline = min(each.deadline, deadline)

@@ -24,7 +24,7 @@ from tests.webapp.vapi.signing import make_secret
 from webserver.worker import PatientWorker
 
 MANY = 500
-THREADS = 16
+THREADS = 64  # as in production: a clinic beside another that takes its whole share has a quarter of them
 
 #: Seconds, for any one answer: an honest caller waits milliseconds here. Gunicorn's own worker, whose threads
 #: all belong to the slow, answers after many times that, or never.
@@ -68,7 +68,9 @@ def test_everybody_is_answered_while_five_hundred_are_slow(
         begun = time.monotonic()
         assert honest(web.port, secret, 60, within=WITHIN) == []
         assert time.monotonic() - begun < 10 + 10 * alone  # gunicorn's own worker: 49 s, where alone is 0.3
-        assert threads(web) <= THREADS + 2  # the event loop, and who looks for the streams
+        assert (
+            threads(web) <= THREADS + 4
+        )  # the event loop, who looks for the streams, who writes what was counted
 
 
 def test_gunicorn_has_what_the_worker_leans_on() -> None:

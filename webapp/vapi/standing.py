@@ -12,6 +12,8 @@ from urllib.parse import parse_qs
 
 from flask import Request
 
+import settings
+from webapp import addresses, attacks, proxies
 from webapp.unit_of_work import Busy, DatabaseAway
 from webapp.vapi import credentials, routes
 from webserver.standing import Headers, Standing
@@ -34,15 +36,31 @@ def key(headers: Headers, query: str) -> str | None:
     return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
 
 
-def judge(path: str, query: str, headers: Headers, address: str) -> Standing:
-    """Looks the credential up, and so may wait for the database."""
+def network(headers: Headers | None, peer: str) -> str | None:
+    """The client's address, as it is grouped; None where that is a proxy's and says nothing."""
+    in_front = settings.get().proxies_in_front
+    if not in_front:
+        return addresses.group(peer)
+    forwarded = ",".join(value for name, value in headers or () if name == "X-FORWARDED-FOR")
+    address = proxies.said(proxies.listed(forwarded), in_front)
+    return address and addresses.group(address)
+
+
+def turned_away(network: str) -> None:
+    attacks.count(attacks.Kind.REFUSED_CONNECTION, address=network)
+
+
+def judge(path: str, query: str, headers: Headers, network: str) -> Standing:
+    """Looks the credential up, and so may wait for the database. A wrong one is counted by the application,
+    which is asked next.
+    """
     if not path.startswith(f"{routes.blueprint.url_prefix}/"):
         return Standing.SMALL
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,
         "QUERY_STRING": query,
-        "REMOTE_ADDR": address,
+        "REMOTE_ADDR": network,
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "wsgi.url_scheme": "http",
@@ -50,9 +68,21 @@ def judge(path: str, query: str, headers: Headers, address: str) -> Standing:
     }
     environ |= {f"HTTP_{name.replace('-', '_')}": value for name, value in headers}
     try:
-        return Standing.KNOWN if credentials.by_headers(Request(environ)) else Standing.SIGNED
+        return _judged(Request(environ))
     except (credentials.Unauthorized, Busy, DatabaseAway):
         return Standing.REFUSED
     except Exception:
         log.exception("whose request it is could not be told")
         return Standing.REFUSED
+
+
+def _judged(request: Request) -> Standing:
+    if credentials.by_headers(request):
+        return Standing.KNOWN
+    match credentials.names_a_signer(request):
+        case None:
+            return Standing.UNNAMED
+        case True:
+            return Standing.SIGNED
+        case False:
+            return Standing.REFUSED

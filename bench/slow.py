@@ -23,7 +23,8 @@ RENEWED_AFTER, DRIPS_EVERY = 4.5, 1.0
 
 @dataclass
 class Slow:
-    """So many sockets that each send `first` and then a byte a second of `drip`; none reads anything.
+    """So many sockets that each send `first` and then a byte a second of `drip`; none reads anything, or with
+    `sips` a byte a second. With `half_closed` each says that it sends no more.
 
     One that the server ends is made anew, and with `renewed` all are, again and again.
     """
@@ -33,6 +34,8 @@ class Slow:
     first: bytes = b""
     drip: bytes = b""
     renewed: bool = False
+    sips: bool = False
+    half_closed: bool = False
     _sockets: list[socket.socket] = field(default_factory=list)
     _ready: threading.Event = field(default_factory=threading.Event)
     _enough: threading.Event = field(default_factory=threading.Event)
@@ -63,6 +66,8 @@ class Slow:
         each.connect(("127.0.0.1", self.port))
         with contextlib.suppress(OSError):
             each.sendall(self.first)
+            if self.half_closed:
+                each.shutdown(socket.SHUT_WR)
         return each
 
     def _keep(self) -> None:
@@ -74,9 +79,12 @@ class Slow:
                 if self.renewed or self._is_over(each):
                     each.close()
                     self._sockets[number] = self._connect()
-                elif self.drip:
+                else:
                     with contextlib.suppress(OSError):
-                        each.send(self.drip[position % len(self.drip) :][:1])
+                        if self.drip:
+                            each.send(self.drip[position % len(self.drip) :][:1])
+                        if self.sips:
+                            each.recv(1)
                 if self._enough.is_set():
                     return
             position += 1
@@ -101,6 +109,8 @@ def kinds(cookie: str) -> dict[str, Callable[[int, int], Slow]]:
     # Far more than the kernel keeps for a client that does not read.
     pages = b"GET /static/vendor/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 150
     stream = f"GET /dashboard/live/stream HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
+    large = f"{HEAD}Content-Length: 4000000\r\n".encode()
+    padding = "".join(f"X-Padding-{number}: {'x' * 1000}\r\n" for number in range(60)).encode()
     return {
         "no byte": Slow,
         "half a head": lambda port, many: Slow(port, many, post[:60]),
@@ -110,8 +120,15 @@ def kinds(cookie: str) -> dict[str, Callable[[int, int], Slow]]:
         "a chunked body by the byte": lambda port, many: Slow(
             port, many, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), drip=b"1\r\n{\r\n"
         ),
+        "4 MB announced": lambda port, many: Slow(port, many, large + b"\r\n{"),
+        "4 MB announced, as if signed": lambda port, many: Slow(
+            port, many, large + b"X-Signature: 00\r\n\r\n{"
+        ),
+        "large heads without a body": lambda port, many: Slow(port, many, post[:-2] + padding + b"\r\n"),
         "answers not read": lambda port, many: Slow(port, many, pages),
+        "answers read by the byte": lambda port, many: Slow(port, many, pages, sips=True),
         "streams not read": lambda port, many: Slow(port, many, stream),
+        "streams half closed": lambda port, many: Slow(port, many, stream, half_closed=True),
         "bare connections, made anew": lambda port, many: Slow(port, many, renewed=True),
         "half heads, made anew": lambda port, many: Slow(port, many, post[:60], renewed=True),
     }

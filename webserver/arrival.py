@@ -163,6 +163,7 @@ class Arrival:
         self.whole = False
         self._config, self._client, self._number = config, client, number
         self._raw = bytearray(left_over)
+        self._head = 0  # bytes
         self._searched = 0
         self._rest: _Body = _Counted(0)
         self._wrong: Exception | None = None
@@ -175,7 +176,7 @@ class Arrival:
     @property
     def held(self) -> int:
         """Bytes that it takes in memory, for as long as its answer is not there."""
-        return len(self._raw) + self.body.tell()
+        return self._head + len(self._raw) + self.body.tell()
 
     @property
     def declared(self) -> int | None:
@@ -221,6 +222,7 @@ class Arrival:
 
     def _read_head(self) -> None:
         source = IterUnreader([bytes(self._raw)])
+        self._head = len(self._raw)
         self._raw.clear()
         try:
             self.request = Request(self._config, source, self._client, self._number)
@@ -228,6 +230,7 @@ class Arrival:
             self._wrong, self.whole = error, True
             return
         self._raw += source.take_buffered()
+        self._head -= len(self._raw)
         reader = self.request.body.reader
         self._rest = _Chunks() if isinstance(reader, ChunkedReader) else _Counted(reader.length)
 

@@ -71,9 +71,11 @@ class PatientWorker(WaitingRoom):
             try:
                 accepted, client = listener.accept()
             except OSError as error:
-                if error.errno in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
-                    return
-                raise
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._make_way()
+                elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                    raise
+                return
             sock = ClientSocket(fileno=accepted.detach())
             connection = Connection(self.cfg, sock, client, listener.getsockname())
             self.nr_conns += 1
@@ -104,10 +106,8 @@ class PatientWorker(WaitingRoom):
         if data:
             connection.arrival.feed(data)
         elif connection.arrival.request is None:
-            if (
-                time.monotonic() >= connection.since + limits.NOTED_AFTER
-                and connection.phase is not Phase.IDLE
-            ):
+            waited = time.monotonic() - connection.since
+            if connection.phase is not Phase.IDLE and waited > limits.NOTED_AFTER:
                 fresh = connection.phase is Phase.FRESH
                 self._note(connection, Reason.SILENT if fresh else Reason.SLOW_HEAD)
             self._drop(connection)

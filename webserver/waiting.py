@@ -147,7 +147,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         connection.sock.setblocking(False)
         connection.sock.shutdown(socket.SHUT_WR)
         self._stop_waiting(connection, Phase.WORK)
-        self._wait(connection, Phase.LINGER, limits.GRACE if connection.cut else 2.0)
+        self._wait(connection, Phase.LINGER, limits.GRACE if connection.cut and self.alive else 2.0)
 
     def _discard(self, connection: Connection) -> None:
         try:

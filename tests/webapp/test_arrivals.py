@@ -218,6 +218,24 @@ def test_large_signed_bodies_are_few_at_once(web: Web, key: Key) -> None:
             assert client.status == 200
 
 
+def test_who_names_no_credential_makes_way_for_who_does(web: Web, key: Key) -> None:
+    unnamed = f"POST {CHECK} HTTP/1.1\r\nHost: x\r\nX-Signature: 00\r\nContent-Length: {MIB}\r\n\r\n{{"
+    body = event(MIB)
+    with contextlib.ExitStack() as stack:
+        stranger = stack.enter_context(Client(web, unnamed))
+        named = [
+            stack.enter_context(Client(web, signed(key, body, None, "Expect: 100-continue")))
+            for _ in range(8)
+        ]
+        assert [client.status for client in named] == [100] * 8
+        assert stranger.status == 503
+        assert [stack.enter_context(Client(web, unnamed)).status for _ in range(4)] == [503] * 4
+        named[0].send(body)
+        assert named[0].status == 200
+        madeup = signed(key, body).replace(str(key.id), str(uuid.uuid4()))
+        assert stack.enter_context(Client(web, madeup, body[:100])).status == 401
+
+
 def test_what_is_kept_in_memory_is_bounded(web: Web, secret: str) -> None:
     others = [make_secret(create_clinic()) for _ in range(3)]
     body = event(30 * MIB)
@@ -238,6 +256,14 @@ def test_what_is_kept_in_memory_is_bounded(web: Web, secret: str) -> None:
         assert clients[0].status == 200
 
 
+def test_heads_count_to_what_is_kept(web: Web, secret: str) -> None:
+    padding = [f"X-Padding-{number}: {'x' * 1000}" for number in range(60)]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(web, head(9, "", *padding))) for _ in range(200)]
+        assert clients[0].status == 503
+        assert ask(web.port, "POST", CHECK, TOOL, secret=secret, within=60) == 200
+
+
 def test_what_is_not_known_is_kept_in_less(web: Web, secret: str) -> None:
     with contextlib.ExitStack() as stack:
         start = head(60_000, "")
@@ -256,6 +282,9 @@ def test_of_one_address_the_oldest_makes_way(tmp_path_factory: pytest.TempPathFa
         status, _, body = clients[0].answer()
         assert (status, json.loads(body)["code"]) == (429, "rate_limited")
         assert ask(web.port, "POST", CHECK, TOOL, secret=secret, within=60) == 200
+        for client in clients[1:]:  # and no other did
+            client.send(" " * 8)
+            assert client.status == 401
 
 
 def test_behind_a_proxy_an_address_is_the_forwarded_one(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -271,12 +300,24 @@ def test_behind_a_proxy_an_address_is_the_forwarded_one(tmp_path_factory: pytest
         bare = [stack.enter_context(Client(web)) for _ in range(20)]
         of_one = [behind(f"[2001:db8::{number:x}]:{4000 + number}") for number in range(9)]
         assert of_one[0].status == 429
-        for client in others:
+        for client in [*others, *of_one[1:]]:
             client.send(b" " * 8)
             assert client.status == 401
         for client in bare:
             client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.status == 200
+
+
+def test_a_proxy_may_keep_its_connections(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What it keeps for its next client belongs to nobody, whoever asked last on it."""
+    limits = {"PROXIES": "1", "CONNECTIONS_PER_ADDRESS": "2"}
+    get = "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {}\r\n\r\n"
+    with one_process(tmp_path_factory, **limits) as web, contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(Client(web)) for _ in range(20)]
+        for address in ("198.51.100.7", "198.51.100.7, 198.51.100.8"):
+            for client in kept:
+                client.send(get.format(address))
+                assert client.status == 200
 
 
 def test_of_one_credential_the_oldest_makes_way(

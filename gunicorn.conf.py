@@ -16,10 +16,11 @@ from types import FrameType
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import ThreadWorker
 
 import logs
 import settings
+from webserver.standing import Gate
+from webserver.worker import PatientWorker
 
 try:
     _settings = settings.get()
@@ -48,7 +49,7 @@ class NoAccessLog(Logger):  # type: ignore[misc]
         """Write nothing."""
 
 
-class DrainingWorker(ThreadWorker):  # type: ignore[misc]
+class DrainingWorker(PatientWorker):
     """A worker that resets nothing when it is told to stop.
 
     Gunicorn's own stops accepting at once, but its socket goes on listening until the last answer is given:
@@ -57,6 +58,11 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     "Connection: close". Then it lets nobody begin to connect, takes those who have, closes the socket, and
     only then waits for the last answer.
     """
+
+    def gate(self) -> Gate:
+        from webapp.vapi import standing  # noqa: PLC0415 -- the master has no application
+
+        return standing
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 (gunicorn's signature)
         if enabled or self.alive:
@@ -103,7 +109,11 @@ threads = _settings.threads_of_web
 timeout = 30  # seconds until a worker that has stopped breathing is replaced
 graceful_timeout = 20  # below the 30 seconds that platforms give before they kill
 keepalive = 5
+worker_connections = (
+    2048  # 500 that are slow, of each kind, leave room; the files of a process are raised to it
+)
 limit_request_line = 4094
+sendfile = False  # it would wait for a client that does not read for as long as that likes
 forwarded_allow_ips = ""  # what proxies say is read in webapp/proxies.py
 control_socket_disable = True  # two copies under one account would fight over its path
 

@@ -143,6 +143,16 @@ class Settings(BaseSettings):
         description="tool calls a second of one telephone, in all its calls, to one web process; 0: any"
         " number",
     )
+    connections_per_address: int = Field(
+        default=512,
+        ge=0,
+        description="connections of one address that a web process waits for; the oldest makes way; 0: any",
+    )
+    requests_per_credential: int = Field(
+        default=128,
+        ge=0,
+        description="requests of one credential that a web process receives or works on at once; 0: any",
+    )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="a larger tool call is refused")
     metrics_token: str = Field(
         default="", description="bearer token for /metrics; without one it is there in development only"

@@ -2,6 +2,7 @@
 
 And what a clinic hears beside another one's flood (`python -m bench neighbours` measures only that), and how
 well hot leads are told from the rest (`python -m bench leads`);
+`python -m bench slow` measures what an honest caller waits beside 500 slow ones of each kind;
 `python -m bench learn` makes the weights of models/lead_likeness.py anew.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from bench import ground, leads, learn
+from bench import ground, leads, learn, patience
 from bench.figures import alternate, table
 from bench.neighbours import CALLERS, Neighbours
 from bench.neighbours import CONNECTIONS as FLOODING
@@ -30,7 +31,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a look, not a figure")
-    parser.add_argument("only", nargs="?", choices=["leads", "learn", "neighbours"], help="only this")
+    only = ["leads", "learn", "neighbours", "slow"]
+    parser.add_argument("only", nargs="?", choices=only, help="only this")
     arguments = parser.parse_args()
     if arguments.only == "leads":
         print(leads.report())
@@ -52,6 +54,8 @@ def main() -> int:
             if arguments.only == "neighbours":
                 bare = serve(here, "bare-view", "bench.bare_view:app")
                 _beside_a_flood(here, bare, say, rounds, 2 * seconds)
+            elif arguments.only == "slow":
+                _beside_slow_clients(here, say, rounds, seconds)
             else:
                 _measure(here, say, rounds, seconds)
     except RuntimeError as error:
@@ -95,6 +99,17 @@ def _beside_a_flood(
     say(f"neighbours: {each} for each of 3")
     print(f"\nNeighbours: {CALLERS} callers of one clinic, {FLOODING} connections of another; {each}\n")
     print(Neighbours(here, bare_port, seconds).measure(rounds), flush=True)
+
+
+def _beside_slow_clients(here: ground.Ground, say: Callable[[str], None], rounds: int, seconds: int) -> None:
+    busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load before the run {busy}")
+    web = Web(here, seconds)
+    web.warm_up(WARM_UP)
+    say(f"{patience.MANY} slow sockets of each kind: {rounds} alternating rounds of {seconds} s")
+    print(f"\nA tool call beside {patience.MANY} slow sockets; {rounds} alternating rounds of {seconds} s\n")
+    print(web.patience(rounds, seconds))
+    say("done")
 
 
 def _stop(number: int, _frame: object) -> NoReturn:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from bench import patience
 from bench.figures import Series
 from bench.ground import CALENDARS, PATIENTS, Clinic, Ground, phone
 from bench.load import load, post
@@ -88,6 +89,10 @@ class Web:
         self.run(self._holdline, self.bare, seconds)
         self.run(self._holdline, self.vapi, seconds)
         self._ground.analyze()
+
+    def patience(self, rounds: int, seconds: float) -> str:
+        """What an honest caller waits beside slow ones."""
+        return patience.report(self._holdline, self._clinic.secret, rounds, seconds)
 
     def run(self, port: int, request: Callable[[], bytes], seconds: float | None = None) -> float:
         """One round; requests per second."""

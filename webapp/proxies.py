@@ -39,11 +39,11 @@ class BehindProxies:
         self._quiet_until: dict[str, float] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        forwarded = _listed(environ.get("HTTP_X_FORWARDED_FOR"))
+        forwarded = listed(environ.get("HTTP_X_FORWARDED_FOR"))
         peer = addresses.read(str(environ.get("REMOTE_ADDR") or ""))
         if self._proxies:
             environ["REMOTE_ADDR"] = self._client(forwarded, peer)
-            if scheme := self._scheme(_listed(environ.get("HTTP_X_FORWARDED_PROTO"))):
+            if scheme := self._scheme(listed(environ.get("HTTP_X_FORWARDED_PROTO"))):
                 environ["wsgi.url_scheme"] = scheme
         else:
             environ["REMOTE_ADDR"] = peer or ""
@@ -55,16 +55,10 @@ class BehindProxies:
         return self._app(environ, start_response)
 
     def _client(self, forwarded: list[str], peer: str | None) -> str:
-        """The entry of the outermost proxy of ours. One that is no address says nothing, and the next proxy's
-        word is taken; what the client itself wrote never is.
-        """
-        ours = forwarded[-self._proxies :]
-        for entry in ours:
-            if address := addresses.read(entry):
-                return address
-        if ours:
+        address = said(forwarded, self._proxies)
+        if address is None and forwarded:
             self._tell("no address can be read from X-Forwarded-For, and the proxy's own is counted instead")
-        return peer or ""
+        return address or peer or ""
 
     def _scheme(self, forwarded: list[str]) -> str | None:
         """Where a proxy replaces what the one before it wrote, there are fewer entries than proxies."""
@@ -81,6 +75,13 @@ class BehindProxies:
         log.warning("%s", what)
 
 
-def _listed(header: object) -> list[str]:
+def said(forwarded: list[str], proxies: int) -> str | None:
+    """The entry of the outermost proxy of ours. One that is no address says nothing, and the next proxy's
+    word is taken; what the client itself wrote never is.
+    """
+    return next((found for entry in forwarded[-proxies:] if (found := addresses.read(entry))), None)
+
+
+def listed(header: object) -> list[str]:
     """The entries of a header. The web server joins several headers of one name by a comma."""
     return [each for each in (part.strip(' \t"') for part in str(header or "").split(",")) if each]

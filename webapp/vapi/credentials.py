@@ -221,12 +221,31 @@ def _is_signed(request: Request) -> bool:
     )
 
 
-def _by_signature(request: Request, body: bytes) -> Caller:
+def names_a_signer(request: Request) -> bool | None:
+    """Whether the clinic whose credential it names signs at all; None if it names none.
+
+    Raises Busy or DatabaseAway.
+    """
+    try:
+        credential_id = _named(request)
+    except WrongSignature:
+        return False
+    if credential_id is None:
+        return None
+    return bool(_credentials.ask(lambda known: known.signing_for(credential_id) or None, _network(request)))
+
+
+def _named(request: Request) -> uuid.UUID | None:
+    """Raises WrongSignature for what is no id."""
     named = request.headers.get(CREDENTIAL_HEADER) or request.args.get("credential")
     try:
-        credential_id = uuid.UUID(named) if named else None
+        return uuid.UUID(named) if named else None
     except ValueError:
         raise WrongSignature from None
+
+
+def _by_signature(request: Request, body: bytes) -> Caller:
+    credential_id = _named(request)
     now = time.time()
     presented: dict[Writing, bytes | None] = {}
     tried: set[uuid.UUID] = set()

@@ -22,10 +22,11 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, organizations, sms, tenancy
+from models import appointments, calls, holds, organizations, phone, sms, tenancy
 from models.appointments import Appointment
 from models.holds import AppointmentHold
 from models.organizations import Organization
+from models.otp import Asker
 from models.session import Door
 from webapp.nudge import nudge
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_system_transaction, in_transaction
@@ -43,6 +44,7 @@ class Desk:
     call_id: str | None
     caller_number: str | None
     now: datetime
+    credential_id: uuid.UUID | None = None
     call_holds_a_slot: bool = False
     #: SMS that this made, to be nudged once it is committed.
     due: list[sms.Due] = field(default_factory=list)
@@ -50,6 +52,17 @@ class Desk:
     @property
     def org_id(self) -> uuid.UUID:
         return self.clinic.id
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks for a code: the caller's number is the envelope's, never what was said."""
+        try:
+            number = phone.e164(
+                self.caller_number or "", region=self.clinic.region, sandbox=self.clinic.sandbox
+            )
+        except phone.ImpossibleNumber:
+            return Asker(None, self.credential_id)  # withheld, or an address that is no number
+        return Asker(number, self.credential_id)
 
     def nudge_afterwards(self, due: sms.Due) -> None:
         self.due.append(due)
@@ -108,7 +121,7 @@ def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Rep
         org_id = _organization_of(caller, envelope, arguments)
         if org_id is None:
             return _unknown_tenant(tool)
-        return _serve_in(org_id, tool, envelope, arguments, _key_of(tool, envelope, call))
+        return _serve_in(org_id, tool, caller, envelope, arguments, _key_of(tool, envelope, call))
     except Busy:
         return busy(tool)
     except DatabaseAway as away:
@@ -121,6 +134,7 @@ def serve(tool: Tool, caller: Caller, envelope: Envelope, call: ToolCall) -> Rep
 def _serve_in(
     org_id: uuid.UUID,
     tool: Tool,
+    caller: Caller,
     envelope: Envelope,
     arguments: dict[str, Any],
     key: calls.ToolCallKey | None,
@@ -128,7 +142,7 @@ def _serve_in(
     """Raises Busy, DatabaseAway or OutcomeUnknown, and nothing else once it is committed."""
     done = in_transaction(
         org_id,
-        lambda session: _work(session, org_id, tool, envelope, arguments, key),
+        lambda session: _work(session, org_id, tool, caller, envelope, arguments, key),
         actor=actor_of(envelope),
         happened=lambda session, done: _is_there(session, org_id, key, done),
     )
@@ -194,6 +208,7 @@ def _work(
     session: Session,
     org_id: uuid.UUID,
     tool: Tool,
+    caller: Caller,
     envelope: Envelope,
     arguments: dict[str, Any],
     key: calls.ToolCallKey | None,
@@ -209,6 +224,7 @@ def _work(
         envelope.call_id,
         envelope.caller_number,
         now,
+        caller.credential_id,
         call_holds_a_slot=bool(begun and begun.holds_a_slot),
     )
     if key and begun and begun.reply:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, func, select, text
+from sqlalchemy import ForeignKey, Index, delete, func, select, text, tuple_
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
@@ -22,6 +22,7 @@ from models.base import Base
 
 class AllowanceRow(Base):
     __tablename__ = "allowances"
+    __table_args__ = (Index("ix_allowances_full_again_at", "full_again_at"),)
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
@@ -94,3 +95,19 @@ def used(session: Session, org_id: uuid.UUID, allowance: Allowance) -> float:
         )
     ).one()
     return (full_again_at - now) / allowance.refill if full_again_at else 0.0
+
+
+def forget_the_full(session: Session, most: int) -> int:
+    """Delete at most so many rows of allowances that are full again; returns how many. For system scope.
+
+    Rows that a transaction is taking from are left for the next time.
+    """
+    key = (AllowanceRow.org_id, AllowanceRow.kind, AllowanceRow.whose)
+    full = session.execute(
+        select(*key)
+        .where(AllowanceRow.full_again_at < func.app_clock())
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    session.execute(delete(AllowanceRow).where(tuple_(*key).in_(full)))
+    return len(full)

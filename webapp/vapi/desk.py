@@ -21,10 +21,11 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, organizations, sms, tenancy
+from models import appointments, calls, holds, organizations, phone, sms, tenancy
 from models.appointments import Appointment
 from models.holds import AppointmentHold
 from models.organizations import Organization
+from models.otp import Asker
 from models.session import Door
 from webapp.nudge import nudge
 from webapp.shares import Shares
@@ -43,6 +44,7 @@ class Desk:
     call_id: str | None
     caller_number: str | None
     now: datetime
+    credential_id: uuid.UUID | None = None
     call_holds_a_slot: bool = False
     #: SMS that this made, to be nudged once it is committed.
     due: list[sms.Due] = field(default_factory=list)
@@ -50,6 +52,17 @@ class Desk:
     @property
     def org_id(self) -> uuid.UUID:
         return self.clinic.id
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks for a code: the caller's number is the envelope's, never what was said."""
+        try:
+            number = phone.e164(
+                self.caller_number or "", region=self.clinic.region, sandbox=self.clinic.sandbox
+            )
+        except phone.ImpossibleNumber:
+            return Asker(None, self.credential_id)  # withheld, or an address that is no number
+        return Asker(number, self.credential_id)
 
     def nudge_afterwards(self, due: sms.Due) -> None:
         self.due.append(due)
@@ -212,6 +225,7 @@ def _work(
         envelope.call_id,
         envelope.caller_number,
         now,
+        caller.credential_id,
         call_holds_a_slot=bool(begun and begun.holds_a_slot),
     )
     if key and begun and begun.reply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import math
 import uuid
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from sqlalchemy.orm import Session
 
 import settings
 from models import allowances, opt_outs, twilio_codes
-from models.allowances import Allowance
+from models.allowances import Allowance, ClinicLimit
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
 from models.sms import (
@@ -29,8 +28,6 @@ from models.sms import (
     waiting_code_of_hold,
 )
 from models.twilio_codes import Action
-
-log = logging.getLogger(__name__)
 
 #: A hold has one challenge for its whole life: a resent code is the same code.
 _CHALLENGE = 1
@@ -195,6 +192,36 @@ def of_clinic(organization: Organization, *, share: float = 1.0) -> Allowance:
     return Allowance(_Kind.CLINIC, "", most, DAY * most / max(1, organization.codes_a_day), share)
 
 
+def of_others(organization: Organization) -> Allowance:
+    """What of them callers may use who name another number than the one they call from, or show none."""
+    most = math.ceil(organization.codes_a_day / 3)
+    # Never less than one code, however few a clinic allows.
+    return of_clinic(organization, share=max(OF_OTHERS, 1 / most) if most else 1.0)
+
+
+CLINIC_LIMITS = (
+    ClinicLimit(
+        "codes",
+        "the codes that the clinic may text",
+        "Once none is left, callers hear that the codes are used up for the moment and to ring again in an"
+        " hour.",
+        "--codes-a-day",
+        _Kind.CLINIC,
+        of_clinic,
+    ),
+    ClinicLimit(
+        "codes_to_others",
+        "the codes for callers who give another number than the one they ring from, or whose number is"
+        " withheld",
+        "Once none is left, they hear to ring from the patient's own mobile: codes are kept for those who"
+        " do.",
+        "--codes-a-day",
+        _Kind.CLINIC,
+        of_others,
+    ),
+)
+
+
 def _wrong_codes(organization: Organization, phone: str, asker: Asker) -> Allowance:
     """The wrong codes that may be said for a number, apart in calls that come from it and in all others."""
     kind = _Kind.WRONG_PROVED if asker.proves(phone) else _Kind.WRONG_SAID
@@ -210,19 +237,15 @@ def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Al
         ]
     # Half, because who only names a number may be after its owner's peace.
     said = math.ceil(organization.codes_per_phone_a_day / 2)
-    wanted = [of_clinic(organization, share=_share_of_others(organization))]
-    wanted.append(Allowance(_Kind.TO_SAID, phone, said, DAY))
+    wanted = [of_others(organization), Allowance(_Kind.TO_SAID, phone, said, DAY)]
     if asker.number:
         wanted.append(Allowance(_Kind.CALLER, asker.number, organization.codes_per_caller_an_hour, HOUR))
     else:
+        # Filled more slowly than the clinic's, so that such requests alone never use up the others' share.
         most = math.ceil(organization.codes_a_day / 10)
-        wanted.append(Allowance(_Kind.UNNAMED, str(asker.credential or ""), most, HOUR))
+        refill = DAY * most / (organization.codes_a_day * OF_OTHERS)
+        wanted.append(Allowance(_Kind.UNNAMED, str(asker.credential or ""), most, refill))
     return wanted
-
-
-def _share_of_others(organization: Organization) -> float:
-    """Never less than one code, however few a clinic allows."""
-    return max(OF_OTHERS, 1 / math.ceil(organization.codes_a_day / 3)) if organization.codes_a_day else 1.0
 
 
 def _lock_codes_of(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> None:
@@ -276,27 +299,9 @@ def _take(session: Session, organization: Organization, hold: AppointmentHold, a
         return Cap.HOLD
     short = allowances.take(session, organization.id, wanted)
     if short is None:
-        _tell(session, organization)
+        allowances.tell(session, organization, CLINIC_LIMITS)
         return None
     return _CAP_OF[short.allowance.kind]
-
-
-#: How much of a clinic's codes is used when its staff are told, and told again.
-HALF, NEARLY_ALL = 0.5, 0.9
-
-
-def _tell(session: Session, organization: Organization) -> None:
-    """Log it when this code crosses the half, or nearly all, of what the clinic may use."""
-    allowance = of_clinic(organization)
-    now = allowances.used(session, organization.id, allowance)
-    for level in (HALF, NEARLY_ALL):
-        if now - 1 / allowance.most < level <= now:
-            log.warning(
-                "organization %s has used %d %% of its codes (codes_a_day is %d)",
-                organization.id,
-                int(now * 100),
-                organization.codes_a_day,
-            )
 
 
 def request(

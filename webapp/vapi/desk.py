@@ -27,6 +27,7 @@ from models.holds import AppointmentHold
 from models.organizations import Organization
 from models.otp import Asker
 from models.session import Door
+from webapp import attacks
 from webapp.nudge import nudge
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_system_transaction, in_transaction
@@ -148,12 +149,24 @@ def _serve_in(
         happened=lambda session, done: _is_there(session, org_id, key, done),
     )
     try:
+        if done.reply.code and (kind := _COUNTED_AS.get(done.reply.code)):
+            attacks.count(kind, org_id=org_id)
         for due in done.due:
             nudge(due)
         return _improved(org_id, done, key)
     except Exception:
         log.exception("%s: what was committed is answered as it stood then", tool.name)
         return done.reply
+
+
+#: Refusals that an honest caller meets now and then, and one who guesses or floods all the time. HOLD_LOCKED
+#: is what the last wrong code of a hold is answered with.
+_COUNTED_AS = {
+    Code.TOO_MANY_CODES: attacks.Kind.LIMITED_CODES,
+    Code.TOO_MANY_HOLDS: attacks.Kind.LIMITED_HOLDS,
+    Code.WRONG_CODE: attacks.Kind.WRONG_CODES,
+    Code.HOLD_LOCKED: attacks.Kind.WRONG_CODES,
+}
 
 
 def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> Reply:

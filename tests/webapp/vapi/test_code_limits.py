@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from models import allowances
+from models import allowances, clinic_limits
 from models.session import Door, system_transaction
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
@@ -73,10 +72,31 @@ def test_one_caller_has_few_codes_sent_to_others_and_still_its_own(client: Flask
     assert is_sent(ring(client, org, caller, phone_number(), 5)[0])
 
 
-def test_requests_without_a_callers_number_have_a_tenth_of_the_codes_an_hour(client: FlaskClient) -> None:
-    org = create_clinic(codes_a_day=20)
-    assert [is_sent(ring(client, org, None, phone_number(), n)[0]) for n in range(3)] == [True, True, False]
-    assert is_sent(ring(client, org, phone_number(), phone_number(), 3)[0])
+def test_requests_without_a_callers_number_never_use_up_what_others_may(
+    client: FlaskClient, clock: Clock
+) -> None:
+    """A tenth of the clinic's codes of a day at once, and then fewer by the hour than come back."""
+    org = create_clinic(codes_a_day=60)
+    clock.stop()
+
+    def withheld(n: int) -> list[bool]:
+        return [is_sent(ring(client, org, None, phone_number(), 8 * n + each)[0]) for each in range(8)]
+
+    assert sum(withheld(0)) == 6
+    for n in range(1, 5):
+        clock.forward(4 * 3600)
+        assert sum(withheld(n)) <= 7
+    # Of 20 at once, 14 for such requests and for callers who give another number: half of these are left.
+    assert used(org, "codes_to_others") <= 0.5
+    assert is_sent(ring(client, org, phone_number(), phone_number(), 100)[0])
+
+
+def used(org: str, limit: str) -> float:
+    """How much of a clinic's limit is used; 0 if nothing is."""
+    with system_transaction(Door.METRICS) as session:
+        return {name: part for at, name, part in clinic_limits.of_every_clinic(session) if at == org}.get(
+            limit, 0
+        )
 
 
 def test_the_clinics_codes_have_a_reserve_and_are_filled_by_the_hour(
@@ -85,17 +105,44 @@ def test_the_clinics_codes_have_a_reserve_and_are_filled_by_the_hour(
     """Of 30 a day there are ten at once, and seven of them for callers who name another number."""
     org = create_clinic(codes_a_day=30)
     clock.stop()
-    with caplog.at_level(logging.WARNING, logger="models.otp"):
-        named = [is_sent(ring(client, org, phone_number(), phone_number(), n)[0]) for n in range(8)]
-        assert named == [True] * 7 + [False]
-        assert [record.args[1] for record in caplog.records if record.args] == [50]  # type: ignore[index]
-        mine = [phone_number() for _ in range(4)]
-        own = [is_sent(ring(client, org, number, number, 10 + n)[0]) for n, number in enumerate(mine)]
-        assert own == [True] * 3 + [False]
-        assert [record.args[1] for record in caplog.records if record.args] == [50, 90]  # type: ignore[index]
+
+    def told() -> list[tuple[int, str]]:
+        """What was logged since: how much is used of what."""
+        said = [record.args for record in caplog.records if record.name == "models.allowances"]
+        caplog.clear()
+        return [(args[1], str(args[2])[:24]) for args in said if isinstance(args, tuple)]  # type: ignore[misc]
+
+    alls, others = "the codes that the clinic may text"[:24], "the codes for callers who give"[:24]
+    named = [is_sent(ring(client, org, phone_number(), phone_number(), n)[0]) for n in range(8)]
+    assert named == [True] * 7 + [False]
+    assert told() == [(57, others), (50, alls), (100, others)]
+    mine = [phone_number() for _ in range(4)]
+    own = [is_sent(ring(client, org, number, number, 10 + n)[0]) for n, number in enumerate(mine)]
+    assert own == [True] * 3 + [False]
+    assert told() == [(90, alls)]
+    assert used(org, "codes") == pytest.approx(1)
     clock.forward(48 * 60)
     number = phone_number()
     assert is_sent(ring(client, org, number, number, 20)[0])
+
+
+@pytest.mark.parametrize(("limit", "most"), [("codes_per_hold", 3), ("codes_per_call", 6)])
+def test_a_hold_and_a_call_have_so_many_codes_and_no_more(
+    client: FlaskClient, sql: psycopg.Connection, limit: str, most: int
+) -> None:
+    """Each of these two caps alone, with the others out of the way and its usual number."""
+    limits: dict[str, Any] = {limit: most}
+    org, patient = create_clinic(**limits), phone_number()
+    call = ring(client, org, patient, patient, 0)[0]
+    answers = []
+    for n in range(most + 2):
+        if limit == "codes_per_call":  # each in a hold of its own
+            said = call.say("reserve_atomic", slotId=slot(hour=9 + n), patientName="John")
+            assert "holdId=" in said
+        answers.append(is_sent(call))
+        sql.execute("UPDATE sms_messages SET status = 'sent' WHERE org_id = %s", [org])
+    assert answers == [True] * most + [False] * 2
+    assert sql.execute("SELECT count(*) FROM sms_messages WHERE org_id = %s", [org]).fetchone() == (most,)
 
 
 # --- many at once -------------------------------------------------------------------------------

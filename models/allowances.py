@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import ForeignKey, func, select, text
+from sqlalchemy import ForeignKey, Index, delete, func, select, text, tuple_
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
 from models.base import Base
+from models.organizations import Organization
+
+log = logging.getLogger(__name__)
 
 
 class AllowanceRow(Base):
     __tablename__ = "allowances"
+    __table_args__ = (Index("ix_allowances_full_again_at", "full_again_at"),)
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
@@ -48,8 +54,13 @@ class Allowance:
 
     @property
     def digest(self) -> str:
-        secret = settings.get().subkey("allowances")
-        return hmac.new(secret, f"{self.kind}|{self.who}".encode(), hashlib.sha256).hexdigest()[:32]
+        return digest_of(self.kind, self.who)
+
+
+def digest_of(kind: str, who: str) -> str:
+    """What stands in the table for whose an allowance is; `who` is empty for the clinic as a whole."""
+    secret = settings.get().subkey("allowances")
+    return hmac.new(secret, f"{kind}|{who}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +105,81 @@ def used(session: Session, org_id: uuid.UUID, allowance: Allowance) -> float:
         )
     ).one()
     return (full_again_at - now) / allowance.refill if full_again_at else 0.0
+
+
+# --- of the clinic as a whole -------------------------------------------------------------------
+
+
+class Level(StrEnum):
+    """How much of a clinic's allowance is used when its staff are told."""
+
+    HALF = "half"
+    NEARLY_ALL = "nearly_all"
+
+
+#: From which part on; the higher one first.
+LEVELS = {Level.NEARLY_ALL: 0.9, Level.HALF: 0.5}
+
+#: A thousand roundings are not a unit.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicLimit:
+    """An allowance of a clinic as a whole, of which its staff and the operator hear before it is used up.
+
+    All of them are listed in models/clinic_limits.py.
+    """
+
+    #: A label in /metrics.
+    name: str
+    #: What it is an allowance of, as staff say it, in the plural.
+    words: str
+    #: A sentence: what happens once it is used up.
+    then: str
+    #: Of `flask organization set`: what raises it.
+    option: str
+    kind: str
+    of: Callable[[Organization], Allowance]
+
+    def part(self, organization: Organization, left_until_full: timedelta) -> float:
+        """How much of it is used, of what may be used here: 0 is nothing, 1 all."""
+        allowance = self.of(organization)
+        whole = allowance.refill * allowance.share
+        return left_until_full / whole if whole else 1.0
+
+
+def level_of(part: float) -> Level | None:
+    return next((level for level, least in LEVELS.items() if part >= least - _ROUNDING), None)
+
+
+def tell(session: Session, organization: Organization, limits: Sequence[ClinicLimit]) -> None:
+    """Log which of these limits have just been half or nearly used up. To be called after each `take`."""
+    for limit in limits:
+        allowance = limit.of(organization)
+        now = used(session, organization.id, allowance) / allowance.share
+        before = now - allowance.amount / (allowance.most * allowance.share)
+        if (level := level_of(now)) and level is not level_of(before):
+            log.warning(
+                "organization %s has used %d %% of %s (%s)",
+                organization.id,
+                round(now * 100),
+                limit.words,
+                limit.option,
+            )
+
+
+def forget_the_full(session: Session, most: int) -> int:
+    """Delete at most so many rows of allowances that are full again; returns how many. For system scope.
+
+    Rows that a transaction is taking from are left for the next time.
+    """
+    key = (AllowanceRow.org_id, AllowanceRow.kind, AllowanceRow.whose)
+    full = session.execute(
+        select(*key)
+        .where(AllowanceRow.full_again_at < func.app_clock())
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    session.execute(delete(AllowanceRow).where(tuple_(*key).in_(full)))
+    return len(full)

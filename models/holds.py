@@ -94,12 +94,6 @@ class Claim:
     contact_id: uuid.UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class PhoneHistory:
-    held: int
-    wrong_codes: int
-
-
 _CLAIM = text(
     "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id "
     "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes)"
@@ -108,8 +102,7 @@ _CLAIM = text(
 
 _OF_PHONE = text(
     "SELECT count(*) FILTER (WHERE status = 'held' AND expires_at > app_clock()"
-    "   AND (:call IS NULL OR call_sid IS DISTINCT FROM :call)),"
-    " coalesce(sum(code_tries) FILTER (WHERE status <> 'confirmed'), 0)"
+    "   AND (:call IS NULL OR call_sid IS DISTINCT FROM :call))"
     " FROM appointment_holds WHERE org_id = :org AND patient_phone = :phone"
     " AND created_at > app_clock() - interval '24 hours'"
 ).bindparams(bindparam("call", type_=String))
@@ -221,10 +214,10 @@ def find_live_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> lis
 
 def count_of_phone(
     session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None
-) -> PhoneHistory:
-    """What one number holds now, and how many wrong codes were said for it in 24 hours."""
-    row = session.execute(_OF_PHONE, {"org": org_id, "phone": phone, "call": but_for_call}).one()
-    return PhoneHistory(*row)
+) -> int:
+    """How many times one number holds now."""
+    values = {"org": org_id, "phone": phone, "call": but_for_call}
+    return int(session.execute(_OF_PHONE, values).scalar_one())
 
 
 def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes
+from models import appointment_changes, clinic_limits
 from models.appointment_changes import ChangesMade
 from models.calendars import Calendar
 from models.calls import BY_SIGNATURE
+from models.clinic_limits import Used
 
 T = TypeVar("T")
 
@@ -89,6 +90,8 @@ class Live:
     bookings: Part[Booking]
     leads: Part[HotLead]
     changes: ChangesMade
+    #: What the clinic may use, and has half or nearly used up.
+    low: list[Used]
 
 
 #: Rows of each list unless more are asked for, and how many may be asked for.
@@ -187,7 +190,8 @@ _VERSION = text(f"""
         WHERE org_id = :org AND created_at > app_clock() - interval '24 hours'),
       (SELECT string_agg(concat_ws(':', id, session_epoch, disabled_at), ',' ORDER BY id) FROM staff_users
         WHERE org_id = :org),
-      (SELECT string_agg(id::text, ',' ORDER BY id) FROM staff_sessions WHERE org_id = :org)
+      (SELECT string_agg(id::text, ',' ORDER BY id) FROM staff_sessions WHERE org_id = :org),
+      cast(:low AS text)
     ))
 """)
 
@@ -201,11 +205,12 @@ def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
 
 
 def version(session: Session, org_id: uuid.UUID) -> str:
-    """Another one whenever a call, a hold, a booking, a change or an alert that `read` gives has changed, or
-    whenever the session of a member of staff may have ended.
+    """Another one whenever a call, a hold, a booking, a change, an alert or a notice that `read` gives has
+    changed, or whenever the session of a member of staff may have ended.
     """
     _, today = _clock(session, org_id)
-    return str(session.scalar(_VERSION, {"org": org_id, "today": today}))
+    low = ",".join(f"{each.limit.name}:{each.level}" for each in clinic_limits.find_low(session, org_id))
+    return str(session.scalar(_VERSION, {"org": org_id, "today": today, "low": low}))
 
 
 def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
@@ -228,6 +233,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
         leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_="called_back_at IS NULL"),
         changes=appointment_changes.made_since(session, org_id, today, most=most),
+        low=clinic_limits.find_low(session, org_id),
     )
 
 

@@ -34,12 +34,15 @@ class Organization(Base):
     sandbox: Mapped[bool] = mapped_column(server_default="false")
     code_length: Mapped[int] = mapped_column(server_default="4")
     code_tries: Mapped[int] = mapped_column(server_default="3")
-    #: How many codes may be sent for one hold, in one call, to one number in 24 hours, and to anyone.
+    #: How many codes may be sent for one hold, in one call, to one number, and to anyone. Those with a day in
+    #: their name are allowances (models/otp.py): filled again steadily over 24 hours.
     codes_per_hold: Mapped[int] = mapped_column(server_default="3")
     codes_per_call: Mapped[int] = mapped_column(server_default="6")
     codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
     codes_a_day: Mapped[int] = mapped_column(server_default="1000")
-    #: Wrong codes for one number in 24 hours, over all its holds, after which it is sent no more.
+    #: Codes that one caller may have sent to numbers other than its own.
+    codes_per_caller_an_hour: Mapped[int] = mapped_column(server_default="10")
+    #: Wrong codes for one number, over all its holds, after which none is tried and it is sent no more.
     wrong_codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="15")
     #: How many times one number may hold at once.
     holds_per_phone: Mapped[int] = mapped_column(server_default="3")

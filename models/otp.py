@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,8 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import holds, opt_outs, twilio_codes
+from models import allowances, opt_outs, twilio_codes
+from models.allowances import Allowance, ClinicLimit
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
 from models.sms import (
@@ -80,8 +82,26 @@ class Cap(StrEnum):
 
     HOLD = "hold"
     CALL = "call"
-    PHONE = "phone"  # in 24 hours, of codes that were sent to it or of wrong ones that were said
-    CLINIC = "clinic"  # in 24 hours
+    PHONE = "phone"  # of codes that were sent to it or of wrong ones that were said
+    CALLER = "caller"  # of codes to numbers other than the caller's own
+    UNNAMED = "unnamed"  # of codes that one credential asks for without a caller's number
+    CLINIC = "clinic"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for a code or reads one back.
+
+    `number` is the caller's, as the telephone network gave it, in E.164 where it can be; None if it is
+    withheld or there is no call. `credential` is whose request it is.
+    """
+
+    number: str | None = None
+    credential: uuid.UUID | None = None
+
+    def proves(self, phone: str) -> bool:
+        """Whether the call comes from that number, rather than only naming it."""
+        return self.number == phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +158,162 @@ def _action(message: SmsMessage) -> Action | None:
     return twilio_codes.meaning(message.error_code).action if message.error_code else None
 
 
-def request(session: Session, organization: Organization, hold_id: uuid.UUID) -> CodeRequest:
+DAY = timedelta(hours=24)
+HOUR = timedelta(hours=1)
+
+#: The share of a clinic's codes that callers may use who name another number than the one they call from.
+OF_OTHERS = 0.7
+
+
+class _Kind:
+    """Kinds of allowances."""
+
+    TO_PROVED = "code to, proved"
+    TO_SAID = "code to, said"
+    WRONG_PROVED = "wrong code, proved"
+    WRONG_SAID = "wrong code, said"
+    CALLER = "code by caller"
+    UNNAMED = "code by credential"
+    CLINIC = "codes of clinic"
+
+
+_CAP_OF = {
+    _Kind.CLINIC: Cap.CLINIC,
+    _Kind.TO_PROVED: Cap.PHONE,
+    _Kind.TO_SAID: Cap.PHONE,
+    _Kind.CALLER: Cap.CALLER,
+    _Kind.UNNAMED: Cap.UNNAMED,
+}
+
+
+def of_clinic(organization: Organization, *, share: float = 1.0) -> Allowance:
+    """All the codes of a clinic: a third of a day's at once, filled steadily over the day."""
+    most = math.ceil(organization.codes_a_day / 3)
+    return Allowance(_Kind.CLINIC, "", most, DAY * most / max(1, organization.codes_a_day), share)
+
+
+def of_others(organization: Organization) -> Allowance:
+    """What of them callers may use who name another number than the one they call from, or show none."""
+    most = math.ceil(organization.codes_a_day / 3)
+    # Never less than one code, however few a clinic allows.
+    return of_clinic(organization, share=max(OF_OTHERS, 1 / most) if most else 1.0)
+
+
+CLINIC_LIMITS = (
+    ClinicLimit(
+        "codes",
+        "the codes that the clinic may text",
+        "Once none is left, callers hear that the codes are used up for the moment and to ring again in an"
+        " hour.",
+        "--codes-a-day",
+        _Kind.CLINIC,
+        of_clinic,
+    ),
+    ClinicLimit(
+        "codes_to_others",
+        "the codes for callers who give another number than the one they ring from, or whose number is"
+        " withheld",
+        "Once none is left, they hear to ring from the patient's own mobile: codes are kept for those who"
+        " do.",
+        "--codes-a-day",
+        _Kind.CLINIC,
+        of_others,
+    ),
+)
+
+
+def _wrong_codes(organization: Organization, phone: str, asker: Asker) -> Allowance:
+    """The wrong codes that may be said for a number, apart in calls that come from it and in all others."""
+    kind = _Kind.WRONG_PROVED if asker.proves(phone) else _Kind.WRONG_SAID
+    return Allowance(kind, phone, organization.wrong_codes_per_phone_a_day, DAY)
+
+
+def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Allowance]:
+    """What one more code is taken from, in the order in which a refusal names it."""
+    if asker.proves(phone):
+        return [
+            of_clinic(organization),
+            Allowance(_Kind.TO_PROVED, phone, organization.codes_per_phone_a_day, DAY),
+        ]
+    # Half, because who only names a number may be after its owner's peace.
+    said = math.ceil(organization.codes_per_phone_a_day / 2)
+    wanted = [of_others(organization), Allowance(_Kind.TO_SAID, phone, said, DAY)]
+    if asker.number:
+        wanted.append(Allowance(_Kind.CALLER, asker.number, organization.codes_per_caller_an_hour, HOUR))
+    else:
+        # Filled more slowly than the clinic's, so that such requests alone never use up the others' share.
+        most = math.ceil(organization.codes_a_day / 10)
+        refill = DAY * most / (organization.codes_a_day * OF_OTHERS)
+        wanted.append(Allowance(_Kind.UNNAMED, str(asker.credential or ""), most, refill))
+    return wanted
+
+
+def _lock_codes_of(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> None:
+    """Before the hold's row is locked, as in verifying: so neither waits for the other in a ring."""
+    of_hold = select(AppointmentHold.patient_phone, AppointmentHold.call_sid).where(
+        AppointmentHold.id == hold_id, AppointmentHold.org_id == org_id
+    )
+    if found := session.execute(of_hold).one_or_none():
+        lock_codes(session, org_id, phone=found.patient_phone, call_sid=found.call_sid)
+
+
+def lock_codes(session: Session, org_id: uuid.UUID, *, phone: str, call_sid: str | None = None) -> None:
+    """Let no other transaction count the codes of this number, or of this call, until this one ends.
+
+    To be called before the row of a hold or its calendar is locked. Waits at most the lock timeout.
+    """
+    for name in [f"codes-call/{org_id}/{call_sid}"] * bool(call_sid) + [f"codes/{org_id}/{phone}"]:
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def may_try(session: Session, organization: Organization, phone: str, asker: Asker) -> bool:
+    """Whether one more code may be tried for a number. If it is wrong, `count_wrong` must follow.
+
+    Locks the number's codes until the transaction ends.
+    """
+    lock_codes(session, organization.id, phone=phone)
+    return not _is_used_up(session, organization.id, _wrong_codes(organization, phone, asker))
+
+
+def count_wrong(session: Session, organization: Organization, phone: str, asker: Asker) -> None:
+    """A wrong code was said for a number, and `may_try` had allowed it."""
+    allowances.take(session, organization.id, [_wrong_codes(organization, phone, asker)])
+
+
+def _is_used_up(session: Session, org_id: uuid.UUID, allowance: Allowance) -> bool:
+    left = (1 - allowances.used(session, org_id, allowance)) * allowance.most
+    return left < 1 - 1e-6
+
+
+def _take(session: Session, organization: Organization, hold: AppointmentHold, asker: Asker) -> Cap | None:
+    """Take one code from every allowance; or from none, and the cap that is reached."""
+    sent = count_codes(session, org_id=organization.id, hold_id=hold.id, call_sid=hold.call_sid)
+    wanted = _allowances(organization, hold.patient_phone, asker)
+    if none := next((each for each in wanted if each.most < 1), None):
+        return _CAP_OF[none.kind]
+    if _is_used_up(session, organization.id, _wrong_codes(organization, hold.patient_phone, asker)):
+        return Cap.PHONE
+    if sent.in_call >= organization.codes_per_call:
+        return Cap.CALL
+    if sent.for_hold >= organization.codes_per_hold:
+        return Cap.HOLD
+    short = allowances.take(session, organization.id, wanted)
+    if short is None:
+        allowances.tell(session, organization, CLINIC_LIMITS)
+        return None
+    return _CAP_OF[short.allowance.kind]
+
+
+def request(
+    session: Session, organization: Organization, hold_id: uuid.UUID, asker: Asker | None = None
+) -> CodeRequest:
     """Queue the SMS with the code of a live hold, within the clinic's limits.
 
-    While one is still waiting to be sent, asking again has it tried at once and makes no other.
+    `asker` is who asks; without one it is an operator or a test, and counts as a request without a number.
+    While a code is still waiting to be sent, asking again has it tried at once and makes no other.
     """
+    asker = asker or Asker()
+    _lock_codes_of(session, organization.id, hold_id)
     row = session.execute(
         select(AppointmentHold, func.app_clock().label("now"))
         .where(AppointmentHold.id == hold_id, AppointmentHold.org_id == organization.id)
@@ -159,28 +330,7 @@ def request(session: Session, organization: Organization, hold_id: uuid.UUID) ->
         try_at_once(session, waiting)
         return CodeRequest(message_id=waiting.id)
 
-    sent = count_codes(
-        session,
-        org_id=organization.id,
-        hold_id=hold_id,
-        call_sid=hold.call_sid,
-        phone=hold.patient_phone,
-    )
-    wrong = holds.count_of_phone(session, organization.id, hold.patient_phone).wrong_codes
-    cap = next(
-        (
-            cap
-            for cap, count, limit in (
-                (Cap.CLINIC, sent.in_all, organization.codes_a_day),
-                (Cap.PHONE, sent.to_phone, organization.codes_per_phone_a_day),
-                (Cap.PHONE, wrong, organization.wrong_codes_per_phone_a_day),
-                (Cap.CALL, sent.in_call, organization.codes_per_call),
-                (Cap.HOLD, sent.for_hold, organization.codes_per_hold),
-            )
-            if count >= limit
-        ),
-        None,
-    )
+    cap = _take(session, organization, hold, asker)
     if cap is not None:
         return CodeRequest(refusal=CodeRefusal.TOO_MANY_CODES, cap=cap)
 

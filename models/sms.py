@@ -889,16 +889,14 @@ def waiting_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID
 
 @dataclass(frozen=True, slots=True)
 class CodesSent:
-    """How many codes went out: for one hold, in one call, and in 24 hours to one number and in all."""
+    """How many codes went out in 24 hours: for one hold, and in one call."""
 
     for_hold: int
     in_call: int
-    to_phone: int
-    in_all: int
 
 
 def count_codes(
-    session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID, call_sid: str | None, phone: str
+    session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID, call_sid: str | None
 ) -> CodesSent:
     """Reads the clinic's codes of the last 24 hours, and nothing else."""
     # As a subquery, for a volatile function is no bound that an index could begin at; and the kind in words,
@@ -909,8 +907,6 @@ def count_codes(
             func.count().filter(SmsMessage.hold_id == hold_id),
             # Codes that were asked for outside of any call are not those of one call.
             func.count().filter(SmsMessage.call_sid == call_sid if call_sid else false()),
-            func.count().filter(SmsMessage.to_phone == phone),
-            func.count(),
         ).where(and_(SmsMessage.org_id == org_id, text("kind = 'otp'"), SmsMessage.created_at > since))
     ).one()
     return CodesSent(*row)

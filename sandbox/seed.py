@@ -76,6 +76,7 @@ def _clinic(
                 codes_per_call=_NO_LIMIT,
                 codes_per_phone_a_day=_NO_LIMIT,
                 codes_a_day=_NO_LIMIT,
+                codes_per_caller_an_hour=_NO_LIMIT,
                 wrong_codes_per_phone_a_day=_NO_LIMIT,
                 holds_per_phone=_NO_LIMIT,
             )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 
 from celeryconfig import Task
-from models import retention, sign_in_limits, staff_sessions
+from models import allowances, retention, sign_in_limits, staff_sessions
 from models.session import Door, system_transaction
 from tasks.app import app
 from tasks.beat import Sweep
 
 log = logging.getLogger(__name__)
 
-#: Rows of the sign-in that one run deletes at most; they say nothing any more.
+#: Rows of the sign-in, and of allowances, that one run deletes at most; they say nothing any more.
 MOST = 5000
 
 
@@ -23,6 +23,7 @@ def keep_house() -> None:
         tidied = retention.tidy(session)
         staff_sessions.forget_the_old(session, MOST)
         sign_in_limits.forget_the_forgiven(session, MOST)
+        allowances.forget_the_full(session, MOST)
     if tidied:
         log.info(
             "erased %d answers, %d texts, what %d visits were for, the words of %d calls, and %d patients",

@@ -32,6 +32,7 @@ def create_clinic(
         "codes_per_call": 10_000,
         "codes_per_phone_a_day": 10_000,
         "codes_a_day": 100_000,
+        "codes_per_caller_an_hour": 10_000,
         "wrong_codes_per_phone_a_day": 100_000,
         "holds_per_phone": 100_000,
         "landlines_allowed": True,

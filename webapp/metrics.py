@@ -8,7 +8,7 @@ attacks leave no row of their own; each process adds those that it saw to rows o
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flask import Blueprint, Response, abort, request
 from prometheus_client import CollectorRegistry, generate_latest
@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 import settings
+from models import clinic_limits
 from models.attacks import Kind
 from models.session import Door
 from webapp import attacks
@@ -26,8 +27,11 @@ from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 
 blueprint = Blueprint("metrics", __name__)
 
-#: name, help, labels, query: a query gives the labels and then the value.
-GAUGES = (
+#: What is told: a query in SQL or a function, whose rows have the labels and then the value.
+Rows = str | Callable[[Session], Iterable[tuple[str, str, float]]]
+
+#: name, help, labels, rows.
+GAUGES: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
     (
         "holdline_sms_messages",
         "SMS of the last 24 hours by kind and state; superseded: a later one says something else",
@@ -142,6 +146,12 @@ GAUGES = (
         "SELECT org_id::text, coalesce(stopped_code, ''), 1 FROM sms_senders WHERE stopped_at IS NOT NULL",
     ),
     (
+        "holdline_limit_used",
+        "how much of what a clinic may use is used at this moment, from 0 to 1, where it is any",
+        ("org", "limit"),
+        clinic_limits.of_every_clinic,
+    ),
+    (
         "holdline_holds",
         "holds made in the last 24 hours by what became of them",
         ("status",),
@@ -196,7 +206,7 @@ GAUGES = (
 
 
 #: Likewise; these only grow, so that Prometheus can tell how many came in any time.
-COUNTERS = (
+COUNTERS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
     (
         "holdline_attacks_total",
         "tries of those who have no business there, and what was refused to who asks too much, by kind",
@@ -217,9 +227,10 @@ class _Rows(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for figures, family_of in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
-            for name, meaning, labels, query in figures:
+            for name, meaning, labels, asked in figures:
                 family = family_of(name, meaning, labels=labels)
-                for *values, figure in self._session.execute(text(query)):
+                rows = self._session.execute(text(asked)) if isinstance(asked, str) else asked(self._session)
+                for *values, figure in rows:
                     family.add_metric([str(value) for value in values], float(figure))
                 yield family
 

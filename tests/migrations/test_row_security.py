@@ -750,7 +750,7 @@ def test_the_wall_leaves_the_look_ups_their_indexes(full: tuple[str, list[uuid.U
         with explained(within) as by_call:
             assert len(holds.find_live_of_call(within, orgs[3], "call-8")) == CALENDARS
         with explained(within) as by_phone:
-            assert holds.count_of_phone(within, orgs[3], "+8").held == CALENDARS
+            assert holds.count_of_phone(within, orgs[3], "+8") == CALENDARS
         with explained(within) as begun:
             assert calls.begin(within, orgs[3], key).reply == {}
         with explained(within) as claimed:

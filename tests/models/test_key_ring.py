@@ -226,8 +226,11 @@ def test_wrong_codes_for_one_number_stop_further_codes_to_it_and_to_no_other(
     assert (again["success"], again["code"]) == (False, "too_many_codes")
     third = held_for(client, org, number, 11)
     assert bare(client, "booking/send-otp", holdId=third)["code"] == "too_many_codes"
-    # Whoever has the code still books with it; another number, and another clinic, are not bound.
-    assert bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))["success"]
+    # Nor is one more tried, right or wrong: it would be one more guess.
+    tried = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))
+    assert (tried["success"], tried["code"]) == (False, "too_many_codes")
+    assert "own mobile" in tried["say"]
+    # Another number, and another clinic, are not bound.
     other = held_for(client, org, phone_number(), 12)
     assert bare(client, "booking/send-otp", holdId=other)["success"]
     elsewhere = held_for(client, create_clinic(wrong_codes_per_phone_a_day=4), number, 9)
@@ -237,18 +240,23 @@ def test_wrong_codes_for_one_number_stop_further_codes_to_it_and_to_no_other(
     assert bare(client, "booking/send-otp", holdId=tomorrow)["success"]
 
 
-def test_wrong_codes_are_forgiven_after_a_day_and_not_before(client: FlaskClient, clock: Clock) -> None:
+def test_wrong_codes_are_forgiven_one_by_one_over_a_day(client: FlaskClient, clock: Clock) -> None:
     org, number = create_clinic(wrong_codes_per_phone_a_day=3, holds_per_phone=10), phone_number()
     hold = held_for(client, org, number, 9)
     assert bare(client, "booking/send-otp", holdId=hold)["success"]
     for _ in range(3):
         bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(code_of(hold)))
-    for hour, pause in ((10, 0), (11, 3600), (12, 22 * 3600)):
+    for hour, pause in ((10, 0), (11, 3600), (12, 6 * 3600)):
         clock.forward(pause)
         later = held_for(client, org, number, hour)
         assert bare(client, "booking/send-otp", holdId=later)["code"] == "too_many_codes"
     clock.forward(3600 + 60)
-    assert bare(client, "booking/send-otp", holdId=held_for(client, org, number, 13))["success"]
+    last = held_for(client, org, number, 13)
+    assert bare(client, "booking/send-otp", holdId=last)["success"]
+    first, second = (
+        bare(client, "booking/verify-otp", holdId=last, providedOTP=wrong(code_of(last))) for _ in range(2)
+    )
+    assert (first["code"], second["code"]) == ("wrong_code", "too_many_codes")
 
 
 def test_the_default_caps_are_fifteen_wrong_codes_and_three_holds(sql: psycopg.Connection) -> None:

@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 
@@ -14,14 +15,17 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from masking import mask
 from models import session
 from models.attacks import Kind
-from tests.factories import create_clinic
+from models.session import transaction
+from models.sms import SmsMessage, SmsStatus
+from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT
 from tests.surroundings import environment
+from tests.webapp.vapi.calls import PhoneCall
 from tests.webapp.vapi.signing import (
     CHECK,
     WEBHOOK,
@@ -135,6 +139,24 @@ def test_failed_sign_ins_are_counted(client: FlaskClient) -> None:
     grown = seen.grown()
     assert sum(grown.values()) == 12
     assert set(grown) == {"failed_sign_in", "limited_sign_in"}
+
+
+def test_codes_and_times_that_are_refused_and_wrong_codes_are_counted(client: FlaskClient) -> None:
+    org, number = create_clinic(codes_per_hold=1, holds_per_phone=1), phone_number()
+    call = PhoneCall(client, org, number)
+    hold = call.say("reserve_atomic", slotId=slot(), patientName="Ann").split("holdId=")[1].split()[0]
+    call.say("send_otp_code")
+    seen = Seen(client)
+    PhoneCall(client, org, number).say("reserve_atomic", slotId=slot(hour=12), patientName="Ann")
+    assert seen.grown() == {"limited_holds": 1}
+    with transaction(uuid.UUID(org)) as at:  # the first one has gone out
+        at.execute(update(SmsMessage).values(status=SmsStatus.SENT).where(SmsMessage.call_sid == call.id))
+    call.say("send_otp_code")
+    assert seen.grown() == {"limited_holds": 1, "limited_codes": 1}
+    wrong = f"{(int(code_of(hold)) + 1) % 10_000:04}"
+    for _ in range(3):  # the last one gives the time back
+        call.say("verify_otp", providedOTP=wrong)
+    assert seen.grown() == {"limited_holds": 1, "limited_codes": 1, "wrong_codes": 3}
 
 
 def test_what_twilio_did_not_send_is_counted(client: FlaskClient, sql: psycopg.Connection) -> None:

@@ -17,6 +17,7 @@ import settings
 from models import patient_links
 from models.attacks import Kind
 from models.sms_states import SmsStatus
+from tests.conftest import Clock
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked
 from tests.places import ROOT
@@ -115,6 +116,19 @@ def test_what_nobody_knows_of_is_counted_however_old_it_is(
     found = samples(client.get("/metrics").text)
     assert found["holdline_sms_trouble", frozenset({org, "unknown"})] == 1
     assert ("holdline_sms_trouble", frozenset({org, "failed"})) not in found
+
+
+def test_what_a_clinic_has_used_of_its_limits_is_told(client: FlaskClient, clock: Clock) -> None:
+    org, other = create_clinic(codes_a_day=30), create_clinic(codes_a_day=30)  # ten at once
+    clock.stop()
+    for hour in (9, 10, 11):
+        bare(client, "booking/send-otp", holdId=reserve(client, org, slotId=slot(hour=hour))["holdId"])
+    found = samples(client.get("/metrics").text)
+    assert found["holdline_limit_used", frozenset({org, "codes"})] == pytest.approx(0.3)
+    assert found["holdline_limit_used", frozenset({org, "codes_to_others"})] == pytest.approx(3 / 7)
+    assert ("holdline_limit_used", frozenset({other, "codes"})) not in found
+    clock.forward(24 * 3600)
+    assert ("holdline_limit_used", frozenset({org, "codes"})) not in samples(client.get("/metrics").text)
 
 
 def test_how_long_others_took_is_told(client: FlaskClient, sql: psycopg.Connection) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue, Task
-from models import leads, organizations, phone, sealed_columns, sealing, sms_senders, sweeps
+from models import clinic_limits, leads, organizations, phone, sealed_columns, sealing, sms_senders, sweeps
 from models.appointments import Appointment
 from models.calendars import Calendar
 from models.leads import HotLeadAlert
@@ -580,6 +580,19 @@ def _lead_rules(_: Session, clinic: Organization, row: IntegrationSettings) -> F
         yield ok("lead rules", "the clinic's own are in force")
 
 
+def _limits(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    low = clinic_limits.find_low(session, clinic.id)
+    if not low:
+        yield ok("limits of the clinic", "less than half of each is used")
+    for each in low:
+        yield warning(
+            f"limit {each.limit.name}",
+            f"{each.part:.0%} used. {each.says}",
+            f"flask organization set {clinic.id} {each.limit.option} N, if these are patients;"
+            " else docs/operations.md, A clinic's codes run low",
+        )
+
+
 def _monitoring(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
     for statement in MONITORING.values():
         session.execute(
@@ -596,6 +609,7 @@ CLINIC_CHECKS = (
     _assistant,
     _staff,
     _sms,
+    _limits,
     _booking,
     _hot_leads,
     _lead_rules,

@@ -35,9 +35,10 @@ LIMITS = {
     "code_tries": (1, 5, "Wrong codes after which a hold is given back."),
     "codes_per_hold": (1, MOST, "Codes that may be sent for one hold."),
     "codes_per_call": (1, MOST, "Codes that may be sent in one call."),
-    "codes_per_phone_a_day": (1, MOST, "Codes that one number may be sent in 24 hours."),
-    "codes_a_day": (1, MOST, "Codes that all numbers together may be sent in 24 hours."),
-    "wrong_codes_per_phone_a_day": (1, MOST, "Wrong codes for one number in 24 hours; then it is sent none."),
+    "codes_per_phone_a_day": (1, MOST, "Codes to one number, filled again over 24 hours."),
+    "codes_a_day": (1, MOST, "Codes to all numbers: a third at once, filled again by the hour."),
+    "codes_per_caller_an_hour": (1, MOST, "Codes that one caller may have sent to other numbers."),
+    "wrong_codes_per_phone_a_day": (1, MOST, "Wrong codes for one number, forgiven over 24 hours."),
     "holds_per_phone": (1, MOST, "Times that one number may hold at once."),
 }
 #: In integration_settings.

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 import settings
-from models import call_backs, live, reports, sms_retry
+from models import call_backs, clinic_limits, live, reports, sms_retry
 from models.lead_scoring import Band
 from webapp.dashboard import account, addresses, csv_files, feed, people, sign_in
 from webapp.dashboard.guard import blueprint, for_every_page, read, signed
@@ -232,12 +232,14 @@ def _known(call_id: str) -> str:
 
 @blueprint.get("/messages")
 def messages() -> ResponseReturnValue:
-    health = read(reports.sms_health)
+    health, low = read(
+        lambda at, org_id: (reports.sms_health(at, org_id), clinic_limits.find_low(at, org_id))
+    )
     rows, more = _page(
         lambda at, org_id, after, most: reports.list_trouble(at, org_id, after=after, most=most)
     )
     return render_template(
-        "dashboard/messages.html", health=health, rows=rows, more=more, here=addresses.kept()
+        "dashboard/messages.html", health=health, low=low, rows=rows, more=more, here=addresses.kept()
     )
 
 

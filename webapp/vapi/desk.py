@@ -21,11 +21,13 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, organizations, sms, tenancy
+from models import appointments, calls, holds, organizations, phone, sms, tenancy
 from models.appointments import Appointment
 from models.holds import AppointmentHold
 from models.organizations import Organization
+from models.otp import Asker
 from models.session import Door
+from webapp import attacks
 from webapp.nudge import nudge
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_system_transaction, in_transaction
@@ -43,6 +45,7 @@ class Desk:
     call_id: str | None
     caller_number: str | None
     now: datetime
+    credential_id: uuid.UUID | None = None
     call_holds_a_slot: bool = False
     #: SMS that this made, to be nudged once it is committed.
     due: list[sms.Due] = field(default_factory=list)
@@ -50,6 +53,17 @@ class Desk:
     @property
     def org_id(self) -> uuid.UUID:
         return self.clinic.id
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks for a code: the caller's number is the envelope's, never what was said."""
+        try:
+            number = phone.e164(
+                self.caller_number or "", region=self.clinic.region, sandbox=self.clinic.sandbox
+            )
+        except phone.ImpossibleNumber:
+            return Asker(None, self.credential_id)  # withheld, or an address that is no number
+        return Asker(number, self.credential_id)
 
     def nudge_afterwards(self, due: sms.Due) -> None:
         self.due.append(due)
@@ -135,12 +149,24 @@ def _serve_in(
         happened=lambda session, done: _is_there(session, org_id, key, done),
     )
     try:
+        if done.reply.code and (kind := _COUNTED_AS.get(done.reply.code)):
+            attacks.count(kind, org_id=org_id)
         for due in done.due:
             nudge(due)
         return _improved(org_id, done, key)
     except Exception:
         log.exception("%s: what was committed is answered as it stood then", tool.name)
         return done.reply
+
+
+#: Refusals that an honest caller meets now and then, and one who guesses or floods all the time. HOLD_LOCKED
+#: is what the last wrong code of a hold is answered with.
+_COUNTED_AS = {
+    Code.TOO_MANY_CODES: attacks.Kind.LIMITED_CODES,
+    Code.TOO_MANY_HOLDS: attacks.Kind.LIMITED_HOLDS,
+    Code.WRONG_CODE: attacks.Kind.WRONG_CODES,
+    Code.HOLD_LOCKED: attacks.Kind.WRONG_CODES,
+}
 
 
 def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> Reply:
@@ -212,6 +238,7 @@ def _work(
         envelope.call_id,
         envelope.caller_number,
         now,
+        caller.credential_id,
         call_holds_a_slot=bool(begun and begun.holds_a_slot),
     )
     if key and begun and begun.reply:

@@ -17,9 +17,10 @@ from flask.testing import FlaskClient
 
 import settings
 from celeryconfig import Queue
-from models import sealing, sms_senders
+from models import allowances, otp, sealing, sms_senders
 from models.organizations import IntegrationSettings, Organization
 from models.session import transaction
+from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.places import ROOT, free_port
 from tests.webapp.cli import outside_world
@@ -268,6 +269,24 @@ def test_sms_in_trouble_are_warned_of(operator: Operator, live: str) -> None:
     # It is the clinic's own trouble, not another's.
     other = create_clinic()
     assert "SMS failed" not in findings(operator, other)
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_clinic_whose_codes_run_low_is_warned_of(operator: Operator, live: str, clock: Clock) -> None:
+    operator.sql.execute("UPDATE organizations SET codes_a_day = 60 WHERE id = %s", [live])
+    clock.stop()
+    with transaction(uuid.UUID(live)) as session:
+        clinic = session.get_one(Organization, uuid.UUID(live))
+        for _ in range(11):  # of twenty
+            assert allowances.take(session, clinic.id, [otp.of_clinic(clinic)]) is None
+    found = findings(operator, live)
+    assert states(found, "warning") == {"limit codes", "limit codes_to_others"}
+    assert found["limit codes"]["why"].startswith("55% used. More than half of the codes")
+    assert "--codes-a-day" in found["limit codes"]["mend"]
+    clock.forward(3600)
+    assert states(findings(operator, live), "warning") == {"limit codes_to_others"}
+    clock.forward(2 * 3600)
+    assert states(findings(operator, live), "warning") == set()
 
 
 @pytest.mark.usefixtures("_staffed")

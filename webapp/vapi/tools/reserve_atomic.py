@@ -135,7 +135,7 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
         )
     holds.lock_phone(desk.session, desk.org_id, number)
     # What this call holds already gives way to the new time.
-    held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id).held
+    held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id)
     if held >= clinic.holds_per_phone:
         return not_booked(
             Code.TOO_MANY_HOLDS,

@@ -40,7 +40,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     if _is_live(desk, hold) and (trouble := _foreseen(desk, hold)):
         return _cannot(trouble, ending)  # it would not arrive: no code is spent on it
     lost = _last_lost(desk, hold)
-    requested = otp.request(desk.session, desk.clinic, hold.id)
+    requested = otp.request(desk.session, desk.clinic, hold.id, desk.asker)
     if requested.message_id is None:
         return _refused(desk, hold, requested)
     stopped = stop_of_sender(desk)
@@ -70,8 +70,19 @@ _USE_THE_NEWEST = "Ask for the digits of the newest text message."
 _TOO_MANY = {
     Cap.HOLD: f"no more codes can be sent for this reservation. {_USE_THE_NEWEST} {ANOTHER_NUMBER}",
     Cap.CALL: f"no more codes can be sent in this call. {_USE_THE_NEWEST} The clinic can book this by hand.",
-    Cap.PHONE: f"no more codes can be sent to that number today. {ANOTHER_NUMBER}",
-    Cap.CLINIC: "no more codes can be sent today. The clinic can book this by hand.",
+    Cap.PHONE: f"no more codes can be sent to that number for some hours. {ANOTHER_NUMBER}",
+    Cap.CALLER: (
+        "no more codes can be sent to other numbers from this telephone for now. Give the number that you are"
+        " calling from, or call again in an hour. The clinic can book this by hand."
+    ),
+    Cap.UNNAMED: (
+        "no more codes can be sent for now to callers whose number is withheld. Call again from the patient's"
+        " own mobile with its number shown. The clinic can book this by hand."
+    ),
+    Cap.CLINIC: (
+        "the clinic's codes are used up for the moment. Call again from the patient's own mobile, or in an"
+        " hour. The clinic can book this by hand."
+    ),
 }
 
 

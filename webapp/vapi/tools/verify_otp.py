@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,32 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
         code_digest = otp.digest(hold.id, digits, key_id=hold.code_key)
     except settings.UnknownKey:
         return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
+    return _too_many(desk, hold) or _try(desk, hold, arguments, digits, contact_id, code_digest)
+
+
+def _too_many(desk: Desk, hold: AppointmentHold) -> Reply | None:
+    """Whether so many wrong codes were said for the number that not even a right one is tried."""
+    if otp.may_try(desk.session, desk.clinic, hold.patient_phone, desk.asker):
+        return None
+    desk.session.refresh(hold)  # while this waited, another request may have decided about it
+    if hold.status is not HoldStatus.HELD:
+        return None
+    return not_booked(
+        Code.TOO_MANY_CODES,
+        "Too many wrong codes",
+        "too many wrong codes were said for that number, and none is tried for some hours. Call again from"
+        " the patient's own mobile, or let the clinic book this by hand.",
+    )
+
+
+def _try(
+    desk: Desk,
+    hold: AppointmentHold,
+    arguments: dict[str, Any],
+    digits: str,
+    contact_id: uuid.UUID | None,
+    code_digest: str,
+) -> Reply:
     confirmation = appointments.confirm(
         desk.session,
         org_id=desk.org_id,
@@ -55,6 +82,8 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     )
     if confirmation.success:
         return _booked(desk, hold, confirmation)
+    if confirmation.tries_left is not None:  # a try was counted, and it was wrong
+        otp.count_wrong(desk.session, desk.clinic, hold.patient_phone, desk.asker)
     return _refused(desk, hold, confirmation, right=hold.code_digest == code_digest)
 
 

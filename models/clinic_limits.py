@@ -1,0 +1,67 @@
+"""What a clinic as a whole may use, and what of it is half or nearly used up, for staff and operators."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from models import allowances, otp
+from models.allowances import AllowanceRow, ClinicLimit, Level
+from models.organizations import Organization
+
+#: Every allowance of a clinic as a whole. What is added here is on the dashboard, in `flask doctor`, in
+#: /metrics and in the log.
+LIMITS: tuple[ClinicLimit, ...] = otp.CLINIC_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How much of a limit a clinic has used at this moment: 0 is nothing, 1 all."""
+
+    org_id: uuid.UUID
+    limit: ClinicLimit
+    part: float
+
+    @property
+    def level(self) -> Level | None:
+        return allowances.level_of(self.part)
+
+    @property
+    def says(self) -> str:
+        """For the clinic's staff, once there is a level. It does not change with each unit that is used."""
+        how_many = "Nearly all" if self.level is Level.NEARLY_ALL else "More than half"
+        return (
+            f"{how_many} of {self.limit.words} are used for now; they come back by the hour."
+            f" {self.limit.then}"
+        )
+
+
+def find_low(session: Session, org_id: uuid.UUID) -> list[Used]:
+    """Which limits of a clinic are half or nearly used up."""
+    return [each for each in _used(session, org_id) if each.level]
+
+
+def of_every_clinic(session: Session) -> list[tuple[str, str, float]]:
+    """Clinic, name of the limit and used part, where anything of it is used. For system scope."""
+    return [(str(each.org_id), each.limit.name, each.part) for each in _used(session, None)]
+
+
+def _used(session: Session, org_id: uuid.UUID | None) -> Iterator[Used]:
+    now = func.app_clock()
+    keys = {(limit.kind, allowances.digest_of(limit.kind, "")) for limit in LIMITS}
+    rows = select(Organization, AllowanceRow.kind, AllowanceRow.full_again_at, now.label("now")).join(
+        Organization, Organization.id == AllowanceRow.org_id
+    )
+    if org_id is not None:
+        rows = rows.where(AllowanceRow.org_id == org_id)
+    rows = rows.where(
+        tuple_(AllowanceRow.kind, AllowanceRow.whose).in_(sorted(keys)), AllowanceRow.full_again_at > now
+    )
+    for organization, kind, full_again_at, at in session.execute(rows):
+        for limit in LIMITS:
+            if limit.kind == kind:
+                yield Used(organization.id, limit, limit.part(organization, full_again_at - at))

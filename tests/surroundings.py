@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ from sqlalchemy import Pool
 import settings
 from models import session
 
-_POOLS: list[Pool] = []
+_POOLS: deque[Pool] = deque(maxlen=16)
 
 
 @contextmanager
@@ -38,6 +39,6 @@ def _read_anew() -> None:
     for cached in (session.engine, session.system_engine):
         cached.cache_clear()
     for engine in engines:
-        # Kept, because a thread may still give a connection back, which nobody would close then.
+        # Kept for a while, because a thread may still give a connection back, which nobody would close then.
         _POOLS.append(engine.pool)
         engine.dispose()

@@ -58,7 +58,7 @@ class Reason(Enum):
     CROWDED = "was the oldest of too many that waited"
     ADDRESS = "was the oldest of too many of one address"
     CREDENTIAL = "was one of too many of one credential"
-    NO_ROOM = "found no room for its body"
+    NO_ROOM = "found no room"
     TOO_LARGE = "was too large"
     UNREADABLE = "could not be read"
 

@@ -9,7 +9,7 @@ import pytest
 from models import twilio_codes
 from models.twilio_codes import STATUS, Action, meaning
 
-#: What follows from each code, as its page in Twilio's dictionary of errors describes it, by what is at fault.
+#: What follows from each code, as its page in Twilio's dictionary of errors describes it.
 FOLLOWS = (
     (Action.RETRY, "20429 63017"),
     (Action.RETRY_LATER, "21611 21730 30001 30022 30023 30027 30450 30453 30485 30610 63018"),

@@ -5,16 +5,23 @@ The decided seconds stand here once more, so that a slip in one of the product's
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 
+from models import sms
+from models.session import transaction
 from tasks import providers
-from tasks.sms import check_receipts, reconcile_sms
+from tasks.delivery import record_accepted
+from tasks.providers import Accepted
+from tasks.sms import _record, check_receipts, reconcile_sms
 from tests.conftest import Clock
 from tests.tasks.bookings import Booking, ended
 
@@ -113,6 +120,21 @@ def test_a_sender_that_is_refused_only_by_receipts_is_tried_rarely_from_the_star
         assert each.state() == "sent"
         pauses.append(pause_of(booking))
     assert pauses == [MINUTE, 5 * MINUTE, 10 * MINUTE, 10 * MINUTE, 10 * MINUTE]
+
+
+@pytest.mark.parametrize(("took", "slow"), [(1.0, False), (2.1, True)])
+def test_an_answer_that_took_more_than_two_seconds_was_slow(
+    booking: Booking,
+    took: float,
+    slow: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    """Then the clinic's messages go one at a time, and hold up nobody else's."""
+    with transaction(uuid.UUID(booking.org)) as session:
+        message = sms.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+    assert message
+    accepted = Accepted("SM" + uuid.uuid4().hex, 1)
+    _record(message, partial(record_accepted, accepted=accepted), time.monotonic() - took)
+    assert booking.sender("slow") == (slow,)
 
 
 # --- asking the provider ---------------------------------------------------------------------------

@@ -477,3 +477,48 @@ def test_a_number_of_proxies_that_will_not_do(monkeypatch: pytest.MonkeyPatch, v
         monkeypatch.setenv(name, given)
     with pytest.raises(settings.SettingsError, match="PROXIES"):
         read()
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "beyond"),
+    [
+        # A worker's task ends after 20 seconds, and with it what it knows of its request.
+        ("TWILIO_TIMEOUT", "0.01", "20", ("0", "-1", "20.1", "200", "inf", "nan")),
+        # Vapi waits 20 seconds for a tool.
+        ("SMS_WATCH", "0", "10", ("-0.1", "10.1", "inf")),
+        ("BROKER_TIMEOUT", "0.01", "5", ("0", "5.1", "inf")),
+        ("LOCK_TIMEOUT", "0.01", "60", ("0", "-1", "60.1", "inf")),
+        ("STATEMENT_TIMEOUT", "0.01", "60", ("0", "-1", "60.1", "inf")),
+        ("DATABASE_POOL", "0", "64", ("-1", "65", "1.5")),
+        ("RATE_PER_CREDENTIAL", "0", "100000", ("-1", "inf", "nan")),
+        ("RATE_PER_CALL", "0", "100000", ("-1", "inf", "nan")),
+        ("RATE_PER_PHONE", "0", "100000", ("-1", "inf", "nan")),
+        ("MAX_BODY_BYTES", "1024", "100000000", ("1023", "0", "-1")),
+        ("PROXIES", "0", "10", ("-1", "11", "1.5")),
+        ("PORT", "0", "65535", ("-1", "65536")),
+        ("FLOWER_PORT", "0", "65535", ("-1", "65536")),
+    ],
+)
+def test_a_number_is_taken_within_its_bounds_and_refused_beyond(
+    name: str, least: str, most: str, beyond: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for needed, value in NEEDED.items():
+        monkeypatch.setenv(needed, value)
+    for value in (least, most):
+        monkeypatch.setenv(name, value)
+        assert getattr(read(), name.lower()) == float(value)
+    for value in beyond:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(settings.SettingsError, match=name):
+            read()
+
+
+def test_what_is_set_where_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds, tool calls a second, bytes: a clinic that sets nothing has thirty calls at once."""
+    for needed, value in NEEDED.items():
+        monkeypatch.setenv(needed, value)
+    config = read()
+    assert (config.twilio_timeout, config.lock_timeout, config.statement_timeout) == (10, 2, 5)
+    assert (config.sms_watch, config.broker_timeout) == (2, 1)
+    assert (config.rate_per_credential, config.rate_per_call, config.rate_per_phone) == (10, 3, 4)
+    assert (config.web_concurrency, config.web_threads, config.max_body_bytes) == (2, 64, 4 * 1024 * 1024)

@@ -162,6 +162,29 @@ def test_it_may_move_by_less_than_its_own_length(twelve: Linked) -> None:
     assert twelve.taken() == [at(twelve.start)]
 
 
+@pytest.mark.parametrize("neighbour", ["booked", "held"])
+def test_it_may_move_to_right_before_and_right_after_what_is_there(twelve: Linked, neighbour: str) -> None:
+    """Somebody else has the half hour from 12:30."""
+    between = slot(hour=12, minute=30)
+    if neighbour == "booked":
+        Linked(twelve.client, twelve.sql, twelve.org, start=between)
+    else:
+        assert reserve(twelve.client, twelve.org, slotId=between)["success"]
+    for hour, minute, code in ((12, 0, None), (12, 15, "slot_taken"), (13, 0, None), (12, 45, "slot_taken")):
+        assert move(twelve, slot(hour=hour, minute=minute)).code == code, (hour, minute)
+    assert twelve.taken() == [at(between), at(slot(hour=13))]
+
+
+def test_as_far_as_a_diary_can_be_open_a_time_is_booked_and_moved_to(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    """Ten years, the most that a calendar may be set to."""
+    org = create_clinic(sandbox=True, calendar={"horizon_days": 3660})
+    linked = Linked(client, sql, org, start=slot(days=3658))
+    assert move(linked, slot(days=3659)).success
+    assert linked.taken() == [at(slot(days=3659))]
+
+
 def test_it_keeps_its_length(twelve: Linked) -> None:
     """A treatment of an hour, in a calendar whose appointments are half as long by now."""
     twelve.sql.execute(

@@ -18,7 +18,7 @@ from models import patient_links
 from models.attacks import Kind
 from models.sms_states import SmsStatus
 from tests.conftest import Clock
-from tests.factories import bare, create_clinic, phone_number, reserve, slot
+from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked
 from tests.places import ROOT
 from webapp.metrics import COUNTERS, GAUGES
@@ -129,6 +129,49 @@ def test_what_a_clinic_has_used_of_its_limits_is_told(client: FlaskClient, clock
     assert ("holdline_limit_used", frozenset({other, "codes"})) not in found
     clock.forward(24 * 3600)
     assert ("holdline_limit_used", frozenset({org, "codes"})) not in samples(client.get("/metrics").text)
+
+
+#: Figures of the newest rows of a table, and of how many minutes.
+OF_A_TIME = [
+    ("holdline_sms_messages", ("otp", "queued"), "sms_messages", 24 * 60),
+    ("holdline_holds", ("held",), "appointment_holds", 24 * 60),
+    ("holdline_calls", ("forwarding", ""), "calls", 24 * 60),
+    ("holdline_hot_lead_alerts", ("waiting",), "hot_lead_alerts", 24 * 60),
+    ("holdline_code_tries", ("wrong",), "appointment_holds", 24 * 60),
+    ("holdline_sms_trouble", ("late",), "sms_messages", 7 * 24 * 60),
+]
+
+
+@pytest.mark.parametrize(("name", "labels", "table", "minutes"), OF_A_TIME)
+def test_a_figure_has_the_rows_of_its_time_and_no_older_ones(
+    client: FlaskClient,
+    sql: psycopg.Connection,
+    name: str,
+    labels: tuple[str, ...],
+    table: str,
+    minutes: int,
+) -> None:
+    org = create_clinic(sandbox=True)
+    hold = reserve(client, org)["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    bare(client, "booking/verify-otp", holdId=hold, providedOTP=wrong(hold))
+    sql.execute("INSERT INTO calls (org_id, id, status) VALUES (%s, 'c', 'forwarding')", [org])
+    sql.execute("INSERT INTO hot_lead_alerts (org_id, call_id, lead_score) VALUES (%s, 'c', 80)", [org])
+    found = []
+    for age in (minutes - 10, minutes + 10):
+        sql.execute(
+            f"UPDATE {table} SET created_at = app_clock() - make_interval(mins => %s)"
+            " WHERE org_id = %s".encode(),
+            [age, org],
+        )
+        told = samples(client.get("/metrics").text)
+        key = frozenset({org, *labels} if name == "holdline_sms_trouble" else labels)
+        found.append(told.get((name, key), 0))
+    assert found[0] - found[1] == 1
+
+
+def wrong(hold: str) -> str:
+    return f"{(int(code_of(hold)) + 1) % 10_000:04}"
 
 
 def test_how_long_others_took_is_told(client: FlaskClient, sql: psycopg.Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -11,7 +12,7 @@ from flask import Flask
 
 from models import sign_in_limits, staff
 from models.session import Door, system_transaction
-from models.sign_in_limits import DEVICE, EMAIL, EMAIL_FROM_NETWORK, NETWORK, Limit
+from models.sign_in_limits import DEVICE, EMAIL, EMAIL_FROM_NETWORK, NETWORK, NOTED, SECOND_FACTOR, Limit
 from tests.conftest import Clock
 from tests.webapp.dashboard.browsers import PASSWORD, Person
 from tests.webapp.dashboard.test_people import change
@@ -93,6 +94,26 @@ def test_of_ipv6_a_whole_network_is_one(stranger: Person, clock: Clock) -> None:
 def test_signing_in_rightly_is_no_failure(stranger: Person, sql: psycopg.Connection) -> None:
     for _ in range(NETWORK.free + EMAIL.free):
         assert stranger.elsewhere().sign_in().status_code == 303
+
+
+def test_signing_in_oneself_wipes_out_nothing_that_the_network_has_tried(
+    stranger: Person, clock: Clock
+) -> None:
+    """Or whoever has one account would guess at all the others without an end."""
+    clock.stop()
+    for number in range(19):
+        assert fail(stranger, 1, email=f"nobody{number}@clinic.example") == [403]
+    assert stranger.elsewhere().sign_in(address="192.0.2.1").status_code == 303
+    assert fail(stranger, 2, email="nobody19@clinic.example") == [403, 429]
+
+
+def test_signing_in_from_one_network_wipes_out_nothing_that_others_have_tried(
+    stranger: Person, clock: Clock
+) -> None:
+    clock.stop()
+    assert from_everywhere(stranger, 9) == [403] * 9
+    assert stranger.elsewhere().sign_in(address="203.0.113.9").status_code == 303
+    assert from_everywhere(stranger, 2) == [403, 429]
 
 
 # --- a stranger is no lock ----------------------------------------------------------------------
@@ -188,6 +209,55 @@ def test_failures_are_forgiven_and_their_rows_go(
     with system_transaction(Door.SWEEP) as session:
         assert sign_in_limits.forget_the_forgiven(session, 100) == len(kept)
     assert sql.execute("SELECT count(*) FROM sign_in_limits").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("limit", "free", "waits", "longest", "forgiven"),
+    [
+        # Behind one network are all the people of a clinic.
+        (NETWORK, 20, (30, 60, 120, 240), 600, 600),
+        (EMAIL_FROM_NETWORK, 5, (2, 4, 8, 16, 32, 64, 128, 256), 600, 600),
+        # From everywhere together: a stranger must not keep anybody out for long.
+        (EMAIL, 10, (1, 2, 4, 8, 16, 20), 20, 60),
+        (DEVICE, 5, (2, 4, 8, 16, 32, 64, 128, 256), 600, 600),
+        (SECOND_FACTOR, 5, (5, 10, 20, 40, 80, 160, 320, 640), 1800, 1800),
+        (NOTED, 5, (60, 120, 240, 480, 960), 3600, 3600),
+    ],
+    ids=lambda part: part.name if isinstance(part, Limit) else "",
+)
+def test_how_often_one_may_fail_and_how_long_one_waits(
+    limit: Limit,
+    free: int,
+    waits: tuple[int, ...],
+    longest: int,
+    forgiven: int,
+    clock: Clock,
+    sql: psycopg.Connection,
+) -> None:
+    """The decided figures, in seconds."""
+
+    def try_once() -> int | None:
+        with system_transaction(Door.SIGN_IN) as session:
+            return sign_in_limits.try_once(session, counted)
+
+    clock.stop()
+    counted = limit.of(uuid.uuid4())
+    assert [try_once() for _ in range(free)] == [None] * free
+    for wait in waits:
+        assert try_once() == wait
+        clock.forward(wait)
+        assert try_once() is None
+    # However many there were, and for however long: the longest wait, and then one of them is forgiven.
+    sql.execute(
+        "UPDATE sign_in_limits SET forgiven_at = app_clock() + interval '100 days', last_at = app_clock()"
+        " WHERE digest = %s",
+        [counted.digest],
+    )
+    assert try_once() == longest
+    counted = limit.of(uuid.uuid4())
+    assert [try_once() for _ in range(free)] == [None] * free
+    clock.forward(forgiven)
+    assert [try_once(), try_once()] == [None, waits[0]]
 
 
 @pytest.mark.parametrize("limit", [DEVICE, EMAIL, EMAIL_FROM_NETWORK, NETWORK])

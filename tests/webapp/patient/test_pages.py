@@ -588,6 +588,16 @@ def test_a_minute_later_the_count_begins_anew() -> None:
     assert [count for _, count in guesses._counts.values()] == [1]
 
 
+def test_ten_wrong_links_a_minute_are_mistakes_and_more_are_guesses() -> None:
+    now = [100.0]
+    guesses = Guesses(clock=lambda: now[0])
+    assert [guess(guesses, "192.0.2.1") for _ in range(12)] == [False] * 10 + [True] * 2
+    now[0] += 59.9
+    assert guess(guesses, "192.0.2.1")
+    now[0] += 0.2
+    assert not guess(guesses, "192.0.2.1")
+
+
 def test_one_who_has_a_whole_network_is_one() -> None:
     guesses = Guesses()
     for number in range(MOST):

@@ -85,6 +85,21 @@ def test_a_code_that_is_asked_for_later_is_sent_again(talk: Talk, clock: Clock) 
     assert talk.texts() == 2  # a repeat of the second
 
 
+@pytest.mark.parametrize(("seconds", "texts"), [(20, 1), (29, 1), (31, 2)])
+def test_a_request_may_come_again_for_half_a_minute(
+    talk: Talk, clock: Clock, seconds: float, texts: int
+) -> None:
+    """Vapi gives a tool call 20 seconds, and asks again after them."""
+    clock.stop()
+    talk.reserve()
+    clock.forward(1)
+    talk.ask("send_otp_code")
+    assert talk.texts() == 1
+    clock.forward(seconds)
+    talk.ask("send_otp_code")
+    assert talk.texts() == texts
+
+
 def test_a_code_that_is_asked_for_after_something_else_is_sent_again(talk: Talk) -> None:
     held = talk.reserve()
     talk.ask("send_otp_code")

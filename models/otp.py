@@ -13,7 +13,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import holds, opt_outs, twilio_codes
+from models import allowances, holds, opt_outs, sms_limits, twilio_codes
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
 from models.sms import (
@@ -82,6 +82,7 @@ class Cap(StrEnum):
     CALL = "call"
     PHONE = "phone"  # in 24 hours, of codes that were sent to it or of wrong ones that were said
     CLINIC = "clinic"  # in 24 hours
+    SEGMENTS = "segments"  # of all the texts of the clinic
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,10 @@ def request(session: Session, organization: Organization, hold_id: uuid.UUID) ->
         ),
         None,
     )
+    if cap is None and allowances.take(
+        session, organization.id, [sms_limits.of_code(organization, hold.patient_phone)]
+    ):
+        cap = Cap.SEGMENTS
     if cap is not None:
         return CodeRequest(refusal=CodeRefusal.TOO_MANY_CODES, cap=cap)
 

@@ -57,6 +57,11 @@ class Cause(StrEnum):
     FOUND = "the provider has it"
     NOT_FOUND = "the provider does not have it"
     TOO_LATE = "it could not be sent in time"
+    #: These two wait for room, and go by themselves (models/sms_limits.py).
+    NUMBER_HAD_MANY = "its number has been sent many texts, so it waits"
+    CLINIC_HAD_MANY = "the texts of the day are used up, so it waits"
+    #: Of an alert that never goes out by itself.
+    TOGETHER = "another alert tells of it, too"
     OPTED_OUT = "the patient has opted out"
     CANNOT_PREPARE = "there is nothing to send or nobody to send it"
     SUPERSEDED = "a later message says something else"

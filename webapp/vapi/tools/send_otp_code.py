@@ -72,6 +72,10 @@ _TOO_MANY = {
     Cap.CALL: f"no more codes can be sent in this call. {_USE_THE_NEWEST} The clinic can book this by hand.",
     Cap.PHONE: f"no more codes can be sent to that number today. {ANOTHER_NUMBER}",
     Cap.CLINIC: "no more codes can be sent today. The clinic can book this by hand.",
+    Cap.SEGMENTS: (
+        "the clinic has sent as many text messages as it may for now. Call again in an hour, or let the"
+        " clinic book this by hand."
+    ),
 }
 
 

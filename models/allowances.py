@@ -153,12 +153,16 @@ def level_of(part: float) -> Level | None:
     return next((level for level, least in LEVELS.items() if part >= least - _ROUNDING), None)
 
 
-def tell(session: Session, organization: Organization, limits: Sequence[ClinicLimit]) -> None:
-    """Log which of these limits have just been half or nearly used up. To be called after each `take`."""
+def tell(
+    session: Session, organization: Organization, limits: Sequence[ClinicLimit], taken: float = 1.0
+) -> None:
+    """Log which of these limits have just been half or nearly used up. To be called after each `take`, of so
+    many units.
+    """
     for limit in limits:
         allowance = limit.of(organization)
         now = used(session, organization.id, allowance) / allowance.share
-        before = now - allowance.amount / (allowance.most * allowance.share)
+        before = now - taken / (allowance.most * allowance.share)
         if (level := level_of(now)) and level is not level_of(before):
             log.warning(
                 "organization %s has used %d %% of %s (%s)",

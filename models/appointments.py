@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    Integer,
     UniqueConstraint,
     Uuid,
     bindparam,
@@ -175,8 +176,13 @@ _CANCEL = text(
     "SELECT success, error, code, message_id FROM cancel_appointment(:appointment, :org, :message)"
 ).bindparams(bindparam("message", type_=Uuid))
 _MOVE = text(
-    "SELECT success, error, code, message_id FROM move_appointment(:appointment, :org, :slot, :message)"
-).bindparams(bindparam("slot", type_=DateTime(timezone=True)), bindparam("message", type_=Uuid))
+    "SELECT success, error, code, message_id"
+    " FROM move_appointment(:appointment, :org, :slot, :message, :most_moves)"
+).bindparams(
+    bindparam("slot", type_=DateTime(timezone=True)),
+    bindparam("message", type_=Uuid),
+    bindparam("most_moves", type_=Integer),
+)
 
 
 def cancel(
@@ -199,10 +205,12 @@ def move(
     appointment_id: uuid.UUID,
     starts_at: datetime,
     message_id: uuid.UUID | None = None,
+    most_moves: int | None = None,
 ) -> Change:
     """Move an appointment to another start that its calendar offers, or learn why not; then it stays.
 
-    `message_id` as for cancel. Waits for claims of the same resource, at most the lock timeout.
+    `message_id` as for cancel. `most_moves` is how often the actor of this transaction may move it in 24
+    hours; without it there is no limit. Waits for claims of the same resource, at most the lock timeout.
     """
     appointment = get_or_none(session, org_id, appointment_id)
     calendar = appointment and calendars.get_or_none(session, org_id, appointment.calendar_id)
@@ -211,7 +219,13 @@ def move(
         closed = availability.why_not_offered(as_long_as(calendar, appointment), starts_at, now)
         if closed:
             return Change(success=False, error="Not an offered time", code=closed.value)
-    values = {"appointment": appointment_id, "org": org_id, "slot": starts_at, "message": message_id}
+    values = {
+        "appointment": appointment_id,
+        "org": org_id,
+        "slot": starts_at,
+        "message": message_id,
+        "most_moves": most_moves,
+    }
     change = Change(**session.execute(_MOVE, values).one()._mapping)
     if change.success and change.message_id:
         _link(session, org_id, appointment_id, change.message_id)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from models import allowances, otp
+from models import allowances, otp, sms_limits
 from models.allowances import AllowanceRow, ClinicLimit, Level
 from models.organizations import Organization
 
 #: Every allowance of a clinic as a whole. What is added here is on the dashboard, in `flask doctor`, in
 #: /metrics and in the log.
-LIMITS: tuple[ClinicLimit, ...] = otp.CLINIC_LIMITS
+LIMITS: tuple[ClinicLimit, ...] = (*otp.CLINIC_LIMITS, *sms_limits.CLINIC_LIMITS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, func, or_, select, text
+from sqlalchemy import (
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -251,13 +261,21 @@ def _who(session: Session, call: Call) -> Mapping[str, str | None]:
     return {"name": name, "phone": call.caller_number}
 
 
-def alert_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> HotLeadAlert | None:
-    return session.scalar(
-        select(HotLeadAlert).where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id == message_id)
+def alerts_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> list[HotLeadAlert]:
+    """What a message tells the owner of, oldest first. One that had to wait may tell of several."""
+    return list(
+        session.scalars(
+            select(HotLeadAlert)
+            .where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id == message_id)
+            .order_by(HotLeadAlert.created_at, HotLeadAlert.id)
+        )
     )
 
 
-def alert_by(session: Session, alert: HotLeadAlert, message_id: uuid.UUID) -> None:
-    """Have another message tell the owner of it."""
-    alert.message_id, alert.alert_sent_at = message_id, None
-    session.flush()
+def alert_by(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, *, instead_of: uuid.UUID) -> None:
+    """Have another message tell the owner of what one told of."""
+    session.execute(
+        update(HotLeadAlert)
+        .where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id == instead_of)
+        .values(message_id=message_id, alert_sent_at=None)
+    )

@@ -46,6 +46,12 @@ class Organization(Base):
     wrong_codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="15")
     #: How many times one number may hold at once.
     holds_per_phone: Mapped[int] = mapped_column(server_default="3")
+    #: How often one appointment may be moved by the link in its text in 24 hours.
+    moves_per_appointment_a_day: Mapped[int] = mapped_column(server_default="4")
+    #: Texts about appointments to one number, filled again steadily over 24 hours; those over it wait.
+    texts_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
+    #: Segments that all texts of the clinic may take, filled again steadily (models/sms_limits.py).
+    segments_a_day: Mapped[int] = mapped_column(server_default="3000")
     #: Whether a number of a fixed line or of VoIP may be sent a code, and not only a mobile's.
     landlines_allowed: Mapped[bool] = mapped_column(server_default="false")
     #: ISO 3166 codes of the countries whose numbers may be sent a code, and of no others; empty: those that
@@ -85,6 +91,8 @@ class IntegrationSettings(Base):
     hot_lead_threshold: Mapped[int] = mapped_column(server_default="70")
     #: Seconds; a call must have lasted longer than this for its alert to be sent.
     hot_lead_min_duration: Mapped[int] = mapped_column(server_default="300")
+    #: Alerts to the owner's telephone, filled again steadily over an hour; those over it are told together.
+    hot_lead_alerts_an_hour: Mapped[int] = mapped_column(server_default="6")
     vapi_api_key_sealed: Mapped[str | None]
     #: The credential in Vapi's keeping that our tools are called with.
     vapi_credential_id: Mapped[str | None]

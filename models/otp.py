@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import allowances, opt_outs, twilio_codes
+from models import allowances, opt_outs, sms_limits, twilio_codes
 from models.allowances import Allowance, ClinicLimit
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
@@ -86,6 +86,7 @@ class Cap(StrEnum):
     CALLER = "caller"  # of codes to numbers other than the caller's own
     UNNAMED = "unnamed"  # of codes that one credential asks for without a caller's number
     CLINIC = "clinic"
+    SEGMENTS = "segments"  # of all the texts of the clinic
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ _CAP_OF = {
     _Kind.TO_SAID: Cap.PHONE,
     _Kind.CALLER: Cap.CALLER,
     _Kind.UNNAMED: Cap.UNNAMED,
+    sms_limits.CLINIC: Cap.SEGMENTS,
 }
 
 
@@ -230,10 +232,12 @@ def _wrong_codes(organization: Organization, phone: str, asker: Asker) -> Allowa
 
 def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Allowance]:
     """What one more code is taken from, in the order in which a refusal names it."""
+    segments = sms_limits.of_code(organization, phone)
     if asker.proves(phone):
         return [
             of_clinic(organization),
             Allowance(_Kind.TO_PROVED, phone, organization.codes_per_phone_a_day, DAY),
+            segments,
         ]
     # Half, because who only names a number may be after its owner's peace.
     said = math.ceil(organization.codes_per_phone_a_day / 2)
@@ -245,7 +249,7 @@ def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Al
         most = math.ceil(organization.codes_a_day / 10)
         refill = DAY * most / (organization.codes_a_day * OF_OTHERS)
         wanted.append(Allowance(_Kind.UNNAMED, str(asker.credential or ""), most, refill))
-    return wanted
+    return [*wanted, segments]
 
 
 def _lock_codes_of(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> None:
@@ -300,6 +304,7 @@ def _take(session: Session, organization: Organization, hold: AppointmentHold, a
     short = allowances.take(session, organization.id, wanted)
     if short is None:
         allowances.tell(session, organization, CLINIC_LIMITS)
+        sms_limits.tell(session, organization, wanted[-1].amount)
         return None
     return _CAP_OF[short.allowance.kind]
 

@@ -134,7 +134,7 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
         SmsMessage,
         or_(
             SmsMessage.to_phone.in_(phones),
-            SmsMessage.id.in_([lead.message_id for lead in leads]),  # its text names the patient
+            SmsMessage.id.in_(_naming(session, org_id, leads)),
             SmsMessage.hold_id.in_([hold.id for hold in of_holds]),
             SmsMessage.appointment_id.in_([appointment.id for appointment in of_appointments]),
         ),
@@ -173,6 +173,22 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
     if not any(held.counts().values()):
         raise NothingHeld
     return held
+
+
+def _naming(session: Session, org_id: uuid.UUID, leads: Collection[HotLeadAlert]) -> set[uuid.UUID]:
+    """The messages that tell of these leads alone: their texts name the patient. One that tells of others as
+    well names nobody, and is still owed for those.
+    """
+    told = {lead.message_id for lead in leads if lead.message_id}
+    of_others = session.scalars(
+        select(HotLeadAlert.message_id).where(
+            HotLeadAlert.org_id == org_id,
+            HotLeadAlert.message_id.in_(told),
+            HotLeadAlert.id.not_in([lead.id for lead in leads]),
+            func.coalesce(HotLeadAlert.lead_phone, "").not_like(f"{MARK}%"),
+        )
+    )
+    return told - {each for each in of_others if each}
 
 
 def _texts(rows: Collection[AppointmentHold | Appointment]) -> list[str]:

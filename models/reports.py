@@ -208,8 +208,8 @@ _TROUBLE = text("""
 _HEALTH = text("""
     SELECT h.waiting, h.delivered_today, h.sender_stopped_at, h.sender_stopped_reason, t.late, t.in_trouble
       FROM sms_health h,
-           (SELECT count(*) FILTER (WHERE trouble = 'late') AS late,
-                   count(*) FILTER (WHERE trouble <> 'late') AS in_trouble
+           (SELECT count(*) FILTER (WHERE trouble IN ('late', 'held')) AS late,
+                   count(*) FILTER (WHERE trouble NOT IN ('late', 'held')) AS in_trouble
               FROM sms_trouble WHERE org_id = :org) t
      WHERE h.org_id = :org
 """)

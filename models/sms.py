@@ -37,7 +37,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.sql.dml import ReturningUpdate
 
 import settings
-from models import opt_outs, patient_links, sms_senders
+from models import opt_outs, patient_links, sms_limits, sms_senders
 from models.base import Base, CreatedAt, EnumText, Id, one_of
 from models.organizations import IntegrationSettings
 from models.sms_events import SmsEvent
@@ -286,6 +286,11 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
         until = message.slot_at = now + (SLOW_TURN if sender.slow else NEXT_TURN)
     else:
         until = message.slot_at = _moment_of(session, message, sender, now)
+    if until is None and (held := sms_limits.hold_back(session, message, now)):
+        if held.until is None:
+            _settle(session, message, SmsStatus.EXPIRED, held.cause)
+            return False
+        until, message.cause = held.until, held.cause
     if until is None:
         sms_senders.try_again(sender, now)  # only now: who still had to wait would use up the one try
         return True
@@ -910,6 +915,24 @@ def count_codes(
         ).where(and_(SmsMessage.org_id == org_id, text("kind = 'otp'"), SmsMessage.created_at > since))
     ).one()
     return CodesSent(*row)
+
+
+def time_told_before(session: Session, message: SmsMessage) -> datetime | None:
+    """The time of the appointment as its patient last heard it before this confirmation: by the last one that
+    an attempt was made to send, or in the telephone call. None if this is its first.
+
+    A confirmation is worth sending until the appointment begins, so it is the time that it tells.
+    """
+    earlier = select(SmsMessage.expires_at).where(
+        SmsMessage.org_id == message.org_id,
+        SmsMessage.appointment_id == message.appointment_id,
+        SmsMessage.kind == SmsKind.CONFIRMATION,
+        SmsMessage.id != message.id,
+    )
+    told = earlier.where(SmsMessage.attempt > 0, SmsMessage.cause != Cause.SENT_ANEW)
+    return session.scalar(told.order_by(SmsMessage.created_at.desc()).limit(1)) or session.scalar(
+        earlier.order_by(SmsMessage.created_at).limit(1)
+    )
 
 
 def receipt_token(message_id: uuid.UUID, attempt: int, key_id: str | None = None) -> str:

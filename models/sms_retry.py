@@ -75,7 +75,7 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
     """Why it must not be sent again, whatever state it is in."""
     # A late receipt may have given a message of an erased patient another cause.
     cause = Cause.ERASED if privacy.is_erased(message.to_phone) else message.cause
-    if cause in (Cause.SUPERSEDED, Cause.ERASED, Cause.SENT_ANEW):
+    if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {cause}"
     if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"
@@ -118,7 +118,7 @@ def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
     session.flush()
     if message.kind is SmsKind.CONFIRMATION and message.appointment_id:
         appointments.confirm_by(session, message.org_id, message.appointment_id, anew.id)
-    elif alert := leads.alert_of_message(session, message.org_id, message.id):
-        leads.alert_by(session, alert, anew.id)
+    else:
+        leads.alert_by(session, message.org_id, anew.id, instead_of=message.id)
     why = "the provider could not deliver it: another one like it is queued"
     return Retry(done=True, why=why, due=Due(anew.org_id, anew.id, anew.kind))

@@ -15,17 +15,18 @@ from sqlalchemy.orm import Session
 
 import settings
 from models import (
-    appointment_changes,
     appointments,
     calendars,
     calls,
     holds,
     leads,
+    live,
     organizations,
     otp,
     patient_links,
     phone,
     privacy,
+    sms,
     when,
 )
 from models.appointments import AppointmentStatus
@@ -184,18 +185,30 @@ def _about_appointment(
     if message.kind is SmsKind.CANCELLATION:
         return cancellation(**facts)
     link = patient_links.address(session, message.org_id, message.id)
-    # Only a move gives an appointment another confirmation than its first, so the one that stands is of the
-    # last move.
-    moved_from = appointment_changes.last_moved_from(session, message.org_id, appointment.id)
-    if moved_from:
+    moved_from = sms.time_told_before(session, message)
+    if moved_from and moved_from != appointment.scheduled_at:
         return move(**facts, moved_from=moved_from, link=link)
     return confirmation(**facts, link=link)
 
 
 def _alert(session: Session, message: SmsMessage) -> str | None:
-    alert = leads.alert_of_message(session, message.org_id, message.id)
+    """One lead with what is known of it; of several how many there are, and where they are shown."""
+    alerts = [
+        alert
+        for alert in leads.alerts_of_message(session, message.org_id, message.id)
+        if not privacy.is_erased(alert.lead_phone)
+    ]
+    if len(alerts) > 1:
+        return hot_leads(
+            count=len(alerts),
+            since=alerts[0].created_at,
+            zone=live.zone(session, message.org_id),
+            best=max(alert.lead_score for alert in alerts),
+            page=f"{settings.get().public_base_url.rstrip('/')}/dashboard/live",
+        )
+    alert = next(iter(alerts), None)
     call = session.get(calls.Call, (alert.org_id, alert.call_id)) if alert else None
-    if alert is None or call is None or privacy.is_erased(alert.lead_phone):
+    if alert is None or call is None:
         return None
     # What was understood says more to a person than what the call is like, whatever each weighs.
     reasons = sorted(
@@ -239,6 +252,16 @@ def hot_lead(
             break
         text = more
     return text
+
+
+def hot_leads(*, count: int, since: datetime, zone: ZoneInfo, best: int, page: str) -> str:
+    """Several that one text tells of, after many that had one each; `page` is the address of the live page.
+    At most two SMS.
+    """
+    clock = when.written(since, zone).partition(" at ")[2]
+    text = f"{count} more hot leads since {clock}, the best {best}/100."
+    see = f"{text} See {page}"
+    return see if set(see) <= _GSM and len(see) <= TWO_SMS else text
 
 
 def _only_a_name(said: str) -> str:

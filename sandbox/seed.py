@@ -79,6 +79,9 @@ def _clinic(
                 codes_per_caller_an_hour=_NO_LIMIT,
                 wrong_codes_per_phone_a_day=_NO_LIMIT,
                 holds_per_phone=_NO_LIMIT,
+                moves_per_appointment_a_day=_NO_LIMIT,
+                texts_per_phone_a_day=_NO_LIMIT,
+                segments_a_day=_NO_LIMIT,
             )
             .on_conflict_do_nothing()
         )

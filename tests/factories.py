@@ -35,6 +35,9 @@ def create_clinic(
         "codes_per_caller_an_hour": 10_000,
         "wrong_codes_per_phone_a_day": 100_000,
         "holds_per_phone": 100_000,
+        "moves_per_appointment_a_day": 100_000,
+        "texts_per_phone_a_day": 100_000,
+        "segments_a_day": 1_000_000,
         "landlines_allowed": True,
     }
     with system_transaction(Door.OPERATOR) as session:

@@ -34,18 +34,19 @@ Rows = str | Callable[[Session], Iterable[tuple[str, str, float]]]
 GAUGES: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
     (
         "holdline_sms_messages",
-        "SMS of the last 24 hours by kind and state; superseded: a later one says something else",
+        "SMS of the last 24 hours by kind and state; superseded: another one says it, or something newer",
         ("kind", "status"),
         (
             # A superseded one is expired, too, but nothing went wrong with it.
-            "SELECT kind, CASE WHEN cause = 'a later message says something else' AND status = 'expired'"
+            "SELECT kind, CASE WHEN status = 'expired'"
+            "  AND cause IN ('a later message says something else', 'another alert tells of it, too')"
             "  THEN 'superseded' ELSE status END, count(*) FROM sms_messages"
             " WHERE created_at > app_clock() - interval '24 hours' GROUP BY 1, 2"
         ),
     ),
     (
         "holdline_sms_trouble",
-        "SMS that somebody should look at: late, sent_twice, or the state that they are stuck in",
+        "SMS that somebody should look at: late, held, sent_twice, or the state that they are stuck in",
         ("org", "trouble"),
         (
             "SELECT org_id::text, trouble, count(*) FROM sms_trouble"

@@ -255,12 +255,10 @@ def test_a_resource_shared_by_two_calendars_is_one(client: FlaskClient, sql: psy
     assert here.taken() == [at(NEW), at(slot(hour=16))]
 
 
-def test_each_move_is_an_sms_so_there_is_an_end_to_it(linked: Linked) -> None:
-    hours = [11, 12] * 4 + [11]
-    assert all(move(linked, slot(hour=hour)).success for hour in hours)
-    assert move(linked, slot(hour=14)).code == "too_many_moves"
-    assert linked.taken() == [at(slot(hour=11))]
-    assert cancel(linked).success
+def test_whoever_moves_without_a_link_may_do_so_as_often_as_is_wanted(linked: Linked) -> None:
+    """The desk; how often a link may is tried over HTTP (tests/webapp/patient/test_limits.py)."""
+    assert all(move(linked, slot(hour=hour)).success for hour in [11, 12] * 7)
+    assert linked.taken() == [at(slot(hour=12))]
 
 
 def test_a_slot_that_is_no_time_is_refused_by_the_function_itself(linked: Linked) -> None:

@@ -21,6 +21,8 @@ FILES = (
     "/tasks/delivery.py",
     "/tasks/providers/twilio.py",
     "/models/sms.py",
+    "/models/sms_limits.py",
+    "/models/allowances.py",
     "/models/sms_senders.py",
     "/models/session.py",
 )

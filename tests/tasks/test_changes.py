@@ -123,13 +123,29 @@ def test_a_move_says_from_when_to_when_and_has_a_link_that_works(diary: Diary, t
     assert diary.sms(moved.message_id, "body") == patient_links.hidden(text)
 
 
-def test_a_second_move_says_from_when_the_first_one_left_it(diary: Diary, twilio: str) -> None:
-    third = slot(hour=16)
+def test_a_second_move_says_from_when_as_its_patient_last_heard_it(diary: Diary, twilio: str) -> None:
+    """The text of a move that was moved again before it went out is never read."""
+    third, fourth = slot(hour=16), slot(hour=13)
     first, second = diary.move(), diary.move(third)
     for message in (diary.message, first.message_id, second.message_id):
         diary.deliver(message)
     [text] = texts(twilio, diary)
-    assert text.startswith(f"Moved from {spoken(NEW)} to {spoken(third)}, ")
+    assert text.startswith(f"Moved from {spoken(diary.start)} to {spoken(third)}, ")
+    diary.deliver(diary.move(fourth).message_id)
+    assert any(
+        text.startswith(f"Moved from {spoken(third)} to {spoken(fourth)}, ") for text in texts(twilio, diary)
+    )
+
+
+def test_one_that_is_moved_back_before_its_text_went_out_is_confirmed_as_it_was(
+    diary: Diary, twilio: str
+) -> None:
+    """Its link was used, so there is a new one to be told."""
+    first, second = diary.move(), diary.move(diary.start)
+    for message in (diary.message, first.message_id, second.message_id):
+        diary.deliver(message)
+    [text] = texts(twilio, diary)
+    assert text.startswith(f"Confirmed: {spoken(diary.start)}, ")
 
 
 def test_a_cancellation_says_what_is_cancelled_and_how_to_book_again(diary: Diary, twilio: str) -> None:

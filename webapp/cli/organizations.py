@@ -40,12 +40,16 @@ LIMITS = {
     "codes_per_caller_an_hour": (1, MOST, "Codes that one caller may have sent to other numbers."),
     "wrong_codes_per_phone_a_day": (1, MOST, "Wrong codes for one number, forgiven over 24 hours."),
     "holds_per_phone": (1, MOST, "Times that one number may hold at once."),
+    "moves_per_appointment_a_day": (1, MOST, "Moves of one appointment by its link in 24 hours."),
+    "texts_per_phone_a_day": (1, MOST, "Texts about appointments to one number in 24 hours; more wait."),
+    "segments_a_day": (100, MOST, "Segments of SMS in 24 hours; one abroad counts four."),
 }
 #: In integration_settings.
 PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to Twilio.")}
 LEADS = {
     "hot_lead_threshold": (1, 100, "The score that makes a hot lead."),
     "hot_lead_min_duration": (0, MOST, "Seconds that the call must have lasted longer than."),
+    "hot_lead_alerts_an_hour": (1, MOST, "Alerts by SMS in an hour; more are told together in one."),
 }
 
 

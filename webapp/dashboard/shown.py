@@ -27,6 +27,7 @@ _SMS = {
 }
 _TROUBLE = {
     "late": "Late",
+    "held": "Held",
     "sent_twice": "Sent twice",
     "failed": "Failed",
     "unknown": "Unknown",

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from models import appointments, opt_outs, patient_links, when
+from models import appointments, opt_outs, patient_links, sms_limits, when
 from models.appointments import AppointmentStatus
 from models.patient_links import Found, LinkOutcome
 from models.session import Door
@@ -109,7 +110,7 @@ def cancel(token: str) -> ResponseReturnValue:
     if done.due is None:
         return _ended(token, done.shown)
     nudge(done.due)
-    return _page("cancelled.html", token, done.shown, text_follows=done.text_follows)
+    return _page("cancelled.html", token, done.shown, text=done.text.value)
 
 
 @blueprint.post("/<token>/move")
@@ -122,7 +123,7 @@ def move(token: str) -> ResponseReturnValue:
     if done.new_time:
         if done.due:
             nudge(done.due)
-        return _page("moved.html", token, done.shown, new_time=done.new_time, text_follows=done.text_follows)
+        return _page("moved.html", token, done.shown, new_time=done.new_time, text=done.text.value)
     if done.openings is None:
         return _ended(token, done.shown)
     return _page(
@@ -143,13 +144,21 @@ def _with_openings(linked: Linked, day: date | None) -> tuple[Shown, Openings | 
     return shown, linked.openings(day) if shown.state is State.STANDS else None
 
 
+class Text(StrEnum):
+    """When the text comes that says what was done."""
+
+    SOON = "soon"
+    LATER = "later"  # this number has been sent many
+    NEVER = "never"  # it wants none
+
+
 @dataclass(frozen=True, slots=True)
 class _Cancelled:
     """`due` is the message that says so, if this request is the one that cancelled."""
 
     shown: Shown
     due: Due | None = None
-    text_follows: bool = True
+    text: Text = Text.SOON
 
 
 def _cancel(linked: Linked) -> _Cancelled:
@@ -162,11 +171,14 @@ def _cancel(linked: Linked) -> _Cancelled:
         message_id=linked.link.message_id,
     )
     due = Due(linked.link.org_id, change.message_id, SmsKind.CANCELLATION) if change.message_id else None
-    return _Cancelled(_as_it_is_now(linked).show(), due, _text_follows(linked))
+    return _Cancelled(_as_it_is_now(linked).show(), due, _text(linked))
 
 
-def _text_follows(linked: Linked) -> bool:
-    return not opt_outs.stands(linked.session, linked.link.org_id, linked.appointment.patient_phone)
+def _text(linked: Linked) -> Text:
+    number = linked.appointment.patient_phone
+    if opt_outs.stands(linked.session, linked.link.org_id, number):
+        return Text.NEVER
+    return Text.LATER if sms_limits.will_wait(linked.session, linked.clinic, number) else Text.SOON
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +188,7 @@ class _Moved:
     shown: Shown
     new_time: Time | None = None
     due: Due | None = None
-    text_follows: bool = True
+    text: Text = Text.SOON
     openings: Openings | None = None
     code: str | None = None
 
@@ -193,6 +205,7 @@ def _move(linked: Linked, slot: datetime) -> _Moved:
         appointment_id=linked.appointment.id,
         starts_at=slot,
         message_id=linked.link.message_id,
+        most_moves=linked.clinic.moves_per_appointment_a_day,
     )
     if change.success and change.message_id:
         return _moved_to(linked, slot, shown, change.message_id)
@@ -212,7 +225,7 @@ def _moved_to(linked: Linked, slot: datetime, shown: Shown, message_id: uuid.UUI
         shown,
         time_of(slot, linked.calendar.zone),
         Due(org_id, message_id, SmsKind.CONFIRMATION) if message_id else None,
-        text_follows=_text_follows(linked),
+        text=_text(linked),
     )
 
 

@@ -17,6 +17,7 @@ from models import appointments, availability, calendars, organizations, patient
 from models.appointments import Appointment, AppointmentStatus
 from models.availability import Slot
 from models.calendars import Calendar
+from models.organizations import Organization
 from models.patient_links import LinkOutcome, PatientLink
 
 #: Looking for the next day with openings goes on for so many stretches of availability.LOOK_AHEAD.
@@ -82,16 +83,16 @@ class Linked:
     link: PatientLink
     appointment: Appointment
     calendar: Calendar
+    clinic: Organization
     now: datetime
 
     def show(self) -> Shown:
-        clinic = organizations.get_or_none(self.session, self.link.org_id)
         service = self.appointment.service_type
         zone = self.calendar.zone
-        number = clinic.phone if clinic else None
+        number = self.clinic.phone
         return Shown(
             state=self.state(),
-            clinic=clinic.name if clinic else "",
+            clinic=self.clinic.name,
             telephone=number and phone.readable(number),
             tel=number and (re.sub(r"[^\d+]", "", number) or None),
             time=time_of(self.appointment.scheduled_at, zone),
@@ -170,9 +171,10 @@ def read(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Linked:
         appointment = appointments.get_or_none(session, org_id, link.appointment_id)
         if appointment is not None:
             calendar = calendars.get_or_none(session, org_id, appointment.calendar_id)
-            if calendar is not None:
+            clinic = organizations.get_or_none(session, org_id)
+            if calendar is not None and clinic is not None:
                 now = session.scalars(select(func.app_clock())).one()
-                return Linked(session, link, appointment, calendar, now)
+                return Linked(session, link, appointment, calendar, clinic, now)
     raise NotThere
 
 

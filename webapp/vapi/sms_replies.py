@@ -45,6 +45,8 @@ ANOTHER_NUMBER = (
     "Ask for another mobile number, and reserve again with it. If there is none, the clinic can book this by"
     " hand."
 )
+#: What waits for room in what the clinic may send.
+WAITS = replace(HELD_UP, why="the clinic has sent as many text messages as it may for now")
 _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and reserve again with it."
 
 
@@ -62,8 +64,7 @@ def trouble_of(message: SmsMessage) -> Trouble | None:
     if meaning and meaning.action in twilio_codes.STOPPING and open_or_lost:
         return replace(SENDER_STOPPED, why=meaning.spoken) if meaning.spoken else SENDER_STOPPED
     if message.status not in LOST:
-        later = meaning is not None and meaning.action is Action.RETRY_LATER
-        return HELD_UP if later and message.status is SmsStatus.QUEUED else None
+        return _why_it_waits(message) if message.status is SmsStatus.QUEUED else None
     if message.cause is Cause.OPTED_OUT or (meaning and meaning.action is Action.OPT_OUT):
         return OPTED_OUT
     if meaning and meaning.action in (Action.NUMBER, Action.NOT_ALLOWED):
@@ -72,3 +73,10 @@ def trouble_of(message: SmsMessage) -> Trouble | None:
     if meaning and meaning.spoken:
         return Trouble(Code.SMS_FAILED, meaning.spoken, _AGAIN)
     return Trouble(Code.SMS_FAILED, "the text message could not be sent", _AGAIN)
+
+
+def _why_it_waits(message: SmsMessage) -> Trouble | None:
+    if message.cause is Cause.CLINIC_HAD_MANY:
+        return WAITS
+    meaning = twilio_codes.meaning(message.error_code) if message.error_code else None
+    return HELD_UP if meaning and meaning.action is Action.RETRY_LATER else None

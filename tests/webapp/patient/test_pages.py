@@ -21,7 +21,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import opt_outs, patient_links, sms_texts
+from models import allowances, opt_outs, patient_links, sms_texts
+from models.allowances import Allowance
 from models.opt_outs import OptOutSource
 from models.session import transaction
 from tests.conftest import Clock
@@ -380,14 +381,62 @@ def test_what_is_no_time_shows_the_times_again(linked: Linked, odd: str) -> None
     assert state_of(linked) == before
 
 
-def test_a_move_too_many_is_told_to_call(linked: Linked) -> None:
-    for hour in [11, 12] * 4 + [11]:
-        token = patient_links.derive(linked.newest())
-        assert linked.client.post(f"/a/{token}/move", data={"slot": slot(hour=hour)}).status_code == 200
+def test_a_link_moves_an_appointment_so_often_a_day_and_no_more(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    """Back and forth between two times. What it is told instead helps, and tomorrow it is moved again."""
+    linked = Linked(client, sql, create_clinic(sandbox=True, moves_per_appointment_a_day=4))
+    for hour in (11, 12, 11, 12):
+        assert move_by_newest_link(linked, hour).status_code == 200
+    before = state_of(linked)
+    for hour in (11, 14):
+        response = move_by_newest_link(linked, hour)
+        assert response.status_code == 409
+        assert "It was moved several times in the last 24 hours. Please call Test Clinic" in words(response)
+        assert 'href="tel:+442079460958"' in response.text
+        assert not offered(response)
+    assert state_of(linked) == before
+    other = Linked(client, sql, linked.org, start=slot(hour=9))
+    assert move_by_newest_link(other, 10).status_code == 200  # each appointment has its own
+    clock.forward(24 * 3600 + 1)
+    assert move_by_newest_link(linked, 11).status_code == 200
+
+
+def test_many_moves_at_once_are_no_more_than_that(
+    client: FlaskClient, sql: psycopg.Connection, app: Flask
+) -> None:
+    linked = Linked(client, sql, create_clinic(sandbox=True, moves_per_appointment_a_day=2))
+
+    def race(hour: int) -> None:
+        for _ in range(4):
+            token = patient_links.derive(linked.newest())
+            app.test_client().post(f"/a/{token}/move", data={"slot": slot(hour=hour)})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(race, range(11, 17)))
+    moves = "SELECT count(*) FROM appointment_changes WHERE org_id = %s"
+    assert linked.one(moves, linked.org) == 2
+
+
+def test_a_patient_who_was_sent_many_texts_is_told_that_the_next_one_comes_later(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    linked = Linked(client, sql, create_clinic(sandbox=True, texts_per_phone_a_day=1))
+    clinic, number = uuid.UUID(linked.org), linked.phone
+    assert "on its way" in words(move_by_newest_link(linked, 11))
+    with transaction(clinic) as session:
+        allowance = Allowance("text to", number, 1, timedelta(hours=24))
+        assert allowances.take(session, clinic, [allowance]) is None
+    said = words(move_by_newest_link(linked, 12))
+    assert "follows later. Please write this time down" in said
+    assert "please call to change anything" in said
     token = patient_links.derive(linked.newest())
-    response = linked.client.post(f"/a/{token}/move", data={"slot": slot(hour=14)})
-    assert response.status_code == 409
-    assert "Please call" in words(response)
+    assert "says so follows later" in words(client.post(f"/a/{token}/cancel"))
+
+
+def move_by_newest_link(linked: Linked, hour: int) -> TestResponse:
+    token = patient_links.derive(linked.newest())
+    return linked.client.post(f"/a/{token}/move", data={"slot": slot(hour=hour)})
 
 
 def test_who_wants_no_messages_is_not_promised_one(linked: Linked) -> None:

@@ -83,6 +83,10 @@ _TOO_MANY = {
         "the clinic's codes are used up for the moment. Call again from the patient's own mobile, or in an"
         " hour. The clinic can book this by hand."
     ),
+    Cap.SEGMENTS: (
+        "the clinic has sent as many text messages as it may for now. Call again in an hour, or let the"
+        " clinic book this by hand."
+    ),
 }
 
 

@@ -1,0 +1,497 @@
+"""What is over a limit of texts waits, is told in the end, and is told once."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+from models import patient_links, privacy
+from models.session import transaction
+from models.sms_texts import TWO_SMS
+from tasks.leads import score_call
+from tasks.sms import deliver_sms, sweep_sms
+from tests.conftest import Clock
+from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
+from tests.linked import Linked, at
+from tests.tasks.bookings import Booking, PatientWorker, inbox
+from tests.tasks.test_leads import HOT
+from tests.webapp.vapi.calls import PhoneCall
+from webapp.limits import Limiter
+from webapp.patient import pages
+
+DAY, HOUR = 24 * 3600.0, 3600.0
+HELD = "its number has been sent many texts, so it waits"
+CLINIC_HELD = "the texts of the day are used up, so it waits"
+
+
+@pytest.fixture(autouse=True)
+def _pages_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How often a page is asked for in a second is not tried here."""
+    monkeypatch.setattr(pages, "requests", Limiter(1000.0))
+
+
+class LongWorker(PatientWorker):
+    """In a long time in which nothing is due nothing is looked at."""
+
+    def run(self, seconds: float, *nudged: Booking) -> None:
+        until = self._now() + seconds
+        super().run(min(seconds, 8), *nudged)
+        while (now := self._now()) < until:
+            row = self._sql.execute(
+                "SELECT extract(epoch FROM min(next_attempt_at))::float8 FROM sms_messages"
+                " WHERE status = 'queued' AND next_attempt_at < to_timestamp(%s)",
+                [until],
+            ).fetchone()
+            due = row and row[0]
+            if due is None or due >= until:
+                self._clock.forward(until - now)
+                return
+            self._clock.forward(max(due - now, 0.001))
+            super().run(max(min(8, until - self._now()), 0.001))
+
+
+@pytest.fixture
+def worker(sql: psycopg.Connection, clock: Clock, twilio: str) -> PatientWorker:
+    del twilio
+    return LongWorker(sql, clock)
+
+
+def spoken(slot_id: str) -> str:
+    moment = at(slot_id)
+    return f"{moment:%a} {moment.day} {moment:%b %Y} at {moment.hour % 12 or 12}:{moment:%M}"
+
+
+class Patient(Linked):
+    """A patient with a telephone, who moves an appointment by the newest link that arrived there."""
+
+    def __init__(
+        self, client: FlaskClient, sql: psycopg.Connection, twilio: str, org: str, **more: Any
+    ) -> None:
+        super().__init__(client, sql, org, **more)
+        self.phone = more.get("patientPhone", self.phone)
+        self.twilio = twilio
+
+    def move(self, hour: int, *, day: int = 14) -> int:
+        token = patient_links.derive(self.newest())
+        response = self.client.post(f"/a/{token}/move", data={"slot": slot(hour=hour, days=day)})
+        return response.status_code
+
+    def cancel(self) -> int:
+        return self.client.post(f"/a/{patient_links.derive(self.newest())}/cancel").status_code
+
+    def texts(self) -> list[str]:
+        """All but codes, the newest first."""
+        return [text for text in inbox(self.twilio, self.phone) if "code" not in text]
+
+    def waiting(self) -> list[Any]:
+        return self.sql.execute(
+            "SELECT kind, cause FROM sms_messages WHERE to_phone = %s AND status = 'queued'", [self.phone]
+        ).fetchall()
+
+
+# --- to one number --------------------------------------------------------------------------------
+
+
+def test_what_is_moved_again_while_its_text_waits_is_told_once_as_it_is_in_the_end(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
+) -> None:
+    """A confirmation and two moves; then many moves by the newest links, and one text of them all."""
+    patient = Patient(client, sql, twilio, create_clinic(sandbox=True, texts_per_phone_a_day=3))
+    for hour in (11, 12):
+        worker.run(10)
+        assert patient.move(hour) == 200
+    worker.run(10)
+    assert len(patient.texts()) == 3
+    for hour in (11, 13, 11, 14):
+        assert patient.move(hour) == 200
+        worker.run(10)
+    assert len(patient.texts()) == 3
+    assert patient.waiting() == [("confirmation", HELD)]
+    assert trouble(sql, patient.org) == {}
+    worker.run(DAY / 3)
+    assert patient.waiting() == []
+    assert len(patient.texts()) == 4
+    assert patient.texts()[0].startswith(f"Moved from {spoken(slot(hour=12))}")
+    assert f" to {spoken(slot(hour=14))}" in patient.texts()[0]
+    worker.run(DAY)
+    assert len(patient.texts()) == 4
+
+
+def test_several_appointments_of_one_number_share_its_texts_and_each_is_told_as_it_is_in_the_end(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
+) -> None:
+    org, number = create_clinic(sandbox=True, texts_per_phone_a_day=6), phone_number()
+    mine = [
+        Patient(client, sql, twilio, org, start=slot(hour=10, days=20 + day), patientPhone=number)
+        for day in range(4)
+    ]
+    for hour in (11, 12, 13):
+        for day, each in enumerate(mine):
+            worker.run(2)
+            assert each.move(hour, day=20 + day) == 200
+    worker.run(10)
+    assert len(mine[0].texts()) == 6
+    assert Counter(cause for _, cause in mine[0].waiting()) == {HELD: 4}
+    worker.run(DAY)
+    assert mine[0].waiting() == []
+    assert len(mine[0].texts()) == 10
+    for day in range(4):
+        assert sum(f" to {spoken(slot(hour=13, days=20 + day))}" in text for text in mine[0].texts()) == 1
+
+
+def test_confirmations_of_bookings_never_wait_for_their_number(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
+) -> None:
+    """The agent has said that one follows. Each took a code from that telephone."""
+    org, number = create_clinic(sandbox=True, texts_per_phone_a_day=1), phone_number()
+    for day in range(3):
+        patient = Patient(client, sql, twilio, org, start=slot(days=20 + day), patientPhone=number)
+    worker.run(10)
+    assert len(patient.texts()) == 3
+    assert patient.waiting() == []
+
+
+def test_a_cancellation_takes_the_place_of_a_move_that_waits_and_waits_itself(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
+) -> None:
+    patient = Patient(client, sql, twilio, create_clinic(sandbox=True, texts_per_phone_a_day=1))
+    worker.run(10)
+    patient.move(11)
+    worker.run(10)
+    assert patient.cancel() == 200
+    worker.run(10)
+    assert patient.waiting() == [("cancellation", HELD)]
+    worker.run(DAY)
+    assert [text[:9] for text in patient.texts()] == ["Cancelled", "Confirmed"]
+
+
+@pytest.mark.parametrize(("ahead", "told_within"), [(3, 3.0 / 2), (10, 8.0)])
+def test_a_text_waits_no_longer_than_it_is_of_use(
+    client: FlaskClient,
+    sql: psycopg.Connection,
+    twilio: str,
+    clock: Clock,
+    worker: PatientWorker,
+    ahead: int,
+    told_within: float,
+) -> None:
+    """Two hours before the appointment at the latest, or after half of the time that is left."""
+    calendar = {
+        "hours": {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+    }
+    org = create_clinic(sandbox=True, texts_per_phone_a_day=1, calendar=calendar)
+    patient = Patient(client, sql, twilio, org)
+    worker.run(10)
+    [[now]] = sql.execute("SELECT app_clock()").fetchall()
+    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    start = hour + timedelta(hours=ahead + 1)
+    clock.forward((start - timedelta(hours=ahead) - now).total_seconds())
+    token = patient_links.derive(patient.newest())
+    form = {"slot": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    assert client.post(f"/a/{token}/move", data=form).status_code == 200
+    worker.run(told_within * HOUR - 60)
+    assert len(patient.texts()) == 1
+    worker.run(120)
+    assert len(patient.texts()) == 2
+
+
+def test_another_number_and_another_clinic_have_their_own(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
+) -> None:
+    org, number = create_clinic(sandbox=True, texts_per_phone_a_day=2), phone_number()
+    one = Patient(client, sql, twilio, org, patientPhone=number)
+    other = Patient(client, sql, twilio, org, start=slot(days=20))
+    elsewhere = create_clinic(sandbox=True, texts_per_phone_a_day=2)
+    there = Patient(client, sql, twilio, elsewhere, patientPhone=number)
+    for each, day in ((one, 14), (other, 20), (there, 14)):
+        worker.run(10)
+        assert each.move(11, day=day) == 200
+    assert one.move(12) == 200
+    worker.run(10)
+    assert [cause for _, cause in one.waiting()] == [HELD]
+    assert (len(one.texts()), len(other.texts())) == (4, 2)
+
+
+def test_an_honest_patient_waits_for_nothing(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
+) -> None:
+    """With the limits as they are at first: booked, moved twice, cancelled; and a second visit."""
+    usual = {"moves_per_appointment_a_day": 4, "texts_per_phone_a_day": 10, "segments_a_day": 3000}
+    org, number = create_clinic(sandbox=True, **usual), phone_number()
+    for day in (20, 21):
+        patient = Patient(client, sql, twilio, org, start=slot(days=day), patientPhone=number)
+        for hour in (11, 12):
+            worker.run(10)
+            assert patient.move(hour, day=day) == 200
+        worker.run(10)
+        assert patient.cancel() == 200
+    worker.run(10)
+    assert patient.waiting() == []
+    assert len(patient.texts()) == 8
+
+
+# --- to the owner -------------------------------------------------------------------------------
+
+
+class Owner:
+    """A clinic whose owner hears of hot leads."""
+
+    def __init__(self, client: FlaskClient, sql: psycopg.Connection, twilio: str, **settings: int) -> None:
+        self.client, self.sql, self.twilio = client, sql, twilio
+        self.org, self.number = create_clinic(sandbox=True), phone_number()
+        for name, value in {"hot_lead_alert_phone": self.number, **settings}.items():
+            sql.execute(
+                f"UPDATE integration_settings SET {name} = %s WHERE org_id = %s".encode(), [value, self.org]
+            )
+
+    def report(self, caller: str | None = None) -> str:
+        """The end of a hot call; its id."""
+        caller = caller or phone_number()
+        call = PhoneCall(self.client, self.org, caller)
+        call.say("check_availability", date=slot()[:10])
+        message = {
+            "type": "end-of-call-report",
+            "call": {"id": call.id, "customer": {"number": caller}},
+            "artifact": {"messages": [{"role": role, "message": text} for role, text in HOT]},
+            "durationSeconds": 400,
+            "analysis": {},
+        }
+        assert self.client.post("/api/vapi/webhook", json={"message": message}).status_code == 200
+        return call.id
+
+    def alerts(self, count: int, clock: Clock) -> None:
+        reported = [self.report() for _ in range(count)]
+        clock.forward(3)
+        for call in reported:
+            score_call.run(org_id=self.org, call_id=call)
+
+    def texts(self) -> list[str]:
+        return inbox(self.twilio, self.number)
+
+    def told(self) -> int:
+        """How many leads the owner was told of."""
+        [[count]] = self.sql.execute(
+            "SELECT count(*) FROM hot_lead_alerts WHERE org_id = %s AND alert_sent_at IS NOT NULL", [self.org]
+        ).fetchall()
+        return int(count)
+
+
+def test_sixty_reports_are_six_alerts_and_one_that_tells_of_the_others(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    owner = Owner(client, sql, twilio)
+    owner.alerts(60, clock)
+    worker.run(60)
+    assert len(owner.texts()) == 6
+    assert owner.told() == 6
+    assert trouble(sql, owner.org) == {}
+    worker.run(900)
+    digest, *alone = owner.texts()
+    assert len(alone) == 6
+    assert all(text.startswith("Hot lead ") for text in alone)
+    assert re.fullmatch(
+        r"54 more hot leads since \d+:\d\d [ap]m, the best \d+/100\. See http://127\.0\.0\.1:1/dashboard/live",
+        digest,
+    )
+    assert len(digest) <= TWO_SMS
+    assert owner.told() == 60
+    worker.run(2 * HOUR)
+    assert len(owner.texts()) == 7
+
+
+def test_what_comes_while_alerts_wait_is_told_with_them_and_the_count_is_right(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=2)
+    owner.alerts(3, clock)
+    worker.run(60)
+    owner.alerts(4, clock)
+    worker.run(60)
+    assert len(owner.texts()) == 2
+    worker.run(HOUR / 2)
+    assert owner.texts()[0].startswith("5 more hot leads since ")
+    assert len(owner.texts()) == 3
+    # The alert of the same call is never told again.
+    assert owner.told() == 7
+
+
+def test_one_alone_that_had_to_wait_is_told_in_full(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=1)
+    owner.alerts(2, clock)
+    worker.run(60)
+    assert len(owner.texts()) == 1
+    worker.run(HOUR)
+    assert len(owner.texts()) == 2
+    assert all(text.startswith("Hot lead ") for text in owner.texts())
+
+
+def test_a_new_alert_that_is_first_when_there_is_room_takes_along_those_that_wait(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=1)
+    owner.alerts(3, clock)
+    worker.run(60)
+    clock.forward(HOUR)
+    owner.alerts(1, clock)
+    [[newest]] = sql.execute(
+        "SELECT message_id::text FROM hot_lead_alerts WHERE org_id = %s ORDER BY created_at DESC LIMIT 1",
+        [owner.org],
+    ).fetchall()
+    deliver_sms.run(org_id=owner.org, message_id=newest)
+    assert owner.texts()[0].startswith("3 more hot leads since ")
+    worker.run(2 * HOUR)
+    assert len(owner.texts()) == 2
+
+
+def test_many_workers_at_once_send_no_more_and_the_digest_once(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock
+) -> None:
+    """Every alert is nudged several times over, and so is the digest, by workers and sweeps at once."""
+    owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=3, sms_per_second=0)
+    clock.stop()
+    owner.alerts(12, clock)
+
+    def nudge_all() -> None:
+        queued = sql.execute(
+            "SELECT id::text FROM sms_messages WHERE org_id = %s AND status = 'queued'", [owner.org]
+        ).fetchall()
+        with ThreadPoolExecutor(6) as pool:
+            list(
+                pool.map(lambda row: deliver_sms.run(org_id=owner.org, message_id=row[0]), [*queued, *queued])
+            )
+            pool.submit(sweep_sms.run).result()
+
+    for _ in range(12):
+        nudge_all()
+        clock.forward(1)
+    assert len(owner.texts()) == 3
+    clock.forward(HOUR / 3)
+    for _ in range(6):
+        nudge_all()
+        clock.forward(1)
+    assert len(owner.texts()) == 4
+    assert owner.texts()[0].startswith("9 more hot leads since ")
+    assert owner.told() == 12
+
+
+def test_the_live_page_shows_every_lead_whatever_was_texted(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    from models import live  # noqa: PLC0415
+
+    owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=1)
+    owner.alerts(5, clock)
+    worker.run(60)
+    with transaction(uuid.UUID(owner.org)) as session:
+        leads = live.read(session, uuid.UUID(owner.org)).leads
+    assert leads.total == 5
+    assert [lead.told_at is not None for lead in leads.rows].count(True) == 1
+
+
+def test_a_lead_who_is_erased_takes_nothing_from_the_others_that_wait_with_it(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=1)
+    owner.alerts(1, clock)
+    worker.run(30)
+    erased = phone_number()
+    for call in (owner.report(erased), owner.report(), owner.report()):
+        clock.forward(3)
+        score_call.run(org_id=owner.org, call_id=call)
+    worker.run(30)
+    with transaction(uuid.UUID(owner.org)) as session:
+        privacy.erase(session, uuid.UUID(owner.org), [erased])
+    worker.run(HOUR)
+    assert owner.texts()[0].startswith("2 more hot leads since ")
+    assert len(owner.texts()) == 2
+
+
+# --- by the clinic in all -----------------------------------------------------------------------
+
+
+def test_the_clinics_segments_leave_confirmations_a_reserve_and_what_is_beyond_it_is_held_in_sight(
+    client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
+) -> None:
+    """Of 100 a day half are had at once, and of those codes have four fifths."""
+    org = create_clinic(sandbox=True, segments_a_day=100)
+    held = [reserve(client, org, slotId=slot(hour=9 + n % 8, days=20 + n // 8))["holdId"] for n in range(41)]
+    answers = [bare(client, "booking/send-otp", holdId=hold) for hold in held]
+    assert all(answer["success"] for answer in answers[:40])
+    assert answers[40]["code"] == "too_many_codes"
+    assert "sent as many text messages as it may for now" in answers[40]["say"]
+    assert "Call again in an hour, or let the clinic book this by hand." in answers[40]["say"]
+    booked = [
+        bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))["appointmentId"]
+        for hold in held[:7]
+    ]
+    worker.run(30)
+    assert states(sql, org) == {"queued": 2, "sent or delivered": 5}
+    assert trouble(sql, org) == {"held": 2}
+    late = [
+        bare(client, "booking/send-confirmation", appointmentId=each)
+        for each in booked
+        if "many text messages" in bare(client, "booking/send-confirmation", appointmentId=each)["say"]
+    ]
+    assert len(late) == 2
+    assert "The appointment is booked. Its confirmation follows later" in late[0]["say"]
+    worker.run(HOUR)
+    assert states(sql, org) == {"sent or delivered": 7}
+    assert trouble(sql, org) == {}
+
+
+def test_a_text_abroad_counts_four(client: FlaskClient, sql: psycopg.Connection, clock: Clock) -> None:
+    org = create_clinic(sandbox=True, segments_a_day=100, allowed_countries=["GB", "IE"])
+    clock.stop()
+    sent = 0
+    for number in range(11):
+        numbers = {"patientPhone": f"+35385123{number:04d}"}
+        hold = reserve(client, org, slotId=slot(hour=9 + number % 8, days=20 + number // 8), **numbers)[
+            "holdId"
+        ]
+        sent += bare(client, "booking/send-otp", holdId=hold)["success"]
+    assert sent == 10
+
+
+def test_many_codes_at_once_are_no_more_than_the_clinics_segments(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    org = create_clinic(sandbox=True, segments_a_day=100)
+    clock.stop()
+    held = [reserve(client, org, slotId=slot(hour=9 + n % 8, days=20 + n // 8))["holdId"] for n in range(48)]
+    app = client.application
+
+    def ask(hold: str) -> bool:
+        return bool(bare(app.test_client(), "booking/send-otp", holdId=hold)["success"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, held)) == 40
+
+
+def trouble(sql: psycopg.Connection, org: str) -> dict[str, int]:
+    """What the staff are shown of texts that are not codes."""
+    return dict(
+        sql.execute(
+            "SELECT trouble, count(*) FROM sms_trouble WHERE org_id = %s AND kind <> 'otp' GROUP BY trouble",
+            [org],
+        ).fetchall()
+    )
+
+
+def states(sql: psycopg.Connection, org: str) -> dict[str, int]:
+    return dict(
+        sql.execute(
+            "SELECT CASE WHEN status IN ('sent', 'delivered') THEN 'sent or delivered' ELSE status END,"
+            " count(*) FROM sms_messages WHERE org_id = %s AND kind <> 'otp' GROUP BY 1",
+            [org],
+        ).fetchall()
+    )

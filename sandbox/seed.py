@@ -93,6 +93,7 @@ def _clinic(
                 twilio_auth_token_sealed=sealing.seal(org_id, "twilio_auth_token", TWILIO_TOKEN),
                 twilio_from_number=sender,
                 hot_lead_alert_phone=phone,
+                hot_lead_alerts_an_hour=_NO_LIMIT,
             )
             .on_conflict_do_nothing()
         )

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models import sms_texts
+from models import sms_limits, sms_texts
+from models.sms_states import SmsKind
 from sandbox.segments import count_segments
 
 #: The basic set of GSM 03.38, written out here a second time.
@@ -247,3 +248,40 @@ def test_an_owners_telephone_makes_a_link_of_nothing_that_was_said(said: str) ->
     )
     body = text.removeprefix("Hot lead 80/100: ")
     assert not re.search(r"[^\s][./:@][^\s]|//|@|\d[\d ().-]{4,}\d", body), text
+
+
+def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
+    """The longest that there are; of GSM characters alone, which is tried above."""
+    name, number = "W" * 200, "+4420794609580000"
+    about: dict[str, Any] = {
+        "clinic": name,
+        "clinic_phone": number,
+        "starts_at": datetime(2026, 12, 30, 22, 30, tzinfo=UTC),
+        "zone": ZoneInfo("UTC"),
+        "appointment_id": uuid.uuid4(),
+    }
+    link = "https://" + "w" * 200 + "/a/0123456789ab"
+    short = "https://" + "w" * 60 + "/a/0123456789ab"
+    lead: dict[str, Any] = {"name": name, "number": number, "service": name, "score": 100, "seconds": 59999}
+    since = datetime(2026, 12, 30, 22, 30, tzinfo=UTC)
+    texts = {
+        SmsKind.OTP: [sms_texts.code(name, "12345678")],
+        SmsKind.CONFIRMATION: [
+            text
+            for each in (link, short, None)
+            for text in (
+                sms_texts.confirmation(**about, link=each),
+                sms_texts.move(**about, moved_from=about["starts_at"], link=each),
+            )
+        ],
+        SmsKind.CANCELLATION: [sms_texts.cancellation(**about)],
+        SmsKind.HOT_LEAD_ALERT: [
+            sms_texts.hot_lead(**lead, reasons=[name] * 9),
+            sms_texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=link * 3),
+            sms_texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=short),
+        ],
+    }
+    assert set(texts) == set(SmsKind)
+    for kind, longest in texts.items():
+        for text in longest:
+            assert count_segments(text) <= sms_limits.SEGMENTS[kind], (kind, len(text), text)

@@ -296,6 +296,28 @@ def test_the_views_show_what_somebody_should_look_at(booking: Booking, clock: Cl
     assert (trouble(booking.confirmation), trouble(booking.otp)) == ("unknown", "late")
 
 
+@pytest.mark.parametrize(("hours", "of_today"), [(23, 1), (25, 0)])
+def test_the_health_of_a_clinic_is_of_24_hours_and_of_all_that_is_still_open(
+    booking: Booking, hours: int, of_today: int
+) -> None:
+    other = booking.next()
+    for message, status in (
+        (booking.otp, "failed"),
+        (booking.confirmation, "delivered"),
+        (other.otp, "sending"),
+        (other.otp, "unknown"),
+    ):
+        booking.sql.execute("UPDATE sms_messages SET status = %s WHERE id = %s", [status, message])
+    booking.sql.execute(
+        "UPDATE sms_messages SET created_at = app_clock() - make_interval(hours => %s) WHERE org_id = %s",
+        [hours, booking.org],
+    )
+    assert booking.sql.execute(
+        "SELECT failed_today, delivered_today, unknown, waiting, late FROM sms_health WHERE org_id = %s",
+        [booking.org],
+    ).fetchone() == (of_today, of_today, 1, 1, 1)
+
+
 # --- walls behind the walls ---------------------------------------------------------------------
 
 

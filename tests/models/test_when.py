@@ -122,3 +122,15 @@ def test_an_instant_is_utc_to_the_second(moment: datetime) -> None:
 def test_a_day_is_spoken_without_a_leading_zero() -> None:
     assert when.spoken_day(date(2026, 12, 7)) == "Monday 7 December"
     assert when.spoken_day(date(2028, 2, 29)) == "Tuesday 29 February"
+
+
+@pytest.mark.parametrize(
+    ("days", "year"), [(0, False), (182, False), (183, True), (-182, False), (-183, True)]
+)
+def test_a_day_half_a_year_away_is_spoken_with_its_year(
+    days: int,
+    year: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    """Or it could be taken for the same day of the year before or after."""
+    today = date(2026, 12, 7)
+    assert ("202" in when.spoken_day(today + timedelta(days=days), today)) is year

@@ -38,7 +38,7 @@ def wait_of(booking: Booking, column: str = "next_attempt_at", message: str | No
 def pause_of(booking: Booking) -> int:
     """Seconds until the clinic's sender is tried again; 0 if it may be now."""
     [wait] = booking.sender("coalesce(extract(epoch FROM retry_at - app_clock()), 0)")
-    return round(wait)
+    return round(float(wait))
 
 
 # --- a message that was certainly not sent --------------------------------------------------------

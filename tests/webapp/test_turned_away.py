@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -90,11 +89,10 @@ def test_slow_clients_keep_no_process_from_stopping(tmp_path_factory: pytest.Tem
                 stack.enter_context(Client(web, first))
         honest = stack.enter_context(Client(web, whole(secret)[:-1]))
         web.terminate()
-        began = time.monotonic()
         honest.send(TOOL[-1:])
         assert honest.status == 200
-        assert web.master.wait(60) == 0
-        assert time.monotonic() - began < 20  # when its master would kill it
+        assert web.master.wait(180) == 0
+        assert "Worker exiting" in web.log.read_text()  # it was not killed by its master
 
 
 def test_a_process_without_a_file_left_ends_the_oldest_connection(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,8 +28,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+import settings
 from models.base import Base, CreatedAt, EnumText, Id, one_of
 from models.calendars import Calendar
+from models.organizations import Organization
 
 
 class HoldStatus(StrEnum):
@@ -35,6 +40,7 @@ class HoldStatus(StrEnum):
     RELEASED = "released"  # given back: the caller chose another time, or the call ended
     EXPIRED = "expired"
     LOCKED = "locked"  # given back after too many wrong codes
+    DISPLACED = "displaced"  # gave way to another, before a code was asked for (docs/decisions/0023)
 
 
 class AppointmentHold(Base):
@@ -51,7 +57,7 @@ class AppointmentHold(Base):
         UniqueConstraint("org_id", "id"),  # what points at a hold points within its organisation
         Index("ix_appointment_holds_org_id_call_sid", "org_id", "call_sid", "created_at"),
         Index("ix_appointment_holds_org_id_patient_phone", "org_id", "patient_phone", "created_at"),
-        Index("ix_appointment_holds_expires_at", "expires_at", postgresql_where=text("status = 'held'")),
+        Index("ix_appointment_holds_live", "org_id", "expires_at", postgresql_where=text("status = 'held'")),
     )
 
     id: Mapped[Id]
@@ -78,7 +84,61 @@ class AppointmentHold(Base):
     #: How many digits it has: the clinic may want another number of them tomorrow.
     code_length: Mapped[int | None]
     code_tries: Mapped[int] = mapped_column(server_default="0")
+    #: Whose request made it; null where nobody had to say.
+    credential_id: Mapped[uuid.UUID | None]
+    #: Keyed digest of the number that the call comes from; null if it is withheld, or there is no call.
+    caller: Mapped[str | None]
+    #: Whether that number is the patient's. Otherwise the patient's was only said.
+    number_is_callers: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The local day of a hold in its calendar, as instants, and how many starts it has yet to offer."""
+
+    begins: datetime
+    ends: datetime
+    offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a hold. `caller` is the number that the call comes from, in E.164.
+
+    `own`: that is the patient's number, too. With a `day` the clinic's limits on unproved holds are kept
+    (docs/decisions/0023).
+    """
+
+    clinic: Organization
+    credential_id: uuid.UUID | None = None
+    caller: str | None = None
+    own: bool = False
+    day: Day | None = None
+
+    def as_json(self) -> str:
+        """As make_room_for_hold reads it."""
+        asked: dict[str, object] = {
+            "credential": self.credential_id and str(self.credential_id),
+            "caller": self.caller and caller_digest(self.caller),
+            "own": self.own,
+        }
+        if self.day and self.clinic.unproved_holds:
+            asked |= {
+                "most": self.clinic.unproved_holds,
+                "most_of_caller": self.clinic.unproved_holds_per_caller,
+                "percent": self.clinic.unproved_percent_of_day,
+                "from": self.day.begins.isoformat(),
+                "until": self.day.ends.isoformat(),
+                "offered": self.day.offered,
+            }
+        return json.dumps(asked)
+
+
+def caller_digest(number: str) -> str:
+    """What holds keep of the number that a call comes from: enough to see that two come from one."""
+    secret = settings.get().subkey("holds-caller")
+    return hmac.new(secret, number.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +162,15 @@ class PhoneHistory:
 
 _CLAIM = text(
     "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id "
-    "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes)"
-).bindparams(bindparam("call", type_=String), bindparam("name", type_=String))
+    "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes, CAST(:asked AS jsonb))"
+).bindparams(
+    bindparam("call", type_=String), bindparam("name", type_=String), bindparam("asked", type_=String)
+)
 
 
 _OF_PHONE = text(
     "SELECT count(*) FILTER (WHERE status = 'held' AND expires_at > app_clock()"
-    "   AND (:call IS NULL OR call_sid IS DISTINCT FROM :call)),"
+    "   AND (number_is_callers OR NOT :own) AND (:call IS NULL OR call_sid IS DISTINCT FROM :call)),"
     " coalesce(sum(code_tries) FILTER (WHERE status <> 'confirmed'), 0)"
     " FROM appointment_holds WHERE org_id = :org AND patient_phone = :phone"
     " AND created_at > app_clock() - interval '24 hours'"
@@ -125,10 +187,12 @@ def claim(
     patient_name: str,
     patient_phone: str,
     hold_minutes: int,
+    asked: Asked | None = None,
 ) -> Claim:
     """Hold one slot, or learn why not. Exactly one of any number of simultaneous callers succeeds.
 
-    Waits for other claims of the same resource, at most the lock timeout (LockNotAvailable after it).
+    Waits for other claims of the same resource, at most the lock timeout (LockNotAvailable after it). With
+    `asked` the number must be locked (lock_phone); without it no limit on unproved holds is kept.
     """
     row = session.execute(
         _CLAIM,
@@ -140,6 +204,7 @@ def claim(
             "name": patient_name,
             "phone": patient_phone,
             "minutes": hold_minutes,
+            "asked": asked and asked.as_json(),
         },
     ).one()
     return Claim(**row._mapping)
@@ -155,6 +220,7 @@ def claim_instead(
     call_sid: str | None,
     patient_name: str,
     patient_phone: str,
+    asked: Asked | None = None,
 ) -> Claim:
     """Claim a slot for a call in place of what it holds; if that is refused, the call keeps what it had.
 
@@ -176,6 +242,7 @@ def claim_instead(
             patient_name=patient_name,
             patient_phone=patient_phone,
             hold_minutes=calendar.hold_minutes,
+            asked=asked,
         )
         if savepoint is not None and not claimed.success:
             savepoint.rollback()
@@ -220,10 +287,15 @@ def find_live_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> lis
 
 
 def count_of_phone(
-    session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None
+    session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None, own: bool = False
 ) -> PhoneHistory:
-    """What one number holds now, and how many wrong codes were said for it in 24 hours."""
-    row = session.execute(_OF_PHONE, {"org": org_id, "phone": phone, "call": but_for_call}).one()
+    """What one number holds now, and how many wrong codes were said for it in 24 hours.
+
+    `own`: of the holds only those that calls from that number made. Who merely names a number does not use up
+    what its owner may hold.
+    """
+    values = {"org": org_id, "phone": phone, "call": but_for_call, "own": own}
+    row = session.execute(_OF_PHONE, values).one()
     return PhoneHistory(*row)
 
 

@@ -34,6 +34,7 @@ def create_clinic(
         "codes_a_day": 100_000,
         "wrong_codes_per_phone_a_day": 100_000,
         "holds_per_phone": 100_000,
+        "unproved_holds": 0,
         "landlines_allowed": True,
     }
     with system_transaction(Door.OPERATOR) as session:

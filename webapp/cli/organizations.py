@@ -38,7 +38,10 @@ LIMITS = {
     "codes_per_phone_a_day": (1, MOST, "Codes that one number may be sent in 24 hours."),
     "codes_a_day": (1, MOST, "Codes that all numbers together may be sent in 24 hours."),
     "wrong_codes_per_phone_a_day": (1, MOST, "Wrong codes for one number in 24 hours; then it is sent none."),
-    "holds_per_phone": (1, MOST, "Times that one number may hold at once."),
+    "holds_per_phone": (1, MOST, "Times that one number may hold at once, and as many in its own calls."),
+    "unproved_holds": (0, MOST, "Times that one credential may hold before codes are asked for; 0: any."),
+    "unproved_holds_per_caller": (1, MOST, "Times that one caller may hold for others at once."),
+    "unproved_percent_of_day": (1, 100, "How much of a day may be held for numbers that are only said."),
 }
 #: In integration_settings.
 PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to Twilio.")}

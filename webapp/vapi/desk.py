@@ -43,6 +43,7 @@ class Desk:
     call_id: str | None
     caller_number: str | None
     now: datetime
+    credential_id: uuid.UUID | None = None
     call_holds_a_slot: bool = False
     #: SMS that this made, to be nudged once it is committed.
     due: list[sms.Due] = field(default_factory=list)
@@ -212,6 +213,7 @@ def _work(
         envelope.call_id,
         envelope.caller_number,
         now,
+        caller.credential_id,
         call_holds_a_slot=bool(begun and begun.holds_a_slot),
     )
     if key and begun and begun.reply:

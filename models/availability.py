@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from models.calendars import Calendar
-from models.holds import Day
 from models.occupancies import find_taken
+from models.unproved_holds import Day
 
 #: How far ahead of a full day the next openings are looked for.
 LOOK_AHEAD = timedelta(days=21)

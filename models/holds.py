@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,10 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-import settings
 from models.base import Base, CreatedAt, EnumText, Id, one_of
 from models.calendars import Calendar
-from models.organizations import Organization
+from models.unproved_holds import Asked
 
 
 class HoldStatus(StrEnum):
@@ -91,54 +87,6 @@ class AppointmentHold(Base):
     #: Whether that number is the patient's. Otherwise the patient's was only said.
     number_is_callers: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[CreatedAt]
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The local day of a hold in its calendar, as instants, and how many starts it has yet to offer."""
-
-    begins: datetime
-    ends: datetime
-    offered: int
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks for a hold. `caller` is the number that the call comes from, in E.164.
-
-    `own`: that is the patient's number, too. With a `day` the clinic's limits on unproved holds are kept
-    (docs/decisions/0023).
-    """
-
-    clinic: Organization
-    credential_id: uuid.UUID | None = None
-    caller: str | None = None
-    own: bool = False
-    day: Day | None = None
-
-    def as_json(self) -> str:
-        """As make_room_for_hold reads it."""
-        asked: dict[str, object] = {
-            "credential": self.credential_id and str(self.credential_id),
-            "caller": self.caller and caller_digest(self.caller),
-            "own": self.own,
-        }
-        if self.day and self.clinic.unproved_holds:
-            asked |= {
-                "most": self.clinic.unproved_holds,
-                "most_of_caller": self.clinic.unproved_holds_per_caller,
-                "percent": self.clinic.unproved_percent_of_day,
-                "from": self.day.begins.isoformat(),
-                "until": self.day.ends.isoformat(),
-                "offered": self.day.offered,
-            }
-        return json.dumps(asked)
-
-
-def caller_digest(number: str) -> str:
-    """What holds keep of the number that a call comes from: enough to see that two come from one."""
-    secret = settings.get().subkey("holds-caller")
-    return hmac.new(secret, number.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ $$;
 -- Sees to it that a new hold exceeds no limit on holds that nobody has proved: displaces others where some have
 -- to give way, or returns the code of the refusal, and has changed nothing then.
 --
--- p_asked, of models/holds.py: credential, caller, own; most and most_of_caller; from, until, offered and percent
+-- p_asked, of models/unproved_holds.py: credential, caller, own; most and most_of_caller; from, until, offered and percent
 -- of the day. The lock is the last one that a claim takes, so that who has it waits for nobody.
 CREATE OR REPLACE FUNCTION make_room_for_hold(p_org uuid, p_resource text, p_asked jsonb) RETURNS text
 LANGUAGE plpgsql

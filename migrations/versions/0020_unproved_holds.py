@@ -26,7 +26,7 @@ LIVE = sa.text("status = 'held'")
 AUDIT = """
     CREATE TRIGGER audit AFTER UPDATE OF status ON appointment_holds FOR EACH ROW
     WHEN (OLD.status = 'held' AND NEW.status = 'released'
-          AND coalesce(current_setting('app.actor', true), '') ~ '^(staff|operator) ')
+          AND coalesce(current_setting('app.actor', true), '') ~ '^(staff|operator)( |$)')
     EXECUTE FUNCTION write_audit('org_id')
 """
 

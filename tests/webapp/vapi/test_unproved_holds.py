@@ -24,7 +24,7 @@ from webapp import attacks
 
 PATH = "/api/vapi/tools/booking/reserve-atomic"
 TIMES = [(hour, minute) for hour in range(9, 17) for minute in (0, 30)]  # those of one day: sixteen
-LIMITS = {"unproved_holds": 30, "holds_per_phone": 3}
+LIMITS: dict[str, Any] = {"unproved_holds": 30, "holds_per_phone": 3}
 _numbers = itertools.count(10_000)
 SECONDS = 60.0  # longer than anything here takes on any machine
 
@@ -137,8 +137,7 @@ def test_one_credential_without_call_ids_does_not_hold_the_diary(app: Flask, sql
     clinic, before = Clinic(app), attempts(sql)
     every = [time for days in range(7, 19) for time in of_day(days)]
     codes = Counter(
-        each.get("code")
-        for each in at_once([lambda time=time: clinic.reserve(time) for time in every])  # type: ignore[misc]
+        each.get("code") for each in at_once([lambda time=time: clinic.reserve(time) for time in every])
     )
     assert clinic.held(sql) == 30
     assert set(codes) == {None, "too_many_unproved_holds"}
@@ -160,7 +159,7 @@ def test_one_caller_holds_few_times_for_others_whatever_calls_it_makes(
         return Call(clinic, number).reserve(time, patientPhone=mobile())
 
     every = of_day(7) + of_day(8) + of_day(9)
-    said = at_once([lambda time=time: call(time) for time in every])  # type: ignore[misc]
+    said = at_once([lambda time=time: call(time) for time in every])
     assert clinic.held(sql) == 5
     assert sum("too_many_holds" in each for each in said) == len(every) - 5
     # A code changes nothing about how many these are; only when one is booked is there another.
@@ -187,7 +186,7 @@ def test_a_day_is_not_filled_by_numbers_that_are_only_said(app: Flask, sql: psyc
     def call(time: str) -> str:  # each with another caller, in another call
         return Call(clinic).reserve(time, patientPhone=mobile())
 
-    at_once([lambda time=time: call(time) for time in of_day(7)])  # type: ignore[misc]
+    at_once([lambda time=time: call(time) for time in of_day(7)])
     assert clinic.held(sql) == 8
     free = [time for time in of_day(7) if clinic.held(sql, f"starts_at = '{time}'") == 0]
     for time in free[:3]:
@@ -201,7 +200,7 @@ def test_not_even_invented_callers_fill_a_day_before_they_ask_for_codes(
     app: Flask, sql: psycopg.Connection
 ) -> None:
     clinic = Clinic(app)
-    at_once([lambda time=time: Call(clinic).reserve(time) for time in of_day(7)])  # type: ignore[misc]
+    at_once([lambda time=time: Call(clinic).reserve(time) for time in of_day(7)])
     assert clinic.held(sql) == 12
 
 
@@ -244,7 +243,7 @@ def test_limits_are_kept_however_many_come_at_once(
     times = of_day(7) + of_day(8) + of_day(9)
     wishes = [(time, calendars[n % len(calendars)]) for n, time in enumerate(times)]
     at_once(
-        [lambda at=at, of=of: clinic.reserve(at, calendarId=of) for at, of in wishes],  # type: ignore[misc]
+        [lambda at=at, of=of: clinic.reserve(at, calendarId=of) for at, of in wishes],
         threads=16,
     )
     assert clinic.held(sql) == 7
@@ -354,7 +353,7 @@ def test_a_busy_clinic_meets_none_of_these_limits(app: Flask, sql: psycopg.Conne
         named = {"patientPhone": mobile()} if n % 5 == 0 else {}
         return Call(clinic).book(times[n], **named)
 
-    said = at_once([lambda n=n: call(n) for n in range(30)], threads=15)  # type: ignore[misc]
+    said = at_once([lambda n=n: call(n) for n in range(30)], threads=15)
     assert all(each.startswith("Booked") for each in said), said
     assert sql.execute(
         "SELECT count(*) FROM appointment_holds WHERE org_id = %s AND status = 'displaced'", [clinic.org]

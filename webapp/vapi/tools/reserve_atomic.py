@@ -9,6 +9,7 @@ import settings
 from models import appointments, availability, calendars, calls, holds, phone, redaction, when
 from models.availability import Closed
 from models.calendars import Calendar
+from models.unproved_holds import Asked
 from webapp import attacks
 from webapp.vapi import offers
 from webapp.vapi.desk import Desk, Tool
@@ -155,11 +156,11 @@ def _callers(desk: Desk) -> str | None:
     return read if isinstance(read, str) else None
 
 
-def _asked(desk: Desk, calendar: Calendar, starts_at: datetime, number: str) -> holds.Asked:
+def _asked(desk: Desk, calendar: Calendar, starts_at: datetime, number: str) -> Asked:
     """Who asks for a hold. What the language model says proves nothing, and is not asked."""
     caller = _callers(desk)
     day = availability.day_of(calendar, starts_at, desk.now)
-    return holds.Asked(desk.clinic, desk.credential_id, caller, caller == number, day)
+    return Asked(desk.clinic, desk.credential_id, caller, caller == number, day)
 
 
 def _too_many_unproved(desk: Desk, code: str) -> Reply:

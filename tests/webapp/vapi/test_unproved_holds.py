@@ -26,6 +26,7 @@ PATH = "/api/vapi/tools/booking/reserve-atomic"
 TIMES = [(hour, minute) for hour in range(9, 17) for minute in (0, 30)]  # those of one day: sixteen
 LIMITS: dict[str, Any] = {"unproved_holds": 30, "holds_per_phone": 3}
 _numbers = itertools.count(10_000)
+TRIES = 5  # of what is busy, as an agent tries again
 SECONDS = 60.0  # longer than anything here takes on any machine
 
 
@@ -51,8 +52,10 @@ class Clinic:
 
     def bare(self, path: str, **arguments: Any) -> dict[str, Any]:
         """As whoever has the credential and no telephone call."""
-        while (answer := self.post(path, {"toolCall": {"arguments": arguments}})).get("code") == "busy":
-            pass
+        for _ in range(TRIES):
+            answer = self.post(path, {"toolCall": {"arguments": arguments}})
+            if answer.get("code") != "busy":
+                break
         return answer
 
     def reserve(self, time: str, **arguments: Any) -> dict[str, Any]:
@@ -76,11 +79,13 @@ class Call:
         self.clinic, self.number, self.id = clinic, number or mobile(), str(uuid.uuid4())
 
     def say(self, name: str, path: str, **arguments: Any) -> str:
-        while True:
+        line = ""
+        for _ in range(TRIES):
             body = message(tool_call(name, **arguments), call_id=self.id, number=self.number)
-            line: str = self.clinic.post(path, body)["results"][0]["result"]
+            line = self.clinic.post(path, body)["results"][0]["result"]
             if "code=busy" not in line:
-                return line
+                break
+        return line
 
     def reserve(self, time: str, **arguments: Any) -> str:
         return self.say(

@@ -88,8 +88,8 @@ class Ground:
         digest = hashlib.sha256(clinic.secret.encode()).hexdigest()
         with self.connect() as sql, sql.transaction(), sql.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO organizations (id, name, region, sandbox, holds_per_phone)"
-                " VALUES (%s, %s, 'GB', true, 1000000)",
+                "INSERT INTO organizations (id, name, region, sandbox, holds_per_phone, unproved_holds)"
+                " VALUES (%s, %s, 'GB', true, 1000000, 0)",
                 [clinic.org_id, name],
             )
             cursor.execute(

@@ -12,9 +12,12 @@ from sqlalchemy.orm import Session
 
 from models.calendars import Calendar
 from models.occupancies import find_taken
+from models.unproved_holds import Day
 
 #: How far ahead of a full day the next openings are looked for.
 LOOK_AHEAD = timedelta(days=21)
+
+_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,13 @@ def why_not_offered(calendar: Calendar, starts_at: datetime, now: datetime) -> C
     if all(slot.starts_at != starts_at for slot in slots_of_day(calendar, day)):
         return Closed.OFF_THE_GRID
     return None
+
+
+def day_of(calendar: Calendar, starts_at: datetime, now: datetime) -> Day:
+    """The local day of a start, and how many starts it has yet to offer, taken or not."""
+    day = starts_at.astimezone(calendar.zone).date()
+    begins, ends = (_instant(datetime.combine(each, time()), calendar.zone) for each in (day, day + _A_DAY))
+    return Day(begins, ends, sum(slot.starts_at > now for slot in slots_of_day(calendar, day)))
 
 
 def find_free(

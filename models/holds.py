@@ -27,6 +27,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, CreatedAt, EnumText, Id, one_of
 from models.calendars import Calendar
+from models.unproved_holds import Asked
 
 
 class HoldStatus(StrEnum):
@@ -35,6 +36,7 @@ class HoldStatus(StrEnum):
     RELEASED = "released"  # given back: the caller chose another time, or the call ended
     EXPIRED = "expired"
     LOCKED = "locked"  # given back after too many wrong codes
+    DISPLACED = "displaced"  # gave way to another, before a code was asked for (docs/decisions/0023)
 
 
 class AppointmentHold(Base):
@@ -51,7 +53,7 @@ class AppointmentHold(Base):
         UniqueConstraint("org_id", "id"),  # what points at a hold points within its organisation
         Index("ix_appointment_holds_org_id_call_sid", "org_id", "call_sid", "created_at"),
         Index("ix_appointment_holds_org_id_patient_phone", "org_id", "patient_phone", "created_at"),
-        Index("ix_appointment_holds_expires_at", "expires_at", postgresql_where=text("status = 'held'")),
+        Index("ix_appointment_holds_live", "org_id", "expires_at", postgresql_where=text("status = 'held'")),
     )
 
     id: Mapped[Id]
@@ -78,6 +80,12 @@ class AppointmentHold(Base):
     #: How many digits it has: the clinic may want another number of them tomorrow.
     code_length: Mapped[int | None]
     code_tries: Mapped[int] = mapped_column(server_default="0")
+    #: Whose request made it; null where nobody had to say.
+    credential_id: Mapped[uuid.UUID | None]
+    #: Keyed digest of the number that the call comes from; null if it is withheld, or there is no call.
+    caller: Mapped[str | None]
+    #: Whether that number is the patient's. Otherwise the patient's was only said.
+    number_is_callers: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[CreatedAt]
 
 
@@ -96,13 +104,15 @@ class Claim:
 
 _CLAIM = text(
     "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id "
-    "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes)"
-).bindparams(bindparam("call", type_=String), bindparam("name", type_=String))
+    "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes, CAST(:asked AS jsonb))"
+).bindparams(
+    bindparam("call", type_=String), bindparam("name", type_=String), bindparam("asked", type_=String)
+)
 
 
 _OF_PHONE = text(
     "SELECT count(*) FILTER (WHERE status = 'held' AND expires_at > app_clock()"
-    "   AND (:call IS NULL OR call_sid IS DISTINCT FROM :call))"
+    "   AND (number_is_callers OR NOT :own) AND (:call IS NULL OR call_sid IS DISTINCT FROM :call))"
     " FROM appointment_holds WHERE org_id = :org AND patient_phone = :phone"
     " AND created_at > app_clock() - interval '24 hours'"
 ).bindparams(bindparam("call", type_=String))
@@ -118,10 +128,12 @@ def claim(
     patient_name: str,
     patient_phone: str,
     hold_minutes: int,
+    asked: Asked | None = None,
 ) -> Claim:
     """Hold one slot, or learn why not. Exactly one of any number of simultaneous callers succeeds.
 
-    Waits for other claims of the same resource, at most the lock timeout (LockNotAvailable after it).
+    Waits for other claims of the same resource, at most the lock timeout (LockNotAvailable after it). With
+    `asked` the number must be locked (lock_phone); without it no limit on unproved holds is kept.
     """
     row = session.execute(
         _CLAIM,
@@ -133,6 +145,7 @@ def claim(
             "name": patient_name,
             "phone": patient_phone,
             "minutes": hold_minutes,
+            "asked": asked and asked.as_json(),
         },
     ).one()
     return Claim(**row._mapping)
@@ -148,6 +161,7 @@ def claim_instead(
     call_sid: str | None,
     patient_name: str,
     patient_phone: str,
+    asked: Asked | None = None,
 ) -> Claim:
     """Claim a slot for a call in place of what it holds; if that is refused, the call keeps what it had.
 
@@ -169,6 +183,7 @@ def claim_instead(
             patient_name=patient_name,
             patient_phone=patient_phone,
             hold_minutes=calendar.hold_minutes,
+            asked=asked,
         )
         if savepoint is not None and not claimed.success:
             savepoint.rollback()
@@ -213,10 +228,14 @@ def find_live_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> lis
 
 
 def count_of_phone(
-    session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None
+    session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None, own: bool = False
 ) -> int:
-    """How many times one number holds now."""
-    values = {"org": org_id, "phone": phone, "call": but_for_call}
+    """How many times one number holds now.
+
+    `own`: only those that calls from that number made. Who merely names a number does not use up what its
+    owner may hold.
+    """
+    values = {"org": org_id, "phone": phone, "call": but_for_call, "own": own}
     return int(session.execute(_OF_PHONE, values).scalar_one())
 
 

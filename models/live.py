@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes, clinic_limits
+from models import appointment_changes, clinic_limits, unproved_holds
 from models.appointment_changes import ChangesMade
 from models.calendars import Calendar
 from models.calls import BY_SIGNATURE
 from models.clinic_limits import Used
+from models.unproved_holds import Asker
 
 T = TypeVar("T")
 
@@ -38,6 +39,8 @@ class LiveHold:
     starts_at: datetime
     expires_at: datetime
     code_sent: bool
+    #: Whether the call came from the patient's number, which was otherwise only said.
+    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Live:
     now: datetime
     calls: Part[CallUnderWay]
     holds: Part[LiveHold]
+    #: Who holds several times for which no code was asked.
+    askers: list[Asker]
     bookings: Part[Booking]
     leads: Part[HotLead]
     changes: ChangesMade
@@ -125,7 +130,7 @@ _CALLS = f"""
 
 _HOLDS = """
     SELECT h.id, h.patient_name AS name, h.patient_phone AS phone, k.name AS calendar, h.starts_at,
-           h.expires_at, h.code_digest IS NOT NULL AS code_sent
+           h.expires_at, h.code_digest IS NOT NULL AS code_sent, h.number_is_callers AS own
       FROM appointment_holds h
       JOIN calendars k ON k.org_id = h.org_id AND k.id = h.calendar_id
      WHERE h.org_id = :org AND h.status = 'held' AND h.expires_at > app_clock()
@@ -230,6 +235,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         now=now,
         calls=part(CallUnderWay, _CALLS, order="since DESC, id"),
         holds=part(LiveHold, _HOLDS, order="expires_at, id"),
+        askers=unproved_holds.list_askers(session, org_id, most=most),
         bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
         leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_="called_back_at IS NULL"),
         changes=appointment_changes.made_since(session, org_id, today, most=most),

@@ -20,6 +20,7 @@ class Organization(Base):
     __table_args__ = (
         CheckConstraint("code_length BETWEEN 4 AND 8", name="code_length"),
         CheckConstraint("code_tries BETWEEN 1 AND 5", name="code_tries"),
+        CheckConstraint("unproved_percent_of_day BETWEEN 1 AND 100", name="unproved_percent_of_day"),
         CheckConstraint("keep_words_days >= 1", name="keep_words_days"),
         CheckConstraint("keep_patients_days >= 1", name="keep_patients_days"),
     )
@@ -52,6 +53,13 @@ class Organization(Base):
     texts_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
     #: Segments that all texts of the clinic may take, filled again steadily (models/sms_limits.py).
     segments_a_day: Mapped[int] = mapped_column(server_default="3000")
+    #: How many times one credential may hold for which no code was asked, for numbers that were only said;
+    #: with those for callers' own numbers twice as many. 0: none of these three limits.
+    unproved_holds: Mapped[int] = mapped_column(server_default="30")
+    #: How many times one caller may hold for numbers other than its own, with a code or without.
+    unproved_holds_per_caller: Mapped[int] = mapped_column(server_default="5")
+    #: How much of what is not booked of a calendar's day may be held for numbers that were only said.
+    unproved_percent_of_day: Mapped[int] = mapped_column(server_default="50")
     #: Whether a number of a fixed line or of VoIP may be sent a code, and not only a mobile's.
     landlines_allowed: Mapped[bool] = mapped_column(server_default="false")
     #: ISO 3166 codes of the countries whose numbers may be sent a code, and of no others; empty: those that

@@ -45,7 +45,7 @@ ERASED_REPLY: dict[str, Any] = {
 #: The columns that tell who somebody is or what was said, by table. A test looks for one that is missing.
 PERSONAL = {
     "contacts": {"phone", "name"},
-    "appointment_holds": {"patient_phone", "patient_name", "code_digest"},
+    "appointment_holds": {"patient_phone", "patient_name", "code_digest", "caller"},
     "appointments": {"patient_phone", "patient_name", "service_type"},
     "sms_messages": {"to_phone", "body", "error_reason"},
     "calls": {"caller_number", "turns", "summary", "success", "facts", "lead_reasons", "lead_service"},
@@ -55,7 +55,7 @@ PERSONAL = {
 }
 
 #: Of no use to anybody outside, and better not handed out.
-_NOT_SHOWN = {"code_digest", "code_key", "arguments_digest", "org_id", "lease_until", "nudged_at"}
+_NOT_SHOWN = {"code_digest", "code_key", "caller", "arguments_digest", "org_id", "lease_until", "nudged_at"}
 
 
 def is_erased(number: str | None) -> bool:
@@ -314,7 +314,9 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
         )
 
     every(Contact, held.contacts, phone=literal(MARK).concat(cast(Contact.id, Text)), name=ERASED)
-    every(AppointmentHold, held.holds, patient_phone=nobody, patient_name=ERASED, code_digest=None)
+    every(
+        AppointmentHold, held.holds, patient_phone=nobody, patient_name=ERASED, code_digest=None, caller=None
+    )
     every(Appointment, held.appointments, patient_phone=nobody, patient_name=ERASED, service_type=None)
     every(HotLeadAlert, held.lead_alerts, lead_phone=nobody, lead_name=ERASED)
     untold = [alert for alert in held.lead_alerts if not (alert.alert_sent_at or alert.suppressed_reason)]

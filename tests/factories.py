@@ -38,6 +38,7 @@ def create_clinic(
         "moves_per_appointment_a_day": 100_000,
         "texts_per_phone_a_day": 100_000,
         "segments_a_day": 1_000_000,
+        "unproved_holds": 0,
         "landlines_allowed": True,
     }
     with system_transaction(Door.OPERATOR) as session:

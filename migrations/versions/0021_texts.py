@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0021_texts"
-down_revision = "0019_budgets"
+down_revision = "0020_unproved_holds"
 branch_labels = None
 depends_on = None
 

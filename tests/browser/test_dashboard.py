@@ -102,6 +102,36 @@ def test_what_is_committed_is_seen_within_a_second_and_counts_down(stack: Stack,
     assert min(took) < 1.5
 
 
+@pytest.mark.parametrize(("width", "scheme"), EVERY_LOOK)
+def test_times_held_without_a_code_are_given_back(
+    stack: Stack, opened: Opens, width: str, scheme: str
+) -> None:
+    number = phone_number()
+    with opened(width, scheme, signed_in=True) as page:
+        for minute in (0, 1, 2):
+            call = Call(stack.web_url, number)
+            free = call.tool("check_availability", date=slot(days=29)[:10]).slots[minute]
+            held = call.tool(
+                "reserve_atomic",
+                slotId=free.id,
+                calendarId="cal-1",
+                patientName=f"Wanda Held {'abc'[minute]}",
+                patientPhone=phone_number(),
+            )
+            assert held.facts["holdId"], held
+        several = page.locator(".askers .row").filter(has_text="from one caller")
+        expect(several).to_contain_text("3 without a code")
+        expect(page.locator("[data-part=holds]")).to_contain_text("number only said")
+        assert faults(page) == []
+        page.locator(".row.held").filter(has_text="Wanda Held a").get_by_role("button").click()
+        expect(page.locator(".notice")).to_contain_text("one time was given back")
+        expect(several).to_contain_text("2 without a code")
+        several.get_by_role("button").click()
+        expect(page.locator(".notice")).to_contain_text("2 times were given back")
+        expect(page.locator(".row.held").filter(has_text="Wanda Held")).to_have_count(0)
+        assert faults(page) == []
+
+
 def test_the_page_comes_back_by_itself_and_shows_nothing_twice(stack: Stack, opened: Opens) -> None:
     with opened(signed_in=True) as page:
         expect(page.locator("#pulse")).to_contain_text("Live")

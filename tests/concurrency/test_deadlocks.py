@@ -9,14 +9,17 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session
 
-from models import appointments, calendars, holds
+from models import appointments, calendars, holds, unproved_holds
 from models.holds import AppointmentHold, HoldStatus
+from models.organizations import Organization
 from models.session import sqlalchemy_url
+from models.unproved_holds import Asked, Day
 from tests.concurrency.racing import (
     QUARTER,
     RIGHT,
@@ -54,6 +57,7 @@ class Caller:
             self.confirm,
             self.confirm,
             self.release,
+            self.give_back,
             self.expire,
             self.age,
             self.cancel,
@@ -76,16 +80,34 @@ class Caller:
         ).all()
         return self.random.choice(found) if found else None
 
+    def _asked(self, session: Session, wish: dict[str, Any]) -> Asked:
+        """As reserve_atomic asks: with the number locked, and some in calls from that number."""
+        holds.lock_phone(session, self.org_id, wish["patient_phone"])
+        clinic = session.get_one(Organization, self.org_id)
+        begins = SLOT.replace(hour=0)
+        own = self.random.random() < 0.3
+        caller = wish["patient_phone"] if own else f"+44770090100{self.random.randrange(3)}"
+        day = Day(begins, begins + timedelta(days=1), 8)
+        return Asked(clinic, uuid.UUID(int=self.number % 2), caller, own, day)
+
     def claim(self, session: Session) -> object:
-        name = self.random.choice(("one", "two", "three"))
-        claimed = holds.claim(session, org_id=self.org_id, calendar_id=name, hold_minutes=10, **self._wish())
+        name, wish = self.random.choice(("one", "two", "three")), self._wish()
+        wish["asked"] = self._asked(session, wish)
+        claimed = holds.claim(session, org_id=self.org_id, calendar_id=name, hold_minutes=10, **wish)
         return claimed.success
+
+    def give_back(self, session: Session) -> object:
+        """The staff free everything of a credential."""
+        credential = uuid.UUID(int=self.random.randrange(2))
+        return unproved_holds.give_back(session, self.org_id, credential_id=credential)
 
     def move(self, session: Session) -> object:
         calendar = calendars.get_or_none(session, self.org_id, self.random.choice(("one", "two", "three")))
         assert calendar is not None
+        wish = self._wish()
+        wish["asked"] = self._asked(session, wish)
         before = holds.find_live_of_call(session, self.org_id, f"call-{self.number}")
-        moved = holds.claim_instead(session, before, org_id=self.org_id, calendar=calendar, **self._wish())
+        moved = holds.claim_instead(session, before, org_id=self.org_id, calendar=calendar, **wish)
         return bool(before) and moved.success
 
     def send_code(self, session: Session) -> object:
@@ -161,6 +183,9 @@ def test_claims_moves_confirmations_releases_and_the_beat_never_deadlock(
 ) -> None:
     application = f"deadlocks-{uuid.uuid4().hex[:8]}"
     org = make_clinic(sql, **{name: {"slot_minutes": 60} for name in ("one", "two", "three")})
+    sql.execute(
+        "UPDATE organizations SET unproved_holds = 2, unproved_holds_per_caller = 3 WHERE id = %s", [org]
+    )
     before = count_deadlocks(sql)
     # No lock timeout: it would turn a deadlock into something else before Postgres sees it.
     engine = create_engine(
@@ -195,6 +220,15 @@ def test_claims_moves_confirmations_releases_and_the_beat_never_deadlock(
     assert count_deadlocks(sql) == before
     assert double_bookings(sql, org) == 0
     assert stray_occupancies(sql, org) == []
+    # What gave way to others had no code, and was never booked.
+    displaced = sql.execute(
+        "SELECT count(*), count(h.code_digest), count(a.id) FROM appointment_holds h"
+        " LEFT JOIN appointments a ON a.hold_id = h.id WHERE h.org_id = %s AND h.status = 'displaced'",
+        [org],
+    ).fetchone()
+    assert displaced is not None
+    assert displaced[0] > 0
+    assert displaced[1:] == (0, 0)
     # Each verb had something to do, again and again: it was no still life.
     assert {verb for verb in verbs if done[verb] <= 5} == set(), done
     parted = sql.execute(

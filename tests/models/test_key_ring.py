@@ -274,11 +274,11 @@ def test_one_number_holds_so_many_times_and_no_more(client: FlaskClient, clock: 
     refused = reserve(client, org, patientPhone=number, slotId=slot(hour=11))
     assert (refused["success"], refused["code"]) == (False, "too_many_holds")
     assert refused["say"].startswith("NOT BOOKED")
-    # However it is written, and in whichever call.
+    # However it is written, and in whichever call that only names it.
     local = "0" + number.removeprefix("+44")
     assert reserve(client, org, patientPhone=local, slotId=slot(hour=11))["code"] == "too_many_holds"
-    call = PhoneCall(client, org, number)
-    assert "too_many_holds" in call.say("reserve_atomic", slotId=slot(hour=11), patientName="John")
+    call, wish = PhoneCall(client, org, phone_number()), {"patientName": "John", "patientPhone": number}
+    assert "too_many_holds" in call.say("reserve_atomic", slotId=slot(hour=11), **wish)
     # Nobody else is bound by it.
     held_for(client, org, phone_number(), 11)
     held_for(client, create_clinic(holds_per_phone=2), number, 11)
@@ -289,6 +289,17 @@ def test_one_number_holds_so_many_times_and_no_more(client: FlaskClient, clock: 
     assert reserve(client, org, patientPhone=number, slotId=slot(hour=13))["code"] == "too_many_holds"
     clock.forward(601)
     held_for(client, org, number, 13)
+
+
+def test_those_who_name_a_number_use_up_nothing_of_its_own_callers(client: FlaskClient) -> None:
+    org, number = create_clinic(holds_per_phone=2), phone_number()
+    for hour in (9, 10):
+        held_for(client, org, number, hour)
+    for hour in (11, 12):
+        own = PhoneCall(client, org, number)
+        assert "holdId=" in own.say("reserve_atomic", slotId=slot(hour=hour), patientName="John")
+    own = PhoneCall(client, org, number)
+    assert "too_many_holds" in own.say("reserve_atomic", slotId=slot(hour=13), patientName="John")
 
 
 def test_a_call_may_move_its_hold_where_the_number_can_have_no_more(client: FlaskClient) -> None:

@@ -281,15 +281,15 @@ def test_both_signatures_answer_with_the_same_columns(sql: Sql) -> None:
     ).fetchall()
     arguments = (
         "p_org uuid, p_calendar text, p_slot {}, p_call_sid text, p_patient_name text,"
-        " p_patient_phone text, p_hold_minutes integer"
+        " p_patient_phone text, p_hold_minutes integer{}"
     )
     columns = (
         "TABLE(success boolean, hold_id uuid, error text, code text, expires_at timestamp with time zone,"
         " held_by_call text, contact_id uuid)"
     )
     assert signatures == [
-        (arguments.format("timestamp with time zone"), columns),
-        (arguments.format("timestamp without time zone"), columns),
+        (arguments.format("timestamp with time zone", ", p_asked jsonb DEFAULT NULL::jsonb"), columns),
+        (arguments.format("timestamp without time zone", ""), columns),
     ]
 
 

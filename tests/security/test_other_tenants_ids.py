@@ -78,6 +78,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),
     "/dashboard/messages/<uuid:message_id>/retry": ("message_id",),
+    "/dashboard/holds/<uuid:hold_id>/give-back": ("hold_id",),
+    "/dashboard/holds/give-back": ("caller", "credential"),
 }
 
 #: The fields that name nothing of a clinic's.

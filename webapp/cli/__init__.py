@@ -9,6 +9,7 @@ from webapp.cli import (
     calendars,
     credentials,
     doctor,
+    holds,
     leads,
     organizations,
     patients,
@@ -30,6 +31,7 @@ COMMANDS = (
     doctor.doctor,
     assistant.vapi,
     leads.leads,
+    holds.hold,
 )
 
 

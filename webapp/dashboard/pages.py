@@ -29,7 +29,7 @@ from werkzeug.exceptions import HTTPException
 import settings
 from models import call_backs, clinic_limits, live, reports, sms_retry
 from models.lead_scoring import Band
-from webapp.dashboard import account, addresses, csv_files, feed, people, sign_in
+from webapp.dashboard import account, addresses, csv_files, feed, holds, people, sign_in
 from webapp.dashboard.guard import blueprint, for_every_page, read, signed
 from webapp.dashboard.people import Signed
 from webapp.nudge import nudge
@@ -37,7 +37,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transacti
 
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
-_OTHERS = (account, sign_in)
+_OTHERS = (account, holds, sign_in)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 
@@ -63,7 +63,7 @@ def home() -> ResponseReturnValue:
 @blueprint.get("/live")
 def live_page() -> ResponseReturnValue:
     _, now = _state(addresses.most())
-    return render_template("dashboard/live.html", kept=addresses.kept(), **_live_facts(now))
+    return render_template("dashboard/live.html", **_live_facts(now))
 
 
 @blueprint.get("/live/state")
@@ -144,7 +144,8 @@ def _state(most: int) -> tuple[str, live.Live]:
 def _live_facts(now: live.Live) -> dict[str, Any]:
     """What the live page says; `more` is how many rows it offers to show next, if it can show more."""
     more = min(addresses.most() * 4, live.MOST)
-    return {"live": now, "more": more if more > addresses.most() else None, **addresses.here("live")}
+    more_or_none = more if more > addresses.most() else None
+    return {"live": now, "more": more_or_none, "kept": addresses.kept(), **addresses.here("live")}
 
 
 watch = feed.Watch(lambda org_id: in_transaction(org_id, lambda at: live.version(at, org_id)))

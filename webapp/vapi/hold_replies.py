@@ -21,6 +21,10 @@ _OVER = {
         Code.HOLD_LOCKED,
         "there were too many wrong codes and the time was given back. Shall we choose a time again?",
     ),
+    HoldStatus.DISPLACED: (
+        Code.HOLD_DISPLACED,
+        "no code was asked for in time, and that time was given to others. Shall we choose a time again?",
+    ),
 }
 
 

@@ -9,6 +9,8 @@ import settings
 from models import appointments, availability, calendars, calls, holds, phone, redaction, when
 from models.availability import Closed
 from models.calendars import Calendar
+from models.unproved_holds import Asked
+from webapp import attacks
 from webapp.vapi import offers
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.replies import Code, Reply, not_booked
@@ -135,8 +137,10 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
         )
     holds.lock_phone(desk.session, desk.org_id, number)
     # What this call holds already gives way to the new time.
-    held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id)
+    own = number == _callers(desk)
+    held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id, own=own)
     if held >= clinic.holds_per_phone:
+        attacks.count(attacks.Kind.LIMITED_HOLDS, org_id=desk.org_id)
         return not_booked(
             Code.TOO_MANY_HOLDS,
             "Too many reservations",
@@ -144,6 +148,37 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
             " not confirmed in a few minutes.",
         )
     return None
+
+
+def _callers(desk: Desk) -> str | None:
+    """The number that the call comes from, in E.164, as far as it is one."""
+    read = _read(desk, desk.caller_number or "")
+    return read if isinstance(read, str) else None
+
+
+def _asked(desk: Desk, calendar: Calendar, starts_at: datetime, number: str) -> Asked:
+    """Who asks for a hold. What the language model says proves nothing, and is not asked."""
+    caller = _callers(desk)
+    day = availability.day_of(calendar, starts_at, desk.now)
+    return Asked(desk.clinic, desk.credential_id, caller, caller == number, day)
+
+
+def _too_many_unproved(desk: Desk, code: str) -> Reply:
+    """What a claim was refused for the sake of other callers."""
+    attacks.count(attacks.Kind.LIMITED_HOLDS, org_id=desk.org_id)
+    if code == Code.TOO_MANY_HOLDS:
+        return not_booked(
+            Code.TOO_MANY_HOLDS,
+            "Too many reservations",
+            "several times are reserved from this telephone for other numbers already. Confirm one of them"
+            " with its code first, or give the number that you are calling from.",
+        )
+    return not_booked(
+        Code.TOO_MANY_UNPROVED_HOLDS,
+        "Too many reservations without a code",
+        "others are reserving times of that day at this moment. Try again in a minute, or choose another"
+        " day.",
+    )
 
 
 def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number: str) -> Reply:
@@ -167,7 +202,10 @@ def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number
         call_sid=desk.call_id,
         patient_name=name,
         patient_phone=number,
+        asked=_asked(desk, calendar, starts_at, number),
     )
+    if not claim.success and claim.code in (Code.TOO_MANY_HOLDS, Code.TOO_MANY_UNPROVED_HOLDS):
+        return _too_many_unproved(desk, claim.code)
     if not claim.success and (booked := _booked_before(desk, calendar, starts_at, number)):
         return booked
     if not claim.success or claim.expires_at is None:

@@ -127,6 +127,8 @@ def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, r
     if confirmation.code == "hold_confirmed" and right:
         return _confirmed_before(desk, confirmation)
     log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
+    if confirmation.code == "hold_displaced":  # no code was ever sent for it: nobody guesses at one
+        return hold_is_over(HoldStatus.DISPLACED)
     if confirmation.code == "hold_locked":  # by this code or an earlier one, and whatever code it is
         return hold_is_over(HoldStatus.LOCKED)
     told = confirmation.code in ("wrong_code", "hold_confirmed") and _past_reading(desk, hold)
@@ -149,8 +151,8 @@ def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
     """Why it would be of no use to read the code again: the time was given back after too many wrong codes,
     this call has booked it, or no code can have reached the patient. Else None.
     """
-    if hold and hold.status is HoldStatus.LOCKED:
-        return hold_is_over(HoldStatus.LOCKED)
+    if hold and hold.status in (HoldStatus.LOCKED, HoldStatus.DISPLACED):
+        return hold_is_over(hold.status)
     if hold and hold.status is HoldStatus.CONFIRMED and desk.call_id == hold.call_sid is not None:
         return booked_before(desk, hold)  # by this call, which cannot guess at what it has done
     live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now

@@ -1,0 +1,152 @@
+"""Holds for which no code was asked: who asks for one, how many there may be, and giving them back.
+
+The counting is in migrations/sql/make_room_for_hold_v1.sql, in the statement that claims; the reasons are in
+docs/decisions/0023.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Text, Uuid, bindparam, text
+from sqlalchemy.orm import Session
+
+import settings
+from models.organizations import Organization
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The local day of a hold in its calendar, as instants, and how many starts it has yet to offer."""
+
+    begins: datetime
+    ends: datetime
+    offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for a hold. `caller` is the number that the call comes from, in E.164.
+
+    `own`: that is the patient's number, too. With a `day` the clinic's limits on unproved holds are kept
+    (docs/decisions/0023).
+    """
+
+    clinic: Organization
+    credential_id: uuid.UUID | None = None
+    caller: str | None = None
+    own: bool = False
+    day: Day | None = None
+
+    def as_json(self) -> str:
+        """As make_room_for_hold reads it."""
+        asked: dict[str, object] = {
+            "credential": self.credential_id and str(self.credential_id),
+            "caller": self.caller and caller_digest(self.caller),
+            "own": self.own,
+        }
+        if self.day and self.clinic.unproved_holds:
+            asked |= {
+                "most": self.clinic.unproved_holds,
+                "most_of_caller": self.clinic.unproved_holds_per_caller,
+                "percent": self.clinic.unproved_percent_of_day,
+                "from": self.day.begins.isoformat(),
+                "until": self.day.ends.isoformat(),
+                "offered": self.day.offered,
+            }
+        return json.dumps(asked)
+
+
+def caller_digest(number: str) -> str:
+    """What holds keep of the number that a call comes from: enough to see that two come from one."""
+    secret = settings.get().subkey("holds-caller")
+    return hmac.new(secret, number.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+# --- seen and given back ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """One caller, or else one credential, with the unproved holds that it has.
+
+    `number` is the caller's as far as the platform has told of the call; `label` is what an operator calls
+    the credential.
+    """
+
+    caller: str | None
+    credential_id: uuid.UUID | None
+    number: str | None
+    label: str | None
+    holds: int
+
+
+_UNPROVED = """
+      FROM appointment_holds h
+     WHERE h.org_id = :org AND h.status = 'held' AND h.expires_at > app_clock() AND h.code_digest IS NULL
+"""
+
+#: Who holds one time is no matter for anybody.
+_ASKERS = text(f"""
+    SELECT h.caller, NULL::uuid AS credential_id,
+           (SELECT c.caller_number FROM calls c
+             WHERE c.org_id = :org AND c.id = max(h.call_sid) AND c.erased_at IS NULL) AS number,
+           NULL AS label, count(*) AS holds
+    {_UNPROVED} AND h.caller IS NOT NULL GROUP BY h.caller HAVING count(*) > 1
+    UNION ALL
+    SELECT NULL, h.credential_id, NULL,
+           (SELECT v.label FROM vapi_credentials v WHERE v.org_id = :org AND v.id = h.credential_id), count(*)
+    {_UNPROVED} AND h.credential_id IS NOT NULL GROUP BY h.credential_id HAVING count(*) > 1
+    ORDER BY holds DESC, 1, 2 LIMIT :most
+""")
+
+_MEANT = """
+    AND (:hold IS NULL OR h.id = :hold) AND (:caller IS NULL OR h.caller = :caller)
+    AND (:credential IS NULL OR h.credential_id = :credential)
+"""
+_OF = (
+    bindparam("hold", type_=Uuid()),
+    bindparam("caller", type_=Text()),
+    bindparam("credential", type_=Uuid()),
+)
+# The locks of the resources in sorted order, before any row: as everybody who takes several of them.
+_LOCK = text(f"""
+    SELECT pg_advisory_xact_lock(resource_lock_key(:org, r.resource_id))
+      FROM (SELECT DISTINCT h.resource_id COLLATE "C" AS resource_id {_UNPROVED} {_MEANT} ORDER BY 1) r
+""").bindparams(*_OF)
+_GIVE_BACK = text(f"""
+    UPDATE appointment_holds g SET status = 'released', released_at = app_clock()
+     WHERE g.id IN (SELECT h.id {_UNPROVED} {_MEANT}) AND g.status = 'held' AND g.code_digest IS NULL
+    RETURNING g.id
+""").bindparams(*_OF)
+
+
+def list_askers(session: Session, org_id: uuid.UUID, *, most: int) -> list[Asker]:
+    """Every caller and every credential with more than one unproved hold, those with most of them first."""
+    rows = session.execute(_ASKERS, {"org": org_id, "most": most})
+    return [Asker(**row._mapping) for row in rows]
+
+
+def give_back(
+    session: Session,
+    org_id: uuid.UUID,
+    *,
+    hold_id: uuid.UUID | None = None,
+    caller: str | None = None,
+    credential_id: uuid.UUID | None = None,
+) -> int:
+    """Give unproved holds back: one, or all of a caller (its digest) or of a credential. How many there were.
+
+    What a code was asked for meanwhile stays. Waits for claims of these times, at most the lock timeout
+    (LockNotAvailable after it).
+    """
+    if (hold_id, caller, credential_id) == (None, None, None):
+        raise ValueError("which holds?")
+    of = {"org": org_id, "hold": hold_id, "caller": caller, "credential": credential_id}
+    session.execute(_LOCK, of)
+    return len(session.execute(_GIVE_BACK, of).all())

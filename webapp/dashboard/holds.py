@@ -1,0 +1,46 @@
+"""Giving back what is held without a code: one time, or all of one caller or credential."""
+
+from __future__ import annotations
+
+import uuid
+from http import HTTPStatus
+
+from flask import abort, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
+from models import unproved_holds
+from webapp.dashboard import addresses
+from webapp.dashboard.guard import blueprint, read
+
+
+@blueprint.post("/holds/<uuid:hold_id>/give-back")
+def give_back(hold_id: uuid.UUID) -> ResponseReturnValue:
+    """Pressed twice, or after a code was asked for, nothing more is done."""
+    return _told(read(lambda at, org_id: unproved_holds.give_back(at, org_id, hold_id=hold_id)))
+
+
+@blueprint.post("/holds/give-back")
+def give_back_all() -> ResponseReturnValue:
+    """Of the caller or of the credential that the form names."""
+    caller = request.form.get("caller", "").replace("\x00", "") or None
+    try:
+        credential_id = uuid.UUID(request.form["credential"]) if "credential" in request.form else None
+    except ValueError:
+        credential_id = None
+    if (caller is None) == (credential_id is None):
+        abort(HTTPStatus.BAD_REQUEST)
+    return _told(
+        read(
+            lambda at, org_id: unproved_holds.give_back(
+                at, org_id, caller=caller, credential_id=credential_id
+            )
+        )
+    )
+
+
+def _told(count: int) -> ResponseReturnValue:
+    if count:
+        flash(f"Done: {'one time was' if count == 1 else f'{count} times were'} given back.", "done")
+    else:
+        flash("Nothing was given back: it is over already, or a code was sent for it meanwhile.", "not_done")
+    return redirect(url_for("dashboard.live_page", **addresses.kept()), HTTPStatus.SEE_OTHER)

@@ -63,7 +63,7 @@ def live(connection: Connection, org: str) -> int:
     return int(row[0])
 
 
-def test_many_at_once_on_as_many_calendars_keep_to_what_a_credential_may_hold(
+def test_many_at_once_on_as_many_calendars_keep_to_the_limit_of_a_credential(
     racers: list[Connection],
 ) -> None:
     calendars = [f"cal{n}" for n in range(MANY)]
@@ -74,7 +74,7 @@ def test_many_at_once_on_as_many_calendars_keep_to_what_a_credential_may_hold(
         assert live(racers[0], org) == codes.count(None) == 7
 
 
-def test_many_at_once_keep_to_what_a_caller_may_hold_by_whichever_credential(
+def test_many_at_once_keep_to_the_limit_of_a_caller_by_whichever_credential(
     racers: list[Connection],
 ) -> None:
     calendars = [f"cal{n}" for n in range(MANY)]

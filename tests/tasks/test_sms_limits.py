@@ -45,12 +45,11 @@ class LongWorker(PatientWorker):
         until = self._now() + seconds
         super().run(min(seconds, 8), *nudged)
         while (now := self._now()) < until:
-            row = self._sql.execute(
+            [[due]] = self._sql.execute(
                 "SELECT extract(epoch FROM min(next_attempt_at))::float8 FROM sms_messages"
                 " WHERE status = 'queued' AND next_attempt_at < to_timestamp(%s)",
                 [until],
-            ).fetchone()
-            due = row and row[0]
+            ).fetchall()
             if due is None or due >= until:
                 self._clock.forward(until - now)
                 return
@@ -224,7 +223,11 @@ def test_an_honest_patient_waits_for_nothing(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
 ) -> None:
     """With the limits as they are at first: booked, moved twice, cancelled; and a second visit."""
-    usual = {"moves_per_appointment_a_day": 4, "texts_per_phone_a_day": 10, "segments_a_day": 3000}
+    usual: dict[str, Any] = {
+        "moves_per_appointment_a_day": 4,
+        "texts_per_phone_a_day": 10,
+        "segments_a_day": 3000,
+    }
     org, number = create_clinic(sandbox=True, **usual), phone_number()
     for day in (20, 21):
         patient = Patient(client, sql, twilio, org, start=slot(days=day), patientPhone=number)

@@ -45,12 +45,11 @@ class LongWorker(PatientWorker):
         until = self._now() + seconds
         super().run(min(seconds, 8), *nudged)
         while (now := self._now()) < until:
-            row: Any = self._sql.execute(
+            [[due]] = self._sql.execute(
                 "SELECT extract(epoch FROM min(next_attempt_at))::float8 FROM sms_messages"
                 " WHERE status = 'queued' AND next_attempt_at < to_timestamp(%s)",
                 [until],
-            ).fetchone()
-            due = row and row[0]
+            ).fetchall()
             if due is None or due >= until:
                 self._clock.forward(until - now)
                 return

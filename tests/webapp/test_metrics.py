@@ -209,7 +209,7 @@ def test_the_alert_rules_speak_of_what_is_told() -> None:
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     gauges = {name: set(labels) for name, _, labels, _ in (*GAUGES, *COUNTERS)}
     kinds = set(Kind)
-    troubles = {"late", *SmsStatus}
+    troubles = {"late", "held", *SmsStatus}
     for rule in rules:
         for name, labels in re.findall(r"(holdline_\w+)(?:\{([^}]*)\})?", rule["expr"]):
             given = dict(re.findall(r'(\w+)=~?"([^"]*)"', labels))

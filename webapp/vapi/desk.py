@@ -56,7 +56,7 @@ class Desk:
 
     @property
     def asker(self) -> Asker:
-        """Who asks for a code: the caller's number is the envelope's, never what was said."""
+        """Who asks for a hold or a code: the caller's number is the envelope's, never what was said."""
         try:
             number = phone.e164(
                 self.caller_number or "", region=self.clinic.region, sandbox=self.clinic.sandbox

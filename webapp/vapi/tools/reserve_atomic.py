@@ -137,7 +137,7 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
         )
     holds.lock_phone(desk.session, desk.org_id, number)
     # What this call holds already gives way to the new time.
-    own = number == _callers(desk)
+    own = desk.asker.proves(number)
     held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id, own=own)
     if held >= clinic.holds_per_phone:
         attacks.count(attacks.Kind.LIMITED_HOLDS, org_id=desk.org_id)
@@ -150,17 +150,11 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
     return None
 
 
-def _callers(desk: Desk) -> str | None:
-    """The number that the call comes from, in E.164, as far as it is one."""
-    read = _read(desk, desk.caller_number or "")
-    return read if isinstance(read, str) else None
-
-
 def _asked(desk: Desk, calendar: Calendar, starts_at: datetime, number: str) -> Asked:
     """Who asks for a hold. What the language model says proves nothing, and is not asked."""
-    caller = _callers(desk)
+    asker = desk.asker
     day = availability.day_of(calendar, starts_at, desk.now)
-    return Asked(desk.clinic, desk.credential_id, caller, caller == number, day)
+    return Asked(desk.clinic, asker.credential, asker.number, asker.proves(number), day)
 
 
 def _too_many_unproved(desk: Desk, code: str) -> Reply:

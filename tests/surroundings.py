@@ -38,7 +38,7 @@ def _read_anew() -> None:
     engines = session.engine(), session.system_engine()
     for cached in (session.engine, session.system_engine):
         cached.cache_clear()
-    for engine in engines:
-        # Kept for a while, because a thread may still give a connection back, which nobody would close then.
-        _POOLS.append(engine.pool)
-        engine.dispose()
+    # A thread may give its connection back after this: to a pool that is gone nobody would close it.
+    _POOLS.extend(engine.pool for engine in engines)
+    for pool in _POOLS:
+        pool.dispose()

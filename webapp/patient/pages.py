@@ -69,7 +69,7 @@ requests = Limiter(2.0)
 MOST_LOOK_UPS = 2
 #: Seconds that such a look-up may wait for its turn. Each takes about a millisecond.
 LONGEST_WAIT = 0.5
-look_ups = Turns(MOST_LOOK_UPS)
+look_ups = Turns(MOST_LOOK_UPS, waiting=8)
 
 
 class UnknownLink(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +14,9 @@ from flask import Flask
 from models import sign_in_limits, staff
 from models.session import Door, system_transaction
 from models.sign_in_limits import DEVICE, EMAIL, EMAIL_FROM_NETWORK, NETWORK, NOTED, SECOND_FACTOR, Limit
+from models.staff import StaffUser
 from tests.conftest import Clock
+from tests.stack import eventually
 from tests.webapp.dashboard.browsers import PASSWORD, Person
 from tests.webapp.dashboard.test_people import change
 from webapp.dashboard import tries
@@ -308,3 +311,38 @@ def test_failed_sign_ins_are_in_the_audit_log_of_that_clinic_and_do_not_fill_it(
     assert set(found) == {(stranger.org, "sign-in", "wrong password", True)}
     assert 1 <= len(found) <= 12
     assert stranger.sign_in(PASSWORD, address="203.0.113.10").status_code in {303, 429}
+
+
+# --- what a flood takes -------------------------------------------------------------------------
+
+
+def test_few_sign_ins_wait_for_their_turn_and_the_next_is_refused_at_once(
+    stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that waits keeps a thread that a telephone call may need."""
+    monkeypatch.setattr(tries, "LONGEST_WAIT", 60.0)
+    with ThreadPoolExecutor(8) as pool:
+        with tries.hashing.turn(longest=0), tries.hashing.turn(longest=0):
+            waits = [pool.submit(fail, stranger.elsewhere(), 1, f"192.0.2.{n}") for n in range(8)]
+            eventually(lambda: len(tries.hashing._waiting) == 8)
+            assert fail(stranger.elsewhere(), 1, "192.0.2.9") == [503]
+        assert [each.result() for each in waits] == [[403]] * 8
+
+
+def test_passwords_are_hashed_in_two_threads_whatever_number_asks(
+    stranger: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the hash took is kept for each thread that ever ran one."""
+    seen: set[str] = set()
+
+    def verify(user: StaffUser | None, password: str) -> bool:
+        seen.add(threading.current_thread().name)
+        return verified(user, password)
+
+    verified = staff.verify
+    monkeypatch.setattr(staff, "verify", verify)
+    with ThreadPoolExecutor(6) as pool:
+        for n in range(6):
+            pool.submit(fail, stranger.elsewhere(), 1, f"192.0.2.{n}")
+    assert seen
+    assert seen <= {"password_0", "password_1"}

@@ -146,7 +146,7 @@ class ClinicLimit:
         """How much of it is used, of what may be used here: 0 is nothing, 1 all."""
         allowance = self.of(organization)
         whole = allowance.refill * allowance.share
-        return left_until_full / whole if whole else 1.0
+        return min(left_until_full / whole, 1.0) if whole else 1.0
 
 
 def level_of(part: float) -> Level | None:

@@ -216,6 +216,10 @@ _FICTION = re.compile(
     r"|\+33(?:63998|19900|26191|35301|46571|53649)\d{4}"
 )
 
+#: Numbers that phonenumbers takes for mobiles and that are nobody's telephone: pay-per-call, services and
+#: test lines of North America (976, 950, 958, 959, 555); and satellites and premium rate of no country.
+_NOBODYS = re.compile(r"\+1\d{3}(?:(?:976|95[089])\d{4}|555(?!01)\d{4})|\+(?:870|878|88[1-3]|979)\d+")
+
 #: Twilio's numbers for tests, each of which makes a message fail in its own way.
 _TWILIO_TEST = re.compile(r"\+1500555\d{4}")
 
@@ -225,15 +229,26 @@ def check_mobile(number: str, *, landlines: bool = False, fiction: bool = False)
 
     `landlines` takes fixed lines and VoIP as well; `fiction` takes numbers that no telephone has. Numbers
     with a price or an owner of their own (premium rate, shared cost, personal, toll-free, pagers, company
-    numbers) are refused whatever is set.
+    numbers, satellites) are refused whatever is set.
     """
     parsed = phonenumbers.parse(number)
+    if _NOBODYS.fullmatch(number) and not (fiction and _TWILIO_TEST.fullmatch(number)):
+        raise NotAMobile(f"+{parsed.country_code}")
     if fiction and (_TWILIO_TEST.fullmatch(number) or not phonenumbers.is_valid_number(parsed)):
         return
     kinds = _MOBILE | _LANDLINE if landlines else _MOBILE
     # Of a number that is not valid the kind is unknown.
     if phonenumbers.number_type(parsed) not in kinds or (not fiction and _FICTION.fullmatch(number)):
         raise NotAMobile(f"+{parsed.country_code}")
+
+
+def may_be_rung(number: str) -> bool:
+    """Whether it can be somebody's mobile or landline, so that ringing it back earns nobody anything."""
+    try:
+        check_mobile(number, landlines=True, fiction=True)
+    except (NotAMobile, phonenumbers.NumberParseException):
+        return False
+    return True
 
 
 def readable(number: str) -> str:

@@ -242,7 +242,9 @@ def hot_lead(
 ) -> str:
     """For a lock screen: how hot, who, for what, and the few reasons that weigh most; at most two SMS."""
     who = _only_a_name(name or "") or "Somebody"
-    at = f", {number}" if number and re.fullmatch(r"\+?\d{3,15}", number) else ", number withheld"
+    at = ", number withheld"
+    if number and re.fullmatch(r"\+?\d{3,15}", number):
+        at = f", {number}" if phone.may_be_rung(number) else ", number not shown"
     wants = f", for {_no_link(gsm(service, limit=40))}" if service else ""
     lasted = f" {seconds // 60} min call." if seconds else ""
     text = f"Hot lead {score}/100: {who}{at}{wants}.{lasted}"
@@ -274,9 +276,11 @@ def _only_a_name(said: str) -> str:
 
 
 def _no_link(said: str) -> str:
-    """Without what telephones make a link of: a dot, slash, colon or @ within a word; a long number."""
+    """Without what telephones make a link of: a dot, slash, colon or @ within a word; a long number, however
+    it is written.
+    """
     apart = re.sub(r"(?<=\S)[./:@\\_]+(?=\S)|//+|@", " ", said)
-    return " ".join(re.sub(r"\d[\d ().-]{4,}\d", " ", apart).split()).rstrip(".")
+    return " ".join(re.sub(r"\d{5,}|\d(?:[^A-Za-z0-9]{0,3}\d){5,}", " ", apart).split()).rstrip(".")
 
 
 def _stands(appointment: appointments.Appointment, message: SmsMessage) -> bool:

@@ -245,6 +245,11 @@ def test_two_digits_are_all_that_an_answer_carries() -> None:
         ("+33891123456", "never"),
         ("+491801234567", "never"),
         ("+611900123456", "never"),
+        ("+12129761234", "never"),  # pay-per-call
+        ("+12125551212", "never"),  # directory enquiries
+        ("+12129581234", "never"),  # a test line
+        ("+881612345678", "never"),  # a satellite
+        ("+979123456789", "never"),
     ],
 )
 def test_only_what_can_be_a_mobile_is_sent_a_code(number: str, kind: str) -> None:

@@ -238,6 +238,8 @@ def test_a_code_is_one_sms_with_the_longest_name() -> None:
         "0900-123-4567",
         "example.com.",
         "tel:0900123",
+        *(f"07700{sign}900{sign}123" for sign in (", ", "*", "'", ";", '"', "=", " - ")),
+        "text 90012",
         "a/b",
         "a\u200b.b",
     ],
@@ -247,7 +249,16 @@ def test_an_owners_telephone_makes_a_link_of_nothing_that_was_said(said: str) ->
         name=said, number=None, service=said, score=80, reasons=[f"wants {said} now"], seconds=60
     )
     body = text.removeprefix("Hot lead 80/100: ")
-    assert not re.search(r"[^\s][./:@][^\s]|//|@|\d[\d ().-]{4,}\d", body), text
+    assert not re.search(r"[^\s][./:@][^\s]|//|@|\d{5}|\d(\W{0,3}\d){5}", body), text
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+449012345678", "+19005551234", "+979123456789", "+881612345678", "+447012345678", "+12129761234"],
+)
+def test_an_owner_is_shown_no_number_that_earns_from_being_rung_back(number: str) -> None:
+    text = sms_texts.hot_lead(name="Jo", number=number, service=None, score=80, reasons=[], seconds=60)
+    assert text.startswith("Hot lead 80/100: Jo, number not shown.")
 
 
 def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:

@@ -268,7 +268,7 @@ def alert_sms(clinic: Clinic) -> re.Pattern[str]:
     """A name of letters, a number of digits, a service that the clinic or we have a word for, our reasons."""
     known = "|".join(map(re.escape, [*clinic.services, *SERVICES]))
     return re.compile(
-        r"Hot lead \d{1,3}/100: (?:[^\W\d_]|[ '’-]){1,33}, (?:\+?\d{3,15}|number withheld)"  # noqa: RUF001
+        r"Hot lead \d{1,3}/100: (?:[^\W\d_]|[ '’-]){1,33}, (?:\+?\d{3,15}|number withheld|number not shown)"  # noqa: RUF001
         rf"(?:, for (?:{known}))?\.(?: \d{{1,4}} min call\.)?(?: [A-Za-z][A-Za-z0-9 ,':;()-]*\.)*"
         r"|\d+ more hot leads since \d{1,2}:\d\d [ap]m, the best \d{1,3}/100\."
         rf" See {re.escape(settings.get().public_base_url)}/dashboard/live"

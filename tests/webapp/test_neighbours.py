@@ -227,6 +227,22 @@ def test_one_call_does_not_use_up_what_its_clinic_may_ask(app: Flask) -> None:
     assert "times are free" in result["result"]
 
 
+@pytest.mark.usefixtures("stopped_clock")
+def test_those_who_only_name_a_number_leave_its_own_call_what_it_may_ask(app: Flask) -> None:
+    clinic, victim = Clinic(app), phone_number()
+
+    def name_it(call: int) -> str:
+        asked = tool_call("check_availability", date=slot()[:10], patientPhone=victim)
+        answer = clinic.post(CHECK, message(asked, call_id=f"stranger-{call}"))
+        return str(answer.get_json()["results"][0]["result"])
+
+    burst = int(settings.get().rate_per_phone * limits.BURST_OF_A_CLINIC)
+    assert all("times are free" in name_it(call) for call in range(burst))
+    assert "too much at once" in name_it(burst)
+    [result] = clinic.check(call_id="own", number=victim).get_json()["results"]
+    assert "times are free" in result["result"]
+
+
 def event(kind: str, **more: Any) -> dict[str, Any]:
     return {"message": {"type": kind, "call": {"id": str(uuid.uuid4())}} | more}
 

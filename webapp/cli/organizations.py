@@ -236,10 +236,8 @@ def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
 def _telephone_of_an_owner(clinic: Organization, said: str) -> str:
     """A mobile or a landline: a number that earns from each text would earn from every hot lead."""
     number = telephone(clinic, said)
-    try:
-        phone.check_mobile(number, landlines=True, fiction=True)
-    except phone.NotAMobile:
-        raise click.ClickException(f"{said} is a number that texts cannot be sent to") from None
+    if not phone.may_be_rung(number):
+        raise click.ClickException(f"{said} is a number that texts cannot be sent to")
     return number
 
 

@@ -255,13 +255,16 @@ def _may(kind: limits.Kind, key: Hashable, cost: int = 1) -> bool:
 
 
 def _telephones(caller: Caller, read: Envelope) -> Counter[str]:
-    """Whose tool calls they are, as keys of limits: the caller's number, or else those that are named."""
+    """Whose tool calls they are, as keys of limits: the caller's, or else, apart, those that are named."""
     found: Counter[str] = Counter()
     for call in read.calls:
         said = read.caller_number or call.arguments.get("patientPhone")
         number = phone.of_caller(str(said)) if isinstance(said, str | int) else None
         if number:
-            found[limits.telephone(caller.org_id or call.arguments.get("tenantId"), number)] += 1
+            org = caller.org_id or call.arguments.get("tenantId")
+            # Who only names a number asks for nothing on its owner's account.
+            whose = (org, "caller" if read.caller_number else "said")
+            found[limits.telephone(whose, number)] += 1
     return found
 
 

@@ -80,8 +80,8 @@ _TOO_MANY = {
         " own mobile with its number shown. The clinic can book this by hand."
     ),
     Cap.CLINIC: (
-        "the clinic's codes are used up for the moment. Call again from the patient's own mobile, or in an"
-        " hour. The clinic can book this by hand."
+        "the clinic's codes are used up for the moment. Call again in an hour, best from the patient's own"
+        " mobile. The clinic can book this by hand."
     ),
     Cap.SEGMENTS: (
         "the clinic has sent as many text messages as it may for now. Call again in an hour, or let the"

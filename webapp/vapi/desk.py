@@ -164,6 +164,7 @@ def _serve_in(
 _COUNTED_AS = {
     Code.TOO_MANY_CODES: attacks.Kind.LIMITED_CODES,
     Code.TOO_MANY_HOLDS: attacks.Kind.LIMITED_HOLDS,
+    Code.TOO_MANY_UNPROVED_HOLDS: attacks.Kind.LIMITED_HOLDS,
     Code.WRONG_CODE: attacks.Kind.WRONG_CODES,
     Code.HOLD_LOCKED: attacks.Kind.WRONG_CODES,
 }

@@ -20,7 +20,12 @@ WRONG = "not this one at all"
 
 
 def routes(app: Flask, method: str) -> list[str]:
-    values = {"call_id": "some-call", "message_id": uuid.uuid4(), "session_id": uuid.uuid4()}
+    values = {
+        "call_id": "some-call",
+        "message_id": uuid.uuid4(),
+        "session_id": uuid.uuid4(),
+        "hold_id": uuid.uuid4(),
+    }
     adapter = app.url_map.bind("localhost")
     return sorted(
         adapter.build(rule.endpoint, {name: values[name] for name in rule.arguments})

@@ -10,7 +10,6 @@ from models import appointments, availability, calendars, calls, holds, phone, r
 from models.availability import Closed
 from models.calendars import Calendar
 from models.unproved_holds import Asked
-from webapp import attacks
 from webapp.vapi import offers
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.replies import Code, Reply, not_booked
@@ -140,7 +139,6 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
     own = desk.asker.proves(number)
     held = holds.count_of_phone(desk.session, desk.org_id, number, but_for_call=desk.call_id, own=own)
     if held >= clinic.holds_per_phone:
-        attacks.count(attacks.Kind.LIMITED_HOLDS, org_id=desk.org_id)
         return not_booked(
             Code.TOO_MANY_HOLDS,
             "Too many reservations",
@@ -157,9 +155,8 @@ def _asked(desk: Desk, calendar: Calendar, starts_at: datetime, number: str) -> 
     return Asked(desk.clinic, asker.credential, asker.number, asker.proves(number), day)
 
 
-def _too_many_unproved(desk: Desk, code: str) -> Reply:
+def _too_many_unproved(code: str) -> Reply:
     """What a claim was refused for the sake of other callers."""
-    attacks.count(attacks.Kind.LIMITED_HOLDS, org_id=desk.org_id)
     if code == Code.TOO_MANY_HOLDS:
         return not_booked(
             Code.TOO_MANY_HOLDS,
@@ -199,7 +196,7 @@ def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number
         asked=_asked(desk, calendar, starts_at, number),
     )
     if not claim.success and claim.code in (Code.TOO_MANY_HOLDS, Code.TOO_MANY_UNPROVED_HOLDS):
-        return _too_many_unproved(desk, claim.code)
+        return _too_many_unproved(claim.code)
     if not claim.success and (booked := _booked_before(desk, calendar, starts_at, number)):
         return booked
     if not claim.success or claim.expires_at is None:

@@ -84,10 +84,13 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
                 self._join_network(connection)
 
     def _join_network(self, connection: Connection) -> None:
-        """It waits from now on, and the oldest that waits from there makes way."""
+        """It waits from now on, and the oldest that waits from there makes way; one that was answered makes
+        way for those that are asking.
+        """
         if not self._networks.join(connection.network, connection):
-            oldest = next(self._networks.of(connection.network))
-            self._turn_away(oldest, limits.OF_ONE_ADDRESS, Reason.ADDRESS, at_once=True)
+            idle = connection.phase is Phase.IDLE
+            first = connection if idle else next(self._networks.of(connection.network))
+            self._turn_away(first, limits.OF_ONE_ADDRESS, Reason.ADDRESS, at_once=True)
 
     def _stop_waiting(self, connection: Connection, phase: Phase) -> None:
         connection.phase = phase

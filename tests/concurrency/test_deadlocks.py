@@ -115,6 +115,8 @@ class Caller:
         if hold is None:
             return False
         session.refresh(hold, with_for_update=True)
+        if hold.status is not HoldStatus.HELD:
+            return False
         hold.code_digest = RIGHT
         return True
 
@@ -156,7 +158,7 @@ class Caller:
         cancelled = session.execute(
             text(
                 "UPDATE appointments SET status = 'cancelled' WHERE id IN (SELECT id FROM appointments"
-                " WHERE org_id = :org AND status = 'confirmed' ORDER BY random() LIMIT 1"
+                " WHERE org_id = :org AND status = 'confirmed' ORDER BY random() LIMIT 6"
                 " FOR UPDATE SKIP LOCKED) RETURNING id"
             ),
             {"org": self.org_id},

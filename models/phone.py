@@ -217,8 +217,8 @@ _FICTION = re.compile(
 )
 
 #: Numbers that phonenumbers takes for mobiles and that are nobody's telephone: pay-per-call, services and
-#: test lines of North America (976, 950, 958, 959, 555); and satellites and premium rate of no country.
-_NOBODYS = re.compile(r"\+1\d{3}(?:(?:976|95[089])\d{4}|555(?!01)\d{4})|\+(?:870|878|88[1-3]|979)\d+")
+#: test lines of North America (976, 950, 958, 959, 555 1212); and satellites and premium rate of no country.
+_NOBODYS = re.compile(r"\+1\d{3}(?:(?:976|95[089])\d{4}|5551212)|\+(?:870|878|88[1-3]|979)\d+")
 
 #: Twilio's numbers for tests, each of which makes a message fail in its own way.
 _TWILIO_TEST = re.compile(r"\+1500555\d{4}")

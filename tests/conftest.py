@@ -89,12 +89,17 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def _as_after_a_start() -> None:
-    """What a web process remembers of credentials is another test's; in one process a test is no flood."""
-    from webapp.twilio import inbound  # noqa: PLC0415 (only now are its settings there)
+    """What a web process remembers of credentials is another test's; in one process a test is no flood.
+
+    Nor is what was tried in it told in the next, whose output it would be part of.
+    """
+    from webapp import attacks  # noqa: PLC0415 (only now are its settings there)
+    from webapp.twilio import inbound  # noqa: PLC0415
     from webapp.vapi import credentials  # noqa: PLC0415
 
     credentials.forget()
     inbound.accounts.forget()
+    attacks.forget()
 
 
 @pytest.fixture(scope="session")

@@ -108,6 +108,12 @@ class Trace:
             return False
         return True
 
+    def forget(self) -> None:
+        """What was counted and is not yet written or told: as after a start."""
+        with self._lock:
+            self._unwritten.clear()
+            self._untold.clear()
+
     def _go_on(self) -> None:
         """Until nothing is left to write or to tell."""
         while True:
@@ -126,6 +132,7 @@ def _add(counted: Counter[Kind]) -> None:
 
 _trace = Trace(_add)
 flush = _trace.flush
+forget = _trace.forget
 
 
 def count(kind: Kind, *, address: str | None = None, org_id: uuid.UUID | None = None) -> None:

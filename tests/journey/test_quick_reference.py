@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from models.sms_states import SmsKind
 from tests.places import ROOT
 from tests.stack import Stack
 
@@ -374,11 +375,7 @@ def test_the_troubleshooting_finds_what_is_there(runs: list[Run]) -> None:
     assert "sandbox-auth-token" not in configured.printed
     ((newest, *_),) = tables(last.printed)
     assert newest["status"] == "delivered"
-    assert {row["kind"] for row in tables(last_of_all.printed)[0]} <= {
-        "otp",
-        "confirmation",
-        "hot_lead_alert",
-    }
+    assert {row["kind"] for row in tables(last_of_all.printed)[0]} <= set(SmsKind)
     phone, duration, score = (tables(run.printed) for run in under(runs, "Hot lead alert not sent"))
     assert {"hot_lead_alert_phone": "+442079460958"} in phone[0]
     (((lasted,),), ((scored,),)) = duration, score

@@ -156,12 +156,13 @@ def level_of(part: float) -> Level | None:
 def tell(
     session: Session, organization: Organization, limits: Sequence[ClinicLimit], taken: float = 1.0
 ) -> None:
-    """Log which of these limits have just been half or nearly used up. To be called after each `take`, of so
-    many units.
+    """Log which of these limits, all of one allowance, have just been half or nearly used up. To be called
+    after each `take`, of so many units.
     """
+    in_all = used(session, organization.id, limits[0].of(organization))
     for limit in limits:
         allowance = limit.of(organization)
-        now = used(session, organization.id, allowance) / allowance.share
+        now = in_all / allowance.share
         before = now - taken / (allowance.most * allowance.share)
         if (level := level_of(now)) and level is not level_of(before):
             log.warning(

@@ -196,7 +196,7 @@ def of_clinic(organization: Organization, *, share: float = 1.0) -> Allowance:
 
 def of_others(organization: Organization) -> Allowance:
     """What of them callers may use who name another number than the one they call from, or show none."""
-    most = math.ceil(organization.codes_a_day / 3)
+    most = of_clinic(organization).most
     # Never less than one code, however few a clinic allows.
     return of_clinic(organization, share=max(OF_OTHERS, 1 / most) if most else 1.0)
 
@@ -232,12 +232,10 @@ def _wrong_codes(organization: Organization, phone: str, asker: Asker) -> Allowa
 
 def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Allowance]:
     """What one more code is taken from, in the order in which a refusal names it."""
-    segments = sms_limits.of_code(organization, phone)
     if asker.proves(phone):
         return [
             of_clinic(organization),
             Allowance(_Kind.TO_PROVED, phone, organization.codes_per_phone_a_day, DAY),
-            segments,
         ]
     # Half, because who only names a number may be after its owner's peace.
     said = math.ceil(organization.codes_per_phone_a_day / 2)
@@ -249,7 +247,7 @@ def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Al
         most = math.ceil(organization.codes_a_day / 10)
         refill = DAY * most / (organization.codes_a_day * OF_OTHERS)
         wanted.append(Allowance(_Kind.UNNAMED, str(asker.credential or ""), most, refill))
-    return [*wanted, segments]
+    return wanted
 
 
 def _lock_codes_of(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> None:
@@ -292,7 +290,8 @@ def _is_used_up(session: Session, org_id: uuid.UUID, allowance: Allowance) -> bo
 def _take(session: Session, organization: Organization, hold: AppointmentHold, asker: Asker) -> Cap | None:
     """Take one code from every allowance; or from none, and the cap that is reached."""
     sent = count_codes(session, org_id=organization.id, hold_id=hold.id, call_sid=hold.call_sid)
-    wanted = _allowances(organization, hold.patient_phone, asker)
+    segments = sms_limits.of_code(organization, hold.patient_phone)
+    wanted = [*_allowances(organization, hold.patient_phone, asker), segments]
     if none := next((each for each in wanted if each.most < 1), None):
         return _CAP_OF[none.kind]
     if _is_used_up(session, organization.id, _wrong_codes(organization, hold.patient_phone, asker)):
@@ -304,7 +303,7 @@ def _take(session: Session, organization: Organization, hold: AppointmentHold, a
     short = allowances.take(session, organization.id, wanted)
     if short is None:
         allowances.tell(session, organization, CLINIC_LIMITS)
-        sms_limits.tell(session, organization, wanted[-1].amount)
+        sms_limits.tell(session, organization, segments.amount)
         return None
     return _CAP_OF[short.allowance.kind]
 

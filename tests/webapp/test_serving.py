@@ -68,8 +68,13 @@ class Web:
 
 @contextlib.contextmanager
 def serving(folder: Path, port: int, **variables: str) -> Iterator[Web]:
+    """The web on this port, until the block ends; `variables` of its environment. Its log is in `folder`.
+
+    A clinic may ask as often as it likes: a web process may serve all tests of a module, and they share what
+    the limit of a credential allows.
+    """
     log = folder / f"web-{len(list(folder.iterdir()))}.log"
-    settings = {"HOST": "127.0.0.1", "PORT": str(port)} | variables
+    settings = {"HOST": "127.0.0.1", "PORT": str(port), "RATE_PER_CREDENTIAL": "0"} | variables
     with log.open("w") as said:
         master = psutil.Popen(WEB, cwd=ROOT, env=os.environ | settings, stdout=said, stderr=said)
     try:

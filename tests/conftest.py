@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -87,19 +88,18 @@ def pytest_unconfigure() -> None:
     _stack.close()
 
 
-@pytest.fixture(autouse=True)
-def _as_after_a_start() -> None:
-    """What a web process remembers of credentials is another test's; in one process a test is no flood.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test begins as after a start, and so do the fixtures of its module, which are made after this."""
+    from tests import afresh  # noqa: PLC0415 (only now are its settings there)
 
-    Nor is what was tried in it told in the next, whose output it would be part of.
-    """
-    from webapp import attacks  # noqa: PLC0415 (only now are its settings there)
-    from webapp.twilio import inbound  # noqa: PLC0415
-    from webapp.vapi import credentials  # noqa: PLC0415
+    afresh.forget_all(_operator())
 
-    credentials.forget()
-    inbound.accounts.forget()
-    attacks.forget()
+
+@cache
+def _operator() -> psycopg.Connection:
+    """A connection that is there for as long as the tests run."""
+    return _stack.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,11 @@ Opens = Callable[..., AbstractContextManager[Page]]
 
 @pytest.fixture
 def opened(browser: Browser, stack: Stack) -> Opens:
-    """A window of its own; nothing may be said on its console but what a page expects."""
+    """A window of its own; nothing may be said on its console but what a page expects.
+
+    All of them sign in as one person from one network, so what other tests tried there is forgotten.
+    """
+    stack.forget_tries()
 
     @contextmanager
     def open_window(

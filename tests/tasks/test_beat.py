@@ -41,11 +41,6 @@ def broker() -> Iterator[redis.Redis]:
         yield connection
 
 
-@pytest.fixture(autouse=True)
-def never_swept(sql: psycopg.Connection) -> None:
-    sql.execute("DELETE FROM sweeps")
-
-
 def done(sql: psycopg.Connection) -> datetime | None:
     row = sql.execute("SELECT done_at FROM sweeps WHERE task = %s", [SWEEP]).fetchone()
     return row[0] if row else None

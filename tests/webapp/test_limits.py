@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -134,14 +133,10 @@ def test_in_no_stretch_of_time_more_than_burst_and_rate_get_through(rate: float,
 
 
 @pytest.fixture
-def rates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def rates(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = {"rate_per_credential": 2 / 3, "rate_per_call": 1 / 3, "rate_per_phone": 0.5 / 3}
     config = settings.get().model_copy(update=rates)
     monkeypatch.setattr(settings, "get", lambda: config)
-    limits._limiters.cache_clear()
-    limits._quiet_until.clear()
-    yield
-    limits._limiters.cache_clear()
 
 
 @pytest.mark.usefixtures("rates")

@@ -61,9 +61,7 @@ class Clinic:
 def in_production() -> Iterator[None]:
     """As it is by default, but for waits that outlast the tests."""
     with environment(APP_ENV="production", LOCK_TIMEOUT="60"):
-        limits._limiters.cache_clear()
         yield
-    limits._limiters.cache_clear()
 
 
 # --- threads and connections --------------------------------------------------------------------

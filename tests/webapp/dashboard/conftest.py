@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 from flask import Flask
 
 from tests.factories import create_clinic
 from tests.webapp.dashboard.browsers import Person, employ
-
-
-@pytest.fixture(autouse=True)
-def _forgetful(sql: psycopg.Connection) -> None:
-    """Every test is a place that nobody has heard of."""
-    sql.execute("DELETE FROM sign_in_limits")
 
 
 @pytest.fixture

@@ -40,9 +40,8 @@ NO_SUCH = "0" * 12
 
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test is an address that nobody has heard of."""
-    monkeypatch.setattr(pages, "guesses", Guesses())
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link may be opened as often as a test needs it."""
     monkeypatch.setattr(pages, "requests", Limiter(1000.0))
 
 

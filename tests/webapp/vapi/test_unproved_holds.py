@@ -122,11 +122,7 @@ def in_production() -> Iterator[None]:
     """As it is by default, but for the rates: what is looked at here is how much is held, not how fast."""
     rates = dict.fromkeys(("RATE_PER_CREDENTIAL", "RATE_PER_CALL", "RATE_PER_PHONE"), "1000")
     with environment(APP_ENV="production", LOCK_TIMEOUT="30", **rates):
-        from webapp import limits  # noqa: PLC0415
-
-        limits._limiters.cache_clear()
         yield
-        limits._limiters.cache_clear()
 
 
 def attempts(sql: psycopg.Connection) -> int:

@@ -23,6 +23,7 @@ def forget_all(database: psycopg.Connection) -> None:
     a thread may have read them while the variables of the last test were still there.
     """
     settings.get.cache_clear()
+    settings.get()
     credentials.forget()
     inbound.accounts.forget()
     attacks.forget()

@@ -55,6 +55,7 @@ class Trace:
         self._write = write
         self._clock = clock
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # taken before the other one, by nobody who counts
         self._unwritten: Counter[Kind] = Counter()
         self._untold: dict[Kind, _Untold] = {}
         self._writer: threading.Thread | None = None
@@ -95,22 +96,26 @@ class Trace:
             )
 
     def flush(self) -> bool:
-        """Write what was counted. False if the database could not take it now: then it is kept for later."""
-        with self._lock:
-            counted, self._unwritten = self._unwritten, Counter()
-        if not counted:
-            return True
-        try:
-            self._write(counted)
-        except (Busy, DatabaseAway):
+        """Write what was counted. False if the database could not take it now: then it is kept for later.
+
+        What another thread is writing is there as well when this returns.
+        """
+        with self._writing:
             with self._lock:
-                self._unwritten += counted
-            return False
-        return True
+                counted, self._unwritten = self._unwritten, Counter()
+            if not counted:
+                return True
+            try:
+                self._write(counted)
+            except (Busy, DatabaseAway):
+                with self._lock:
+                    self._unwritten += counted
+                return False
+            return True
 
     def forget(self) -> None:
         """What was counted and is not yet written or told: as after a start."""
-        with self._lock:
+        with self._writing, self._lock:
             self._unwritten.clear()
             self._untold.clear()
 

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -265,6 +266,30 @@ def test_what_the_database_could_not_take_is_written_later() -> None:
     assert kept.rows == {Kind.WRONG_CREDENTIAL: 4}
     assert trace.flush()
     assert kept.rows == {Kind.WRONG_CREDENTIAL: 4}
+
+
+@pytest.mark.parametrize("then", ["flush", "forget"])
+def test_what_is_being_written_is_waited_for(then: str) -> None:
+    """Or a look at the rows just after it would be one too few."""
+    begun, go_on, rows = threading.Event(), threading.Event(), Kept()
+
+    def write(counted: Counter[Kind]) -> None:
+        begun.set()
+        assert go_on.wait(30)
+        rows.write(counted)
+
+    trace = Trace(write)
+    trace.count(Kind.WRONG_CREDENTIAL, "192.0.2.1")
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(trace.flush)
+        assert begun.wait(30)
+        after = pool.submit(getattr(trace, then))
+        with pytest.raises(TimeoutError):
+            after.result(0.2)
+        go_on.set()
+        after.result(30)
+        assert rows.rows == {Kind.WRONG_CREDENTIAL: 1}
+        assert writing.result(30)
 
 
 def test_it_is_written_by_itself_and_the_writer_goes_when_there_is_nothing_left(

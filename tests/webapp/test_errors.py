@@ -14,7 +14,6 @@ from models import reports
 from tests.factories import create_clinic
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ, token_in
-from tests.webapp.dashboard.conftest import _forgetful as _forgetful  # noqa: PLC0414 (a fixture)
 from webapp.dashboard import people
 from webapp.patient import pages as patient
 from webapp.unit_of_work import DatabaseAway

@@ -98,14 +98,19 @@ _WAIT = f"""
     CASE WHEN {_FAILURES} < :free THEN 0
          ELSE least(:longest, :first * power(2, least({_FAILURES} - :free, 30))) END
 """
+# A last try that is still to come says that the clock was set back: nothing that was counted holds then, or
+# everybody behind the network would have to wait until it has caught up.
+_SET_BACK = "l.last_at > app_clock()"
 _COUNT = text(f"""
     INSERT INTO sign_in_limits AS l (digest, forgiven_at, last_at)
     VALUES (:digest, app_clock() + make_interval(secs => :forgiven), app_clock())
     ON CONFLICT (digest) DO UPDATE
-       SET forgiven_at = least(greatest(l.forgiven_at, app_clock()) + make_interval(secs => :forgiven),
+       SET forgiven_at = least(CASE WHEN {_SET_BACK} THEN app_clock()
+                                    ELSE greatest(l.forgiven_at, app_clock()) END
+                               + make_interval(secs => :forgiven),
                                app_clock() + make_interval(secs => :forgiven * :most)),
            last_at = app_clock()
-     WHERE app_clock() >= l.last_at + make_interval(secs => {_WAIT})
+     WHERE {_SET_BACK} OR app_clock() >= l.last_at + make_interval(secs => {_WAIT})
     RETURNING digest
 """)
 _LEFT = text(f"""

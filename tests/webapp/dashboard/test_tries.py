@@ -214,6 +214,20 @@ def test_failures_are_forgiven_and_their_rows_go(
     assert sql.execute("SELECT count(*) FROM sign_in_limits").fetchone() == (0,)
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_out(stranger: Person, other: Person, clock: Clock) -> None:
+    """Neither those who signed in before nor their colleagues; and from then on it counts as ever."""
+    clock.stop()
+    clock.forward(3600)
+    for person in (stranger, other):
+        assert person.elsewhere().sign_in().status_code == 303
+        assert fail(person.elsewhere(), 1, "127.0.0.1") == [403]
+    clock.forward(-3600)
+    for person in (stranger, other) * 2:
+        assert person.elsewhere().sign_in().status_code == 303
+    free = EMAIL_FROM_NETWORK.free
+    assert fail(stranger.elsewhere(), free + 1, "127.0.0.1") == [403] * free + [429]
+
+
 @pytest.mark.parametrize(
     ("limit", "free", "waits", "longest", "forgiven"),
     [

@@ -10,7 +10,9 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Numeric,
     UniqueConstraint,
@@ -35,6 +37,15 @@ class Call(Base):
         Index("ix_calls_org_id_created_at", "org_id", text("created_at DESC")),
         Index("ix_calls_org_id_caller_number", "org_id", "caller_number"),
         Index("ix_calls_score_due_at", "score_due_at", postgresql_where=text("score_due_at IS NOT NULL")),
+        CheckConstraint(
+            "num_nulls(worth_call, judged_at, judged_score, judged_band) IN (0, 4)", name="whole_judgement"
+        ),
+        CheckConstraint("judged_by IS NULL OR worth_call IS NOT NULL", name="judged_by"),
+        ForeignKeyConstraint(
+            ["org_id", "judged_by"],
+            ["staff_users.org_id", "staff_users.id"],
+            ondelete="SET NULL (judged_by)",
+        ),
     )
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
@@ -77,6 +88,14 @@ class Call(Base):
     #: The clinic rang back.
     called_back_at: Mapped[datetime | None]
     called_back_by: Mapped[str | None]
+    #: Whether the lead was worth the call, as the staff say (models/lead_judgements.py); null: nobody has
+    #: said. The score and the band are those of that moment: scoring the call again changes neither.
+    worth_call: Mapped[bool | None]
+    judged_at: Mapped[datetime | None]
+    judged_score: Mapped[int | None]
+    judged_band: Mapped[str | None]
+    #: Of staff_users; null once that person is deleted.
+    judged_by: Mapped[uuid.UUID | None]
     created_at: Mapped[CreatedAt]
 
 

@@ -54,6 +54,11 @@ class CallRow:
     service: str | None
     called_back_at: datetime | None
     called_back_by: str | None
+    #: What the staff said of it, who did, when, and what its score was then (models/lead_judgements.py).
+    worth_call: bool | None
+    judged_by: str | None
+    judged_at: datetime | None
+    judged_score: int | None
     #: The state of the appointment that was made in it, or "moved" if it stands at another time; null where
     #: none was made.
     booked: str | None
@@ -76,7 +81,8 @@ _CALLS = """
            c.erased_at IS NOT NULL AS erased, c.status, c.ended_reason,
            c.duration, c.cost, c.summary, c.lead_score AS score, c.lead_band AS band,
            c.lead_reasons AS reasons, c.lead_service AS service,
-           c.called_back_at, c.called_back_by, a.status AS booked
+           c.called_back_at, c.called_back_by,
+           c.worth_call, s.name AS judged_by, c.judged_at, c.judged_score, a.status AS booked
       FROM calls c
       LEFT JOIN LATERAL (
         SELECT patient_name, patient_phone,
@@ -87,6 +93,7 @@ _CALLS = """
          WHERE org_id = c.org_id AND call_sid = c.id ORDER BY created_at DESC LIMIT 1) a ON true
       LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
       LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
+      LEFT JOIN staff_users s ON s.org_id = c.org_id AND s.id = c.judged_by
      WHERE c.org_id = :org
 """
 _NEWEST_FIRST = """

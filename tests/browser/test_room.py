@@ -79,6 +79,7 @@ def _furnished(sql: psycopg.Connection, url: str) -> Site:
     with transaction(uuid.UUID(org)) as session:
         user = staff.add(session, org_id=uuid.UUID(org), email=email, name=HOSTILE, role=StaffRole.STAFF)
         staff.set_password(user, PASSWORD)
+        judge = user.id
     start = datetime(2030, 5, 1, 9, tzinfo=UTC)
     for number, name in enumerate((NAME, HOSTILE, "W" * 100)):
         for status in ("confirmed", "cancelled"):
@@ -118,6 +119,11 @@ def _furnished(sql: psycopg.Connection, url: str) -> Site:
             ],
             called_back_by=HOSTILE if number == 2 else None,
             called_back_at="2026-01-01T00:00:00Z" if number == 2 else None,
+            worth_call=number % 2 == 0,
+            judged_at="2026-01-01T00:00:00Z",
+            judged_score=99,
+            judged_band="hot",
+            judged_by=judge,
         )
         sql.execute(
             "INSERT INTO hot_lead_alerts (org_id, call_id, lead_name, lead_phone, lead_score,"

@@ -166,7 +166,7 @@ IMPERSONAL = {
     "appointments": {"calendar_id", "resource_id", "call_sid", "confirmation_sms_id"},
     "calls": {
         *("id", "status", "ended_reason", "call_type", "assistant_id", "phone_number_id", "lead_band"),
-        "called_back_by",
+        *("called_back_by", "judged_band"),
     },
     "contacts": {"booking_source"},
     "hot_lead_alerts": {"call_id", "suppressed_reason"},

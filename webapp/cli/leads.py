@@ -11,12 +11,15 @@ from models import leads as lead_verbs
 from models.organizations import IntegrationSettings, Organization
 from webapp.cli import lead_rules
 from webapp.cli.common import as_json, at, integration_settings, print_json, print_rows
+from webapp.cli.labelled_calls import export_labelled
 
 
 @click.group("leads")
 def leads() -> None:
     """How calls are scored."""
 
+
+leads.add_command(export_labelled)
 
 _rules_file = click.File(encoding="utf-8-sig")  # with the mark that some editors put before it, or without
 

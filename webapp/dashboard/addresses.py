@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-from flask import request, url_for
+from flask import abort, request, url_for
 
 from models import live
 from models.reports import After
@@ -38,6 +39,13 @@ def came() -> dict[str, Any]:
         "lit": endpoint,
         "here": passed_on,
     }
+
+
+def known(call_id: str) -> str:
+    """An id that the database could have: it takes no NUL."""
+    if "\x00" in call_id:
+        abort(HTTPStatus.NOT_FOUND)
+    return call_id
 
 
 def most() -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from flask import Response, stream_with_context
 
 from models import privacy
+from models.lead_record import Month
 from models.reports import CallRow, Day, Trouble
 from webapp.dashboard.shown import Words
 
@@ -22,7 +23,15 @@ DAYS = (
 CALLS = ("call", "at", "name", "phone", "seconds", "outcome", "score", "cost_usd")
 LEADS = (
     *("call", "at", "name", "phone", "score", "band", "service", "reasons"),
-    *("called_back_at", "called_back_by"),
+    *("called_back_at", "called_back_by", "worth_call", "judged_at", "judged_by"),
+)
+MONTHS = (
+    "month",
+    "hot_worth_the_call",
+    "hot_judged",
+    "hot_not_judged",
+    "others_worth_the_call",
+    "others_judged",
 )
 MESSAGES = ("message", "at", "kind", "to", "name", "trouble", "attempt", "code", "why")
 
@@ -86,6 +95,20 @@ def lead(row: CallRow) -> tuple[object, ...]:
         "; ".join(f"{reason.get('why')} ({reason.get('points')})" for reason in row.reasons or ()),
         row.called_back_at.isoformat() if row.called_back_at else None,
         row.called_back_by,
+        None if row.worth_call is None else "yes" if row.worth_call else "no",
+        row.judged_at.isoformat() if row.judged_at else None,
+        row.judged_by,
+    )
+
+
+def month(row: Month) -> tuple[object, ...]:
+    return (
+        f"{row.first_day:%Y-%m}",
+        row.hot_worth,
+        row.hot_judged,
+        row.hot_unjudged,
+        row.others_worth,
+        row.others_judged,
     )
 
 

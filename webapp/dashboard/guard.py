@@ -28,7 +28,7 @@ OPEN = {
     "dashboard.ask_for_second_factor",
 }
 
-#: What a script asks for: it cannot follow to a page.
+#: What a script asks for, as htmx does with every form of its own: it cannot follow to a page.
 _FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream"}
 
 MOST_BYTES = 16 * 1024
@@ -41,7 +41,7 @@ def _check() -> ResponseReturnValue | None:
     if request.endpoint not in OPEN:
         g.signed = people.current()
         if g.signed is None:
-            if request.endpoint in _FOR_SCRIPTS:
+            if request.endpoint in _FOR_SCRIPTS or "HX-Request" in request.headers:
                 return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
             return redirect(url_for("dashboard.ask_to_sign_in"), HTTPStatus.SEE_OTHER)
     if request.method not in {"GET", "HEAD", "OPTIONS"} and not people.token_is_right():

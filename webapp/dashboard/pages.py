@@ -27,9 +27,9 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 import settings
-from models import call_backs, clinic_limits, live, reports, sms_retry
+from models import call_backs, clinic_limits, lead_record, live, reports, sms_retry
 from models.lead_scoring import Band
-from webapp.dashboard import account, addresses, csv_files, feed, holds, people, sign_in
+from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in
 from webapp.dashboard.guard import blueprint, for_every_page, read, signed
 from webapp.dashboard.people import Signed
 from webapp.nudge import nudge
@@ -37,7 +37,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transacti
 
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
-_OTHERS = (account, holds, sign_in)
+_OTHERS = (account, holds, judgements, sign_in)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 
@@ -186,7 +186,7 @@ def _lead_filter() -> tuple[str | None, bool]:
 
 @blueprint.get("/leads/<path:call_id>")
 def lead(call_id: str) -> ResponseReturnValue:
-    found = read(lambda at, org_id: reports.find_call(at, org_id, _known(call_id)))
+    found = read(lambda at, org_id: reports.find_call(at, org_id, addresses.known(call_id)))
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
     return render_template("dashboard/lead.html", found=found, row=found.row, **addresses.came())
@@ -198,8 +198,8 @@ def called_back(call_id: str) -> ResponseReturnValue:
 
     def note(at: Session, org_id: uuid.UUID) -> object:
         if "undo" in request.form:
-            return call_backs.take_back(at, org_id, _known(call_id))
-        return call_backs.record(at, org_id, _known(call_id), by=signed().name)
+            return call_backs.take_back(at, org_id, addresses.known(call_id))
+        return call_backs.record(at, org_id, addresses.known(call_id), by=signed().name)
 
     if read(note) is None:
         abort(HTTPStatus.NOT_FOUND)
@@ -219,13 +219,6 @@ def _page(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[T
     after = addresses.after()
     rows = read(lambda at, org_id: find(at, org_id, after, reports.PAGE + 1))
     return rows[: reports.PAGE], len(rows) > reports.PAGE
-
-
-def _known(call_id: str) -> str:
-    """An id that the database could have: it takes no NUL."""
-    if "\x00" in call_id:
-        abort(HTTPStatus.NOT_FOUND)
-    return call_id
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -268,8 +261,19 @@ def retry(message_id: uuid.UUID) -> ResponseReturnValue:
 @blueprint.get("/reports")
 def figures() -> ResponseReturnValue:
     days = _days()
-    found = read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
-    return render_template("dashboard/reports.html", figures=found, days=days, periods=PERIODS)
+
+    def count(at: Session, org_id: uuid.UUID) -> tuple[reports.Figures, list[lead_record.Month]]:
+        zone = live.zone(at, org_id)
+        return reports.figures(at, org_id, days=days, zone=zone), lead_record.by_month(at, org_id, zone=zone)
+
+    found, record = read(count)
+    return render_template(
+        "dashboard/reports.html",
+        figures=found,
+        days=days,
+        periods=PERIODS,
+        record=record,
+    )
 
 
 @blueprint.get("/reports.csv")
@@ -388,6 +392,10 @@ def _plain(title: str, text: str, status: HTTPStatus) -> Response:
         except (Busy, DatabaseAway):
             context["signed"] = None
     page = Response(render_template("dashboard/plain.html", title=title, text=text, **context), status)
+    if request.method == "POST" and "HX-Request" in request.headers:
+        # A part of a page was asked for: the page is loaded again, and says it.
+        flash(f"{title}: {text}", "not_done")
+        page.headers["HX-Refresh"] = "true"
     return _add_headers(page)
 
 

@@ -18,7 +18,7 @@ from tests.webapp.dashboard.rows import add_call, fail
 
 PLACES = (
     *("live", "live/state", "leads", "leads?band=hot", "leads?waiting=1", "calls", "messages", "reports"),
-    *("leads.csv", "calls.csv", "messages.csv"),
+    *("lead-record.csv", "leads.csv", "calls.csv", "messages.csv"),
 )
 NAME = "Wilhelmina Quarterstaff"
 

@@ -195,7 +195,7 @@ def test_every_page_but_the_first_is_for_whoever_is_signed_in(app: Flask, client
 
 def test_each_form_without_its_token_is_refused(app: Flask, person: Person) -> None:
     found = routes(app, "POST")
-    assert len(found) == 11
+    assert len(found) == 12
     for path in found:
         for form in ({}, {"csrf": ""}, {"csrf": "x" * 32}, {"csrf": "é"}):
             assert person.client.post(path, data=form).status_code == 400, (path, form)

@@ -1,0 +1,137 @@
+"""Calls that the staff judged, without what tells who rang, in the form that the score is trained from."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+import settings
+from models import appointments, names_said, otp, redaction
+from models.appointments import AppointmentStatus
+from models.calendars import Calendar
+from models.call_reports import CALLER
+from models.calls import Call
+from models.names_said import Nameless
+from models.organizations import Organization
+from models.staff import StaffUser
+
+
+@dataclass(slots=True)
+class Labelled:
+    """The calls, oldest first, and how many were judged and are left out."""
+
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    #: Erased, or the words are gone or never came.
+    wordless: int = 0
+    #: No name could be told in them (names_said.can_be_told).
+    untold: int = 0
+
+
+#: Whoever the call was about, by any name under which they are known.
+_NAMES = text("""
+    WITH said AS (
+      SELECT patient_phone AS phone, patient_name AS name FROM appointments
+       WHERE org_id = :org AND call_sid = :call
+       UNION SELECT patient_phone, patient_name FROM appointment_holds
+       WHERE org_id = :org AND call_sid = :call
+       UNION SELECT lead_phone, lead_name FROM hot_lead_alerts WHERE org_id = :org AND call_id = :call),
+    numbers AS (SELECT phone FROM said UNION SELECT CAST(:caller AS text))
+    SELECT name FROM said
+     UNION SELECT name FROM contacts WHERE org_id = :org AND phone IN (SELECT phone FROM numbers)
+     UNION SELECT patient_name FROM appointments
+     WHERE org_id = :org AND patient_phone IN (SELECT phone FROM numbers)
+     UNION SELECT patient_name FROM appointment_holds
+     WHERE org_id = :org AND patient_phone IN (SELECT phone FROM numbers)
+     UNION SELECT lead_name FROM hot_lead_alerts
+     WHERE org_id = :org AND lead_phone IN (SELECT phone FROM numbers)
+""")
+
+#: As Vapi writes one. It may be followed by a sentence of some provider's, which could name a number.
+_REASON = re.compile(r"[a-z]+(?:[-.](?:[a-z]+|\d{1,3}\b))*")
+
+
+def read(session: Session, org_id: uuid.UUID, *, days: int) -> Labelled:
+    """The judged calls of the last days."""
+    judged = session.scalars(
+        select(Call)
+        .where(
+            Call.org_id == org_id,
+            Call.worth_call.is_not(None),
+            Call.created_at > func.app_clock() - timedelta(days=days),
+        )
+        .order_by(Call.created_at, Call.id)
+    )
+    others, services = _of_the_clinic(session, org_id)
+    found = Labelled()
+    for call in judged:
+        if call.erased_at or not call.turns:
+            found.wordless += 1
+        elif not names_said.can_be_told([turn["text"] for turn in call.turns if turn["who"] == CALLER]):
+            found.untold += 1
+        else:
+            found.calls.append(_labelled(session, call, others, services))
+    return found
+
+
+def _of_the_clinic(session: Session, org_id: uuid.UUID) -> tuple[set[str], set[str]]:
+    """The names of the clinic, its calendars and its staff; and its services."""
+    calendars = session.scalars(select(Calendar).where(Calendar.org_id == org_id)).all()
+    names = {calendar.name for calendar in calendars}
+    names |= set(session.scalars(select(StaffUser.name).where(StaffUser.org_id == org_id)))
+    names |= set(session.scalars(select(Organization.name).where(Organization.id == org_id)))
+    return names, {service for calendar in calendars for service in calendar.services}
+
+
+def _labelled(
+    session: Session, call: Call, others: Collection[str], services: Collection[str]
+) -> dict[str, Any]:
+    turns = call.turns or []
+    texts = redaction.without_codes(
+        [turn["text"] for turn in turns], otp.codes_of_call(session, call.org_id, call.id)
+    )
+    values = {"org": call.org_id, "call": call.id, "caller": call.caller_number}
+    nameless = Nameless(
+        [(turn["who"], said) for turn, said in zip(turns, texts, strict=True)],
+        known=[name for name in session.scalars(_NAMES, values) if name],
+        others=others,
+        kept=services,
+    )
+    booked = appointments.latest_of_call(session, call.org_id, call.id)
+    return {
+        "id": _id(call),
+        "messages": [
+            {"role": "user" if turn["who"] == CALLER else "bot", "message": nameless.clean(said)}
+            for turn, said in zip(turns, texts, strict=True)
+        ],
+        "facts": _cleaned(call.facts, nameless) if call.facts else None,
+        "booked": booked is not None and booked.status is AppointmentStatus.CONFIRMED,
+        "duration_seconds": call.duration,
+        "ended_reason": (reason := _REASON.match(call.ended_reason or "")) and reason[0],
+        "worth_call": call.worth_call,
+    }
+
+
+def _id(call: Call) -> str:
+    """The same each time, so that a call is not learnt from twice; without our key it leads to no call."""
+    key = settings.get().subkey("labelled-calls")
+    return hmac.new(key, f"{call.org_id}/{call.id}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _cleaned(fact: object, nameless: Nameless) -> object:
+    """Facts are words, lists of them and what can name nobody; a plan may nest them."""
+    if isinstance(fact, str):
+        return nameless.clean(fact)
+    if isinstance(fact, list):
+        return [_cleaned(each, nameless) for each in fact]
+    if isinstance(fact, dict):
+        return {name: _cleaned(value, nameless) for name, value in fact.items()}
+    return fact

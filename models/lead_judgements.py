@@ -1,0 +1,55 @@
+"""Whether a lead was worth the call: the staff of the clinic say so, once a call."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import func, null, select, update
+from sqlalchemy.orm import Session
+
+from models.calls import Call
+
+
+def record(
+    session: Session, org_id: uuid.UUID, call_id: str, *, worth_call: bool, by: uuid.UUID
+) -> Call | None:
+    """Note what a person of the staff says of a call, beside its score of this moment. None: no such call.
+
+    The latest word counts. The same word again changes nothing: the person who said it first stays. A call
+    that has no score, or whose patient was erased, is not judged.
+    """
+    session.execute(
+        update(Call)
+        .where(
+            Call.org_id == org_id,
+            Call.id == call_id,
+            Call.worth_call.is_distinct_from(worth_call),
+            Call.lead_score.is_not(None),
+            Call.lead_band.is_not(None),
+            Call.erased_at.is_(None),
+        )
+        .values(
+            worth_call=worth_call,
+            judged_at=func.app_clock(),
+            judged_score=Call.lead_score,
+            judged_band=Call.lead_band,
+            judged_by=by,
+        )
+    )
+    return _read(session, org_id, call_id)
+
+
+def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
+    """Forget what was said of a call. None: no such call."""
+    session.execute(
+        update(Call)
+        .where(Call.org_id == org_id, Call.id == call_id)
+        .values(
+            dict.fromkeys(("worth_call", "judged_at", "judged_score", "judged_band", "judged_by"), null())
+        )
+    )
+    return _read(session, org_id, call_id)
+
+
+def _read(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
+    return session.scalar(select(Call).where(Call.org_id == org_id, Call.id == call_id))

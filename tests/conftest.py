@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -52,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before anything of ours is imported, for settings are read at import."""
     if config.option.collectonly or config.option.help:
         return
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        return  # this process hands the tests to workers (pytest -n), each of which has servers of its own
     folder = Path(tempfile.mkdtemp(prefix="holdline-tests-"))
     folder.chmod(0o711)  # Postgres never runs as root: its account must be able to pass through
     _stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -85,6 +88,26 @@ def pytest_unconfigure() -> None:
     if attacks := sys.modules.get("webapp.attacks"):
         attacks.flush()  # or its thread would look for a database that is gone
     _stack.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How `pytest -n` deals the tests out: by the file, and all that need the whole product to one worker.
+
+    The tests of a file share what is slow to start, and so do those that use the fixture `stack`. The largest
+    share is dealt first. Another `--dist` is left as it is.
+    """
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only `-n` needs it)
+
+    def share(test: str) -> str:
+        file = test.partition("::")[0]
+        return "stack" if file.startswith(("tests/journey/", "tests/browser/")) else file
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = share
+    return scheduler
 
 
 @pytest.fixture(autouse=True)

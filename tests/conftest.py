@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -45,6 +46,19 @@ hypothesis_settings.load_profile("any machine")
 
 #: The superuser's URL, who can make roles.
 ADMIN_URL = pytest.StashKey[str]()
+
+#: Shares that take minutes although they are few tests.
+LONG = {
+    "the whole product",
+    "tests/security/test_adversary.py",
+    "tests/security/test_schemathesis.py",
+    "tests/tasks/test_beat.py",
+    "tests/tasks/test_kill.py",
+    "tests/tasks/test_sms_limits.py",
+    "tests/test_preflight.py",
+    "tests/webapp/test_serving.py",
+    "tests/webapp/vapi/test_stateful.py",
+}
 
 _stack = ExitStack()
 
@@ -90,24 +104,33 @@ def pytest_unconfigure() -> None:
     _stack.close()
 
 
+def share(test: str) -> str:
+    """What one worker is given at once: a file, or all that needs the whole product."""
+    file = test.partition("::")[0]
+    return "the whole product" if file.startswith(("tests/journey/", "tests/browser/")) else file
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """How `pytest -n` deals the tests out: by the file, and all that need the whole product to one worker.
+    """How `pytest -n` deals the tests out: by shares, for the tests of one share what is slow to start.
 
-    The tests of a file share what is slow to start, and so do those that use the fixture `stack`. The largest
-    share is dealt first. Another `--dist` is left as it is.
+    In the order of pytest_collection_modifyitems. Another `--dist` is left as it is.
     """
     if config.option.dist != "load":
         return None
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only `-n` needs it)
 
-    def share(test: str) -> str:
-        file = test.partition("::")[0]
-        return "stack" if file.startswith(("tests/journey/", "tests/browser/")) else file
-
+    config.option.loadscopereorder = False
     scheduler = LoadScopeScheduling(config, log)
     scheduler._split_scope = share
     return scheduler
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers the longest shares come first, so that none is waited for at the end."""
+    if hasattr(config, "workerinput"):
+        many = Counter(share(item.nodeid) for item in items)
+        items.sort(key=lambda item: (share(item.nodeid) not in LONG, -many[share(item.nodeid)]))
 
 
 @pytest.fixture(autouse=True)

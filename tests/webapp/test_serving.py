@@ -208,7 +208,7 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, sql:
     body = json.dumps({"toolCall": {"arguments": {"tenantId": clinic, "date": "tomorrow"}}})
 
     def check() -> str:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=60)) as caller:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=300)) as caller:
             caller.request("POST", "/api/vapi/tools/calendar/check", body)
             return caller.getresponse().read().decode()
 
@@ -283,7 +283,7 @@ def test_a_port_that_is_none_is_refused_in_a_sentence() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -331,7 +331,7 @@ def test_what_flower_cannot_use_is_said_in_a_sentence(name: str, value: str) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -349,6 +349,6 @@ def test_no_variable_of_celerys_leads_to_another_broker(name: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert "No nodes replied" in done.stdout + done.stderr

@@ -104,35 +104,6 @@ def pytest_unconfigure() -> None:
     _stack.close()
 
 
-def share(test: str) -> str:
-    """What one worker is given at once: a file, or all that needs the whole product."""
-    file = test.partition("::")[0]
-    return "the whole product" if file.startswith(("tests/journey/", "tests/browser/")) else file
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """How `pytest -n` deals the tests out: by shares, for the tests of one share what is slow to start.
-
-    In the order of pytest_collection_modifyitems. Another `--dist` is left as it is.
-    """
-    if config.option.dist != "load":
-        return None
-    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only `-n` needs it)
-
-    config.option.loadscopereorder = False
-    scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = share
-    return scheduler
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For workers the longest shares come first, so that none is waited for at the end."""
-    if hasattr(config, "workerinput"):
-        many = Counter(share(item.nodeid) for item in items)
-        items.sort(key=lambda item: (share(item.nodeid) not in LONG, -many[share(item.nodeid)]))
-
-
 @pytest.fixture(autouse=True)
 def _as_after_a_start() -> None:
     """What a web process remembers of credentials is another test's; in one process a test is no flood.
@@ -203,3 +174,35 @@ class Clock:
 
     def forward(self, seconds: float) -> None:
         self._sql.execute("UPDATE test_clock SET shift = shift + make_interval(secs => %s)", [seconds])
+
+
+# --- side by side -------------------------------------------------------------------------------
+
+
+def share(test: str) -> str:
+    """What one worker is given at once: a file, or all that needs the whole product."""
+    file = test.partition("::")[0]
+    return "the whole product" if file.startswith(("tests/journey/", "tests/browser/")) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How `pytest -n` deals the tests out: by shares, for the tests of one share what is slow to start.
+
+    In the order of pytest_collection_modifyitems. Another `--dist` is left as it is.
+    """
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only `-n` needs it)
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = share
+    return scheduler
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers the longest shares come first, so that none is waited for at the end."""
+    if hasattr(config, "workerinput"):
+        many = Counter(share(item.nodeid) for item in items)
+        items.sort(key=lambda item: (share(item.nodeid) not in LONG, -many[share(item.nodeid)]))

@@ -119,6 +119,14 @@ def _as_after_a_start() -> None:
     attacks.forget()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _patience() -> None:
+    """A test that the machine keeps from going on in the middle of a transaction is no client that froze."""
+    from models import session  # noqa: PLC0415 (only now are its settings there)
+
+    session.IDLE_IN_TRANSACTION = 120
+
+
 @pytest.fixture(scope="session")
 def database_url() -> str:
     return os.environ["DATABASE_URL"]

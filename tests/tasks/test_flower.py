@@ -32,6 +32,10 @@ class Page:
         answer = self.get(path)
         return answer is not None and what in answer.text
 
+    def has(self, path: str) -> bool:
+        answer = self.get(path)
+        return answer is not None and answer.status_code == 200
+
     def workers(self) -> dict[str, Any]:
         answer = self.get("/api/workers")
         return {} if answer is None else dict(answer.json())
@@ -69,6 +73,4 @@ def test_every_worker_is_shown_whatever_starts_first(order: tuple[str, ...], tmp
         eventually(lambda: page.queues() == {queue.value for queue in Queue}, within=300)
         for name in page.workers():
             eventually(partial(page.shows, "/", name), within=300)
-            shown = page.get(f"/worker/{name}")
-            assert shown is not None
-            assert shown.status_code == 200
+            eventually(partial(page.has, f"/worker/{name}"), within=300)

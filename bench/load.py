@@ -32,9 +32,9 @@ def load(
         for _ in range(connections):
             _send(selector, None, port, request)
         while selector.get_map():
-            ready = selector.select(10)
+            ready = selector.select(60)
             if not ready:
-                raise RuntimeError("the server has not answered for ten seconds")
+                raise RuntimeError("the server has not answered for a minute")
             for key, _ in ready:
                 connection: _Connection = key.data
                 if not _read(connection):

@@ -73,7 +73,10 @@ SCRIPTS = (
 
 
 class Pgbench:
-    """Runs scripts, and sees to it that no slot is asked for twice and no claim was refused."""
+    """Runs scripts, and sees to it that no slot is asked for twice and no claim was refused.
+
+    A round takes so many seconds; with 0 it is five transactions of each client, however long they take.
+    """
 
     def __init__(self, ground: Ground, seconds: int) -> None:
         self._ground = ground
@@ -112,7 +115,7 @@ class Pgbench:
         url = urlsplit(self._ground.database_url)
         values = {"n": first, "org": self._clinic.org_id, "contact": self._contact}
         command = [str(self._ground.pgbench), "-n", "-M", "prepared", "-f", str(file)]
-        command += ["-c", str(CLIENTS), "-j", "2", "-T", str(seconds)]
+        command += ["-c", str(CLIENTS), "-j", "2", *(["-T", str(seconds)] if seconds else ["-t", "5"])]
         command += [f"-D{name}={value}" for name, value in values.items()]
         command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username), url.path[1:]]
         environment = os.environ | {"PGPASSWORD": url.password or ""}

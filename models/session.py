@@ -197,6 +197,10 @@ def _committing(bind: Engine, enter: TextClause, local: dict[str, str]) -> Itera
         session.commit()
 
 
+#: Seconds. A client that froze while it held a calendar's lock must not hold it for long.
+IDLE_IN_TRANSACTION = 5
+
+
 def _longest_statement() -> float:
     """Seconds; 0 is for ever. A wait for a lock is part of its statement, and must not be cut short by the
     other limit.
@@ -212,8 +216,7 @@ def asked_of_a_session() -> dict[str, str]:
         # Rounded up: 0 would be for ever.
         "lock_timeout": str(math.ceil(settings.get().lock_timeout * 1000)),
         "statement_timeout": str(math.ceil(_longest_statement() * 1000)),
-        # A client that froze while it held a calendar's lock must not hold it for long.
-        "idle_in_transaction_session_timeout": "5000",
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION * 1000),
     }
 
 

@@ -10,10 +10,12 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -46,6 +48,19 @@ hypothesis_settings.load_profile("any machine")
 #: The superuser's URL, who can make roles.
 ADMIN_URL = pytest.StashKey[str]()
 
+#: Shares that take minutes although they are few tests.
+LONG = {
+    "the whole product",
+    "tests/security/test_adversary.py",
+    "tests/security/test_schemathesis.py",
+    "tests/tasks/test_beat.py",
+    "tests/tasks/test_kill.py",
+    "tests/tasks/test_sms_limits.py",
+    "tests/test_preflight.py",
+    "tests/webapp/test_serving.py",
+    "tests/webapp/vapi/test_stateful.py",
+}
+
 _stack = ExitStack()
 
 
@@ -53,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before anything of ours is imported, for settings are read at import."""
     if config.option.collectonly or config.option.help:
         return
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
+        return  # this process hands the tests to workers (pytest -n), each of which has servers of its own
     folder = Path(tempfile.mkdtemp(prefix="holdline-tests-"))
     folder.chmod(0o711)  # Postgres never runs as root: its account must be able to pass through
     _stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -100,6 +117,14 @@ def pytest_runtest_setup() -> None:
 def _operator() -> psycopg.Connection:
     """A connection that is there for as long as the tests run."""
     return _stack.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patience() -> None:
+    """A test that the machine keeps from going on in the middle of a transaction is no client that froze."""
+    from models import session  # noqa: PLC0415 (only now are its settings there)
+
+    session.IDLE_IN_TRANSACTION = 120
 
 
 @pytest.fixture(scope="session")
@@ -157,3 +182,35 @@ class Clock:
 
     def forward(self, seconds: float) -> None:
         self._sql.execute("UPDATE test_clock SET shift = shift + make_interval(secs => %s)", [seconds])
+
+
+# --- side by side -------------------------------------------------------------------------------
+
+
+def share(test: str) -> str:
+    """What one worker is given at once: a file, or all that needs the whole product."""
+    file = test.partition("::")[0]
+    return "the whole product" if file.startswith(("tests/journey/", "tests/browser/")) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How `pytest -n` deals the tests out: by shares, for the tests of one share what is slow to start.
+
+    In the order of pytest_collection_modifyitems. Another `--dist` is left as it is.
+    """
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only `-n` needs it)
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = share
+    return scheduler
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers the longest shares come first, so that none is waited for at the end."""
+    if hasattr(config, "workerinput"):
+        many = Counter(share(item.nodeid) for item in items)
+        items.sort(key=lambda item: (share(item.nodeid) not in LONG, -many[share(item.nodeid)]))

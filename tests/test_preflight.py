@@ -40,7 +40,7 @@ def start(*command: str, **variables: str) -> Done:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -108,7 +108,7 @@ def test_everybody_reads_it_alike(form: str, door: Door) -> None:
         env=os.environ | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -151,12 +151,12 @@ def test_a_worker_works_behind_it(form: str, door: Door, tmp_path: Path) -> None
                     env=os.environ | {"REDIS_URL": url},
                     capture_output=True,
                     check=False,
-                    timeout=60,
+                    timeout=300,
                 ).returncode
                 == 0
                 or worker.poll() is not None
             ),
-            within=60,
+            within=300,
         )
         assert worker.poll() is None, log.read_text()
         assert "Traceback" not in log.read_text()

@@ -94,7 +94,7 @@ def run(phone: str, **variables: str) -> None:
         cwd=ROOT,
         env=os.environ | variables,
         check=True,
-        timeout=60,
+        timeout=300,
     )
 
 

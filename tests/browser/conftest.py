@@ -25,7 +25,7 @@ QUIET = (
 )
 
 #: A shared machine may be slow; what must be quick is measured by its test.
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 WIDTHS = {"phone": (390, 844), "desk": (1280, 900)}
 

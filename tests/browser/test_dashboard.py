@@ -49,7 +49,7 @@ def test_a_hot_lead_appears_while_one_looks(stack: Stack, opened: Opens, width: 
         before = hot_leads(page)
         number = a_hot_call(stack)
         lead = page.locator("[data-lead]").filter(has_text=number)
-        expect(lead).to_be_visible(timeout=15_000)
+        expect(lead).to_be_visible(timeout=60_000)
         expect(lead).to_contain_text("hot")
         expect(page.locator("#news")).to_contain_text("New hot lead")
         assert hot_leads(page) == before + 1
@@ -139,7 +139,7 @@ def test_the_page_comes_back_by_itself_and_shows_nothing_twice(stack: Stack, ope
         masters = [each for each in stack.processes("gunicorn", "wsgi:app") if each.children()]
         masters[0].send_signal(signal.SIGHUP)  # every web process is replaced, and every stream is cut
         number = a_hot_call(stack)
-        expect(page.locator("[data-lead]").filter(has_text=number)).to_be_visible(timeout=20_000)
+        expect(page.locator("[data-lead]").filter(has_text=number)).to_be_visible(timeout=60_000)
         expect(page.locator("#pulse")).to_contain_text("Live")
         assert hot_leads(page) == before + 1
 
@@ -162,7 +162,7 @@ def test_when_every_stream_is_taken_the_page_moves_all_the_same(stack: Stack, op
         try:
             page.goto("/dashboard/live")
             number = a_hot_call(stack)
-            expect(page.locator("[data-lead]").filter(has_text=number)).to_be_visible(timeout=15_000)
+            expect(page.locator("[data-lead]").filter(has_text=number)).to_be_visible(timeout=60_000)
             expect(page.locator("#pulse")).to_contain_text("Live")
         finally:
             for stream in taken:

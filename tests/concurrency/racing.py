@@ -75,7 +75,7 @@ def race(
 
     `before` is done by each ahead of the start, for instance to take its snapshot.
     """
-    barrier = threading.Barrier(len(racers), timeout=30)
+    barrier = threading.Barrier(len(racers), timeout=120)
 
     def run(number: int) -> R | psycopg.Error:
         if before:

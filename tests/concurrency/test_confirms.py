@@ -222,7 +222,7 @@ def test_a_confirmation_that_waited_for_a_claim_of_its_expired_hold_is_refused(
         assert claim(first, org, caller=2).success
         waiting = meanwhile(lambda: confirm(second, org, hold))
         wait_until_blocked(sql, second, by="advisory")
-    refused = waiting.result(20)
+    refused = waiting.result(120)
     assert (refused.success, refused.code, refused.appointment_id) == (False, "hold_expired", None)
     assert rows_of(sql, org)[:2] == ([], 0)
     assert count_live(sql, org) == 1
@@ -239,7 +239,7 @@ def test_a_confirmation_judges_the_hold_by_the_clock_after_its_wait(
         waiting = meanwhile(lambda: confirm(second, org, hold))
         wait_until_blocked(sql, second, by="advisory")
         sql.execute("UPDATE appointment_holds SET expires_at = clock_timestamp() WHERE id = %s", [hold])
-    assert waiting.result(20).code == "hold_expired"
+    assert waiting.result(120).code == "hold_expired"
     assert rows_of(sql, org)[:2] == ([], 0)
 
 
@@ -253,7 +253,7 @@ def test_a_confirmation_waits_for_the_beat_that_is_expiring_its_hold(
             assert holds.expire(session) >= 1
             waiting = meanwhile(lambda: confirm(fifty[0], org, hold))
             wait_until_blocked(sql, fifty[0], by="transactionid")
-        assert waiting.result(20).code == "hold_expired"
+        assert waiting.result(120).code == "hold_expired"
     assert rows_of(sql, org) == ([], 0, [(hold, "expired", 0)])
     assert stray_occupancies(sql, org) == []
 
@@ -274,7 +274,7 @@ def test_a_claim_that_waited_for_its_stale_hold_to_be_given_back_has_the_slot(
             )
         waiting = meanwhile(lambda: claim(fifty[0], org, caller=2))
         wait_until_blocked(sql, fifty[0], by="transactionid")
-    answer = waiting.result(20)
+    answer = waiting.result(120)
     assert (answer.success, answer.code) == (True, None)
     assert count_live(sql, org) == 1
     assert stray_occupancies(sql, org) == []
@@ -294,7 +294,7 @@ def test_the_beat_steps_over_a_hold_that_is_being_decided(
         with Session(engine) as session, session.begin():
             session.execute(text("SET LOCAL lock_timeout = '500ms'"))
             holds.expire(session)  # it does not wait, which would be an error
-    assert waiting.result(20) == (False, "hold_confirmed")
+    assert waiting.result(120) == (False, "hold_confirmed")
     assert rows_of(sql, org)[2] == [(hold, "confirmed", 1)]
     assert count_live(sql, org) == 1
 
@@ -309,7 +309,7 @@ def test_a_confirmation_that_waited_for_a_release_is_refused(
         assert release(first, org, hold) == (True, None)
         waiting = meanwhile(lambda: confirm(second, org, hold))
         wait_until_blocked(sql, second, by="advisory")
-    assert waiting.result(20).code == "hold_released"
+    assert waiting.result(120).code == "hold_released"
     assert rows_of(sql, org) == ([], 0, [(hold, "released", 0)])
 
 
@@ -325,7 +325,7 @@ def test_a_process_that_dies_before_it_commits_has_confirmed_nothing(
         wait_until_blocked(sql, fifty[0], by="advisory")
         sql.execute("SELECT pg_terminate_backend(%s)", [dying.info.backend_pid])
         dying.close()
-        answer = waiting.result(20)
+        answer = waiting.result(120)
     assert (answer.code, answer.tries_left) == ("wrong_code", 2)
     assert rows_of(sql, org) == ([], 0, [(hold, "held", 1)])
     assert confirm(sql, org, hold).success

@@ -196,7 +196,7 @@ def test_claims_moves_confirmations_releases_and_the_beat_never_deadlock(
         pool_size=THREADS,
         connect_args={"application_name": application, "options": "-c app.scope=system"},
     )
-    start = threading.Barrier(THREADS, timeout=20)
+    start = threading.Barrier(THREADS, timeout=120)
     verbs = {verb.__name__ for verb in Caller(org, 0).verbs}
     done, counting = Counter[str](), threading.Lock()
 
@@ -306,5 +306,5 @@ def hang_up_and_move(engine: Engine, sql: Connection, blocker: Connection, this:
         wait_for(1)
         freed = meanwhile(hang_up)
         wait_for(2)
-    assert (moved.result(20), freed.result(20)) == (True, 2)
+    assert (moved.result(120), freed.result(120)) == (True, 2)
     assert stray_occupancies(sql, org) == []

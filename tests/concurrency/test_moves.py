@@ -164,12 +164,12 @@ def test_both_orders_of_that_race_do_happen(dozen: list[Connection], sql: Connec
         assert claim(first, org, slot=LATER, caller=5).success
         waiting = meanwhile(lambda: move(second, org, appointment))
         wait_until_blocked(sql, second, by="advisory")
-    assert waiting.result(20).code == "slot_taken"
+    assert waiting.result(120).code == "slot_taken"
     with first.transaction():
         assert move(first, org, appointment, LATER + timedelta(hours=1)).success
         late = meanwhile(lambda: claim(second, org, slot=LATER + timedelta(hours=1), caller=6))
         wait_until_blocked(sql, second, by="advisory")
-    assert late.result(20).code == "slot_taken"
+    assert late.result(120).code == "slot_taken"
     whole(sql, org)
 
 
@@ -288,7 +288,7 @@ def test_whoever_writes_past_the_lock_is_met_by_the_constraint(
         insert_hold(raw, org, LATER)
         waiting = meanwhile(lambda: move(mover, org, appointment))
         wait_until_blocked(sql, mover, by="transactionid")
-    answer = waiting.result(20)
+    answer = waiting.result(120)
     assert (answer.success, answer.code, answer.message_id) == (False, "slot_taken", None)
     assert begins(sql, appointment) == (SLOT, "confirmed")
     whole(sql, org)
@@ -313,7 +313,7 @@ def test_a_worker_that_records_an_sms_meanwhile_is_waited_for(
             "UPDATE sms_messages SET status = 'sent', provider_id = 'SMx', sent_at = now() WHERE id = %s",
             [message],
         )
-    assert waiting.result(20).success
+    assert waiting.result(120).success
     sent = sql.execute(
         "SELECT confirmation_sms_sent FROM appointments WHERE id = %s", [appointment]
     ).fetchone()

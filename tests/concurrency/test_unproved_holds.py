@@ -115,7 +115,7 @@ def test_who_comes_second_waits_to_count_what_the_first_has_not_committed_yet(
             assert reserve(first, org, "one", 1, most=1) is None
             waiting = meanwhile(lambda: reserve(second, org, "two", 2, most=1))
             wait_until_blocked(sql, second, by="advisory")
-        assert waiting.result(20) == "too_many_unproved_holds"
+        assert waiting.result(120) == "too_many_unproved_holds"
         # Without limits nobody waits for anybody on another calendar.
         with first.transaction():
             assert reserve(first, org, "one", 3, minutes=60, most=9) is None

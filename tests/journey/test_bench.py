@@ -13,7 +13,7 @@ pytestmark = pytest.mark.journey
 
 def test_what_is_measured_can_be_measured() -> None:
     with ground.prepared(lambda _: None) as here:
-        pgbench = Pgbench(here, 1)
+        pgbench = Pgbench(here, 0)
         for series in pgbench.series():
             assert series.measure() > 0
         web = Web(here, 0.2)

@@ -89,7 +89,7 @@ class Patient:
                 " WHERE a.id = %s AND l.status = 'delivered' AND a.confirmation_sms_sent",
                 self.appointment,
             ),
-            within=90,
+            within=300,
         )
         texts = self.stack.inbox(self.phone)
         assert len([text for text in texts if text.startswith("Confirmed:")]) == 1
@@ -179,7 +179,7 @@ def test_the_database_killed_in_the_middle_of_a_call(stack: Stack) -> None:
     assert answer.status == 200
     assert "holdId" in answer.facts or answer.text.startswith("NOT BOOKED")
     assert answer.ms < WITHIN * 1000
-    eventually(lambda: _answers(stack), within=20)
+    eventually(lambda: _answers(stack), within=300)
     patient.ask_for_code()
     patient.verify(patient.read_code())
     patient.confirm()
@@ -204,7 +204,7 @@ def test_the_database_frozen_in_the_middle_of_a_call(stack: Stack) -> None:
     assert answer.status == 200
     assert answer.text.startswith("NOT BOOKED: I cannot reach the diary")
     assert answer.ms < 20_000
-    eventually(lambda: _answers(stack), within=20)
+    eventually(lambda: _answers(stack), within=300)
     patient.ask_for_code()
     patient.verify(patient.read_code())
     patient.confirm()
@@ -236,7 +236,7 @@ def test_all_processes_together_stay_within_a_small_plan(stack: Stack) -> None:
     for _ in range(8):
         stack.tool("calendar/check", tenantId=str(seed.LONDON), date="tomorrow")
     workers = f"{stack.flower_url}/api/workers?refresh=1"
-    requests.get(workers, auth=("holdline", "holdline"), timeout=10).raise_for_status()
+    requests.get(workers, auth=("holdline", "holdline"), timeout=60).raise_for_status()
     [postgres] = stack.row(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
     )
@@ -260,14 +260,14 @@ def test_flower_shows_tasks_and_queues_to_whoever_knows_its_password(
     stack: Stack, path: str, shows: str
 ) -> None:
     for auth in (None, ("holdline", "guess")):
-        refused = requests.get(stack.flower_url + path, auth=auth, timeout=10)
+        refused = requests.get(stack.flower_url + path, auth=auth, timeout=60)
         assert refused.status_code == 401
         assert shows not in refused.text
     workers = f"{stack.flower_url}/api/workers?refresh=1"
 
     def shown() -> bool:  # it knows the workers that answered when it last asked; others killed some of them
-        requests.get(workers, auth=("holdline", "holdline"), timeout=10)
-        answer = requests.get(stack.flower_url + path, auth=("holdline", "holdline"), timeout=10)
+        requests.get(workers, auth=("holdline", "holdline"), timeout=60)
+        answer = requests.get(stack.flower_url + path, auth=("holdline", "holdline"), timeout=60)
         assert answer.status_code == 200
         return shows in answer.text
 
@@ -277,6 +277,6 @@ def test_flower_shows_tasks_and_queues_to_whoever_knows_its_password(
 def test_flower_changes_nothing_for_whoever_knows_its_password(stack: Stack) -> None:
     [worker] = {process.pid for process in stack.processes("-n otp@%h")[:1]}
     for path in ("worker/shutdown/otp@x", "worker/pool/grow/otp@x", "task/send-task/sms.deliver_sms"):
-        answer = requests.post(f"{stack.flower_url}/api/{path}", auth=("holdline", "holdline"), timeout=10)
+        answer = requests.post(f"{stack.flower_url}/api/{path}", auth=("holdline", "holdline"), timeout=60)
         assert answer.status_code == 403, (path, answer.status_code)
     assert psutil.pid_exists(worker)

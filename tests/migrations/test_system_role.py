@@ -225,7 +225,7 @@ def test_make_psql_is_the_second_role(urls: Urls, two: list[str]) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert asked.stdout.split()[2] == str(len(two))
 

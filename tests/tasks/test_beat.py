@@ -63,14 +63,14 @@ def test_beats_ticks_are_taken_whatever_the_difference_of_two_clocks(
         for name in ("worker", "beat"):
             under = ["faketime", "-f", offset] if name == other else []
             stack.enter_context(running(name, tmp_path / f"{name}.log", *under))
-        eventually(took_two_of_beats, within=90)
+        eventually(took_two_of_beats, within=300)
 
 
 def test_without_beat_a_worker_sweeps_by_itself(
     broker: redis.Redis, sql: psycopg.Connection, tmp_path: Path
 ) -> None:
     with running("worker", tmp_path / "worker.log"):
-        eventually(lambda: sql.execute("SELECT count(done_at) FROM sweeps").fetchone() == (7,), within=90)
+        eventually(lambda: sql.execute("SELECT count(done_at) FROM sweeps").fetchone() == (7,), within=300)
     assert sql.execute("SELECT count(beat_at) FROM sweeps").fetchone() == (0,)
 
 
@@ -81,7 +81,7 @@ def test_without_beat_a_hot_call_is_scored_and_its_owner_is_told(
     with running("worker", tmp_path / "worker.log"):
         ended = Ended(client, sql, HOT, durationSeconds=301)
         eventually(
-            lambda: ended.one("SELECT alert_sent_at FROM hot_lead_alerts WHERE org_id = %s"), within=60
+            lambda: ended.one("SELECT alert_sent_at FROM hot_lead_alerts WHERE org_id = %s"), within=300
         )
     # A sweep would have left its mark.
     assert ended.one("SELECT nudged_at IS NULL FROM calls WHERE org_id = %s")

@@ -24,13 +24,17 @@ class Page:
 
     def get(self, path: str) -> requests.Response | None:
         try:
-            return requests.get(f"http://127.0.0.1:{self.port}{path}", auth=("holdline", "guess"), timeout=10)
+            return requests.get(f"http://127.0.0.1:{self.port}{path}", auth=("holdline", "guess"), timeout=60)
         except requests.ConnectionError:
             return None  # it is still starting
 
     def shows(self, path: str, what: str) -> bool:
         answer = self.get(path)
         return answer is not None and what in answer.text
+
+    def has(self, path: str) -> bool:
+        answer = self.get(path)
+        return answer is not None and answer.status_code == 200
 
     def workers(self) -> dict[str, Any]:
         answer = self.get("/api/workers")
@@ -62,13 +66,11 @@ def test_every_worker_is_shown_whatever_starts_first(order: tuple[str, ...], tmp
             env = {"FLOWER_BASIC_AUTH": "holdline:guess", "FLOWER_PORT": str(page.port), "HOST": "127.0.0.1"}
             stack.enter_context(running(name, tmp_path / f"{name}.log", **env))
             if name == "flower":
-                eventually(lambda: page.get("/api/workers"), within=60)
+                eventually(lambda: page.get("/api/workers"), within=300)
             else:  # and has asked those who were there before the next one comes
-                eventually(partial(says, tmp_path / f"{name}.log", " ready."), within=60)
-        eventually(lambda: len(page.workers()) == 2, within=60)
-        eventually(lambda: page.queues() == {queue.value for queue in Queue}, within=60)
+                eventually(partial(says, tmp_path / f"{name}.log", " ready."), within=300)
+        eventually(lambda: len(page.workers()) == 2, within=300)
+        eventually(lambda: page.queues() == {queue.value for queue in Queue}, within=300)
         for name in page.workers():
-            eventually(partial(page.shows, "/", name), within=60)
-            shown = page.get(f"/worker/{name}")
-            assert shown is not None
-            assert shown.status_code == 200
+            eventually(partial(page.shows, "/", name), within=300)
+            eventually(partial(page.has, f"/worker/{name}"), within=300)

@@ -87,7 +87,7 @@ def test_commands_and_tasks_work(pooled: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert "Behind A Pooler" in done.stdout
     ignored = [line for line in done.stderr.splitlines() if "ignored in the address" in line]
@@ -107,7 +107,7 @@ def test_a_pooler_that_knows_no_transactions_is_refused_in_a_sentence(database_u
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     assert (release.returncode, done.returncode) == (1, 3), done.stderr
     for said in (release.stderr, done.stderr):

@@ -159,11 +159,11 @@ def served(folder: Any, proxies: int) -> Iterator[int]:
         yield port
     finally:
         running.terminate()
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
 
 
 def raw(port: int, *headers: str) -> str:
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         lines = ["GET / HTTP/1.1", "Host: x", "Connection: close", *headers, "", ""]
         connection.sendall("\r\n".join(lines).encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))

@@ -38,7 +38,7 @@ WEB = (sys.executable, "-m", "gunicorn", "wsgi:app")
 
 def asked(port: int, path: str, host: str = "127.0.0.1") -> int:
     """The status of the answer; 0 if nobody answers."""
-    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=30)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(host, port, timeout=300)) as connection:
         try:
             connection.request("GET", path)
             return connection.getresponse().status
@@ -84,7 +84,7 @@ def serving(folder: Path, port: int, **variables: str) -> Iterator[Web]:
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        master.wait(30)
+        master.wait(300)
 
 
 # --- a release under load -----------------------------------------------------------------------
@@ -109,10 +109,10 @@ class Callers:
         finally:
             self._enough.set()
             for thread in threads:
-                thread.join(60)
+                thread.join(300)
 
     def _call(self, kept: bool) -> None:  # noqa: FBT001 (the argument of a thread)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         while not self._enough.is_set():
             try:
                 if connection.sock is None:
@@ -141,7 +141,7 @@ class Callers:
 
 def half_a_request(port: int) -> socket.socket:
     """A connection that has sent the half of a request."""
-    caller = socket.create_connection(("127.0.0.1", port), timeout=30)
+    caller = socket.create_connection(("127.0.0.1", port), timeout=300)
     caller.sendall(b"POST /api/vapi/tools/calendar/check HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
     return caller
 
@@ -156,7 +156,7 @@ def test_a_release_resets_no_request(tmp_path: Path, reuse_port: bool) -> None: 
         with callers.calling():
             eventually(lambda: callers.answered.total() > 300)
             under_way = half_a_request(port)
-            silent = socket.create_connection(("127.0.0.1", port), timeout=30)
+            silent = socket.create_connection(("127.0.0.1", port), timeout=300)
             old.terminate()
             new = stack.enter_context(serving(tmp_path, port, **how))
             under_way.sendall(b"}")
@@ -165,7 +165,7 @@ def test_a_release_resets_no_request(tmp_path: Path, reuse_port: bool) -> None: 
             assert silent.recv(12).endswith(b" 200")
             under_way.close()
             silent.close()
-            old.master.wait(60)
+            old.master.wait(300)
             before = callers.answered.total()
             eventually(lambda: new.answers() and callers.answered.total() > before + 300)
     assert callers.broken == []
@@ -179,7 +179,7 @@ def test_a_process_that_is_told_to_stop_goes_on_accepting_for_a_while(tmp_path: 
         web.terminate()
         told = last = time.monotonic()
         while web.master.poll() is None:
-            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=30)) as caller:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=300)) as caller:
                 try:
                     caller.request("GET", "/healthz")
                     answer = caller.getresponse()
@@ -217,7 +217,7 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, data
     body = json.dumps({"toolCall": {"arguments": {"tenantId": clinic, "date": "tomorrow"}}})
 
     def check() -> str:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=60)) as caller:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=300)) as caller:
             caller.request("POST", "/api/vapi/tools/calendar/check", body)
             return caller.getresponse().read().decode()
 
@@ -292,7 +292,7 @@ def test_a_port_that_is_none_is_refused_in_a_sentence() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -328,7 +328,7 @@ def test_flower_starts_with_what_platforms_set(tmp_path: Path, variables: dict[s
         assert flower.poll() is None, log.read_text()
     finally:
         flower.terminate()
-        flower.wait(30)
+        flower.wait(300)
 
 
 @pytest.mark.parametrize(("name", "value"), [("FLOWER_MAX_TASKS", "many"), ("FLOWER_DEBUG", "perhaps")])
@@ -340,7 +340,7 @@ def test_what_flower_cannot_use_is_said_in_a_sentence(name: str, value: str) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -358,6 +358,6 @@ def test_no_variable_of_celerys_leads_to_another_broker(name: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert "No nodes replied" in done.stdout + done.stderr

@@ -6,11 +6,13 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import psycopg
 import pytest
+import typing_extensions
 from click.testing import CliRunner, Result
 
 import settings
@@ -85,6 +87,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         """Quiet."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hints_are_kept() -> Iterator[None]:
+    """The SDK reads the hints of a type again for each field that it writes: a second of work for a push."""
+    kept = cache(typing_extensions.get_type_hints)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vapi.core.serialization.typing_extensions.get_type_hints", kept)
+        yield
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_a_secret_that_is_replaced_meanwhile_is_not_put_back(
         rotation.join(0.5)
         assert rotation.is_alive()
         other.commit()
-        rotation.join(20)
+        rotation.join(300)
     assert opened(clinic)["integration_settings.twilio_auth_token_sealed"] == "a newer token"
     assert opened(clinic)["vapi_credentials.secret_sealed"] == sealed["vapi_credentials.secret_sealed"]
     assert current(clinic) == [True] * 4

@@ -374,7 +374,7 @@ def test_verify_before_a_code_was_sent(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"), [("booking/send-otp", "unknown_hold"), ("booking/verify-otp", "wrong_code")]
 )
-@pytest.mark.parametrize("hold", [UNKNOWN, "not-an-id"])
+@pytest.mark.parametrize("hold", [pytest.param(UNKNOWN, id="unknown"), "not-an-id"])
 def test_an_unknown_hold(client: FlaskClient, path: str, expected: str, hold: str) -> None:
     answer = bare(client, path, tenantId=create_clinic(), holdId=hold, providedOTP="1234")
     assert refused(answer, expected).startswith("NOT BOOKED")

@@ -323,7 +323,8 @@ def _moment_of(
     if is_code or not pace:
         return None
     moment = message.slot_at or sms_senders.take_slot(session, message.org_id, per_second=pace)
-    if moment > now + sms_senders.EARLY:
+    # Read again: a process that was kept waiting since would put back a message whose moment is now.
+    if moment > session.scalars(select(func.app_clock())).one() + sms_senders.EARLY:
         return moment
     if sms_senders.take_turn(session, message.org_id, per_second=pace):
         return None

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
 from models import opt_outs, sms, sms_senders
 from models.opt_outs import OptOutSource
@@ -248,6 +249,23 @@ def test_whoever_has_waited_for_his_moment_is_not_given_another(booking: Booking
     assert claim(booking)
     assert moment is not None
     assert booking.state("slot_at") is None
+
+
+def test_a_claim_that_is_kept_waiting_between_its_statements_is_not_put_back(
+    booking: Booking, clock: Clock
+) -> None:
+    """On a busy machine a second may pass between reading the clock and taking a moment in the pace."""
+    org = uuid.UUID(booking.org)
+
+    def wait(_c: object, _k: object, statement: str, *_: object) -> None:
+        if "sms_per_second" in statement:
+            clock.forward(1)
+
+    with transaction(org) as session:
+        connection = session.connection()
+        event.listen(connection, "before_cursor_execute", wait)
+        claimed = sms.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
+    assert claimed is not None
 
 
 def test_a_pace_of_nothing_leaves_it_to_twilio(booking: Booking) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Self
+from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -59,6 +59,13 @@ class SettingsError(RuntimeError):
     """The environment is incomplete or wrong; the message has one line per variable."""
 
 
+#: Where Postgres and Redis are in development unless their addresses are set.
+_ON_THIS_MACHINE = {
+    "database_url": "postgresql://127.0.0.1:5432/holdline",
+    "redis_url": "redis://127.0.0.1:6379/0",
+}
+
+
 class Settings(BaseSettings):
     """One field a variable of the environment, in upper case (`database_url` is DATABASE_URL).
 
@@ -72,14 +79,19 @@ class Settings(BaseSettings):
     app_env: AppEnv = Field(
         default=AppEnv.PRODUCTION, description="development also answers tool calls that bring no credential"
     )
-    database_url: str = Field(min_length=1, description="PostgreSQL 15 or newer; postgres:// is understood")
+    database_url: str = Field(
+        min_length=1,
+        description="PostgreSQL 15 or newer; postgres:// is understood; development finds one on its machine",
+    )
     system_database_url: str = Field(
         default="",
         description="a second role for what belongs to no one clinic (sweeps, look-ups); else row security "
         "alone tells them apart",
     )
     redis_url: str = Field(
-        min_length=1, description="the Celery broker; redis://, rediss:// (TLS), unix:// or redis+socket://"
+        min_length=1,
+        description="the Celery broker; redis://, rediss:// (TLS), unix:// or redis+socket://; development "
+        "finds one on its machine",
     )
     secret_key: str = Field(
         default="", description="32 or more random characters; codes, digests and stored secrets hang on it"
@@ -200,6 +212,12 @@ class Settings(BaseSettings):
         if field.is_required():
             return value.strip() and value
         return field.default if not value.strip() or _is_ignored(name, value) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _development_finds_its_services(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Without an address, a developer's commands look for Postgres and Redis on this machine."""
+        return (_ON_THIS_MACHINE if given.get("app_env") == AppEnv.DEVELOPMENT else {}) | given
 
     @field_validator("database_url", "system_database_url")
     @classmethod

@@ -2,8 +2,7 @@
 
 And what a clinic hears beside another one's flood (`python -m bench neighbours` measures only that), and how
 well hot leads are told from the rest (`python -m bench leads`);
-`python -m bench slow` measures what an honest caller waits beside 500 slow ones of each kind;
-`python -m bench learn` makes the weights of models/lead_likeness.py anew.
+`python -m bench slow` measures what an honest caller waits beside 500 slow ones of each kind.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from bench import ground, leads, learn, patience
+from bench import ground, leads, patience
 from bench.figures import alternate, table
 from bench.neighbours import CALLERS, Neighbours
 from bench.neighbours import CONNECTIONS as FLOODING
@@ -31,14 +30,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a look, not a figure")
-    only = ["leads", "learn", "neighbours", "slow"]
+    only = ["leads", "neighbours", "slow"]
     parser.add_argument("only", nargs="?", choices=only, help="only this")
     arguments = parser.parse_args()
     if arguments.only == "leads":
         print(leads.report())
-        return 0
-    if arguments.only == "learn":
-        learn.main()
         return 0
     rounds, seconds = (3, 1) if arguments.quick else (5, 3)
     for number in STOP_SIGNALS:

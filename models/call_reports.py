@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from models import phone, redaction
-from models.lead_facts import FACTS, NAME, parse_facts
+from models.lead_facts import NAME, SCHEMA, parse_facts
 
 Object = Mapping[str, Any]
 
@@ -72,15 +72,11 @@ def without_codes(report: Report, codes: Sequence[str]) -> Report:
 
     summary = report.summary and redaction.without_codes([report.summary], codes)[0]
     success = report.success and redaction.without_codes([report.success], codes)[0]
-    facts = report.facts and {name: _without_codes(value, codes) for name, value in report.facts.items()}
+    facts = report.facts and {
+        name: dict(zip(fact, redaction.without_codes([*fact.values()], codes), strict=True))
+        for name, fact in report.facts.items()
+    }
     return replace(report, turns=turns, summary=summary, success=success, facts=facts)
-
-
-def _without_codes(fact: object, codes: Sequence[str]) -> object:
-    """A fact is a word, a list of words, or nothing that could hold a code."""
-    if isinstance(fact, list):
-        return redaction.without_codes(fact, codes)
-    return redaction.without_codes([fact], codes)[0] if isinstance(fact, str) else fact
 
 
 def read(message: Object) -> Report:
@@ -251,29 +247,29 @@ def _success(value: object) -> str | None:
 def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
     """What Vapi found out for us: our structured output, or older structured data of a clinic's own making.
 
-    A clinic may have other outputs besides: ours goes first, then the first in which there is any fact.
+    A clinic may have other outputs besides: ours goes first, even if there was nothing to find, then the
+    first in which there is any fact.
     """
     outputs = _objects([*_object(artifact.get("structuredOutputs")).values()])
-    outputs.sort(key=lambda output: output.get("name") != NAME)
-    found = (
-        _bounded(_object(each))
-        for each in (*(o.get("result") for o in outputs), analysis.get("structuredData"))
-    )
+    ours = [each.get("result") for each in outputs if each.get("name") == NAME]
+    others = [each.get("result") for each in outputs if each.get("name") != NAME]
+    if {} in ours:
+        return {}
+    found = (_bounded(_object(each)) for each in (*ours, *others, analysis.get("structuredData")))
     return next((facts for facts in found if parse_facts(facts)), None)
 
 
 def _bounded(data: Object) -> dict[str, Any]:
-    """Of the facts that are read (models/lead_facts.py) those of a type that is read, short, and redacted."""
-    kept: dict[str, Any] = {}
-    for name in FACTS & data.keys():
-        value = data[name]
-        if isinstance(value, str):
-            kept[name] = redaction.redact(_clean(value, 400))
-        elif value is None or isinstance(value, bool):
-            kept[name] = value
-        elif isinstance(value, list):
-            kept[name] = [redaction.redact(_clean(item, 400)) for item in value[:20] if isinstance(item, str)]
-    return kept
+    """Of the facts that are read (models/lead_facts.py) the value and the quote, short and redacted."""
+    return {
+        name: {
+            part: redaction.redact(_clean(text, 400))
+            for part in ("value", "quote")
+            if isinstance(text := _object(data.get(name)).get(part), str)
+        }
+        for name in SCHEMA["properties"]
+        if _object(data.get(name))
+    }
 
 
 # --- texts --------------------------------------------------------------------------------------

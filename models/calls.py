@@ -80,7 +80,9 @@ class Call(Base):
     #: 0 to 100, and why: [{"code", "points", "why", "quote"}].
     lead_score: Mapped[int | None]
     lead_band: Mapped[str | None]
-    #: What the caller wants, as far as it was made out.
+    #: Whether a person should ring the caller; null in a call that was scored before this was known.
+    lead_call_back: Mapped[bool | None]
+    #: Which of the clinic's services the caller wants, as far as it was made out.
     lead_service: Mapped[str | None]
     lead_reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     #: Its patient was erased: nothing that was said in it may come back with a late report.
@@ -262,7 +264,7 @@ _REPORTED = (
 )
 
 #: What a score and an alert are made of: after a change of any the call is scored anew.
-_SCORED = ("turns", "duration", "success", "facts", "ended_reason", "caller_number")
+_SCORED = ("turns", "duration", "facts", "caller_number")
 
 ENDED = "ended"
 

@@ -112,7 +112,7 @@ def _labelled(
             {"role": "user" if turn["who"] == CALLER else "bot", "message": nameless.clean(said)}
             for turn, said in zip(turns, texts, strict=True)
         ],
-        "facts": _cleaned(call.facts, nameless) if call.facts else None,
+        "facts": None if call.facts is None else _cleaned(call.facts, nameless),
         "booked": booked is not None and booked.status is AppointmentStatus.CONFIRMED,
         "duration_seconds": call.duration,
         "ended_reason": (reason := _REASON.match(call.ended_reason or "")) and reason[0],
@@ -127,7 +127,7 @@ def _id(call: Call) -> str:
 
 
 def _cleaned(fact: object, nameless: Nameless) -> object:
-    """Facts are words, lists of them and what can name nobody; a plan may nest them."""
+    """Every text within a fact, however it nests: calls of version 0.1.0 have facts of another shape."""
     if isinstance(fact, str):
         return nameless.clean(fact)
     if isinstance(fact, list):

@@ -1,174 +1,241 @@
-"""The facts that Vapi is asked to take from a call that is over, and which of them can be believed.
+"""The facts that the voice platform's language model is asked to take from a call, and which of them count.
 
-They come from a language model through somebody else's service: any of them may be missing, of another
-type, or about what the agent said. So each is read leniently and believed only where the caller's words
-or our own rows do not speak against it.
+Each fact is a value and a quote: the caller's own words that show it. A fact counts if the caller said its
+quote; any other is dropped, so that neither a model's guess nor the agent's praise becomes part of a score.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import Any
 
-Intent = Literal["book", "ask", "price", "reschedule", "cancel", "complaint", "wrong_number", "spam", "other"]
-Urgency = Literal["now", "soon", "later", "none"]
-Budget = Literal["none", "asked", "accepted", "refused"]
-
-#: What the facts are called in Vapi's reports, among a clinic's own structured outputs.
+#: The name of the structured output by which a report's facts are found among a clinic's own outputs.
 NAME = "Holdline call facts"
 
-#: What Vapi is asked for (webapp/vapi/assistant.py), as a JSON schema. Nothing is required: a model that
-#: must say something makes it up.
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "service": {
-            "type": "string",
-            "description": "The treatment that the caller wants, for themselves or their family,"
-            " in the caller's own words.",
+#: The values of each fact with the meaning that the model is told. `treatment` is free text.
+_VALUES: dict[str, tuple[str, dict[str, str]]] = {
+    "purpose": (
+        "What the caller really wanted, judged at the end of the call.",
+        {
+            "appointment": "a new appointment or a treatment, for themselves or for somebody they care for",
+            "enquiry": "as a possible patient, to know about a treatment, its price, or whether it is"
+            " offered",
+            "reschedule": "to move an appointment that exists",
+            "cancel": "to cancel an appointment, also one booked earlier in this call",
+            "patient_matter": "an existing patient's own affairs: the time or place of their appointment,"
+            " results, papers, prescriptions, invoices, insurance claims, a message for a doctor",
+            "information": "opening hours, address, parking, or other facts, with no treatment in mind for"
+            " themselves or their family",
+            "complaint": "to complain about the clinic, a bill or a treatment",
+            "wrong_number": "somebody else: another business, another person, or help that no clinic gives",
+            "sales": "to sell, to survey, to recruit, to deliver or to do other business; also a recording",
+            "job": "work or a placement at the clinic",
+            "other": "anything else, such as silence, a prank or a test",
         },
-        "intent": {
-            "type": "string",
-            "enum": list(get_args(Intent)),
-            "description": "What the caller wanted by the end of the call. “book” only for a new appointment"
-            " that they still want; “wrong_number” and “spam” go before all else.",
+    ),
+    "decision": (
+        (
+            "How decided the caller was about an appointment or treatment at the end of the call. Left out"
+            " where the call was about something else."
+        ),
+        {
+            "goes_ahead": "took a time that was offered, or said without reservation that they go ahead; also"
+            " where the booking could not be finished (the line, the code, no access to the diary), and where"
+            " they ask to be rung back in order to book",
+            "wants": "asks for an appointment or the treatment and still wants it, but took no time and"
+            " settled nothing",
+            "undecided": "is interested and will think about it, compare, ask somebody, or ring again",
+            "declined": "said no to what was offered and left it at that, or took the wish back",
         },
-        "urgency": {
-            "type": "string",
-            "enum": list(get_args(Urgency)),
-            "description": "“now” in pain or an emergency, “soon” within days, “later” in no hurry.",
+    ),
+    "urgency": (
+        "How soon the caller wants to be seen. Left out where nothing was said of it.",
+        {
+            "now": "in pain, bleeding or injured; an emergency, or afraid of one; or must be seen today",
+            "soon": "within about two weeks: names a near day, asks for the first free time, or says soon",
+            "later": "in no hurry, at some time, in a month or more",
         },
-        "budget": {
-            "type": "string",
-            "enum": list(get_args(Budget)),
-            "description": "“asked” what it costs, “accepted” the price, or “refused” it as too dear.",
+    ),
+    "treatment_kind": (
+        "What kind of treatment the caller wants or asks about.",
+        {
+            "major": "costs a lot or goes on for long: implants, braces and aligners, veneers, surgery, hair"
+            " transplants, fertility treatment, laser eye surgery, a course of injections or laser sessions,"
+            " hearing aids, a course of therapy",
+            "routine": "a check-up, a cleaning, an eye test, a vaccination, a screening, a review of a"
+            " prescription",
+            "ordinary": "any other treatment or consultation, such as a filling, a painful back, a rash",
         },
-        "decision_maker": {
-            "type": "boolean",
-            "description": "False if somebody else has to agree first; left out if nothing was said of it.",
+    ),
+    "price": (
+        "How the caller took the price, by their last word on it. Left out where no price was spoken of.",
+        {
+            "asked": "asked what it costs, and neither accepted nor refused",
+            "accepted": "was content with the price, or found a way to pay it",
+            "too_dear": "found it too much to go ahead",
         },
-        "rejection": {
-            "type": "boolean",
-            "description": "The caller said no to what was offered, and left it at that.",
+    ),
+    "decided_by": (
+        "Who decides. Left out where nothing was said of it.",
+        {
+            "caller": "the caller alone, or together with somebody who agreed during the call",
+            "someone_else": "a partner, parent, employer, insurer or doctor has to agree first",
         },
-        "complaint": {
-            "type": "boolean",
-            "description": "The caller complains about the clinic or a treatment.",
+    ),
+    "patient": (
+        "Whether the caller, or the person they ring for, has been a patient of this clinic.",
+        {"new": "never before", "known": "before, or has an appointment already"},
+    ),
+    "call_back": (
+        "Whether the caller asked the clinic to ring them.",
+        {
+            "asked": "asked to be rung back, or for a person of the clinic to ring",
+            "refused": "wants no more calls or messages",
         },
-        "wrong_number": {"type": "boolean", "description": "The caller meant to ring somebody else."},
-        "booked": {"type": "boolean", "description": "The agent said that an appointment is booked."},
-        "reasons": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Up to five things that the caller said, word for word, on which these answers"
-            " rest. Never the agent's words, and no names, numbers or codes.",
-        },
-    },
-    "required": [],
+    ),
 }
 
-#: All that is read, also as a plan of a clinic's own may spell it.
-FACTS = frozenset(SCHEMA["properties"]) | {"decisionMaker", "wrongNumber"}
 
-_T = TypeVar("_T", bound=str)
-MOST_REASONS = 20
-LONGEST_TEXT = 500
-_WORD = re.compile(r"[^\W_]+")
-_TRUE = frozenset({"true", "yes", "y", "1"})
-_FALSE = frozenset({"false", "no", "n", "0"})
+def _fact(meaning: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    quote = {
+        "type": "string",
+        "description": "The caller's own words that show it, copied word for word from one of the caller's"
+        " turns, as few as show it; a bare “yes please” will do. Never the assistant's words.",
+    }
+    return {"type": "object", "description": meaning, "properties": {"value": value, "quote": quote}}
+
+
+def _one_of(meanings: Mapping[str, str]) -> dict[str, Any]:
+    said = "; ".join(f"“{value}”: {meaning}" for value, meaning in meanings.items())
+    return {"type": "string", "enum": [*meanings], "description": f"{said}."}
+
+
+#: What the model is asked to fill in, as a JSON schema. Nothing is required: a model that must say something
+#: makes it up.
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "Facts about the caller of a clinic's telephone. A fact that the caller's words do not"
+    " show is left out.",
+    "properties": {
+        **{name: _fact(meaning, _one_of(values)) for name, (meaning, values) in _VALUES.items()},
+        "treatment": _fact(
+            "What the caller wants done, or asks about, for themselves or their family.",
+            {"type": "string", "description": "In a few plain words, such as “dental implants”."},
+        ),
+    },
+}
+
+_LONGEST_TEXT = 500
+#: Scripts in which no space parts the words, so each sign is one: Thai, Burmese, Khmer, kana, Chinese.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without apostrophes and signs."""
+    plain = unicodedata.normalize("NFKC", text).lower()
+    return _WORD.findall(plain.replace("'", "").replace("’", ""))  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
-class CallFacts:
-    """What the plan found out; None is what it does not say."""
+class Fact:
+    value: str
+    #: The caller's words that the model gave for it.
+    quote: str
 
-    service: str | None = None
-    intent: Intent | None = None
-    urgency: Urgency | None = None
-    budget: Budget | None = None
-    decision_maker: bool | None = None
-    rejection: bool | None = None
-    complaint: bool | None = None
-    wrong_number: bool | None = None
-    booked: bool | None = None
-    reasons: tuple[str, ...] = ()
+
+#: What is known of a call, by the names of SCHEMA. Only what a model said; `borne_out` sifts it.
+CallFacts = Mapping[str, Fact]
 
 
 def parse_facts(found: object) -> CallFacts | None:
-    """Facts from untrusted JSON: what is usable of it; None if nothing is. Never raises."""
+    """Facts from untrusted JSON: what is usable of it, or None if it is no answer to SCHEMA. Never raises.
+
+    An empty object is an answer: the model found nothing in the call.
+    """
     if not isinstance(found, Mapping):
         return None
-    facts = CallFacts(
-        service=_text(found.get("service")),
-        intent=_one_of(found.get("intent"), get_args(Intent)),
-        urgency=_one_of(found.get("urgency"), get_args(Urgency)),
-        budget=_one_of(found.get("budget"), get_args(Budget)),
-        decision_maker=_yes_or_no(_first(found, "decision_maker", "decisionMaker")),
-        rejection=_yes_or_no(found.get("rejection")),
-        complaint=_yes_or_no(found.get("complaint")),
-        wrong_number=_yes_or_no(_first(found, "wrong_number", "wrongNumber")),
-        booked=_yes_or_no(found.get("booked")),
-        reasons=_texts(found.get("reasons")),
-    )
-    return None if facts == CallFacts() else facts
+    facts = {
+        name: fact
+        for name in SCHEMA["properties"]
+        if (fact := _parse_fact(name, found.get(name))) is not None
+    }
+    return facts if facts or not found else None
 
 
-def _first(found: Mapping[object, object], *names: str) -> object:
-    return next((found[name] for name in names if name in found), None)
-
-
-def _text(value: object) -> str | None:
-    if not isinstance(value, str):
+def _parse_fact(name: str, found: object) -> Fact | None:
+    if not isinstance(found, Mapping):
         return None
-    return value[:LONGEST_TEXT].strip() or None
+    value, quote = _text(found.get("value")), _text(found.get("quote"))
+    if name in _VALUES:
+        value = value.lower().replace(" ", "_").replace("-", "_")
+        if value not in _VALUES[name][1]:
+            return None
+    return Fact(value, quote) if value else None
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, Sequence):
-        return ()
-    return tuple(text for each in value[:MOST_REASONS] if (text := _text(each)))
+def _text(value: object) -> str:
+    return value[:_LONGEST_TEXT].strip() if isinstance(value, str) else ""
 
 
-def _one_of(value: object, allowed: tuple[_T, ...]) -> _T | None:
-    if not isinstance(value, str):
-        return None
-    cleaned = value[:LONGEST_TEXT].strip().lower().replace(" ", "_").replace("-", "_")
-    return next((each for each in allowed if each == cleaned), None)
+#: A quote of these alone shows nothing.
+_EMPTY = frozenset(words("i a the it to and you is that of for in on so my me um uh well"))
+_DENIALS = frozenset(
+    words("not dont cant cannot wont never didnt doesnt wouldnt couldnt shouldnt isnt arent wasnt aint")
+)
+#: A shorter quote must be word for word, and a longer one too: nobody mends forty words.
+_MENDED = range(5, 40)
 
 
-def _yes_or_no(value: object) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        low = value[:10].strip().lower()
-        return True if low in _TRUE else False if low in _FALSE else None
-    return None
+def borne_out(facts: CallFacts, caller: Sequence[str]) -> dict[str, Fact]:
+    """The facts whose quotes are the caller's words.
 
+    `caller`: the caller's turns in order. The words of a quote must stand in one turn, or in two that follow
+    each other, in their order. A model mends what speech recognition heard, so of five words and more, four
+    in five in a stretch of about the same length are enough, if both deny alike.
+    """
+    turns = [words(text) for text in caller]
+    stretches = [*turns, *(one + two for one, two in pairwise(turns))]
+    different = [*map(list, dict.fromkeys(map(tuple, turns)))]
 
-class Said:
-    """The words of one speaker, to look quotes up in."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = [f" {' '.join(_words(text))} " for text in texts]
-        self._sets = [frozenset(text.split()) for text in self._texts]
-
-    def has(self, quote: str) -> bool:
-        """Whether this was said, give or take a word: word for word, or most of its words in one turn."""
-        words = _words(quote)
-        if not words:
+    def said(quote: list[str]) -> bool:
+        if not quote or _EMPTY.issuperset(quote):
             return False
-        whole = f" {' '.join(words)} "
-        if any(whole in text for text in self._texts):
+        if any(_stands_in(stretch, quote) for stretch in stretches):
             return True
-        wanted = set(words)
-        if len(wanted) < 3:
-            return False
-        return any(len(wanted & said) >= 0.8 * len(wanted) for said in self._sets)
+        # Signs of a script without spaces are too short to stand for each other.
+        spaced = sum(len(word) > 1 for word in quote) > len(quote) / 2
+        return spaced and len(quote) in _MENDED and any(_mended_from(turn, quote) for turn in different)
+
+    return {name: fact for name, fact in facts.items() if said(words(fact.quote))}
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower().replace("'", "").replace("’", ""))  # noqa: RUF001
+def _stands_in(said: list[str], quote: list[str]) -> bool:
+    """Word for word, and not only without the “don't” before it."""
+    for start in range(len(said) - len(quote) + 1):
+        if said[start : start + len(quote)] == quote:
+            denied = start > 0 and said[start - 1] in _DENIALS
+            if not denied or not _DENIALS.isdisjoint(quote):
+                return True
+    return False
+
+
+def _mended_from(said: list[str], quote: list[str]) -> bool:
+    wanted, length = {*quote}, len(quote)
+    if len(wanted & {*said}) < 0.8 * len(wanted):
+        return False
+    wide = length + length // 4
+    for start in range(max(1, len(said) - length + 1)):
+        window = said[start : start + wide]
+        if len(wanted & {*window}) >= 0.8 * len(wanted):
+            same = SequenceMatcher(None, quote, window, autojunk=False).get_matching_blocks()
+            around = {*said[max(0, start - 2) : start + wide]}
+            as_long = sum(block.size for block in same) >= 0.8 * length
+            if as_long and _DENIALS & around == _DENIALS & wanted:
+                return True
+    return False

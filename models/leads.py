@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import ValidationError
 from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     UniqueConstraint,
     func,
-    or_,
     select,
     text,
     update,
@@ -29,7 +27,16 @@ from models.calendars import Calendar
 from models.calls import Call
 from models.contacts import Contact
 from models.lead_facts import parse_facts
-from models.lead_scoring import Evidence, Rules, Score, Speaker, Turn, score, service_named
+from models.lead_scoring import (
+    Evidence,
+    Rules,
+    Score,
+    Speaker,
+    Turn,
+    as_objects,
+    score,
+    service_named,
+)
 from models.organizations import IntegrationSettings, Organization
 from models.sms import Due, SmsKind, SmsMessage
 
@@ -121,28 +128,33 @@ def rescore(session: Session, org_id: uuid.UUID, by: Rules, *, days: int, keep: 
 
 
 def _keep(call: Call, scored: Score) -> None:
+    """Store the score, and its reasons in the order in which a person should read them."""
     call.lead_score, call.lead_band, call.lead_service = scored.value, scored.band.value, scored.service
-    call.lead_reasons = [
-        {"code": code, "points": points, "why": why, "quote": quote}
-        for code, points, why, quote in scored.reasons
-    ]
+    call.lead_call_back = scored.call_back
+    call.lead_reasons = as_objects(
+        sorted(scored.reasons, key=lambda reason: (reason.code == "base", -abs(reason.points)))
+    )
 
 
 def rules(clinic: Organization, account: IntegrationSettings) -> Rules:
-    """The clinic's own weights and words; the usual ones if they cannot be used (flask doctor says so)."""
+    """The clinic's own points and thresholds; the usual ones if they cannot be used, as flask doctor says."""
     try:
         return own_rules(clinic, account)
-    except ValidationError:
+    except ValueError:
         return _with_hot(Rules(), account)
 
 
 def own_rules(clinic: Organization, account: IntegrationSettings) -> Rules:
-    """Likewise; raises ValidationError if the clinic's own cannot be used.
+    """Likewise; raises ValueError if the clinic's own cannot be used.
 
-    Hot begins where the account says, whatever the rules do, and warm below it.
+    Hot begins at the account's hot_lead_threshold, and warm below it. Another `hot` among the clinic's own
+    rules, where only a hand can have written it, is an error.
     """
-    own = Rules.model_validate({**(clinic.lead_rules or {}), "hot": 100})
-    return _with_hot(own, account)
+    own = dict(clinic.lead_rules or {})
+    hot = own.pop("hot", account.hot_lead_threshold)
+    if hot != account.hot_lead_threshold:
+        raise ValueError(f"hot is {hot}, and the clinic's hot_lead_threshold {account.hot_lead_threshold}")
+    return _with_hot(Rules.model_validate({**own, "hot": 100}), account)
 
 
 def _with_hot(own: Rules, account: IntegrationSettings) -> Rules:
@@ -153,23 +165,24 @@ def _with_hot(own: Rules, account: IntegrationSettings) -> Rules:
 def evidence(session: Session, call: Call) -> Evidence:
     """What is known of a call, from its report and from our own rows."""
     booked = appointments.latest_of_call(session, call.org_id, call.id)
-    lists = session.scalars(select(Calendar.services).where(Calendar.org_id == call.org_id)).all()
+    lists = session.scalars(select(Calendar.services).where(Calendar.org_id == call.org_id))
     offered = {name for services in lists for name in services}
     return Evidence(
-        turns=tuple(Turn(Speaker(turn["who"]), turn["text"], turn.get("at")) for turn in call.turns or ()),
+        turns=tuple(Turn(Speaker(turn["who"]), turn["text"]) for turn in call.turns or ()),
         duration=call.duration,
         booked=booked is not None and booked.status is appointments.AppointmentStatus.CONFIRMED,
         service=service_named(booked.service_type, offered) if booked and booked.service_type else None,
-        services=dict.fromkeys(offered),
+        services=sorted(offered),
         returning=_returning(session, call),
-        ended_reason=call.ended_reason,
-        evaluation=call.success,
         facts=parse_facts(call.facts),
     )
 
 
 def _returning(session: Session, call: Call) -> bool | None:
-    """Whether this number had an appointment, or rang, before this call; None where it was withheld."""
+    """Whether this number had an appointment before this call; None where it was withheld.
+
+    That it rang before makes nobody a patient: a price shopper rings twice.
+    """
     if not call.caller_number:
         return None
     before = select(Appointment.id).where(
@@ -178,13 +191,7 @@ def _returning(session: Session, call: Call) -> bool | None:
         Appointment.call_sid.is_distinct_from(call.id),
         Appointment.created_at < call.created_at,
     )
-    earlier = select(Call.id).where(
-        Call.org_id == call.org_id,
-        Call.caller_number == call.caller_number,
-        Call.id != call.id,
-        Call.created_at < call.created_at,
-    )
-    return bool(session.scalar(select(or_(before.exists(), earlier.exists()))))
+    return bool(session.scalar(select(before.exists())))
 
 
 def _usual(org_id: uuid.UUID) -> IntegrationSettings:
@@ -202,7 +209,7 @@ def _alert(session: Session, call: Call, account: IntegrationSettings, scored: S
     if scored.value < account.hot_lead_threshold:
         return None
     lead = _who(session, call)
-    suppressed = _why_not(call, account)
+    suppressed = _why_not(call, account, scored)
     known = {
         "lead_name": lead["name"],
         "lead_phone": lead["phone"],
@@ -240,7 +247,10 @@ def _alert(session: Session, call: Call, account: IntegrationSettings, scored: S
     return Due(call.org_id, message.id, message.kind)
 
 
-def _why_not(call: Call, account: IntegrationSettings) -> str | None:
+def _why_not(call: Call, account: IntegrationSettings, scored: Score) -> str | None:
+    if not scored.call_back:
+        refused = any(reason.code == "refuses_calls" for reason in scored.reasons)
+        return "the caller wants no calls" if refused else "no call back is needed: the appointment is booked"
     if not account.hot_lead_alert_phone:
         return "no number for alerts is set"
     if call.duration is None:

@@ -67,6 +67,8 @@ class HotLead:
     score: int
     service: str | None
     why: str | None
+    #: Whether a person should ring: not where the appointment is booked and nothing else was asked for.
+    call_back: bool
     scored_at: datetime
     called_back_at: datetime | None
     called_back_by: str | None
@@ -81,7 +83,7 @@ class Part(Generic[T]):
 
     rows: list[T]
     total: int
-    #: How many of all are still of interest: bookings not cancelled, leads that nobody has rung back.
+    #: How many of all are still of interest: bookings not cancelled, leads to ring back.
     open: int
 
 
@@ -158,16 +160,18 @@ _LEADS = """
     SELECT c.id AS call_id, coalesce(l.lead_name, p.name) AS name,
            coalesce(l.lead_phone, c.caller_number) AS phone, c.lead_score AS score,
            c.lead_service AS service,
-           (SELECT r ->> 'why' FROM jsonb_array_elements(c.lead_reasons) r WHERE r ->> 'code' <> 'base'
-             ORDER BY r ->> 'code' = 'likeness', (r ->> 'points')::int DESC LIMIT 1) AS why,
-           c.scored_at, c.called_back_at, c.called_back_by, l.alert_sent_at AS told_at,
-           l.suppressed_reason AS not_told
+           (SELECT r ->> 'why' FROM jsonb_array_elements(c.lead_reasons) WITH ORDINALITY e(r, place)
+             WHERE r ->> 'code' <> 'base' ORDER BY place LIMIT 1) AS why,
+           coalesce(c.lead_call_back, true) AS call_back, c.scored_at, c.called_back_at, c.called_back_by,
+           l.alert_sent_at AS told_at, l.suppressed_reason AS not_told
       FROM calls c
       LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
       LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
      WHERE c.org_id = :org AND c.lead_band = 'hot' AND c.created_at > app_clock() - interval '24 hours'
        AND c.erased_at IS NULL
 """
+
+_TO_RING = "call_back AND called_back_at IS NULL"
 
 # The figures count every row of the list, however few of them are shown.
 _PART = """
@@ -237,7 +241,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         holds=part(LiveHold, _HOLDS, order="expires_at, id"),
         askers=unproved_holds.list_askers(session, org_id, most=most),
         bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
-        leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_="called_back_at IS NULL"),
+        leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_=_TO_RING),
         changes=appointment_changes.made_since(session, org_id, today, most=most),
         low=clinic_limits.find_low(session, org_id),
     )

@@ -52,6 +52,8 @@ class CallRow:
     reasons: list[dict[str, Any]] | None
     #: What the caller wants, as far as it was made out.
     service: str | None
+    #: Whether a person should ring the caller.
+    call_back: bool
     called_back_at: datetime | None
     called_back_by: str | None
     #: What the staff said of it, who did, when, and what its score was then (models/lead_judgements.py).
@@ -81,6 +83,7 @@ _CALLS = """
            c.erased_at IS NOT NULL AS erased, c.status, c.ended_reason,
            c.duration, c.cost, c.summary, c.lead_score AS score, c.lead_band AS band,
            c.lead_reasons AS reasons, c.lead_service AS service,
+           coalesce(c.lead_call_back, c.lead_band = 'hot', false) AS call_back,
            c.called_back_at, c.called_back_by,
            c.worth_call, s.name AS judged_by, c.judged_at, c.judged_score, a.status AS booked
       FROM calls c
@@ -106,7 +109,7 @@ _LEADS = text(
     + """
        AND c.lead_score IS NOT NULL AND c.erased_at IS NULL
        AND (CAST(:band AS text) IS NULL OR c.lead_band = :band)
-       AND (NOT :waiting OR c.called_back_at IS NULL)
+       AND (NOT :waiting OR (c.called_back_at IS NULL AND coalesce(c.lead_call_back, c.lead_band = 'hot')))
 """
     + _NEWEST_FIRST
 )
@@ -133,7 +136,7 @@ def list_leads(
     after: After | None = None,
     most: int = PAGE,
 ) -> list[CallRow]:
-    """Calls that were scored, but for those of erased patients; `waiting` leaves out who was rung back."""
+    """Calls that were scored, but for those of erased patients; `waiting`: only those to ring back."""
     values = {"org": org_id, "band": band, "waiting": waiting} | _going_on(after, most)
     return [CallRow(**row._mapping) for row in session.execute(_LEADS, values)]
 

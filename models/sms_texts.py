@@ -210,23 +210,19 @@ def _alert(session: Session, message: SmsMessage) -> str | None:
     call = session.get(calls.Call, (alert.org_id, alert.call_id)) if alert else None
     if alert is None or call is None:
         return None
-    # What was understood says more to a person than what the call is like, whatever each weighs.
-    reasons = sorted(
-        call.lead_reasons or (), key=lambda reason: (reason["code"] == "likeness", -int(reason["points"]))
-    )
     return hot_lead(
         name=alert.lead_name,
         number=alert.lead_phone,
         service=call.lead_service,
         score=alert.lead_score,
-        # What every call has says nothing of this one, and the service has been named.
-        reasons=[
-            str(reason["why"])
-            for reason in reasons
-            if int(reason["points"]) > 0
-            and reason["code"] != "base"
-            and not reason["code"].endswith("_value")
-        ],
+        # What every call has says nothing of this one; several sentences may have one reason.
+        reasons=list(
+            dict.fromkeys(
+                str(reason["why"]).rstrip(".")
+                for reason in call.lead_reasons or ()
+                if int(reason["points"]) > 0 and reason["code"] != "base"
+            )
+        ),
         seconds=call.duration,
     )
 

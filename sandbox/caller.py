@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
@@ -175,7 +175,7 @@ class Call:
         response = self._post(f"{self.web_url}/api/vapi/webhook", event)
         must(response.ok, "the end of the call is taken in", f"{response.status_code} {response.text[:300]}")
 
-    def report(self, said: list[dict[str, str]], seconds: int, facts: dict[str, object]) -> None:
+    def report(self, said: list[dict[str, str]], seconds: int, facts: Mapping[str, object]) -> None:
         """What Vapi sends after the call: who said what, for how long, and what it was asked to find out."""
         self.teller.event(f"the report of the call arrives: {seconds} seconds, {len(said)} turns")
         event = self._message(

@@ -24,14 +24,11 @@ HOT = 70
 
 #: What Vapi is asked to find out after a call, as a model would answer for this one.
 FACTS = {
-    "service": "implants",
-    "intent": "book",
-    "urgency": "soon",
-    "budget": "asked",
-    "booked": True,
-    "complaint": False,
-    "wrong_number": False,
-    "reasons": ["I have been quoted for two implants, and I want to go ahead"],
+    "purpose": {"value": "appointment", "quote": "I want to go ahead"},
+    "decision": {"value": "goes_ahead", "quote": "I want to go ahead"},
+    "treatment": {"value": "dental implants", "quote": "I have been quoted for two implants"},
+    "treatment_kind": {"value": "major", "quote": "two implants"},
+    "call_back": {"value": "asked", "quote": "Yes please, as soon as you can"},
 }
 
 _CLINIC = """

@@ -37,7 +37,7 @@ def main() -> None:
         sender="+447700900001",
         time_zone="Europe/London",
         days=_EVERY_DAY,
-        services=["check-up", "cleaning", "whitening", "emergency"],
+        services=["check-up", "cleaning", "whitening", "implants", "emergency"],
     )
     _owner(LONDON)
     _clinic(

@@ -104,6 +104,39 @@ def test_the_migrated_tables_are_those_of_the_models(database_url: str) -> None:
     assert by_migration == by_models
 
 
+RULES = {
+    "all": '{"weights": {"want": 4}, "phrases": {"want": ["go"]}, "warm": 30, "services": {"Botox": "low"}}',
+    "weights": '{"weights": {"want": 40}}',
+    "kept": '{"warm": 30}',
+    "none": None,
+}
+
+
+def test_a_clinics_rules_for_scoring_survive_the_upgrade_where_they_still_mean_something(
+    database_url: str,
+) -> None:
+    select = "SELECT name, lead_rules::text FROM organizations ORDER BY name"
+    with new_database(database_url) as url:
+        run(url, "upgrade", "0022_worth_the_call")
+        with psycopg.connect(url, autocommit=True, options="-c app.scope=system") as sql:
+            for name, rules in RULES.items():
+                sql.execute(
+                    "INSERT INTO organizations (id, name, phone, region, lead_rules)"
+                    " VALUES (gen_random_uuid(), %s, '+442079460958', 'GB', %s)",
+                    [name, rules],
+                )
+            before = sql.execute(select).fetchall()
+            run(url, "upgrade", "head")
+            assert dict(sql.execute(select).fetchall()) == {
+                "all": '{"warm": 30, "services": {"Botox": "low"}}',
+                "kept": '{"warm": 30}',
+                "none": None,
+                "weights": None,
+            }
+            run(url, "downgrade", "0022_worth_the_call")
+            assert sql.execute(select).fetchall() == before
+
+
 def test_there_is_one_head_and_every_revision_is_named_after_its_file() -> None:
     scripts = ScriptDirectory.from_config(Config(str(ROOT / "alembic.ini")))
     revisions = list(scripts.walk_revisions())

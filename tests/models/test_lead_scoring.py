@@ -1,84 +1,64 @@
-"""Lead scoring: the laws of a pure function, sentences that used to be misread, floors for the figures."""
+"""Lead scoring: the laws of a pure function, each line of its tables, and floors for the figures."""
 
 from __future__ import annotations
 
 import json
-import time
+import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import normalize
 
 from bench import leads, learn
-from models import lead_likeness
-from models.lead_facts import CallFacts, parse_facts
-from models.lead_scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score
+from models import lead_classifier, lead_scoring
+from models.lead_facts import SCHEMA, CallFacts, Fact, borne_out, parse_facts, words
+from models.lead_scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score, service_named
 
+#: The values that each fact may have.
+VALUES: dict[str, list[str]] = {
+    name: fact["properties"]["value"].get("enum", ["implants"]) for name, fact in SCHEMA["properties"].items()
+}
 WORDS = (
-    "i want to book an appointment",
-    *(
-        "botox",
-        "implants",
-        "in plants",
-        "a pointment",
-        "tomorrow",
-        "today",
-        "at ten",
-        "my tooth broke",
-        "the deposit",
-    ),
-    *(
-        "please",
-        "not",
-        "do not",
-        "don't",
-        "never mind",
-        "cancel my",
-        "wrong number",
-        "no",
-        "yes",
-        "can't wait",
-        "can",
-    ),
-    *(
-        "how much is it",
-        "if",
-        "you could",
-        "call me back",
-        "is this",
-        "press one",
-        "hiring",
-        "complaint",
-        "refund",
-    ),
-    *("and", "but", "because", ",", ".", "?", "my sister had", "Dr Price", "i", "we"),
+    *("i want to book an appointment", "botox", "implants", "tomorrow", "my tooth broke", "the deposit"),
+    *("please", "not", "don't", "never mind", "cancel my", "wrong number", "no", "yes", "how much is it"),
+    *("call me back", "press one", "hiring", "complaint", "and", "but", ".", "?", "Dr Price", "10:30"),
 )
-SENTENCES = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
-TEXTS = st.one_of(SENTENCES, st.text(max_size=200))
+TEXTS = st.one_of(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join), st.text(max_size=200))
 TURNS = st.lists(st.builds(Turn, st.sampled_from(Speaker), TEXTS), max_size=12).map(tuple)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-FACT_NAMES = st.sampled_from(
-    ["service", "intent", "urgency", "budget", "rejection", "complaint", "wrong_number", "booked", "reasons"]
+ANY_FACT = st.one_of(
+    JSON,
+    st.fixed_dictionaries(
+        {"value": st.sampled_from([value for values in VALUES.values() for value in values]), "quote": TEXTS}
+    ),
 )
-FACT_VALUES = JSON | st.sampled_from(["book", "cancel", "spam", "now", "soon", "accepted", "true", "botox"])
-FACTS = JSON | st.dictionaries(FACT_NAMES, FACT_VALUES, max_size=9)
+FACTS = JSON | st.dictionaries(st.sampled_from([*VALUES]), ANY_FACT)
 EVIDENCE = st.builds(
     Evidence,
     TURNS,
     duration=st.none() | st.floats(allow_nan=False),
     booked=st.booleans(),
     service=st.none() | st.text(max_size=20) | st.just("Botox"),
+    services=st.lists(st.sampled_from(["Botox", "Implants", "Check-up"]), max_size=3),
     returning=st.none() | st.booleans(),
-    evaluation=st.none() | st.text(max_size=20) | st.sampled_from(["true", "8", "80%", "B+", "Poor"]),
     facts=FACTS.map(parse_facts),
 )
 quickly = settings(max_examples=150)
+
+CHATTY = (
+    "I've been putting this off for years but enough is enough, I want my smile sorted before the wedding.",
+    "We could see you on Monday.",
+    "Monday's grand, what time should I be there?",
+)
 
 
 def said(*texts: str) -> tuple[Turn, ...]:
@@ -87,11 +67,20 @@ def said(*texts: str) -> tuple[Turn, ...]:
     return tuple(Turn(speakers[number % 2], text) for number, text in enumerate(texts))
 
 
-def heard(*texts: str) -> Score:
-    return score(Evidence(said("How can I help?", *texts)))
+def facts(**values: str) -> dict[str, Fact]:
+    """Facts whose quotes are what `a_call` says."""
+    return {name: Fact(value, f"words of {name}") for name, value in values.items()}
 
 
-# --- Laws --------------------------------------------------------------------------------------------
+ALL_WORDS = said("Hello.", " ".join(f"words of {name}." for name in VALUES))
+
+
+def a_call(**values: str) -> Score:
+    """The score of a call in which the caller said what shows these facts."""
+    return score(Evidence(ALL_WORDS, facts=facts(**values)))
+
+
+# --- laws ----------------------------------------------------------------------------------------
 
 
 @quickly
@@ -104,24 +93,10 @@ def test_a_score_is_the_sum_of_its_reasons_held_between_0_and_100(evidence: Evid
 
 
 @quickly
-@given(EVIDENCE, TEXTS)
-def test_what_the_agent_says_without_a_short_answer_changes_nothing(evidence: Evidence, text: str) -> None:
-    turns = (Turn(Speaker.AGENT, f"{text} before"), *evidence.turns)
-    first_is_agents = bool(evidence.turns) and evidence.turns[0].speaker is Speaker.AGENT
-    if first_is_agents and evidence.turns[0].text.strip():
-        assert score(replace(evidence, turns=turns)) == score(evidence)
-    assert score(replace(evidence, turns=(*evidence.turns, Turn(Speaker.AGENT, text)))) == score(evidence)
-
-
-def test_no_praise_of_the_agents_makes_a_lead() -> None:
-    boast = "You're booked for botox on Friday at ten, deposit paid! Implants, veneers, an urgent slot today!"
-    story = (
-        "Well I was only wondering whether somebody there could tell me what time the library next door opens"
-        " on a Wednesday, since nobody answers their phone and I have a pile of novels to return to them."
-    )
-    quiet = score(Evidence(said("Hello.", story)))
-    assert score(Evidence(said(boast, story, boast))) == quiet
-    assert quiet.band is Band.COLD
+@given(EVIDENCE, TEXTS, st.integers(0, 12))
+def test_what_the_agent_says_changes_nothing(evidence: Evidence, text: str, place: int) -> None:
+    turns = (*evidence.turns[:place], Turn(Speaker.AGENT, text), *evidence.turns[place:])
+    assert score(replace(evidence, turns=turns)) == score(evidence)
 
 
 @quickly
@@ -133,215 +108,294 @@ def test_any_json_as_facts_is_read_or_left(turns: tuple[Turn, ...], found: objec
 @quickly
 @given(EVIDENCE)
 def test_facts_that_quote_what_was_never_said_change_nothing(evidence: Evidence) -> None:
-    made_up = CallFacts(service="botox", intent="book", urgency="now", budget="accepted", booked=True)
-    facts = replace(made_up, reasons=("zebra quartz xylophone", "violet umbrella ocelot"))
-    assert score(replace(evidence, facts=facts)) == score(replace(evidence, facts=None))
+    made_up = {name: Fact(values[0], "zebra quartz xylophone") for name, values in VALUES.items()}
+    without = replace(evidence, facts=None)
+    assume(score(without) == score(replace(evidence, facts={})))  # an empty answer says something
+    assert score(replace(evidence, facts=made_up)) == score(without)
 
 
-def test_facts_that_our_rows_contradict_are_dropped() -> None:
-    turns = said("Hello.", "Hm, what time do you close?")
-    nothing = score(Evidence(turns))
-    assert score(Evidence(turns, facts=CallFacts(intent="book", booked=True))) == nothing
-    booked = Evidence(said("Does ten suit you?", "Yes please."), booked=True, service="Botox")
-    wrong = CallFacts(wrong_number=True, rejection=True, intent="wrong_number")
-    assert score(replace(booked, facts=wrong)) == score(booked)
-    assert score(booked).band is Band.HOT
+@quickly
+@given(EVIDENCE, st.builds(Weights, booked=st.integers(-100, 100), base=st.integers(-100, 100)))
+def test_a_caller_who_booked_is_never_cold(evidence: Evidence, weights: Weights) -> None:
+    assert score(replace(evidence, booked=True), Rules(weights=weights)).band is not Band.COLD
 
 
-def test_facts_lead_where_the_words_were_not_understood() -> None:
-    turns = said("Hello.", "The veneers, as we discussed in the hallway. Consider me a taker.")
-    facts = CallFacts(service="veneers", intent="book", urgency="soon", reasons=("Consider me a taker",))
-    assert score(Evidence(turns)).band is not Band.HOT
-    assert score(Evidence(turns, facts=facts)).band is Band.HOT
+def test_every_combination_of_facts_has_a_band_that_its_decision_allows() -> None:
+    """Hot takes a decision, a wish or a need; interest stays warm; a call about something else is cold."""
+    others = ("urgency", "treatment_kind", "price", "decided_by", "patient")
+    for purpose, decision in product(VALUES["purpose"], [*VALUES["decision"], None]):
+        stance = {"purpose": purpose} | ({"decision": decision} if decision else {})
+        for values in product(*([*VALUES[name], None] for name in others)):
+            more = {name: value for name, value in zip(others, values, strict=True) if value}
+            band = a_call(**stance, **more).band
+            needs_help = more.get("urgency") == "now"
+            if purpose in lead_scoring._PATIENTS and needs_help:
+                assert band is Band.HOT, (stance, more)
+            elif purpose in lead_scoring._NO_LEADS or decision == "declined":
+                assert band is Band.COLD, (stance, more)
+            elif decision == "undecided" or (purpose == "enquiry" and not decision):
+                assert band is (Band.HOT if needs_help else Band.WARM), (stance, more)
+            elif decision == "goes_ahead" and not {"too_dear", "someone_else"} & {*more.values()}:
+                assert band is Band.HOT, (stance, more)
+            else:  # a wish counts no less than interest
+                interest = a_call(**stance | {"decision": "undecided"}, **more).value
+                assert a_call(**stance, **more).value >= min(interest, 40), (stance, more)
+                assert band is not Band.COLD, (stance, more)
 
 
-def test_facts_do_not_revive_what_was_taken_back() -> None:
-    turns = said("Hello.", "I'd like to book botox.", "Friday at two?", "No, forget it, I changed my mind.")
-    facts = CallFacts(service="botox", intent="book", urgency="soon", reasons=("I'd like to book botox",))
-    assert score(Evidence(turns, facts=facts)).band is Band.COLD
+# --- facts ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("found", "facts"),
+    ("found", "parsed"),
     [
         (None, None),
         ("book", None),
-        ({}, None),
-        ({"intent": "buy a car", "urgency": 5, "reasons": 3}, None),
-        ({"intent": "Wrong Number"}, CallFacts(intent="wrong_number")),
-        ({"booked": "yes", "complaint": "perhaps"}, CallFacts(booked=True)),
+        ([], None),
+        ({}, {}),
+        ({"intent": "book"}, None),
+        ({"purpose": "appointment"}, None),
+        ({"purpose": {"value": "to buy a car", "quote": "a car"}}, None),
+        ({"purpose": {"value": 5, "quote": "a car"}}, None),
         (
-            {"decisionMaker": False, "reasons": "just this"},
-            CallFacts(decision_maker=False, reasons=("just this",)),
+            {"purpose": {"value": "Wrong number", "quote": " a car "}},
+            {"purpose": Fact("wrong_number", "a car")},
         ),
-        ({"service": "  Botox ", "reasons": ["a", None, 4, ""]}, CallFacts(service="Botox", reasons=("a",))),
+        ({"treatment": {"value": " Botox ", "quote": None}}, {"treatment": Fact("Botox", "")}),
+        ({"price": {"value": "too-dear"}, "more": 1}, {"price": Fact("too_dear", "")}),
     ],
 )
-def test_facts_are_parsed_leniently(found: object, facts: CallFacts | None) -> None:
-    assert parse_facts(found) == facts
-
-
-# --- Time -----------------------------------------------------------------------------------------------
+def test_facts_are_parsed_leniently(found: object, parsed: CallFacts | None) -> None:
+    assert parse_facts(found) == parsed
 
 
 @pytest.mark.parametrize(
-    "text", ["i want ", "can i ", "(" * 7, "not ", "if i ", "9 ", "my tooth ", "to book ", "x"]
-)
-def test_time_grows_with_the_text_and_no_faster(text: str) -> None:
-    def seconds(times: int) -> float:
-        turns = tuple(Turn(Speaker.CALLER, text * (2_000 // len(text))) for _ in range(times))
-        begun = time.process_time()
-        score(Evidence(turns))
-        return time.process_time() - begun
-
-    seconds(1)
-    assert min(seconds(8) for _ in range(3)) < 16 * max(min(seconds(2) for _ in range(3)), 0.004)
-
-
-def test_a_call_of_ten_minutes_is_scored_in_no_time() -> None:
-    assert leads.milliseconds_a_call() < 80  # 20 on a quiet machine; this one may be busy
-
-
-# --- Sentences ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "band"),
+    ("quote", "counts"),
     [
-        ("I want to book an appointment", Band.WARM),
-        ("wrong number, I have never been here before", Band.COLD),
-        ("I do not want botox", Band.COLD),
-        ("I'm cancelling my appointment and putting this on Facebook, it's a disgrace.", Band.COLD),
-        ("I want to book botox", Band.HOT),
-        ("I don't want botox, I want to book fillers", Band.HOT),
-        ("I can't wait to get my implants done, when can I come in?", Band.HOT),
-        ("I do not want to wait any longer, can you fit me in for the veneers this week?", Band.HOT),
-        ("There's no rush, but how much are implants?", Band.COLD),
-        ("I'm interested in Invisalign but I need to ask my husband.", Band.WARM),
-        ("My sister had fillers with you and left her scarf.", Band.COLD),
-        ("Is Mrs Booker there? It's Dr Price.", Band.COLD),
-        ("can i make a pointment for bo tox tomorrow", Band.HOT),
-        ("I need in plants, can you see me on Monday?", Band.HOT),
-        ("My tooth broke and I'm in agony.", Band.HOT),
+        ("I'd like to go ahead", True),
+        ("id like to go AHEAD!", True),
+        ("like to go ahead, with the implants", True),
+        ("with the implants. Tuesday", True),
+        ("I'd like to go ahead with implants", True),
+        ("I would love to start", False),
+        ("Yes please", True),
+        ("Yes", True),
+        ("please yes", False),
+        ("I", False),
+        ("to the", False),
+        ("How can I help", False),
+        ("", False),
+        ("…", False),
+    ],
+)
+def test_a_quote_counts_if_the_caller_said_it(quote: str, *, counts: bool) -> None:
+    caller = ["I'd like to go ahead with the implants.", "Tuesday.", "Yes, please."]
+    assert bool(borne_out({"decision": Fact("goes_ahead", quote)}, caller)) is counts
+
+
+@pytest.mark.parametrize(
+    ("turn", "quote", "counts"),
+    [
+        ("No, I don't want to go ahead with that.", "I want to go ahead with that", False),
+        ("No, I don't want to go ahead with that.", "want to go ahead with that", False),
+        ("No, I don't want to go ahead with that.", "I don't want to go ahead with that", True),
+        ("I can't do Tuesday at ten, sorry", "I can do Tuesday at ten", False),
         (
-            "Are you the business owner? We help clinics rank on Google, can I book a call this week?",
-            Band.COLD,
+            "yeah so id like erm to go a head with the implants then",
+            "I'd like to go ahead with the implants",
+            True,
         ),
-        ("Call me back tomorrow, I want to go ahead with the surgery.", Band.HOT),
-        ("Oh sure, because I've got ten thousand pounds lying around. Sign me up.", Band.COLD),
-        ("Stop calling me and take me off your list.", Band.COLD),
-        ("I need to reschedule my root canal to Friday.", Band.COLD),
-        ("Can you get my daughter in for braces next week?", Band.HOT),
+        ("ahead the implants with go to like", "I'd like to go ahead with the implants", False),
+        (
+            "I was wondering if you do braces and if yes can I book it online some week, I cannot this week",
+            "yes I can book it this week",
+            False,
+        ),
+        ("我想预约种植牙明天可以吗", "我想预约种植牙", True),
+        ("我想预约种植牙明天可以吗", "我不想预约", False),
+        ("a caf\u00e9 and implants please", "cafe\u0301 and implants", True),
     ],
 )
-def test_a_sentence(text: str, band: Band) -> None:
-    result = heard(text)
-    assert result.band is band, result
+def test_a_quote_is_in_the_callers_order_and_denies_as_the_caller_did(
+    turn: str, quote: str, *, counts: bool
+) -> None:
+    assert bool(borne_out({"decision": Fact("goes_ahead", quote)}, [turn])) is counts
 
 
-def test_the_same_yes_means_what_it_answers() -> None:
-    assert heard("Botox.", "Shall I book you in on Friday at ten?", "Yes.").band is Band.HOT
-    assert heard("Botox.", "Would you like me to cancel it?", "Yes.").band is Band.COLD
-    assert heard("Botox.", "Would you like to book?", "No thanks.").band is Band.COLD
+def test_no_fact_is_required_and_each_has_a_quote() -> None:
+    assert "required" not in json.dumps(SCHEMA)
+    for fact in SCHEMA["properties"].values():
+        assert [*fact["properties"]] == ["value", "quote"]
 
 
-def test_the_last_word_counts() -> None:
-    booked = ("I'd like to book whitening for Thursday.", "Thursday at two?", "Perfect.")
-    assert heard(*booked).band is Band.HOT
-    assert heard(*booked, "You're set.", "Oh no, cancel that, I'm away. Forget it.").band is Band.COLD
-    assert (
-        heard("I wasn't going to book today.", "I see.", "Oh go on, book me in for the botox.").band
-        is Band.HOT
-    )
+@pytest.mark.parametrize("line", lead_scoring._TABLE, ids=lambda line: line.code)
+def test_each_line_of_the_table_counts_for_its_stances_and_no_other(line: lead_scoring._Line) -> None:
+    stances: list[tuple[str, dict[str, str]]] = [
+        *((decision, {"decision": decision}) for decision in VALUES["decision"]),
+        ("enquires", {"purpose": "enquiry"}),
+        ("booked", {}),
+    ]
+    for stance, values in stances:
+        found = facts(**values, **{line.fact: line.value})
+        reasons = score(Evidence(ALL_WORDS, booked=stance == "booked", facts=found)).reasons
+        counted = {reason.code: reason.quote for reason in reasons}.get(line.code)
+        assert counted == (f"words of {line.fact}" if stance in line.stances.split() else None), stance
 
 
-def test_length_and_verdict_make_nothing_hot() -> None:
-    turns = said("Hello.", "Are you a real person?", "I am not.", "Well I never. It's raining here.")
-    assert score(Evidence(turns, duration=900, evaluation="true")).band is Band.COLD
+def test_a_call_about_something_else_is_that_whatever_wish_is_added() -> None:
+    for purpose in lead_scoring._NO_LEADS:
+        result = a_call(purpose=purpose, decision="goes_ahead", urgency="soon", treatment_kind="major")
+        assert [reason.code for reason in result.reasons] == ["base", purpose]
+
+
+def test_our_rows_go_before_the_facts() -> None:
+    result = score(Evidence(ALL_WORDS, booked=True, facts=facts(purpose="wrong_number", decision="declined")))
+    assert (result.band, result.call_back) == (Band.HOT, False)
+    turns = said("Hello.", "I'd like a check-up, I've never been there, words of decision.")
+    found = facts(decision="wants") | {"treatment": Fact("a check-up", "I'd like a check-up")}
+    known = Evidence(turns, returning=True, services=["Check-up"], facts=found)
+    rules = Rules(services={"Check-up": "high"})
+    codes = {reason.code for reason in score(known, rules).reasons}
+    assert {"known_patient", "high_worth"} <= codes
+
+
+def test_an_empty_answer_about_a_few_words_says_that_nothing_was_found() -> None:
+    short, long = said("Hello?", "Hello? Hello?"), said("Hello?", *CHATTY)
+    assert score(Evidence(short)).band is Band.WARM
+    assert score(Evidence(short, facts={})).band is Band.COLD
+    wish = said("Hello?", "I want implants as soon as possible.")
+    for evidence in (wish, long):
+        assert score(Evidence(evidence, facts={})) == score(Evidence(evidence))
+
+
+def test_what_the_call_was_about_is_the_treatment_that_was_wanted() -> None:
+    turns = said("Hello.", "I'd like braces. My husband had implants here.")
+    offered = ["Implants", "Check-up"]
+    wants = {"decision": Fact("wants", "I'd like braces")}
+    assert score(Evidence(turns, services=offered, facts=wants)).service == "Implants"
+    braces = wants | {"treatment": Fact("braces", "I'd like braces")}
+    rules = Rules(services={"Implants": "high"})
+    result = score(Evidence(turns, services=offered, facts=braces), rules)
+    assert result.service is None
+    assert "high_worth" not in {reason.code for reason in result.reasons}
+    complains = {"purpose": Fact("complaint", "My husband had implants here")}
+    assert score(Evidence(turns, services=offered, facts=complains)).service is None
+
+
+# --- whether to ring back --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "points"),
+    ("values", "booked", "rings"),
     [
-        *((text, 2) for text in ("true", "8", "80%", "A-", "Good", "Strongly Agree")),
-        *((text, -2) for text in ("false", "2", "F", "30%")),
-        *((text, 0) for text in ("50", "The caller was polite.", "")),
+        ({"decision": "goes_ahead"}, False, True),
+        ({"decision": "goes_ahead"}, True, False),
+        ({"decision": "goes_ahead", "call_back": "asked"}, True, True),
+        ({"decision": "goes_ahead", "call_back": "refused"}, False, False),
+        ({"decision": "undecided"}, False, False),
+        ({"decision": "undecided", "call_back": "asked"}, False, True),
+        ({"purpose": "complaint", "call_back": "asked"}, False, False),
     ],
 )
-def test_a_verdict_in_any_rubric(evaluation: str, points: int) -> None:
-    result = score(Evidence(said("Hello.", "I'd like to book botox."), evaluation=evaluation))
-    assert sum(reason.points for reason in result.reasons if reason.code == "evaluation") == points
+def test_who_is_rung_back(values: dict[str, str], *, booked: bool, rings: bool) -> None:
+    assert score(Evidence(ALL_WORDS, booked=booked, facts=facts(**values))).call_back is rings
 
 
-def test_a_reason_quotes_the_caller() -> None:
-    result = heard("I'd like to book botox.", "Friday at ten?", "Yes, Friday works.")
-    assert ("commit", "Yes, Friday works.") in {(reason.code, reason.quote) for reason in result.reasons}
+# --- the caller's words ------------------------------------------------------------------------------
 
 
-# --- What such calls are -----------------------------------------------------------------------------------
+def test_the_words_count_where_no_fact_says_what_the_caller_wanted() -> None:
+    turns = said("How can I help?", *CHATTY)
+    plain = score(Evidence(turns))
+    assert plain.band is Band.HOT
+    assert {reason.code for reason in plain.reasons} == {"base", "words"}
+    assert all(reason.quote in " ".join(CHATTY) for reason in plain.reasons)
+    half = {"patient": Fact("new", "I want my smile sorted")}
+    assert score(Evidence(turns, facts=half)) == plain
+    for known in (
+        Evidence(turns, booked=True),
+        Evidence(turns, facts={"purpose": Fact("enquiry", "Monday's grand")}),
+    ):
+        assert "words" not in {reason.code for reason in score(known).reasons}
 
-#: Without the comparison.
-BY_ITS_WORDS = Rules.model_validate({"weights": {"likeness": 0}})
-CHATTY = (
-    "I've been putting this off for years but enough is enough, I want my smile sorted before the wedding.",
-    "We could see you on Monday.",
-    "Monday's grand, what time should I be there?",
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to book an appointment",
+        "Guten Tag, ich möchte gerne einen Termin für eine Zahnreinigung nächste Woche, am Montag",
+        "Hola buenos días quería pedir una cita para un implante lo antes posible por favor me duele mucho",
+        "bonjour je voudrais savoir combien coute un implant c'est pour le 12 03 2024 merci",
+        "ich wollte nur die Rechnung vom 12 03 2024 noch einmal haben bitte, die Nummer ist 4 5 6 7",
+        "vorrei prenotare una visita il 12 marzo alle 10 30 ho male a un dente da due giorni",
+        "mujhe ek implant karwana hai kal subah ka appointment chahiye please jaldi se batao kitna paisa",
+        "po gusto ko sana magpa appointment bukas kasi masakit ang ngipin ko talaga po",
+        "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0",
+        "OK thank you very much, that's great, goodbye now, have a lovely day, thanks again",
+        "Dzień dobry chciałbym umówić się na wizytę jutro rano bo bardzo boli mnie ząb i nie mogę spać",
+    ],
 )
+def test_a_call_of_which_little_is_known_is_warm_and_says_so(text: str) -> None:
+    result = score(Evidence(said("Hello.", text)))
+    assert (result.band, result.call_back) == (Band.WARM, False)
+    assert result.reasons[-1].why == "What the caller wanted could not be told."
 
 
-def test_the_weights_are_what_the_transcripts_give() -> None:
-    """`python -m bench learn` after any change of what is learnt from. A library's last digit may differ."""
-    known = leads.sets()
-    learnt = learn.learn([case for name in learn.LEARNT for case in known[name]])
-    kept = lead_likeness.weights()
-    assert len(learnt.keys() ^ kept.keys()) <= len(learnt) / 1000
-    assert all(
-        abs(learnt[name][side] - 10 * kept[name][side]) < 1.1
-        for name in learnt.keys() & kept.keys()
-        for side in (0, 1)
-    )
+def test_a_call_in_which_the_caller_said_nothing_is_cold() -> None:
+    assert score(Evidence(said("Hello? Is anybody there?"))).band is Band.COLD
 
 
-def test_nothing_is_learnt_from_what_nobody_looked_at() -> None:
-    known = leads.sets()
-    learnt = {
-        turn.text
-        for name in learn.LEARNT
-        for case in known[name]
-        for turn in case.whole.turns
-        if len(turn.text) > 60
+def test_the_weights_are_what_the_labelled_calls_give() -> None:
+    """After a change of the calls: `python -m bench.learn`. Another processor may round otherwise."""
+    rows = [json.loads(line) for line in (leads.FOLDER / "learnt.jsonl").read_text("utf-8").splitlines()]
+    learnt = {line.split("\t")[0]: line.split("\t")[1:] for line in learn.learn(rows)}
+    kept = {
+        line.split("\t")[0]: line.split("\t")[1:]
+        for line in lead_classifier.WEIGHTS.read_text("utf-8").splitlines()
     }
-    for name in ("held out", "unseen"):
-        texts = [
-            turn.text for case in known[name] for turn in case.whole.turns if turn.speaker is Speaker.CALLER
-        ]
-        assert not [text for text in texts if text in learnt]
+    both = learnt.keys() & kept.keys()
+    assert len(both) >= 0.99 * len(kept)
+    assert all(
+        abs(int(new) - int(old)) <= 5
+        for name in both
+        for new, old in zip(learnt[name], kept[name], strict=True)
+    )
 
 
-def test_a_call_is_compared_with_others_where_it_has_words_for_it() -> None:
-    result = heard(*CHATTY)
-    [like] = [reason for reason in result.reasons if reason.code == "likeness"]
-    assert like.quote in CHATTY
-    assert result.band is Band.HOT
-    read = score(Evidence(said("How can I help?", *CHATTY)), BY_ITS_WORDS)
-    assert read.value == result.value - like.points < 70
-    for few in ("I want to book botox.", "Yes please."):
-        assert "likeness" not in {reason.code for reason in heard(few).reasons}
+def test_the_file_of_weights_gives_what_the_library_gives() -> None:
+    """The lines of models/lead_classifier.py compute what scikit-learn's pipeline does."""
+    model = lead_classifier.model()
+    names = sorted(model.features)
+    vectors = TfidfVectorizer(
+        analyzer=lead_classifier.ngrams, sublinear_tf=True, vocabulary=names, norm=None, use_idf=False
+    )
+    judgements = 0
+    for case in leads.read("held_out")[:40]:
+        caller = [turn.text for turn in case.whole.turns if turn.speaker is Speaker.CALLER]
+        if judged := lead_classifier.judge(caller):
+            counts = vectors.fit_transform([caller]).toarray()[0]
+            values = normalize(
+                [[count * model.features[name].idf for count, name in zip(counts, names, strict=True)]]
+            )
+            for side, given in (("hot", judged.hot), ("warm", judged.warm)):
+                weights = [getattr(model.features[name], side) for name in names]
+                margin = values[0] @ weights + getattr(model.bias, side)
+                assert given == pytest.approx(1 / (1 + math.exp(-margin)), abs=1e-6)
+            judgements += 1
+    assert judgements > 30
 
 
 GOODBYES = (
     ("Anything else?", "No, that's all, thank you. Bye."),
-    ("Is there anything more I can do for you today?", "I'm all good, cheers."),
     ("Great.", "Thanks ever so much, bye-bye."),
     ("Have a lovely afternoon.", "You too, enjoy your weekend. Bye now."),
-    ("Any allergies?", "No."),
     ("Thank you.", "No worries, take care now."),
 )
 
 
 @pytest.mark.parametrize("goodbye", GOODBYES)
-def test_how_a_call_ends_says_nothing_of_it(goodbye: tuple[str, str]) -> None:
-    cases = [case for name in ("held out", "unseen") for case in leads.sets()[name]]
+def test_a_goodbye_changes_the_band_of_few_calls(goodbye: tuple[str, str]) -> None:
+    cases = leads.read("held_out")
     after = (Turn(Speaker.AGENT, goodbye[0]), Turn(Speaker.CALLER, goodbye[1]))
     changed = [
         case.id
@@ -351,119 +405,93 @@ def test_how_a_call_ends_says_nothing_of_it(goodbye: tuple[str, str]) -> None:
     assert len(changed) < len(cases) / 12, changed
 
 
-@pytest.mark.parametrize(
-    "words", ["I'm good, thanks.", "No, that's great, thanks Ava.", "No, you've covered it all."]
-)
-def test_to_want_nothing_more_refuses_nothing_and_takes_nothing(words: str) -> None:
-    hot = ("Hi, I'd like to book in for implants.", "Tuesday at ten?", "Tuesday at ten is perfect.")
-    cold = ("What time do you close on a Friday?", "At five.", "Okay, thank you.")
-    for call in (hot, cold):
-        turns = said("How can I help?", *call)
-        more = said("Is there anything else I can help you with?", words)
-        assert (
-            score(Evidence((*turns, *more)), BY_ITS_WORDS).value == score(Evidence(turns), BY_ITS_WORDS).value
-        )
-    assert (
-        heard(*hot, "Anything else?", "No. Actually, cancel that, I've changed my mind.").band is not Band.HOT
-    )
+def test_what_scoring_takes_grows_with_the_text_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = 0
+
+    def counted(text: str) -> list[str]:
+        nonlocal steps
+        steps += len(text)
+        return words(text)
+
+    for module in ("lead_classifier", "lead_facts", "lead_scoring"):
+        monkeypatch.setattr(f"models.{module}.words", counted)
+
+    def taken(times: int) -> int:
+        nonlocal steps
+        steps = 0
+        score(Evidence(tuple(Turn(Speaker.CALLER, "i want to book. " * 100) for _ in range(times))))
+        return steps
+
+    assert taken(16) <= 9 * taken(2)
 
 
-def test_the_weather_is_in_no_hurry() -> None:
-    codes = {
-        each.code
-        for each in score(
-            Evidence(said("Hello.", "It's awful weather today, isn't it?")), BY_ITS_WORDS
-        ).reasons
-    }
-    assert not codes & {"now", "today", "soon"}
-
-
-@pytest.mark.parametrize(
-    "opening",
-    [
-        "Hello, I'm calling from Google about your business listing, it's not verified.",
-        "I'd like to send you my CV for the receptionist vacancy.",
-        "I'm an engineer, I'm here to service your X-ray machine.",
-        "Is this the hairdresser? I want a cut and colour.",
-        "I need to cancel my appointment on Friday.",
-    ],
-)
-def test_whoever_is_no_lead_does_not_become_one_by_agreeing_on_a_time(opening: str) -> None:
-    assert (
-        heard(opening, "I could offer Tuesday at ten.", "Tuesday at ten works for me.").band is not Band.HOT
-    )
-
-
-def test_a_clinics_weights_and_thresholds_count_beside_the_comparison() -> None:
-    cases = [case.words for case in leads.sets()["unseen"]]
-
-    def hot(**rules: object) -> int:
-        found = Rules.model_validate(rules)
-        return sum(score(case, found).band is Band.HOT for case in cases)
-
-    usual = hot()
-    assert hot(hot=90) < usual * 0.95 < usual * 1.05 < hot(hot=50)
-    assert hot(weights={"base": -40}) < usual * 0.95
-    with pytest.raises(ValidationError):
-        hot(weights={"likeness": -1})
-
-
-def test_another_language_is_compared_with_nothing() -> None:
-    turns = said(
-        "Guten Tag.",
-        "Grüß Gott, meine Krone ist herausgefallen und sie wackelt seit gestern Abend ganz furchtbar.",
-    )
-    assert "likeness" not in {reason.code for reason in score(Evidence(turns)).reasons}
-
-
-def test_what_is_known_needs_no_comparison() -> None:
-    turns = said("How can I help?", *CHATTY)
-    facts = CallFacts(intent="book", reasons=("Monday's grand",))
-    for evidence in (Evidence(turns, booked=True), Evidence(turns, facts=facts)):
-        assert "likeness" not in {reason.code for reason in score(evidence).reasons}
-    for half in (CallFacts(intent="book"), CallFacts(service="whitening", reasons=("Monday's grand",))):
-        assert "likeness" in {reason.code for reason in score(Evidence(turns, facts=half)).reasons}
-
-
-def test_whoever_wants_no_call_is_raised_by_no_likeness() -> None:
-    result = heard(
-        "Take me off your marketing list and stop ringing me.",
-        "Done. You have an offer for implants, do you want it?",
-        "Yes please, Wednesday at four is perfect, put me down for that, thank you.",
-    )
-    assert result.band is Band.COLD
-    assert "likeness" not in {reason.code for reason in result.reasons}
-
-
-# --- Rules -------------------------------------------------------------------------------------------------
+# --- rules -----------------------------------------------------------------------------------------
 
 
 def test_rules_go_through_json_and_back() -> None:
-    rules = Rules.model_validate(
-        {
-            "weights": {"want": 40},
-            "hot": 75,
-            "services": {"Moon bath": "high"},
-            "phrases": {"want": ["gizmo me"]},
-        }
-    )
+    rules = Rules.model_validate({"weights": {"wants": 45}, "hot": 75, "services": {"Moon bath": "high"}})
     assert Rules.model_validate_json(rules.model_dump_json()) == rules
     assert json.loads(Rules().model_dump_json())["weights"] == Weights().model_dump()
 
 
-def test_a_clinics_own_services_and_phrases_count() -> None:
-    evidence = Evidence(said("Hello.", "I'd like to book a moon bath."))
-    assert score(evidence).band is Band.WARM
-    assert score(evidence, Rules(services={"Moon bath": "high"})).band is Band.HOT
-    assert score(replace(evidence, services={"Moon bath": "high"})).service == "Moon bath"
-    own = Rules.model_validate({"phrases": {"commit": ["gizmo me"]}})
-    gizmo = Evidence(said("Hello.", "Gizmo me with botox."))
-    assert score(gizmo, own).value > score(gizmo).value
+@pytest.mark.parametrize("code", [name for name in Weights.model_fields if name != "words"])
+def test_every_weight_counts(code: str) -> None:
+    """There is a call to which each reason applies, and its points are the clinic's."""
+    stances: list[dict[str, str]] = [
+        *({"decision": value} for value in VALUES["decision"]),
+        *({"purpose": value} for value in VALUES["purpose"]),
+    ]
+    more: list[dict[str, str]] = [{name: value} for name, values in VALUES.items() for value in values]
+    calls = [
+        Evidence(ALL_WORDS, duration=5, booked=booked, facts=facts(**stance, **each))
+        for booked in (False, True)
+        for stance in stances
+        for each in more
+        if not stance.keys() & each.keys()
+    ]
+    own = Rules.model_validate({"weights": {code: 17}})
+    points = {reason.points for call in calls for reason in score(call, own).reasons if reason.code == code}
+    assert points == {17}
+
+
+def test_a_clinic_can_leave_the_words_out_and_move_its_thresholds() -> None:
+    evidence = Evidence(said("How can I help?", *CHATTY))
+    assert score(evidence, Rules.model_validate({"weights": {"words": 0}})).value == Weights().base
+    value = score(evidence).value
+    for rules, band in (
+        (Rules(hot=100), Band.WARM),
+        (Rules(hot=value, warm=20), Band.HOT),
+        (Rules(hot=value + 1), Band.WARM),
+        (Rules(hot=value + 2, warm=value + 1), Band.COLD),
+    ):
+        assert score(evidence, rules).band is band, rules
 
 
 def test_a_clinic_says_what_a_service_is_worth() -> None:
-    evidence = Evidence(said("Hello.", "I'd like to book botox."), services={"Botox": "low"})
-    assert score(evidence).value < score(replace(evidence, services={"Botox": None})).value
+    turns = said("Hello.", "I'd like to book a moon bath.")
+    wants = {"decision": Fact("wants", "I'd like to book"), "treatment_kind": Fact("routine", "a moon bath")}
+    wants["treatment"] = Fact("a moon bath", "a moon bath")
+    evidence = Evidence(turns, facts=wants)
+    worths: list[lead_scoring.Worth] = ["low", "normal", "high"]
+    values = [score(evidence, Rules(services={"Moon bath": worth})).value for worth in worths]
+    assert score(evidence).value == values[0] < values[1] < values[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("i'd like some implants please", "Implant consultation"),
+        ("an implant", "Implant consultation"),
+        ("a consultation", None),
+        ("is it for teeth whitening or just whitening", "Teeth whitening"),
+        ("just whitening", "Whitening"),
+        ("a boss", None),
+        ("call 0900 123 for implants", "Implant consultation"),
+        ("", None),
+    ],
+)
+def test_a_service_is_named_as_the_clinic_names_it(text: str, named: str | None) -> None:
+    assert service_named(text, ["Implant consultation", "Whitening", "Teeth whitening", "Bos"]) == named
 
 
 @pytest.mark.parametrize(
@@ -471,15 +499,11 @@ def test_a_clinic_says_what_a_service_is_worth() -> None:
     [
         {"hot": 30},
         {"hot": 101},
-        {"weights": {"want": 1000}},
-        {"weights": {"wants": 1}},
+        {"weights": {"wants": 1000}},
+        {"weights": {"want": 1}},
+        {"weights": {"words": -1}},
         {"services": {"Botox": "priceless"}},
-        {"phrases": {"want": ["(open"]}},
-        {"phrases": {"want": ["<nowhere> else"]}},
-        {"phrases": {"want": ["[only] [maybe]"]}},
-        {"phrases": {"want": ["a.*b"]}},
-        {"phrases": {"want": ["x " * 400]}},
-        {"phrases": {"nonsense": ["x"]}},
+        {"phrases": {"want": ["gizmo me"]}},
     ],
 )
 def test_rules_that_cannot_be_are_refused(rules: object) -> None:
@@ -487,30 +511,29 @@ def test_rules_that_cannot_be_are_refused(rules: object) -> None:
         Rules.model_validate(rules)
 
 
-# --- Figures ----------------------------------------------------------------------------------------------
+# --- figures ---------------------------------------------------------------------------------------
 
 
-def test_the_evaluation_set_is_what_it_says() -> None:
-    found = leads.sets()
-    cases = [case for each in found.values() for case in each]
-    assert len({case.id for case in cases}) == len(cases)
-    assert len(found["tune"]) + len(found["held out"]) >= 220
-    assert sum(case.whole.facts is not None for case in cases) >= 100
-    assert min(sum(case.label is Band.HOT for case in each) for each in found.values()) >= 40
+def test_nothing_is_learnt_from_the_calls_that_are_held_out() -> None:
+    learnt = {turn.text for case in leads.read("learnt") for turn in case.whole.turns if len(turn.text) > 60}
+    held_out = leads.read("held_out")
+    assert len({case.id for case in held_out}) == len(held_out) >= 180
+    assert not [turn.text for case in held_out for turn in case.whole.turns if turn.text in learnt]
+    assert all(case.whole.facts is not None for case in held_out)
 
 
-@pytest.mark.parametrize("facts", [False, True])
 @pytest.mark.parametrize(
-    ("name", "floor"),
+    ("way", "precision", "recall", "right"),
     [
-        ("tune", 0.97),
-        ("held out", 0.9),
-        ("lines, looked at", 0.95),
-        ("fresh, since looked at", 0.92),
-        ("unseen", 0.85),
+        ("words alone", 0.83, 0.77, 0.76),
+        ("words and rows", 0.83, 0.78, 0.76),
+        ("facts and rows", 0.92, 0.92, 0.9),
     ],
 )
-def test_precision_and_recall_do_not_fall(name: str, floor: float, *, facts: bool) -> None:
-    result = leads.judge(leads.sets()[name], facts=facts)
-    assert result.precision >= floor
-    assert result.recall >= floor
+def test_the_figures_on_calls_of_strangers_do_not_fall(
+    way: str, precision: float, recall: float, right: float
+) -> None:
+    result = leads.ways(leads.read("held_out"))[way]
+    assert result.precision >= precision
+    assert result.recall >= recall
+    assert result.right >= right

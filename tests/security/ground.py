@@ -35,7 +35,6 @@ import settings
 from models import sealing
 from models.calendars import WEEKDAYS, Calendar
 from models.calls import Call
-from models.lead_lexicon import SERVICES
 from models.leads import HotLeadAlert
 from models.organizations import IntegrationSettings, Organization, VapiCredential
 from models.session import Door, system_transaction
@@ -265,8 +264,8 @@ def confirmation_sms(clinic: Clinic, starts: datetime) -> re.Pattern[str]:
 
 
 def alert_sms(clinic: Clinic) -> re.Pattern[str]:
-    """A name of letters, a number of digits, a service that the clinic or we have a word for, our reasons."""
-    known = "|".join(map(re.escape, [*clinic.services, *SERVICES]))
+    """A name of letters, a number of digits, a service of the clinic's, our reasons."""
+    known = "|".join(map(re.escape, clinic.services))
     return re.compile(
         r"Hot lead \d{1,3}/100: (?:[^\W\d_]|[ '’-]){1,33}, (?:\+?\d{3,15}|number withheld|number not shown)"  # noqa: RUF001
         rf"(?:, for (?:{known}))?\.(?: \d{{1,4}} min call\.)?(?: [A-Za-z][A-Za-z0-9 ,':;()-]*\.)*"

@@ -510,11 +510,12 @@ class Siege(RuleBasedStateMachine):
             {"role": "user", "message": HOSTILE[n % len(HOSTILE)]},
             {"role": "user", "message": "Tuesday at ten is perfect, put me down please."},
         ]
+        hostile = HOSTILE[(n + other) % len(HOSTILE)]
         facts = {
-            "service": HOSTILE[other % len(HOSTILE)],
-            "intent": "book",
-            "urgency": "now",
-            "reasons": [HOSTILE[(n + other) % len(HOSTILE)], "I want to go ahead"],
+            "treatment": {"value": HOSTILE[other % len(HOSTILE)], "quote": HOSTILE[n % len(HOSTILE)]},
+            "decision": {"value": "goes_ahead", "quote": "I want to go ahead"},
+            "urgency": {"value": "now", "quote": "today"},
+            "price": {"value": hostile, "quote": hostile},
         }
         message = {
             "type": "end-of-call-report",

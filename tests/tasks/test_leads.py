@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models import calls, leads, sms_retry
+from models.lead_facts import NAME
 from models.session import transaction
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
@@ -29,7 +30,17 @@ HOT = [
     ("bot", "Tuesday at ten."),
     ("user", "Tuesday at ten is perfect, put me down please."),
 ]
-COLD = [("bot", "Hello?"), ("user", "Sorry, wrong number, I have never been here before.")]
+#: What Vapi's model finds in HOT, and what it would be quoting falsely in any other call.
+FACTS = {
+    "purpose": {"value": "appointment", "quote": "I've been quoted for two implants"},
+    "decision": {"value": "goes_ahead", "quote": "put me down please"},
+    "urgency": {"value": "soon", "quote": "What's the soonest you can see me?"},
+    "treatment_kind": {"value": "major", "quote": "two implants"},
+}
+COLD = [
+    ("bot", "Hello?"),
+    ("user", "Oh sorry, I've got the wrong number, I was after the bakery. Never been to you before. Sorry."),
+]
 
 
 class Ended:
@@ -39,7 +50,8 @@ class Ended:
         self, client: FlaskClient, sql: psycopg.Connection, said: list[tuple[str, str]], **more: Any
     ) -> None:
         self.client, self.sql = client, sql
-        self.org, self.owner, self.caller = create_clinic(sandbox=True), phone_number(), phone_number()
+        self.org = create_clinic(calendar={"services": ["implants"]}, sandbox=True)
+        self.owner, self.caller = phone_number(), phone_number()
         sql.execute(
             "UPDATE integration_settings SET hot_lead_alert_phone = %s WHERE org_id = %s",
             [self.owner, self.org],
@@ -52,7 +64,10 @@ class Ended:
         message = {
             "type": "end-of-call-report",
             "call": {"id": self.call.id, "customer": {"number": self.caller}},
-            "artifact": {"messages": [{"role": role, "message": text} for role, text in said]},
+            "artifact": {
+                "messages": [{"role": role, "message": text} for role, text in said],
+                "structuredOutputs": {"1": {"name": NAME, "result": FACTS}},
+            },
             "analysis": {},
             **more,
         }
@@ -167,7 +182,11 @@ def test_nothing_that_a_caller_says_is_a_link_on_the_owners_lock_screen(
     ended.call.say("send_otp_code")
     hold = ended.one("SELECT id::text FROM appointment_holds WHERE org_id = %s")
     assert "Booked" in ended.call.say("verify_otp", providedOTP=code_of(hold), serviceType=f"Visit {evil}")
-    ended.report(HOT[:1] + [("user", "Put me down please, the sooner the better.")] * 2, durationSeconds=400)
+    messages = [{"role": "user", "message": "Put me down please. And ring me about a payment plan."}]
+    asked = {"call_back": {"value": "asked", "quote": "ring me about a payment plan"}}
+    outputs = {"1": {"name": NAME, "result": asked}}
+    artifact = {"messages": messages, "structuredOutputs": outputs}
+    ended.report([], durationSeconds=400, artifact=artifact)
     clock.forward(3)
     ended.score()
     message = ended.one("SELECT message_id::text FROM hot_lead_alerts WHERE org_id = %s")
@@ -378,10 +397,7 @@ def test_a_score_of_exactly_the_threshold_is_hot_and_alerts(
 @pytest.mark.parametrize(
     ("other", "minutes", "returning"),
     [
-        ({}, -1, True),
-        ({}, 1, False),
-        ({"caller_number": "+447700900998"}, -1, False),
-        ({"org_id": "another clinic"}, -1, False),
+        ({}, -1, False),  # who only rang before is no patient
         ({"booked": True}, -1, True),
         ({"booked": True}, 1, False),
         ({"booked": True, "in_this_call": True}, -1, False),  # whichever clock was ahead
@@ -389,7 +405,7 @@ def test_a_score_of_exactly_the_threshold_is_hot_and_alerts(
         ({"withheld": True}, -1, None),
     ],
 )
-def test_who_returns_had_rung_or_booked_before_this_call(
+def test_a_caller_who_returns_had_booked_before_this_call(
     sql: psycopg.Connection,
     other: dict[str, Any],
     minutes: int,
@@ -407,7 +423,41 @@ def test_who_returns_had_rung_or_booked_before_this_call(
         start = now(sql) + timedelta(days=30)
         add_booking(sql, where, start, booked_at=moment, patient_phone=caller, **also)
     else:
-        add_call(sql, where, caller_number=other.get("caller_number", caller), created_at=moment)
+        add_call(sql, where, caller_number=caller, created_at=moment)
     with transaction(uuid.UUID(org)) as session:
         scored = session.get_one(calls.Call, (uuid.UUID(org), call))
         assert leads.evidence(session, scored).returning is returning
+
+
+def test_the_owner_hears_of_a_booked_caller_only_if_a_call_is_wanted(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    ended = Ended(client, sql, HOT)
+    ended.call.id = str(uuid.uuid4())
+    ended.call.say("reserve_atomic", slotId=slot(), calendarId="cal-1", patientName="Ann")
+    ended.call.say("send_otp_code")
+    hold = ended.one("SELECT id::text FROM appointment_holds WHERE org_id = %s")
+    assert "Booked" in ended.call.say("verify_otp", providedOTP=code_of(hold))
+    told = (
+        "SELECT c.lead_band, c.lead_call_back, a.suppressed_reason FROM calls c"
+        " JOIN hot_lead_alerts a ON a.org_id = c.org_id AND a.call_id = c.id WHERE c.org_id = %s"
+    )
+    ended.report(HOT, durationSeconds=400)
+    clock.forward(3)
+    ended.score()
+    assert ended.one(told) == ("hot", False, "no call back is needed: the appointment is booked")
+    assert ended.texts == 0
+    # A better report has the caller ask for a call besides.
+    asked = {"call_back": {"value": "asked", "quote": "Please ring me about paying by the month."}}
+    artifact = {
+        "messages": [
+            *({"role": role, "message": text} for role, text in HOT),
+            {"role": "user", "message": "Please ring me about paying by the month."},
+        ],
+        "structuredOutputs": {"1": {"name": NAME, "result": {**FACTS, **asked}}},
+    }
+    ended.report([], durationSeconds=410, artifact=artifact)
+    clock.forward(3)
+    ended.score()
+    assert ended.one(told) == ("hot", True, None)
+    assert ended.texts == 1

@@ -6,6 +6,7 @@ import ipaddress
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from urllib.parse import urlsplit
@@ -13,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import click
 import redis
-from pydantic import ValidationError
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -24,6 +25,8 @@ from celeryconfig import Queue, Task
 from models import clinic_limits, leads, organizations, phone, sealed_columns, sealing, sms_senders, sweeps
 from models.appointments import Appointment
 from models.calendars import Calendar
+from models.calls import Call
+from models.lead_facts import SCHEMA
 from models.leads import HotLeadAlert
 from models.organizations import IntegrationSettings, Organization, VapiCredential
 from models.session import Door, system_transaction, transaction
@@ -565,12 +568,40 @@ def _hot_leads(session: Session, clinic: Organization, row: IntegrationSettings)
         )
 
 
+#: So many reports without facts are no chance.
+_ENOUGH_REPORTS = 5
+
+
+def _facts(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    """Whether the platform sends what scores are made of."""
+    reports, with_facts = session.execute(
+        select(
+            func.count(),
+            func.count().filter(or_(Call.facts.has_any(array([*SCHEMA["properties"]])), Call.facts == {})),
+        ).where(
+            Call.org_id == clinic.id,
+            Call.reported_at > func.app_clock() - timedelta(days=7),
+            Call.turns.is_not(None),
+        )
+    ).one()
+    if 2 * with_facts > reports:
+        yield ok("facts about calls", f"{with_facts} of {reports} reports of the last 7 days have them")
+    elif reports >= _ENOUGH_REPORTS:
+        yield warning(
+            "facts about calls",
+            f"{with_facts} of {reports} reports of the last 7 days have them; the other calls are scored by"
+            " the caller's words alone",
+            f"flask vapi assistant {clinic.id} --push; in Vapi's HIPAA mode structured outputs are dropped"
+            " unless compliancePlan.forceStoreOnHipaaEnabled is set (docs/leads.md)",
+        )
+
+
 def _lead_rules(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
     if not clinic.lead_rules:
         return
     try:
         leads.own_rules(clinic, row)
-    except ValidationError:
+    except ValueError:
         yield missing(
             "lead rules",
             "the clinic's own cannot be used, so calls are scored by the usual ones",
@@ -612,6 +643,7 @@ CLINIC_CHECKS = (
     _limits,
     _booking,
     _hot_leads,
+    _facts,
     _lead_rules,
     _monitoring,
 )

@@ -26,8 +26,6 @@ _SAID = {
     "too_long": "it must have {max_length} entries or fewer",
     "enum": "it must be {expected}, and it is {given}",
     "literal_error": "it must be {expected}, and it is {given}",
-    "tuple_type": 'it must be a list, such as ["book me in"]',
-    "list_type": 'it must be a list, such as ["book me in"]',
     "dict_type": 'it must be an object, such as {{"name": …}}',
     "model_type": 'it must be an object, such as {{"name": …}}',
     "value_error": "{error}",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from models import leads as lead_verbs
+from models.lead_facts import SCHEMA, parse_facts
+from models.lead_scoring import Evidence, Rules, Speaker, Turn, as_objects, score
 from models.organizations import IntegrationSettings, Organization
 from webapp.cli import lead_rules
 from webapp.cli.common import as_json, at, integration_settings, print_json, print_rows
@@ -68,6 +71,90 @@ def _text(source: IO[str]) -> str:
         return source.read()
     except UnicodeDecodeError:
         raise click.ClickException("these rules cannot be used:\nthe file is no UTF-8 text") from None
+
+
+@leads.command("facts-schema")
+def facts_schema() -> None:
+    """Print the JSON schema of the facts that Vapi is asked to take from each call."""
+    print_json(SCHEMA)
+
+
+@leads.command("try")
+@click.argument("source", metavar="FILE", type=_rules_file)
+@click.option("--rules", "rules_file", type=_rules_file, help="Score by the rules of this JSON file.")
+def try_calls(source: IO[str], rules_file: IO[str] | None) -> None:
+    """Score the calls of a file (- is standard input); no database is needed, and nothing is kept.
+
+    Each line is a JSON object: {"id", "messages": [{"role": "user" or "bot", "message"}], "facts": null or an
+    object of the shape that facts-schema prints, "booked": true or false, "duration_seconds",
+    "ended_reason"}.
+    For each, a line is printed: {"id", "score", "band", "call_back", "reasons": [{"code", "points", "why",
+    "quote"}]}. Nothing is printed if any line cannot be read. The duration counts only if it is very short,
+    and the reason for the end not at all.
+    """
+    by = Rules()
+    if rules_file:
+        try:
+            by = Rules.model_validate(lead_rules.read(_text(rules_file), hot=by.hot))
+        except lead_rules.Unusable as error:
+            raise click.ClickException(f"these rules cannot be used:\n{error}") from None
+    try:
+        lines = source.read().split("\n")  # and not at what else is a line to Python, such as U+2028
+    except UnicodeDecodeError:
+        raise click.ClickException("the file is no UTF-8 text") from None
+    calls = [_call(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    for call_id, evidence in calls:
+        scored = score(evidence, by)
+        answer = {
+            "id": call_id,
+            "score": scored.value,
+            "band": scored.band,
+            "call_back": scored.call_back,
+            "reasons": as_objects(scored.reasons),
+        }
+        said = json.dumps(answer, ensure_ascii=False)
+        click.echo(said if said.isascii() else said.encode(errors="backslashreplace").decode())
+
+
+_SPEAKERS = {"user": Speaker.CALLER, "bot": Speaker.AGENT}
+#: Messages that the platform keeps among the others, in which nobody speaks.
+_SILENT = frozenset({"system", "tool", "tool_calls", "tool_call_result"})
+
+
+def _call(number: int, line: str) -> tuple[object, Evidence]:
+    """A call of the file, with its id. Raises ClickException with the line's number."""
+
+    def wrong(what: str) -> click.ClickException:
+        return click.ClickException(f"line {number}: {what}")
+
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise wrong("it is no JSON") from None
+    if not isinstance(row, dict) or not isinstance(messages := row.get("messages"), list):
+        raise wrong('it must be an object with "messages", a list')
+    turns = []
+    for each in messages:
+        role, message = (each.get("role"), each.get("message")) if isinstance(each, dict) else (None, None)
+        if isinstance(role, str) and role in _SILENT:
+            continue
+        if not isinstance(role, str) or role not in _SPEAKERS or not isinstance(message, str):
+            raise wrong('each of "messages" must be {"role": "user" or "bot", "message": a text}')
+        turns.append(Turn(_SPEAKERS[role], message))
+    duration: Any = row.get("duration_seconds")
+    if duration is not None and not _is_duration(duration):
+        raise wrong('"duration_seconds" must be a number of seconds or null')
+    booked = row.get("booked")
+    if booked is not None and not isinstance(booked, bool):
+        raise wrong('"booked" must be true or false')
+    evidence = Evidence(
+        tuple(turns), duration=duration, booked=bool(booked), facts=parse_facts(row.get("facts"))
+    )
+    return row.get("id"), evidence
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 @leads.command("rescore")

@@ -229,7 +229,7 @@ def _plain(words: str) -> str:
 
 #: What Vapi is to find out about a call that is over: a structured output, which its documentation puts
 #: before the older analysisPlan.structuredDataPlan. It comes in the end-of-call report, is read by
-#: models/lead_facts.py, and leads the score where the caller's own words bear it out.
+#: models/lead_facts.py, and is the spine of the score where the caller's own words bear it out.
 _FACTS = {
     "type": "ai",
     "name": lead_facts.NAME,

@@ -26,6 +26,7 @@ from tests.places import ROOT, free_port
 from tests.webapp.cli import outside_world
 from tests.webapp.cli.commands import Operator, swept
 from tests.webapp.cli.outside_world import Outside
+from tests.webapp.dashboard.rows import add_call, now
 from webapp.cli import assistant, doctor
 
 Findings = dict[str, dict[str, str]]
@@ -287,6 +288,26 @@ def test_a_clinic_whose_codes_run_low_is_warned_of(operator: Operator, live: str
     assert states(findings(operator, live), "warning") == {"limit codes_to_others"}
     clock.forward(2 * 3600)
     assert states(findings(operator, live), "warning") == set()
+
+
+@pytest.mark.usefixtures("_staffed")
+def test_a_clinic_whose_calls_come_without_facts_is_warned_of(
+    operator: Operator, live: str, sql: psycopg.Connection
+) -> None:
+    """As in Vapi's HIPAA mode, or with an assistant that was pushed before the facts were what they are."""
+    what = "facts about calls"
+    for _ in range(4):
+        add_call(sql, live, reported_at=now(sql))
+    assert what not in findings(operator, live)
+    add_call(sql, live, reported_at=now(sql), facts='{"intent": "book"}')  # as version 0.1.0 asked for them
+    found = findings(operator, live)[what]
+    assert found["state"] == "warning"
+    assert "0 of 5 reports of the last 7 days" in found["why"]
+    assert "forceStoreOnHipaaEnabled" in found["mend"]
+    for facts in ("{}", *['{"decision": {"value": "wants", "quote": "I want"}}'] * 5):
+        assert findings(operator, live)[what]["state"] == "warning"
+        add_call(sql, live, reported_at=now(sql), facts=facts)
+    assert findings(operator, live)[what]["state"] == "ok"
 
 
 @pytest.mark.usefixtures("_staffed")

@@ -55,6 +55,8 @@ def report(call: str, **more: Any) -> dict[str, Any]:
     }
 
 
+FOUND = {"decision": {"value": "wants", "quote": "I want implants"}}
+
 RICH = {
     "durationSeconds": 401.4,
     "cost": 0.1234,
@@ -64,7 +66,7 @@ RICH = {
     "analysis": {
         "summary": "Wants implants.",
         "successEvaluation": "true",
-        "structuredData": {"intent": "book"},
+        "structuredData": FOUND,
     },
 }
 
@@ -102,7 +104,7 @@ def test_a_report_is_kept_without_secrets_codes_and_numbers(line: Line) -> None:
     line.send(report(line.call.id, **RICH))
     row = line.row
     assert (row["status"], row["duration"], row["caller_number"]) == ("ended", 401, NUMBER)
-    assert (row["summary"], row["success"], row["facts"]) == ("Wants implants.", "true", {"intent": "book"})
+    assert (row["summary"], row["success"], row["facts"]) == ("Wants implants.", "true", FOUND)
     assert [turn["who"] for turn in row["turns"]] == ["agent", "caller", "caller"]
     assert row["turns"][1] == {"who": "caller", "text": "I want implants, my code is [...]", "at": 4.0}
     assert "canary" not in json.dumps(row)
@@ -126,7 +128,7 @@ def test_the_code_is_not_kept_however_it_was_read_back(line: Line) -> None:
                 "summary": f"Read back {code}.",
                 "successEvaluation": f"Good: read back {code}, left +44 7700 900123 and a@b.example",
                 "structuredData": {
-                    "reasons": [", ".join(code)],
+                    "treatment": {"value": ", ".join(code), "quote": ", ".join(code)},
                     "service": int(code),
                     "code": code,
                     code: True,
@@ -146,7 +148,10 @@ def test_the_code_is_not_kept_however_it_was_read_back(line: Line) -> None:
         "It says and [...]",
         "It says [...]",
     ]
-    assert (row["summary"], row["facts"]) == ("Read back [...].", {"reasons": ["[...]"]})
+    assert (row["summary"], row["facts"]) == (
+        "Read back [...].",
+        {"treatment": {"value": "[...]", "quote": "[...]"}},
+    )
 
 
 def test_a_report_of_many_numbers_is_taken_in_soon(line: Line) -> None:
@@ -186,7 +191,8 @@ def test_turns_in_parts_and_by_other_names_are_read() -> None:
     assert [turn["who"] for turn in turns] == ["agent", "caller"]
 
 
-OURS, ANOTHERS = {"intent": "book", "urgency": "soon"}, {"intent": "cancel", "mood": "calm"}
+OURS = {"decision": {"value": "wants", "quote": "I want"}, "urgency": {"value": "soon", "quote": "soon"}}
+ANOTHERS = {"decision": {"value": "declined", "quote": "no"}, "mood": "calm"}
 
 
 @pytest.mark.parametrize(
@@ -202,6 +208,10 @@ OURS, ANOTHERS = {"intent": "book", "urgency": "soon"}, {"intent": "cancel", "mo
         # Ours timed out; what else is there may still have a fact in it, or none at all.
         ({"structuredData": OURS}, {"1": {"name": lead_facts.NAME, "result": None}}, OURS),
         ({}, {"1": {"name": "A clinic's", "result": {"mood": "calm"}}, "2": "torn", "3": {}}, None),
+        # Nothing was found, which is an answer of ours and of nobody else's.
+        ({"structuredData": ANOTHERS}, {"1": {"name": lead_facts.NAME, "result": {}}}, {}),
+        ({"structuredData": {}}, {"1": {"name": "A clinic's", "result": {}}}, None),
+        ({"structuredData": {"purpose": {"value": 7, "quote": ["x"]}, "price": "dear"}}, {}, None),
         ({"structuredData": ["book"]}, ["torn"], None),
     ],
 )
@@ -260,7 +270,7 @@ def test_a_poorer_report_with_other_words_replaces_nothing(line: Line, order: tu
     assert (row["summary"], row["success"], row["duration"]) == ("Wants implants.", "true", 401)
     assert (row["ended_reason"], float(row["cost"])) == ("customer-ended-call", 0.1234)
     assert row["started_at"].startswith("2026-11-22T10:00:00")
-    assert (len(row["turns"]), row["facts"]) == (3, {"intent": "book"})
+    assert (len(row["turns"]), row["facts"]) == (3, FOUND)
 
 
 def test_a_poorer_report_fills_in_what_the_richer_one_left_open(line: Line) -> None:

@@ -22,16 +22,13 @@ from models.appointments import Appointment, AppointmentStatus
 from models.base import Base
 from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.contacts import Contact
+from models.erased import ERASED, MARK
 from models.holds import AppointmentHold, HoldStatus
 from models.leads import HotLeadAlert
 from models.opt_outs import OptOut
 from models.patient_links import PatientLink
 from models.sms import SmsMessage
 from models.sms_states import Cause, SmsStatus
-
-#: What stands where a name or a number stood.
-ERASED = "erased"
-MARK = f"{ERASED}:"
 
 #: What a kept answer becomes. Readable to whoever replays it, and never a success.
 ERASED_REPLY: dict[str, Any] = {
@@ -56,11 +53,6 @@ PERSONAL = {
 
 #: Of no use to anybody outside, and better not handed out.
 _NOT_SHOWN = {"code_digest", "code_key", "caller", "arguments_digest", "org_id", "lease_until", "nudged_at"}
-
-
-def is_erased(number: str | None) -> bool:
-    """Whether this stands in the place of a number that was erased: to be shown as that, and never rung."""
-    return number is not None and number.startswith(MARK)
 
 
 class NothingHeld(LookupError):

@@ -29,6 +29,7 @@ from models.appointments import Appointment
 from models.calendars import Calendar
 from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.contacts import Contact
+from models.erased import MARK
 from models.holds import AppointmentHold
 from models.leads import HotLeadAlert
 from models.organizations import Organization
@@ -199,7 +200,7 @@ def _old_contacts(session: Session, limit: int) -> list[tuple[uuid.UUID, str]]:
         .join(Organization, Organization.id == Contact.org_id)
         .where(
             Contact.created_at < until,
-            Contact.phone.not_like(f"{privacy.MARK}%"),
+            Contact.phone.not_like(f"{MARK}%"),
             ~_seen_since(Contact.org_id, Contact.phone, Contact.id, until),
         )
         .order_by(Contact.created_at)
@@ -222,7 +223,7 @@ def _old_numbers(
         .join(Organization, Organization.id == entity.org_id)
         .where(
             entity.created_at < until,
-            number.not_like(f"{privacy.MARK}%"),
+            number.not_like(f"{MARK}%"),
             ~_seen_since(entity.org_id, number, None, until),
         )
         .order_by(entity.created_at)

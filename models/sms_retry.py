@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import appointments, leads, privacy, sms_texts, twilio_codes
+from models import appointments, leads, sms_texts, twilio_codes
+from models.erased import is_erased
 from models.sms import Due, SmsKind, SmsMessage, SmsStatus
 from models.sms_events import SmsEvent
 from models.sms_states import Cause
@@ -74,7 +75,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
 def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | None:
     """Why it must not be sent again, whatever state it is in."""
     # A late receipt may have given a message of an erased patient another cause.
-    cause = Cause.ERASED if privacy.is_erased(message.to_phone) else message.cause
+    cause = Cause.ERASED if is_erased(message.to_phone) else message.cause
     if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {cause}"
     if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):

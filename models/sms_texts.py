@@ -25,11 +25,11 @@ from models import (
     otp,
     patient_links,
     phone,
-    privacy,
     sms,
     when,
 )
 from models.appointments import AppointmentStatus
+from models.erased import is_erased
 from models.organizations import Organization
 from models.sms import SmsKind, SmsMessage
 
@@ -196,7 +196,7 @@ def _alert(session: Session, message: SmsMessage) -> str | None:
     alerts = [
         alert
         for alert in leads.alerts_of_message(session, message.org_id, message.id)
-        if not privacy.is_erased(alert.lead_phone)
+        if not is_erased(alert.lead_phone)
     ]
     if len(alerts) > 1:
         return hot_leads(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from flask import Response, stream_with_context
 
-from models import privacy
+from models.erased import ERASED, is_erased
 from models.lead_record import Month
 from models.reports import CallRow, Day, Trouble
 from webapp.dashboard.shown import Words
@@ -127,8 +127,8 @@ def message(row: Trouble) -> tuple[object, ...]:
 
 
 def _name(row: CallRow) -> str | None:
-    return privacy.ERASED if privacy.is_erased(row.phone) else row.name
+    return ERASED if is_erased(row.phone) else row.name
 
 
 def _number(number: str | None) -> str | None:
-    return privacy.ERASED if privacy.is_erased(number) else number
+    return ERASED if is_erased(number) else number

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from models import phone, privacy, when
+from models import phone, when
+from models.erased import ERASED, is_erased
 
 _KINDS = {
     "otp": "Code",
@@ -83,14 +84,14 @@ class Words:
 
     @staticmethod
     def number(number: str | None) -> str:
-        if privacy.is_erased(number):
-            return privacy.ERASED
+        if is_erased(number):
+            return ERASED
         return phone.readable(number) if number else "number withheld"
 
     @staticmethod
     def person(name: str | None, number: str | None) -> str:
         """Who it is, as a heading says it."""
-        return "Erased patient" if privacy.is_erased(number) else name or "Unknown caller"
+        return "Erased patient" if is_erased(number) else name or "Unknown caller"
 
     @staticmethod
     def dial(number: str | None) -> str | None:

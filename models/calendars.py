@@ -86,3 +86,11 @@ def get_or_none(session: Session, org_id: uuid.UUID, calendar_id: str | None) ->
     if calendar_id is None:
         return session.scalar(_FIRST, {"org_id": org_id})
     return session.scalar(_NAMED, {"org_id": org_id, "calendar_id": calendar_id})
+
+
+def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
+    """The clinic's time zone, which is that of its first calendar; UTC where it has none."""
+    name = session.scalar(
+        select(Calendar.time_zone).where(Calendar.org_id == org_id).order_by(Calendar.id).limit(1)
+    )
+    return ZoneInfo(name or "UTC")

@@ -6,14 +6,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes, clinic_limits, unproved_holds
+from models import appointment_changes, calendars, clinic_limits, unproved_holds
 from models.appointment_changes import ChangesMade
-from models.calendars import Calendar
 from models.calls import BY_SIGNATURE
 from models.clinic_limits import Used
 from models.unproved_holds import Asker
@@ -205,14 +203,6 @@ _VERSION = text(f"""
 """)
 
 
-def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
-    """The clinic's, which is that of its first calendar."""
-    name = session.scalar(
-        select(Calendar.time_zone).where(Calendar.org_id == org_id).order_by(Calendar.id).limit(1)
-    )
-    return ZoneInfo(name or "UTC")
-
-
 def version(session: Session, org_id: uuid.UUID) -> str:
     """Another one whenever a call, a hold, a booking, a change, an alert or a notice that `read` gives has
     changed, or whenever the session of a member of staff may have ended.
@@ -250,6 +240,6 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
 def _clock(session: Session, org_id: uuid.UUID) -> tuple[datetime, datetime]:
     """The database's time, and the midnight in the clinic's zone that it follows."""
     now = session.scalars(select(func.app_clock())).one()
-    local = now.astimezone(zone(session, org_id))
+    local = now.astimezone(calendars.zone(session, org_id))
     # Where the clocks go back over midnight the day has two of them, and begins with the first.
     return now, local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

@@ -20,7 +20,6 @@ from models import (
     calls,
     holds,
     leads,
-    live,
     organizations,
     otp,
     patient_links,
@@ -202,7 +201,7 @@ def _alert(session: Session, message: SmsMessage) -> str | None:
         return hot_leads(
             count=len(alerts),
             since=alerts[0].created_at,
-            zone=live.zone(session, message.org_id),
+            zone=calendars.zone(session, message.org_id),
             best=max(alert.lead_score for alert in alerts),
             page=f"{settings.get().public_base_url.rstrip('/')}/dashboard/live",
         )

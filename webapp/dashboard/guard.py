@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from models import live
+from models import calendars
 from webapp.dashboard import people
 from webapp.dashboard.people import Signed
 from webapp.dashboard.shown import Words
@@ -60,7 +60,7 @@ def read(work: Callable[[Session, uuid.UUID], T]) -> T:
     who = signed()
 
     def within(at: Session) -> T:
-        g.words = Words(live.zone(at, who.org_id))
+        g.words = Words(calendars.zone(at, who.org_id))
         return work(at, who.org_id)
 
     return in_transaction(who.org_id, within, actor=who.actor, happened=repeatable)

@@ -9,7 +9,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from models import lead_judgements, lead_record, live, reports
+from models import calendars, lead_judgements, lead_record, reports
 from webapp.dashboard import addresses, csv_files
 from webapp.dashboard.guard import blueprint, read, signed
 
@@ -57,5 +57,5 @@ def _back_to(call_id: str) -> str:
 
 @blueprint.get("/lead-record.csv")
 def lead_record_csv() -> ResponseReturnValue:
-    months = read(lambda at, org_id: lead_record.by_month(at, org_id, zone=live.zone(at, org_id)))
+    months = read(lambda at, org_id: lead_record.by_month(at, org_id, zone=calendars.zone(at, org_id)))
     return csv_files.answer("lead-record", csv_files.MONTHS, map(csv_files.month, months))

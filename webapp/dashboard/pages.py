@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 import settings
-from models import call_backs, clinic_limits, lead_record, live, reports, sms_retry
+from models import calendars, call_backs, clinic_limits, lead_record, live, reports, sms_retry
 from models.lead_scoring import Band
 from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in
 from webapp.dashboard.guard import blueprint, for_every_page, read, signed
@@ -263,7 +263,7 @@ def figures() -> ResponseReturnValue:
     days = _days()
 
     def count(at: Session, org_id: uuid.UUID) -> tuple[reports.Figures, list[lead_record.Month]]:
-        zone = live.zone(at, org_id)
+        zone = calendars.zone(at, org_id)
         return reports.figures(at, org_id, days=days, zone=zone), lead_record.by_month(at, org_id, zone=zone)
 
     found, record = read(count)
@@ -279,7 +279,7 @@ def figures() -> ResponseReturnValue:
 @blueprint.get("/reports.csv")
 def figures_csv() -> ResponseReturnValue:
     days = _days()
-    found = read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=live.zone(at, org_id)))
+    found = read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=calendars.zone(at, org_id)))
     return csv_files.answer("daily-report", csv_files.DAYS, map(csv_files.day, found.days))
 
 

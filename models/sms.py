@@ -37,7 +37,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.sql.dml import ReturningUpdate
 
 import settings
-from models import opt_outs, patient_links, sms_limits, sms_senders
+from models import opt_outs, sms_limits, sms_senders
 from models.base import Base, CreatedAt, EnumText, Id, one_of
 from models.organizations import IntegrationSettings
 from models.sms_events import SmsEvent
@@ -393,9 +393,8 @@ def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: o
 
 
 def record_body(session: Session, message: SmsMessage, body: str) -> None:
-    """Keep the text that this attempt sends, without what makes its link work."""
-    kept = patient_links.hidden(body)
-    session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(body=kept))
+    """Keep the text that this attempt sends, from which the caller has taken what makes its link work."""
+    session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(body=body))
 
 
 def record_account(session: Session, message: SmsMessage, account_sid: str) -> None:

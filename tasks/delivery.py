@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import organizations, sealing, sms, sms_reports, sms_texts
+from models import organizations, patient_links, sealing, sms, sms_reports, sms_texts
 from models.organizations import IntegrationSettings
 from models.sms_states import Cause
 from tasks import providers
@@ -64,7 +64,7 @@ def _outgoing(session: Session, message: sms.SmsMessage) -> Outgoing:
     if body is None:
         raise CannotPrepare("what it is about is gone")
     if message.kind is not sms.SmsKind.OTP:
-        sms.record_body(session, message, body)
+        sms.record_body(session, message, patient_links.hidden(body))
     sms.record_account(session, message, account.account_sid)
     token = sms.receipt_token(message.id, message.attempt)
     public = settings.get().public_base_url.rstrip("/")

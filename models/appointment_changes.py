@@ -51,20 +51,6 @@ def list_of(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) -> l
     )
 
 
-def last_moved_from(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) -> datetime | None:
-    """The time that its last move was away from; None if it was never moved."""
-    return session.scalar(
-        select(AppointmentChange.was_at)
-        .where(
-            AppointmentChange.org_id == org_id,
-            AppointmentChange.appointment_id == appointment_id,
-            AppointmentChange.change == LinkOutcome.MOVED,
-        )
-        .order_by(AppointmentChange.id.desc())
-        .limit(1)
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class ChangeMade:
     """One change as the clinic's people see it: whose appointment it was about, with whom and what for."""

@@ -15,7 +15,7 @@ import phonenumbers
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import allowances, appointment_changes, organizations, phone
+from models import allowances, organizations, phone
 from models.allowances import Allowance, ClinicLimit
 from models.organizations import Organization
 from models.sms_states import Cause, SmsKind
@@ -171,8 +171,14 @@ def _is_owed_at_once(session: Session, message: SmsMessage) -> bool:
     return (
         message.kind is SmsKind.CONFIRMATION
         and message.appointment_id is not None
-        and appointment_changes.last_moved_from(session, message.org_id, message.appointment_id) is None
+        and not session.scalar(_WAS_MOVED, {"org": message.org_id, "appointment": message.appointment_id})
     )
+
+
+_WAS_MOVED = text("""
+    SELECT EXISTS (SELECT FROM appointment_changes
+                    WHERE org_id = :org AND appointment_id = :appointment AND change = 'moved')
+""")
 
 
 def _latest(message: SmsMessage) -> datetime | None:

@@ -157,8 +157,8 @@ def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails 
         {"org": org_id, "call": call_id},
     ).one_or_none()
     appointment_id, service, starts_at = booked or (None, None, None)
-    changes = appointment_changes.list_of(session, org_id, appointment_id) if appointment_id else []
-    return CallDetails(CallRow(**found._mapping), call, alert, service, starts_at, changes)
+    changed = appointment_changes.list_of(session, org_id, appointment_id) if appointment_id else []
+    return CallDetails(CallRow(**found._mapping), call, alert, service, starts_at, changed)
 
 
 # --- messages -----------------------------------------------------------------------------------

@@ -99,8 +99,8 @@ def move(
     link: str | None = None,
 ) -> str:
     """As a confirmation, of the time that the appointment was moved to; at most two SMS."""
-    times = f"from {when.written(moved_from, zone)} to {when.written(starts_at, zone)}"
-    return _to_be_changed(f"Moved {times}, {_place(clinic)}.", clinic_phone, appointment_id, link)
+    change = f"from {when.written(moved_from, zone)} to {when.written(starts_at, zone)}"
+    return _to_be_changed(f"Moved {change}, {_place(clinic)}.", clinic_phone, appointment_id, link)
 
 
 def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.UUID, link: str | None) -> str:

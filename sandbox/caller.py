@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from models import lead_facts
+from models.lead_facts import NAME
 from sandbox.seed import CALENDAR, LONDON
 from sandbox.story import Teller, Terminal
 
@@ -184,7 +184,7 @@ class Call:
             durationSeconds=float(seconds),
             artifact={
                 "messages": said,
-                "structuredOutputs": {str(uuid.uuid4()): {"name": lead_facts.NAME, "result": facts}},
+                "structuredOutputs": {str(uuid.uuid4()): {"name": NAME, "result": facts}},
             },
             analysis={"summary": "", "successEvaluation": "true"},
         )

@@ -15,11 +15,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import JSON, Text
 
-from models import holds, privacy, sms_retry, sms_texts
+from models import holds, privacy, sms_retry
 from models.base import Base
 from models.session import transaction
 from models.sms import SmsMessage
 from models.sms_states import Cause
+from models.sms_texts import render
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.linked import Linked
@@ -534,7 +535,7 @@ def test_an_alert_that_waits_is_never_sent(booked: Patient) -> None:
     ).fetchall()
     booked.sql.execute("UPDATE sms_messages SET status = 'queued' WHERE id = %s", [message])
     with transaction(uuid.UUID(booked.org)) as session:
-        assert sms_texts.render(session, session.get_one(SmsMessage, message)) is None
+        assert render(session, session.get_one(SmsMessage, message)) is None
 
 
 def test_why_an_alert_was_never_sent_stays(booked: Patient) -> None:

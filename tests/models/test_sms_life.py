@@ -220,9 +220,9 @@ def hundreds(client: FlaskClient, sql: psycopg.Connection) -> Iterator[tuple[str
 def test_hundreds_of_messages_get_a_moment_each_and_a_code_overtakes_them(
     client: FlaskClient, sql: psycopg.Connection, hundreds: tuple[str, list[str]]
 ) -> None:
-    org, messages = hundreds
+    org, queued = hundreds
     with transaction(uuid.UUID(org)) as session:
-        went = [sms.claim_for_sending(session, uuid.UUID(org), uuid.UUID(each)) for each in messages]
+        went = [sms.claim_for_sending(session, uuid.UUID(org), uuid.UUID(each)) for each in queued]
     at_once = sum(message is not None for message in went)
     assert 1 <= at_once <= 40  # those of the first moments, while the others were being put back
     rows = sql.execute(

@@ -275,7 +275,7 @@ def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
     short = "https://" + "w" * 60 + "/a/0123456789ab"
     lead: dict[str, Any] = {"name": name, "number": number, "service": name, "score": 100, "seconds": 59999}
     since = datetime(2026, 12, 30, 22, 30, tzinfo=UTC)
-    texts = {
+    kinds = {
         SmsKind.OTP: [sms_texts.code(name, "12345678")],
         SmsKind.CONFIRMATION: [
             text
@@ -292,7 +292,7 @@ def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
             sms_texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=short),
         ],
     }
-    assert set(texts) == set(SmsKind)
-    for kind, longest in texts.items():
+    assert set(kinds) == set(SmsKind)
+    for kind, longest in kinds.items():
         for text in longest:
             assert count_segments(text) <= sms_limits.SEGMENTS[kind], (kind, len(text), text)

@@ -358,10 +358,10 @@ def test_no_secret_is_kept_anywhere(story: Story) -> None:
 
 def test_no_receipt_can_be_made_from_what_is_kept(story: Story) -> None:
     """The token in the address that Twilio reports to is told to Twilio alone."""
-    messages = [kept.text for kept in story.database if kept.where == "sms_messages.id"]
-    assert messages
+    queued = [kept.text for kept in story.database if kept.where == "sms_messages.id"]
+    assert queued
     tokens = {
-        sms.receipt_token(uuid.UUID(message), attempt) for message in messages[-40:] for attempt in (1, 2)
+        sms.receipt_token(uuid.UUID(message), attempt) for message in queued[-40:] for attempt in (1, 2)
     }
     assert story.places(tokens) == set()
 

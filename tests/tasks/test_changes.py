@@ -13,10 +13,11 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import appointments, opt_outs, patient_links, privacy, sms, sms_retry, sms_texts
+from models import appointments, opt_outs, patient_links, privacy, sms, sms_retry
 from models.appointments import Change
 from models.opt_outs import OptOutSource
 from models.session import transaction
+from models.sms_texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
 from tasks.providers import Problem
 from tasks.providers.twilio import TwilioSms
@@ -112,7 +113,7 @@ def test_a_move_says_from_when_to_when_and_has_a_link_that_works(diary: Diary, t
     assert moved.message_id is not None
     diary.deliver(moved.message_id)
     booked, text = texts(twilio, diary)
-    ref = f"Ref {sms_texts.reference(uuid.UUID(diary.appointment))}"
+    ref = f"Ref {reference(uuid.UUID(diary.appointment))}"
     link = f"/a/{patient_links.derive(moved.message_id)}"
     assert booked.startswith(f"Confirmed: {spoken(diary.start)}, Test Clinic. {ref}.")
     assert text.startswith(
@@ -155,7 +156,7 @@ def test_a_cancellation_says_what_is_cancelled_and_how_to_book_again(diary: Diar
     assert (kind, to_phone, expires_at) == ("cancellation", diary.phone, at(diary.start))
     diary.deliver(cancelled.message_id)
     _, text = texts(twilio, diary)
-    ref = sms_texts.reference(uuid.UUID(diary.appointment))
+    ref = reference(uuid.UUID(diary.appointment))
     assert text == (
         f"Cancelled: {spoken(diary.start)}, Test Clinic. Ref {ref}. To book again call +44 20 7946 0958"
     )

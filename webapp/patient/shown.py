@@ -193,8 +193,8 @@ def zone_name(zone: ZoneInfo) -> str:
 def _by_part_of_day(free: list[Slot], zone: ZoneInfo) -> Iterator[tuple[str, tuple[Time, ...]]]:
     hours = {"Morning": range(12), "Afternoon": range(12, 18), "Evening": range(18, 24)}
     for part, of_part in hours.items():
-        times = tuple(
+        starts = tuple(
             time_of(slot.starts_at, zone) for slot in free if slot.starts_at.astimezone(zone).hour in of_part
         )
-        if times:
-            yield part, times
+        if starts:
+            yield part, starts

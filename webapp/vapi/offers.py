@@ -35,8 +35,8 @@ def said(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> str:
     """Monday 7 December at 9:00 in the morning or 10:00 in the morning; Tuesday 8 December at …"""
     days, today = [], now.astimezone(calendar.zone).date()
     for day, of_day in groupby(slots, key=lambda slot: slot.starts_at.astimezone(calendar.zone).date()):
-        times = [when.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]
-        days.append(f"{when.spoken_day(day, today)} at {_either(times)}")
+        starts = [when.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]
+        days.append(f"{when.spoken_day(day, today)} at {_either(starts)}")
     return "; ".join(days)
 
 

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import lead_facts
+from models.lead_facts import SCHEMA
 from tests.conftest import Clock
 from tests.places import ROOT
 from tests.tasks.test_leads import HOT, Ended
@@ -177,4 +177,4 @@ def test_a_line_that_cannot_be_scored_is_named_and_nothing_is_printed(
 
 def test_the_schema_of_the_facts_is_what_vapi_is_asked_for(app: Flask) -> None:
     printed = app.test_cli_runner().invoke(args=["leads", "facts-schema"])
-    assert json.loads(printed.stdout) == lead_facts.SCHEMA
+    assert json.loads(printed.stdout) == SCHEMA

@@ -15,8 +15,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from models import call_reports, lead_facts, organizations
+from models import call_reports, organizations
 from models.calendars import Calendar
+from models.lead_facts import parse_facts
 from models.organizations import IntegrationSettings, Organization
 from models.session import transaction
 from tests import factories
@@ -248,7 +249,7 @@ def test_the_facts_that_vapi_is_asked_for_are_those_that_are_read() -> None:
         {"artifact": {"structuredOutputs": {"id": {"name": plan["name"], "result": answer}}}}
     )
     assert read.facts == answer
-    facts = lead_facts.parse_facts(read.facts)
+    facts = parse_facts(read.facts)
     assert facts
     assert set(answer) == set(facts)
 

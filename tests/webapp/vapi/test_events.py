@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from models import call_reports, lead_facts
+from models import call_reports
+from models.lead_facts import NAME
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.models.test_redaction import WORDS
@@ -199,17 +200,17 @@ ANOTHERS = {"decision": {"value": "declined", "quote": "no"}, "mood": "calm"}
     ("analysis", "outputs", "facts"),
     [
         ({"structuredData": OURS}, {}, OURS),
-        ({"structuredData": ANOTHERS}, {"1": {"name": lead_facts.NAME, "result": OURS}}, OURS),
+        ({"structuredData": ANOTHERS}, {"1": {"name": NAME, "result": OURS}}, OURS),
         (
             {},
-            {"1": {"name": "A clinic's", "result": ANOTHERS}, "2": {"name": lead_facts.NAME, "result": OURS}},
+            {"1": {"name": "A clinic's", "result": ANOTHERS}, "2": {"name": NAME, "result": OURS}},
             OURS,
         ),
         # Ours timed out; what else is there may still have a fact in it, or none at all.
-        ({"structuredData": OURS}, {"1": {"name": lead_facts.NAME, "result": None}}, OURS),
+        ({"structuredData": OURS}, {"1": {"name": NAME, "result": None}}, OURS),
         ({}, {"1": {"name": "A clinic's", "result": {"mood": "calm"}}, "2": "torn", "3": {}}, None),
         # Nothing was found, which is an answer of ours and of nobody else's.
-        ({"structuredData": ANOTHERS}, {"1": {"name": lead_facts.NAME, "result": {}}}, {}),
+        ({"structuredData": ANOTHERS}, {"1": {"name": NAME, "result": {}}}, {}),
         ({"structuredData": {}}, {"1": {"name": "A clinic's", "result": {}}}, None),
         ({"structuredData": {"purpose": {"value": 7, "quote": ["x"]}, "price": "dear"}}, {}, None),
         ({"structuredData": ["book"]}, ["torn"], None),

@@ -70,8 +70,8 @@ def _some(calendar: Calendar, free: list[Slot]) -> str:
     """Up to four times spread over the day: more than that nobody keeps in mind on a telephone."""
     step = max(1, len(free) // 4)
     few = free[::step][:4]
-    times = " or ".join(when.spoken_time(slot.starts_at, calendar.zone) for slot in few)
-    return f"{len(free)} times are free, such as {times}." if len(free) > len(few) else f"free at {times}."
+    starts = " or ".join(when.spoken_time(slot.starts_at, calendar.zone) for slot in few)
+    return f"{len(free)} times are free, such as {starts}." if len(free) > len(few) else f"free at {starts}."
 
 
 def _next_openings(desk: Desk, calendar: Calendar, day: date, today: date) -> list[Slot]:

@@ -158,11 +158,11 @@ def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
     live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
     if not (hold and live):
         return None
-    codes = sms.codes_of_hold(desk.session, desk.org_id, hold.id)
-    if codes and codes[0].status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
-        trouble, what = trouble_of(codes[0]), "the text message with the code was not delivered"
-    elif codes and codes[0].status is SmsStatus.QUEUED and all(code.status in _NOT_THERE for code in codes):
-        trouble, what = trouble_of(codes[0]) or stop_of_sender(desk), "no code has reached the patient yet"
+    sent = sms.codes_of_hold(desk.session, desk.org_id, hold.id)
+    if sent and sent[0].status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
+        trouble, what = trouble_of(sent[0]), "the text message with the code was not delivered"
+    elif sent and sent[0].status is SmsStatus.QUEUED and all(code.status in _NOT_THERE for code in sent):
+        trouble, what = trouble_of(sent[0]) or stop_of_sender(desk), "no code has reached the patient yet"
     else:
         return None
     if trouble is None:
@@ -171,7 +171,7 @@ def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
         trouble.code,
         "The code was not delivered",
         f"{what}: {trouble.why}. {trouble.way_out}",
-        status=codes[0].status.value,
+        status=sent[0].status.value,
     )
 
 

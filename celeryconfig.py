@@ -12,7 +12,7 @@ from kombu import Exchange
 from kombu import Queue as KombuQueue
 
 import settings
-import thrifty_redis as _transport  # noqa: F401 (named below, and looked up when the path may be another)
+from runtime import thrifty_redis as _transport  # noqa: F401 (named below, and looked up later)
 
 _config = settings.get()
 
@@ -72,7 +72,7 @@ beat_schedule = {task.value: {"task": task.value, "schedule": every} for task, e
 beat_scheduler = "tasks.beat:Scheduler"
 
 broker_url = _config.redis.url
-broker_transport = "thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
+broker_transport = "runtime.thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
 if _config.redis.tls is not None:
     # Said here, for kombu takes TLS from the transport's name, and this one is not called rediss.
     broker_use_ssl = _config.redis.tls

@@ -17,8 +17,8 @@ from types import FrameType
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-import logs
 import settings
+from runtime import logs
 from webserver.standing import Gate
 from webserver.worker import PatientWorker
 

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 import settings
-from masking import mask
 from models.base import Base
 from models.session import engine, not_kept, system_engine, transaction
+from runtime.masking import mask
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-import postgres_address
-import redis_address
-import weak_secrets
-from weak_secrets import DEVELOPMENT_KEY as DEVELOPMENT_KEY  # noqa: PLC0414 -- read from here
+from runtime import postgres_address, redis_address, weak_secrets
+from runtime.weak_secrets import DEVELOPMENT_KEY as DEVELOPMENT_KEY  # noqa: PLC0414 -- read from here
 
 #: PostgreSQL connections that the web processes of one machine share. With the workers' five they leave
 #: room for a release and for an operator within the 20 of a small plan.

@@ -13,8 +13,8 @@ from psycopg import Connection, errors
 from sqlalchemy import TextClause, create_engine, event, text
 from sqlalchemy.orm import Session
 
-import postgres_address
 import settings
+from runtime import postgres_address
 
 if TYPE_CHECKING:
     import uuid

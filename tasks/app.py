@@ -8,11 +8,10 @@ import sys
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
-import logs
 import preflight
 import settings
-import telemetry
 from models import session
+from runtime import logs, telemetry
 
 try:
     settings.get()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-import postgres_address
 import settings
-import weak_secrets
 from models import session
+from runtime import postgres_address, weak_secrets
 
 ALL = "0.0.0.0"  # noqa: S104
 KEY = "6b0e3f9a17d24c85be602f1d7a94c3e8"

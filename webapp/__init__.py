@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-import logs
 import preflight
 import settings
-import telemetry
+from runtime import logs, telemetry
 from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers, shares
 from webapp.dashboard import pages as dashboard
 from webapp.patient import pages

@@ -15,13 +15,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-import logs
 import preflight
 from celeryconfig import Task
 from models import sweeps
 from models.base import Base
 from models.organizations import Organization
 from models.session import Door, not_kept
+from runtime import logs
 from webapp.errors import wants_a_page
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
 

@@ -82,7 +82,7 @@ def _name(node: ast.AST) -> str | None:
 
 
 def modules() -> Iterator[tuple[str, str]]:
-    folders = ("webapp", "tasks", "models", "sandbox")
+    folders = ("webapp", "tasks", "models", "runtime", "sandbox")
     for path in [*ROOT.glob("*.py"), *(path for each in folders for path in (ROOT / each).rglob("*.py"))]:
         parts = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(parts).removesuffix(".__init__"), path.read_text()

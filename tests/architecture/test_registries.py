@@ -67,7 +67,7 @@ def test_all_processes_together_ask_for_few_database_connections() -> None:
 def test_there_is_one_commit_in_the_tree() -> None:
     commits = [
         path.relative_to(ROOT).as_posix()
-        for path in sources("webapp", "tasks", "models")
+        for path in sources("webapp", "tasks", "models", "runtime")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "commit"
     ]

@@ -156,7 +156,7 @@ def test_the_token_is_in_no_row_of_any_table_and_in_no_log(
             f'SELECT count(*) FROM "{table}" t WHERE t::text LIKE %s'.encode(), [f"%{linked.token}%"]
         ).fetchall()
         assert found == (0,), table
-    # The HTTP client's own debug lines are not written anywhere: logs.py quietens it.
+    # The HTTP client's own debug lines are not written anywhere: runtime/logs.py quietens it.
     ours = [record for record in caplog.records if not record.name.startswith("twilio")]
     assert not [record for record in ours if linked.token in record.getMessage()]
 

@@ -28,9 +28,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from psycopg import sql as compose
 
-import logs
 import settings
 from models import sms
+from runtime import logs
 from tasks import providers
 from tasks.sms import deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock

@@ -18,11 +18,11 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, update
 
-from masking import mask
 from models import session
 from models.attacks import Kind
 from models.session import transaction
 from models.sms import SmsMessage, SmsStatus
+from runtime.masking import mask
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT
 from tests.surroundings import environment

@@ -25,8 +25,8 @@ import pytest
 from gunicorn.config import Config
 from sqlalchemy import make_url
 
-import logs
 import settings
+from runtime import logs
 from tests.factories import create_clinic
 from tests.places import ROOT, free_port
 from tests.processes import CELERY

@@ -11,9 +11,9 @@ from collections.abc import Callable, Hashable, Sequence
 from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
-import logs
 import settings
 from models import phone
+from runtime import logs
 from webapp import attacks, limits, shares
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway

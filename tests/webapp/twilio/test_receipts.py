@@ -14,9 +14,9 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 import settings
-from masking import mask
 from models import sms, sms_retry
 from models.session import Door, system_transaction, transaction
+from runtime.masking import mask
 from tasks.delivery import record_accepted
 from tasks.providers import Accepted
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
-import telemetry
+from runtime import telemetry
 from tests.factories import create_clinic, phone_number, slot
 from tests.places import ROOT
 

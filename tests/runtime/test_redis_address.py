@@ -17,7 +17,7 @@ import redis
 from flask.testing import FlaskClient
 
 import preflight
-import redis_address
+from runtime import redis_address
 from tests import redis_doors
 from tests.places import ROOT, free_port
 from tests.processes import CELERY

@@ -29,9 +29,9 @@ from pythonjsonlogger.json import JsonFormatter
 from twilio.base.exceptions import TwilioRestException, TwilioServiceException
 
 import settings
-from masking import GONE, mask, mask_digits
+from runtime.masking import GONE, mask, mask_digits
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 #: Their lines below a warning hold SQL, bodies and addresses.
 TOO_TALKATIVE = (
@@ -91,7 +91,7 @@ TELLING = (
 )
 
 #: Ours never quote what somebody said.
-OURS = {"webapp", "tasks", "models", "sandbox", "settings", "preflight", "thrifty_redis"}
+OURS = {"webapp", "tasks", "models", "sandbox", "runtime", "settings", "preflight"}
 
 #: Classes of SQLSTATE that are about the server (connections, transactions, resources, shutdown): its words
 #: help.

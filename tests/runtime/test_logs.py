@@ -25,10 +25,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from twilio.base.exceptions import TwilioRestException
 
-import logs
-from masking import GONE, mask
 from models import patient_links
 from models.session import engine
+from runtime import logs
+from runtime.masking import GONE, mask
 from tests.places import free_port
 
 NAME, PHONE, CODE = "Zebulon Quince", "+447700900987", "7391"
@@ -201,7 +201,7 @@ def test_somebody_at_a_terminal_reads_words_with_the_same_masks(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert " ERROR   webapp.tests: code *** org_id=o-1 | ConnectionRefusedError" in said
-    assert "no way to ***87 at all at tests/test_logs.py:" in said
+    assert "no way to ***87 at all at tests/runtime/test_logs.py:" in said
     assert lines() == []
 
 
@@ -314,7 +314,7 @@ def test_an_error_of_the_database_tells_where_and_which_rule_but_no_row(lines: L
     first, *in_words = lines()
     outer, inner = first["errors"]
     assert outer["class"] == "sqlalchemy.exc.IntegrityError"
-    assert any(frame.startswith("tests/test_logs.py:") for frame in outer["at"])
+    assert any(frame.startswith("tests/runtime/test_logs.py:") for frame in outer["at"])
     assert inner["class"] == "psycopg.errors.UniqueViolation"
     assert (inner["sqlstate"], inner["constraint"]) == ("23505", "one_phone")
     assert "text" not in {**outer, **inner}
@@ -412,7 +412,7 @@ def test_an_error_that_came_from_another_process_is_seen_through(lines: Lines) -
     [line] = lines()
     assert line["message"] == "Task handler raised error: 'KeyError'"
     assert line["errors"][-1]["class"] == "KeyError"
-    assert any(frame.startswith("tests/test_logs.py:") for frame in line["errors"][0]["at"])
+    assert any(frame.startswith("tests/runtime/test_logs.py:") for frame in line["errors"][0]["at"])
 
 
 def test_celery_tells_of_a_failed_task_without_its_words(lines: Lines) -> None:

@@ -1,6 +1,6 @@
 """Errors to Sentry and traces by OpenTelemetry, each only where its variable of the environment is set.
 
-Neither tells anybody more than the log does: an error is what logs.py says of it, and every text that
+Neither tells anybody more than the log does: an error is what runtime/logs.py says of it, and every text that
 leaves is masked. The packages are imported only where they are wanted; they cost half a second.
 """
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, event
 
-import logs
 import settings
-from masking import mask
+from runtime import logs
+from runtime.masking import mask
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 import settings
-from models.base import Base
-from models.session import engine, not_kept, system_engine, transaction
+from models.base.session import engine, not_kept, system_engine, transaction
+from models.base.tables import Base
 from runtime.masking import mask
 
 log = logging.getLogger(__name__)

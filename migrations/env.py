@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, create_engine, pool, text
 from sqlalchemy.exc import DBAPIError
 
 import settings
-from models.base import Base
-from models.session import DRIVER_OPTIONS, sqlalchemy_url
+from models.base.session import DRIVER_OPTIONS, sqlalchemy_url
+from models.base.tables import Base
 
 
 def bind_system_scope(connection: Connection, system_database_url: str) -> None:

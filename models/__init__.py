@@ -1,28 +1,28 @@
 """The domain: what a clinic decides. Tables, rules and queries; no web framework and no provider."""
 
-# A foreign key is resolved by its table's name, so every table must be known before the first query.
-from models import (  # noqa: F401
-    allowances,
-    appointment_changes,
-    appointments,
-    attacks,
-    audit,
-    calendars,
-    calls,
-    contacts,
-    holds,
-    leads,
-    occupancies,
-    opt_outs,
-    organizations,
-    patient_links,
-    sign_in_limits,
-    signed_requests,
-    sms,
-    sms_events,
-    sms_senders,
-    staff,
-    staff_sessions,
-    sweeps,
-    vapi_syncs,
-)
+# ruff: noqa: F401 -- A foreign key is resolved by its table's name, so every table must be known before the
+# first query.
+
+import models.allowances
+import models.appointment_changes
+import models.appointments
+import models.attacks
+import models.base.audit
+import models.calendars
+import models.calls
+import models.contacts
+import models.holds
+import models.leads
+import models.occupancies
+import models.opt_outs
+import models.organizations
+import models.patient_links
+import models.sign_in_limits
+import models.signed_requests
+import models.sms
+import models.sms_events
+import models.sms_senders
+import models.staff
+import models.staff_sessions
+import models.sweeps
+import models.vapi_syncs

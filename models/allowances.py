@@ -19,7 +19,7 @@ from sqlalchemy import ForeignKey, Index, delete, func, select, text, tuple_
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
-from models.base import Base
+from models.base.tables import Base
 from models.organizations import Organization
 
 log = logging.getLogger(__name__)

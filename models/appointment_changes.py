@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Identity, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, CreatedAt, EnumText, one_of
+from models.base.tables import Base, CreatedAt, EnumText, one_of
 from models.patient_links import LinkOutcome
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import availability, calendars, patient_links
-from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.calendars import Calendar
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base
+from models.base.tables import Base
 
 
 class Kind(StrEnum):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, CreatedAt
+from models.base.tables import Base, CreatedAt
 
 #: How the end of a day is written; 23:59 by those who know no 24:00, and nobody closes a minute before it.
 MIDNIGHT = ("24:00", "23:59")

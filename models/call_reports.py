@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from models import phone, redaction
+from models import redaction
+from models.base import phones
 from models.lead_facts import NAME, SCHEMA, parse_facts
 
 Object = Mapping[str, Any]
@@ -94,7 +95,7 @@ def read(message: Object) -> Report:
         started_at=started,
         ended_at=ended,
         duration=_duration(message, call, started, ended, turns),
-        caller_number=next(filter(None, map(phone.of_caller, filter(None, numbers))), None),
+        caller_number=next(filter(None, map(phones.of_caller, filter(None, numbers))), None),
         call_type=_word(call.get("type")),
         assistant_id=_word(call.get("assistantId")),
         phone_number_id=dialled(message),

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import call_reports, otp
-from models.base import Base, CreatedAt, Id
+from models.base.tables import Base, CreatedAt, Id
 from models.call_reports import Report
 
 

@@ -7,7 +7,7 @@ import uuid
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, CreatedAt, Id
+from models.base.tables import Base, CreatedAt, Id
 
 
 class Contact(Base):

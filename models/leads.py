@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import appointments, organizations
 from models.appointments import Appointment
-from models.base import Base, CreatedAt, Id
+from models.base.tables import Base, CreatedAt, Id
 from models.calendars import Calendar
 from models.calls import Call
 from models.contacts import Contact

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, Computed, func, or_, select
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base
+from models.base.tables import Base
 from models.holds import AppointmentHold
 
 #: No occupancy is longer, which bounds how far back a search must look.

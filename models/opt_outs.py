@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, CreatedAt, EnumText, one_of
+from models.base.tables import Base, CreatedAt, EnumText, one_of
 
 
 class OptOutSource(StrEnum):

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Row, bindparam, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, CreatedAt, EnumText, Id, one_of
-from models.phone import home_regions
+from models.base.phones import home_regions
+from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 
 
 class Organization(Base):
@@ -87,7 +87,7 @@ class IntegrationSettings(Base):
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     twilio_account_sid: Mapped[str | None]
-    #: Sealed for this organisation (models/sealing.py); a dump shows nothing usable.
+    #: Sealed for this organisation (models/base/sealing.py); a dump shows nothing usable.
     twilio_auth_token_sealed: Mapped[str | None]
     #: An API key (SK…) sends in place of the auth token, which then only checks signatures.
     twilio_api_key_sid: Mapped[str | None]

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
-from models.base import Base, CreatedAt, EnumText, one_of
+from models.base.tables import Base, CreatedAt, EnumText, one_of
 
 #: Digits and letters that nobody takes for each other when they read a link off a screen.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

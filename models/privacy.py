@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from models import holds
 from models.appointment_changes import AppointmentChange
 from models.appointments import Appointment, AppointmentStatus
-from models.base import Base
+from models.base.erased import ERASED, MARK
+from models.base.tables import Base
 from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.contacts import Contact
-from models.erased import ERASED, MARK
 from models.holds import AppointmentHold, HoldStatus
 from models.leads import HotLeadAlert
 from models.opt_outs import OptOut

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from models import spoken
+from models.base import spoken
 
 GONE = "[...]"
 

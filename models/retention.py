@@ -26,10 +26,10 @@ from sqlalchemy.sql.expression import cast
 
 from models import privacy
 from models.appointments import Appointment
+from models.base.erased import MARK
 from models.calendars import Calendar
 from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.contacts import Contact
-from models.erased import MARK
 from models.holds import AppointmentHold
 from models.leads import HotLeadAlert
 from models.organizations import Organization

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from models import sealing, second_factor
+from models import second_factor
+from models.base import sealing
 from models.organizations import IntegrationSettings, VapiCredential
 from models.staff import StaffUser
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import pyotp
 from sqlalchemy.orm import Session
 
-from models import sealing
+from models.base import sealing
 from models.staff import StaffUser
 
 PURPOSE = "staff_totp"

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
-from models.base import Base
+from models.base.tables import Base
 
 
 class SignInLimit(Base):

@@ -38,7 +38,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 import settings
 from models import opt_outs, sms_limits, sms_senders
-from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.organizations import IntegrationSettings
 from models.sms_events import SmsEvent
 from models.sms_states import Cause, can_become

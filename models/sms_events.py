@@ -9,7 +9,7 @@ import uuid
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, CreatedAt
+from models.base.tables import Base, CreatedAt
 
 
 class SmsEvent(Base):

@@ -15,8 +15,9 @@ import phonenumbers
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import allowances, organizations, phone
+from models import allowances, organizations
 from models.allowances import Allowance, ClinicLimit
+from models.base import phones
 from models.organizations import Organization
 from models.sms_states import Cause, SmsKind
 
@@ -93,8 +94,8 @@ def of_code(organization: Organization, to_phone: str) -> Allowance:
 def units(organization: Organization, kind: SmsKind, to_phone: str) -> int:
     """The segments of one text, each as much as the country makes of it."""
     try:
-        phone.check_country(to_phone, phone.home_regions(organization.region))
-    except phone.CountryNotAllowed:
+        phones.check_country(to_phone, phones.home_regions(organization.region))
+    except phones.CountryNotAllowed:
         return SEGMENTS[kind] * ABROAD
     except phonenumbers.NumberParseException:
         pass  # of a patient who was erased: it is not sent

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from models import appointments, leads, sms_texts, twilio_codes
-from models.erased import is_erased
+from models.base.erased import is_erased
 from models.sms import Due, SmsKind, SmsMessage, SmsStatus
 from models.sms_events import SmsEvent
 from models.sms_states import Cause

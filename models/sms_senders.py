@@ -14,7 +14,7 @@ from sqlalchemy import ForeignKey, ScalarSelect, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base
+from models.base.tables import Base
 from models.sms_states import Cause
 
 #: How long a stopped sender waits before each try with one message, counted from the stop or the try before.

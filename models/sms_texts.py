@@ -14,21 +14,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 import settings
-from models import (
-    appointments,
-    calendars,
-    calls,
-    holds,
-    leads,
-    organizations,
-    otp,
-    patient_links,
-    phone,
-    sms,
-    when,
-)
+from models import appointments, calendars, calls, holds, leads, organizations, otp, patient_links, sms
 from models.appointments import AppointmentStatus
-from models.erased import is_erased
+from models.base import phones, times
+from models.base.erased import is_erased
 from models.organizations import Organization
 from models.sms import SmsKind, SmsMessage
 
@@ -84,7 +73,7 @@ def confirmation(
     link: str | None = None,
 ) -> str:
     """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out."""
-    booked = f"Confirmed: {when.written(starts_at, zone)}, {_place(clinic)}."
+    booked = f"Confirmed: {times.written(starts_at, zone)}, {_place(clinic)}."
     return _to_be_changed(booked, clinic_phone, appointment_id, link)
 
 
@@ -99,13 +88,13 @@ def move(
     link: str | None = None,
 ) -> str:
     """As a confirmation, of the time that the appointment was moved to; at most two SMS."""
-    change = f"from {when.written(moved_from, zone)} to {when.written(starts_at, zone)}"
+    change = f"from {times.written(moved_from, zone)} to {times.written(starts_at, zone)}"
     return _to_be_changed(f"Moved {change}, {_place(clinic)}.", clinic_phone, appointment_id, link)
 
 
 def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.UUID, link: str | None) -> str:
     """What an appointment is, and how to change it."""
-    call = f"call {gsm(phone.readable(clinic_phone), limit=40)}" if clinic_phone else ""
+    call = f"call {gsm(phones.readable(clinic_phone), limit=40)}" if clinic_phone else ""
     ref = f"Ref {reference(appointment_id)}"
     if link:
         # Nothing stands right behind the link: telephones would take a full stop for a part of it.
@@ -120,8 +109,8 @@ def cancellation(
     *, clinic: str, clinic_phone: str | None, starts_at: datetime, zone: ZoneInfo, appointment_id: uuid.UUID
 ) -> str:
     """One SMS; without a link, for there is nothing left to change."""
-    again = f" To book again call {gsm(phone.readable(clinic_phone), limit=40)}" if clinic_phone else ""
-    time = when.written(starts_at, zone)
+    again = f" To book again call {gsm(phones.readable(clinic_phone), limit=40)}" if clinic_phone else ""
+    time = times.written(starts_at, zone)
     return f"Cancelled: {time}, {_place(clinic)}. Ref {reference(appointment_id)}.{again}"
 
 
@@ -239,7 +228,7 @@ def hot_lead(
     who = _only_a_name(name or "") or "Somebody"
     at = ", number withheld"
     if number and re.fullmatch(r"\+?\d{3,15}", number):
-        at = f", {number}" if phone.may_be_rung(number) else ", number not shown"
+        at = f", {number}" if phones.may_be_rung(number) else ", number not shown"
     wants = f", for {_no_link(gsm(service, limit=40))}" if service else ""
     lasted = f" {seconds // 60} min call." if seconds else ""
     text = f"Hot lead {score}/100: {who}{at}{wants}.{lasted}"
@@ -255,7 +244,7 @@ def hot_leads(*, count: int, since: datetime, zone: ZoneInfo, best: int, page: s
     """Several that one text tells of, after many that had one each; `page` is the address of the live page.
     At most two SMS.
     """
-    clock = when.written(since, zone).partition(" at ")[2]
+    clock = times.written(since, zone).partition(" at ")[2]
     text = f"{count} more hot leads since {clock}, the best {best}/100."
     see = f"{text} See {page}"
     return see if set(see) <= _GSM and len(see) <= TWO_SMS else text

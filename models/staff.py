@@ -13,7 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, CreatedAt, EnumText, Id, one_of
+from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 
 
 class StaffRole(StrEnum):

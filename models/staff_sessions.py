@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, CreatedAt, Id
+from models.base.tables import Base, CreatedAt, Id
 from models.staff import StaffUser
 
 #: A working day; then the password is asked for again, however busy the page was.

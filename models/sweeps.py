@@ -13,7 +13,7 @@ from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base
+from models.base.tables import Base
 
 #: A run that has not said that it ended is taken to be dead after this: longer than any task may take.
 LONGEST = timedelta(seconds=30)

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base
+from models.base.tables import Base
 from models.organizations import IntegrationSettings
 
 #: The first fetch looks back so far; each later one begins a little before where the last one ended, for

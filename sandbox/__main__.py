@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError  # noqa: E402
 
 import preflight  # noqa: E402
 import settings  # noqa: E402
-from models.session import sqlalchemy_url  # noqa: E402
+from models.base.session import sqlalchemy_url  # noqa: E402
 from sandbox import demo, services, supervisor  # noqa: E402
 
 if TYPE_CHECKING:

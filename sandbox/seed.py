@@ -7,10 +7,11 @@ import uuid
 
 from sqlalchemy.dialects.postgresql import insert
 
-from models import organizations, sealing, staff
+from models import organizations, staff
+from models.base import sealing
+from models.base.session import Door, system_transaction
 from models.calendars import Calendar
 from models.organizations import IntegrationSettings, Organization
-from models.session import Door, system_transaction
 from models.staff import StaffRole
 
 LONDON = uuid.UUID("a0000000-0000-4000-8000-000000000001")

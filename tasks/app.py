@@ -10,7 +10,7 @@ from celery.signals import setup_logging, task_postrun, task_prerun, worker_init
 
 import preflight
 import settings
-from models import session
+from models.base import session
 from runtime import logs, telemetry
 
 try:

@@ -18,7 +18,7 @@ from celery.signals import worker_ready
 
 from celeryconfig import BEAT_EVERY, Queue, Task
 from models import sweeps
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 
 if TYPE_CHECKING:
     from celery.worker.consumer import Consumer

@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import organizations, patient_links, sealing, sms, sms_reports, sms_texts
+from models import organizations, patient_links, sms, sms_reports, sms_texts
+from models.base import sealing
 from models.organizations import IntegrationSettings
 from models.sms_states import Cause
 from tasks import providers

@@ -6,7 +6,7 @@ import logging
 
 from celeryconfig import Task
 from models import allowances, retention, sign_in_limits, staff_sessions
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from tasks.app import app
 from tasks.beat import Sweep
 

@@ -13,8 +13,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InternalError, OperationalError
 
 from celeryconfig import Queue, Task
-from models import call_reports, calls, holds, leads, organizations, sealing, vapi_syncs
-from models.session import Door, system_transaction, transaction
+from models import call_reports, calls, holds, leads, organizations, vapi_syncs
+from models.base import sealing
+from models.base.session import Door, system_transaction, transaction
 from models.vapi_syncs import Fetch
 from tasks.app import app
 from tasks.beat import Sweep

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlche
 
 from celeryconfig import Queue, Task
 from models import sms, sms_matching, sms_reports
-from models.session import Door, system_transaction, transaction
+from models.base.session import Door, system_transaction, transaction
 from models.sms_states import Cause
 from tasks import providers
 from tasks.app import app

@@ -122,7 +122,7 @@ def _operator() -> psycopg.Connection:
 @pytest.fixture(autouse=True, scope="session")
 def _patience() -> None:
     """A test that the machine keeps from going on in the middle of a transaction is no client that froze."""
-    from models import session  # noqa: PLC0415 (only now are its settings there)
+    from models.base import session  # noqa: PLC0415 (only now are its settings there)
 
     session.IDLE_IN_TRANSACTION = 120
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Pool
 
 import settings
-from models import session
+from models.base import session
 
 _POOLS: deque[Pool] = deque(maxlen=16)
 

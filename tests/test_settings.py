@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import settings
-from models import session
+from models.base import session
 from runtime import postgres_address, weak_secrets
 
 ALL = "0.0.0.0"  # noqa: S104

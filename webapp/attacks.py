@@ -20,7 +20,7 @@ from flask import has_request_context, request
 
 from models import attacks
 from models.attacks import Kind as Kind  # noqa: PLC0414 (read from here by what counts)
-from models.session import Door
+from models.base.session import Door
 from webapp.addresses import group
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 

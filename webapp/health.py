@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 import preflight
 from celeryconfig import Task
 from models import sweeps
-from models.base import Base
+from models.base.session import Door, not_kept
+from models.base.tables import Base
 from models.organizations import Organization
-from models.session import Door, not_kept
 from runtime import logs
 from webapp.errors import wants_a_page
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 import settings
 from models import clinic_limits
 from models.attacks import Kind
-from models.session import Door
+from models.base.session import Door
 from webapp import attacks
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 

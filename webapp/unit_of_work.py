@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from models.session import Door, pool, system_transaction, transaction
+from models.base.session import Door, pool, system_transaction, transaction
 from webapp.shares import Shares
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.session import Door
+from models.base.session import Door
 from tests.places import ROOT
 
 OPENERS = {"system_transaction", "in_system_transaction"}
@@ -114,10 +114,10 @@ def test_every_reason_is_somebodys() -> None:
 def test_nobody_goes_round_the_doors() -> None:
     """The engine behind them and the setting that they make stand in few places."""
     of_the_engine = {module for module, source in modules() if "system_engine" in source}
-    assert of_the_engine <= {"models.session", "preflight"}  # the latter asks who each role is
+    assert of_the_engine <= {"models.base.session", "preflight"}  # the latter asks who each role is
     of_the_setting = {module for module, source in modules() if "app.scope" in source}
     ours = {module for module in of_the_setting if not module.startswith("sandbox.")}
-    assert ours == {"models.session", "preflight"}  # the latter asks which role it opens for, and no row
+    assert ours == {"models.base.session", "preflight"}  # the latter asks which role it opens for, and no row
     assert not [path for path in Path(ROOT, "webapp").rglob("*.py") if "row_security" in path.read_text()]
 
 
@@ -128,7 +128,7 @@ def test_nobody_goes_round_the_doors() -> None:
         ("class A:\n def f(self):\n  return x.in_system_transaction(door, g)", {("A.f", "door")}, set()),
         ("def f():\n return lambda: system_transaction(Door.SWEEP)", {("f", "Door.SWEEP")}, set()),
         ("def f():\n return partial(system_transaction, Door.SWEEP)", set(), {"f"}),
-        ("from models.session import system_transaction as t", set(), {"system_transaction"}),
+        ("from models.base.session import system_transaction as t", set(), {"system_transaction"}),
         ("def f():\n g = session.system_transaction", set(), {"f"}),
     ],
 )

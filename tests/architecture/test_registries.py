@@ -71,7 +71,7 @@ def test_there_is_one_commit_in_the_tree() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "commit"
     ]
-    assert commits == ["models/session.py"]
+    assert commits == ["models/base/session.py"]
 
 
 def test_settings_import_nothing_of_ours() -> None:

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from models import patient_links, staff
-from models.session import transaction
+from models.base.session import transaction
 from models.staff import StaffRole
 from tests.factories import create_clinic
 from tests.stack import eventually

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from models import holds
 from models.appointments import Confirmation
+from models.base.session import sqlalchemy_url
 from models.holds import Claim
-from models.session import sqlalchemy_url
 from tests.concurrency.racing import (
     RIGHT,
     SLOT,

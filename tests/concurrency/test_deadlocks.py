@@ -16,9 +16,9 @@ from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session
 
 from models import appointments, calendars, holds, unproved_holds
+from models.base.session import sqlalchemy_url
 from models.holds import AppointmentHold, HoldStatus
 from models.organizations import Organization
-from models.session import sqlalchemy_url
 from models.unproved_holds import Asked, Day
 from tests.concurrency.racing import (
     QUARTER,

@@ -13,8 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import models
-from models.base import Base
-from models.session import sqlalchemy_url
+from models.base.session import sqlalchemy_url
+from models.base.tables import Base
 from tests.concurrency.databases import ROOT, alembic, new_database
 
 #: What is in the schema public, but for what belongs to an extension: (kind, name, definition).

@@ -24,12 +24,13 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import availability, calendars, calls, holds, session
+from models import availability, calendars, calls, holds
 from models.attacks import AttackCount
-from models.base import Base
+from models.base import session
+from models.base.session import Door, system_transaction, transaction
+from models.base.tables import Base
 from models.holds import AppointmentHold
 from models.organizations import Organization
-from models.session import Door, system_transaction, transaction
 from models.sign_in_limits import SignInLimit
 from models.sweeps import Sweep
 from tests.concurrency.databases import ROOT, new_database

@@ -24,7 +24,7 @@ from twilio.request_validator import RequestValidator
 import preflight
 import settings
 from models import holds, sms
-from models.session import Door, system_transaction, transaction
+from models.base.session import Door, system_transaction, transaction
 from tests.concurrency.databases import ROOT, name_of, new_database
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, slot
 from tests.furnished import create_furnished_clinic

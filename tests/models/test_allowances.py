@@ -11,7 +11,7 @@ import pytest
 
 from models import allowances
 from models.allowances import Allowance, Short
-from models.session import transaction
+from models.base.session import transaction
 from tests.conftest import Clock
 from tests.factories import create_clinic
 

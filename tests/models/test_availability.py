@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from models import availability, calendars
 from models.availability import Closed, Slot
+from models.base.session import Door, system_transaction
 from models.calendars import WEEKDAYS, Calendar
-from models.session import Door, system_transaction
 from tests.factories import create_clinic, phone_number
 
 Sql = psycopg.Connection[tuple[Any, ...]]

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from models import call_reports, calls
-from models.session import transaction
+from models.base.session import transaction
 from tests.factories import create_clinic
 
 

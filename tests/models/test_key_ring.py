@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 
 import settings
-from models import sealing, sms
-from models.sealing import CannotUnseal
+from models import sms
+from models.base import sealing
+from models.base.sealing import CannotUnseal
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import (

@@ -13,7 +13,7 @@ from psycopg import errors
 
 from models import appointments, calendars, patient_links, sms, sms_texts
 from models.appointments import Appointment, Change
-from models.session import transaction
+from models.base.session import transaction
 from models.sms import SmsStatus
 from models.sms_states import Cause
 from tasks.sms import deliver_sms

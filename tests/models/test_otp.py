@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import settings
 from models import holds, organizations, otp, sms
+from models.base.session import Door, system_transaction
 from models.holds import HoldStatus
 from models.otp import CodeRefusal, CodeRequest
-from models.session import Door, system_transaction
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 
 Sql = psycopg.Connection[tuple[object, ...]]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import settings
 from models import patient_links, sms, sms_texts
-from models.session import Door, system_transaction, transaction
+from models.base.session import Door, system_transaction, transaction
 from tests.concurrency.racing import confirm, hold_with_code, make_clinic
 from tests.linked import Linked, at
 from tests.surroundings import environment

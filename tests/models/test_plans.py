@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from flask.testing import FlaskClient
 
-from models import session
+from models.base import session
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms, sweep_sms

@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import JSON, Text
 
 from models import holds, privacy, sms_retry
-from models.base import Base
-from models.session import transaction
+from models.base.session import transaction
+from models.base.tables import Base
 from models.sms import SmsMessage
 from models.sms_states import Cause
 from models.sms_texts import render

@@ -12,7 +12,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from models import appointments, holds, organizations, otp, sms
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from models.sms import SmsStatus
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number, slot
 

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from models import retention
+from models.base.session import Door, system_transaction
 from models.retention import Tidied
-from models.session import Door, system_transaction
 from tests.factories import create_clinic, phone_number
 
 DAY = "INTERVAL '1 day'"

@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from models import opt_outs, sms, sms_senders
+from models.base.session import Door, system_transaction, transaction
 from models.opt_outs import OptOutSource
-from models.session import Door, system_transaction, transaction
 from models.sms import SmsMessage
 from models.sms_states import MOVES, Cause, SmsStatus
 from tests.conftest import Clock

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models import sms, sms_retry
-from models.session import transaction
+from models.base.session import transaction
 from models.sms_retry import Retry
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, reserve

@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 
 import models
 from models.appointments import Confirmation
-from models.base import Base, EnumText
+from models.base.tables import Base, EnumText
 from models.holds import Claim
 from tests.factories import create_clinic, phone_number, slot
 

@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from twilio.base.exceptions import TwilioRestException
 
 from models import patient_links
-from models.session import engine
+from models.base.session import engine
 from runtime import logs
 from runtime.masking import GONE, mask
 from tests.places import free_port

@@ -26,7 +26,7 @@ NAME, CODE = "Canary Telemetry", "4711"
 PROCESS = """
 import logging, sys, uuid
 from wsgi import app
-from models.session import transaction
+from models.base.session import transaction
 from sqlalchemy import text
 from opentelemetry import trace
 org, slot, phone, name, code = sys.argv[1:]

@@ -32,12 +32,12 @@ from psycopg import sql as compose
 from werkzeug.test import TestResponse
 
 import settings
-from models import sealing
+from models.base import sealing
+from models.base.session import Door, system_transaction
 from models.calendars import WEEKDAYS, Calendar
 from models.calls import Call
 from models.leads import HotLeadAlert
 from models.organizations import IntegrationSettings, Organization, VapiCredential
-from models.session import Door, system_transaction
 from models.staff import StaffUser
 from tests.webapp.vapi.agent import Books
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from models.session import engine
+from models.base.session import engine
 from tasks.sms import deliver_sms
 
 FILES = (

@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 import celeryconfig
 from celeryconfig import Queue, Task
 from models import sweeps
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from tasks.app import app
 from tasks.beat import MOST_WAITING, Scheduler, _tick
 from tests.conftest import Clock

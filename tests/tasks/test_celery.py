@@ -204,7 +204,7 @@ import os
 from celery.signals import worker_process_init
 from sqlalchemy import text
 import tasks.app
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 
 def connection():
     with system_transaction(Door.READINESS) as session:

@@ -15,8 +15,8 @@ from flask.testing import FlaskClient
 
 from models import appointments, opt_outs, patient_links, privacy, sms, sms_retry
 from models.appointments import Change
+from models.base.session import transaction
 from models.opt_outs import OptOutSource
-from models.session import transaction
 from models.sms_texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
 from tasks.providers import Problem

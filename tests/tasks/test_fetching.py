@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 import settings
-from models import sealing
+from models.base import sealing
 from tasks import leads
 from tasks.leads import fetch_reports
 from tests.conftest import Clock

@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models import sms, sms_matching, sms_retry
-from models.session import Door, system_transaction, transaction
+from models.base.session import Door, system_transaction, transaction
 from models.sms_retry import Retry
 from tasks.delivery import words_of
 from tasks.sms import check_receipts, reconcile_sms

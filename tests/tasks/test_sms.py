@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from models import sms, sms_senders
-from models.session import Door, system_transaction, transaction
+from models.base.session import Door, system_transaction, transaction
 from tasks import providers
 from tasks.delivery import prepare
 from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms

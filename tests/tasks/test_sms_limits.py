@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models import patient_links, privacy
-from models.session import transaction
+from models.base.session import transaction
 from models.sms_texts import TWO_SMS
 from tasks.leads import score_call
 from tasks.sms import deliver_sms, sweep_sms

@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 
 import settings
-from models import sealing, sms
+from models import sms
+from models.base import sealing
 from sandbox.twilio import Exchange, make_sandbox
 from tasks.sms import deliver_sms
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, create_clinic, reserve

@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models import sms
-from models.session import transaction
+from models.base.session import transaction
 from tasks import providers
 from tasks.delivery import record_accepted
 from tasks.providers import Accepted

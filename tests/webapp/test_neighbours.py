@@ -19,7 +19,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 import settings
-from models.session import engine
+from models.base.session import engine
 from tests.factories import create_clinic, phone_number, slot
 from tests.stack import eventually
 from tests.surroundings import environment

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import session
+from models.base import session
 from tasks.holds import expire_holds
 from tests.concurrency.databases import alembic, new_database
 from tests.factories import code_of, create_clinic, phone_number, slot

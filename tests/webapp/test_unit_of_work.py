@@ -17,9 +17,9 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import session
+from models.base import session
+from models.base.session import transaction
 from models.holds import AppointmentHold
-from models.session import transaction
 from tasks.holds import expire_holds
 from tests.breaking import Breaks, Line
 from tests.conftest import ADMIN_URL

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import settings
-from models import organizations, sealing
+from models import organizations
+from models.base import sealing
 from models.calendars import Calendar
 from models.organizations import IntegrationSettings, Organization
 from webapp.cli.common import at, print_json

@@ -16,9 +16,10 @@ from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import organizations, phone
+from models import organizations
+from models.base import phones
+from models.base.session import Door, system_transaction, transaction
 from models.organizations import IntegrationSettings, Organization
-from models.session import Door, system_transaction, transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,8 +107,8 @@ def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSett
 def telephone(clinic: Organization, said: str) -> str:
     """In E.164, or a refusal in words."""
     try:
-        return phone.e164(said, region=clinic.region, sandbox=clinic.sandbox)
-    except phone.ImpossibleNumber as error:
+        return phones.e164(said, region=clinic.region, sandbox=clinic.sandbox)
+    except phones.ImpossibleNumber as error:
         raise click.ClickException(f"{said} is no telephone number: {error}") from None
 
 

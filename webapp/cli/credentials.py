@@ -12,7 +12,7 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import sealing
+from models.base import sealing
 from models.organizations import (
     CredentialKind,
     PayloadFormat,

@@ -22,14 +22,15 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue, Task
-from models import clinic_limits, leads, organizations, phone, sealed_columns, sealing, sms_senders, sweeps
+from models import clinic_limits, leads, organizations, sealed_columns, sms_senders, sweeps
 from models.appointments import Appointment
+from models.base import phones, sealing
+from models.base.session import Door, system_transaction, transaction
 from models.calendars import Calendar
 from models.calls import Call
 from models.lead_facts import SCHEMA
 from models.leads import HotLeadAlert
 from models.organizations import IntegrationSettings, Organization, VapiCredential
-from models.session import Door, system_transaction, transaction
 from models.sms import SmsMessage
 from models.sms_states import SmsKind, SmsStatus
 from models.staff import StaffUser
@@ -416,8 +417,8 @@ def _alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> 
         yield missing("hot lead alert phone", "none is set", change)
         return
     try:
-        same = phone.e164(number, region=clinic.region, sandbox=clinic.sandbox) == number
-    except phone.ImpossibleNumber as error:
+        same = phones.e164(number, region=clinic.region, sandbox=clinic.sandbox) == number
+    except phones.ImpossibleNumber as error:
         yield missing("hot lead alert phone", f"{number}: {error}", change)
         return
     yield (

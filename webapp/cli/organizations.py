@@ -10,9 +10,9 @@ import click
 import phonenumbers
 from sqlalchemy import select
 
-from models import phone, sealing
+from models.base import phones, sealing
+from models.base.session import transaction
 from models.organizations import IntegrationSettings, Organization
-from models.session import transaction
 from webapp.cli.common import (
     Words,
     actor,
@@ -236,7 +236,7 @@ def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
 def _telephone_of_an_owner(clinic: Organization, said: str) -> str:
     """A mobile or a landline: a number that earns from each text would earn from every hot lead."""
     number = telephone(clinic, said)
-    if not phone.may_be_rung(number):
+    if not phones.may_be_rung(number):
         raise click.ClickException(f"{said} is a number that texts cannot be sent to")
     return number
 

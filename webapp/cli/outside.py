@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 import settings
-from models import sealing
+from models.base import sealing
 from models.organizations import IntegrationSettings
 
 #: Seconds for one answer.

@@ -7,7 +7,8 @@ import uuid
 
 import click
 
-from models import sealing, sms_senders
+from models import sms_senders
+from models.base import sealing
 from models.organizations import IntegrationSettings
 from webapp.cli.common import at, integration_settings, secret, telephone
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from flask import Response, stream_with_context
 
-from models.erased import ERASED, is_erased
+from models.base.erased import ERASED, is_erased
 from models.lead_record import Month
 from models.reports import CallRow, Day, Trouble
 from webapp.dashboard.shown import Words

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from models import phone, when
-from models.erased import ERASED, is_erased
+from models.base import phones, times
+from models.base.erased import ERASED, is_erased
 
 _KINDS = {
     "otp": "Code",
@@ -67,11 +67,11 @@ class Words:
 
     def clock(self, moment: datetime) -> str:
         """10:00 am."""
-        return when.written(moment, self.zone).partition(" at ")[2]
+        return times.written(moment, self.zone).partition(" at ")[2]
 
     def moment(self, moment: datetime) -> str:
         """Mon 7 Dec 2026 at 10:00 am."""
-        return when.written(moment, self.zone)
+        return times.written(moment, self.zone)
 
     def short(self, moment: datetime) -> str:
         """Mon 7 Dec, 10:00 am."""
@@ -80,13 +80,13 @@ class Words:
 
     @staticmethod
     def instant(moment: datetime) -> str:
-        return when.instant(moment)
+        return times.instant(moment)
 
     @staticmethod
     def number(number: str | None) -> str:
         if is_erased(number):
             return ERASED
-        return phone.readable(number) if number else "number withheld"
+        return phones.readable(number) if number else "number withheld"
 
     @staticmethod
     def person(name: str | None, number: str | None) -> str:

@@ -17,8 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models import second_factor, sign_in_limits, staff, staff_sessions
-from models.audit import AuditEntry
-from models.session import Door
+from models.base.audit import AuditEntry
+from models.base.session import Door
 from models.sign_in_limits import Counted
 from models.staff import StaffUser
 from webapp import attacks

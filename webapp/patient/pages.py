@@ -18,10 +18,11 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from models import appointments, opt_outs, patient_links, sms_limits, when
+from models import appointments, opt_outs, patient_links, sms_limits
 from models.appointments import AppointmentStatus
+from models.base import times
+from models.base.session import Door
 from models.patient_links import Found, LinkOutcome
-from models.session import Door
 from models.sms import Due, SmsKind
 from webapp import attacks, shares
 from webapp.limits import Limiter
@@ -324,7 +325,7 @@ def _page(
     template: str, token: str, shown: Shown, *, status: int = HTTPStatus.OK, **facts: object
 ) -> ResponseReturnValue:
     page = render_template(
-        f"patient/{template}", token=token, shown=shown, spoken_day=when.spoken_day, **facts
+        f"patient/{template}", token=token, shown=shown, spoken_day=times.spoken_day, **facts
     )
     return page, status
 

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import appointments, availability, calendars, organizations, patient_links, phone, sms_texts, when
+from models import appointments, availability, calendars, organizations, patient_links, sms_texts
 from models.appointments import Appointment, AppointmentStatus
 from models.availability import Slot
+from models.base import phones, times
 from models.calendars import Calendar
 from models.organizations import Organization
 from models.patient_links import LinkOutcome, PatientLink
@@ -93,14 +94,16 @@ class Linked:
         return Shown(
             state=self.state(),
             clinic=self.clinic.name,
-            telephone=number and phone.readable(number),
+            telephone=number and phones.readable(number),
             tel=number and (re.sub(r"[^\d+]", "", number) or None),
             time=time_of(self.appointment.scheduled_at, zone),
             zone=zone_name(zone),
             # What was said in the call may be anything; the clinic's own words are not.
             service=service if service in self.calendar.services else None,
             reference=sms_texts.reference(self.appointment.id),
-            used_on=when.spoken_day(self.link.used_at.astimezone(zone).date()) if self.link.used_at else None,
+            used_on=times.spoken_day(self.link.used_at.astimezone(zone).date())
+            if self.link.used_at
+            else None,
         )
 
     def state(self) -> State:
@@ -128,7 +131,7 @@ class Linked:
             return self.openings(after)
         return Openings(
             day=wanted,
-            words=when.spoken_day(wanted),
+            words=times.spoken_day(wanted),
             parts=tuple(_by_part_of_day(free, room.zone)),
             before=self._previous_day(room, wanted, first),
             after=after,
@@ -180,8 +183,8 @@ def read(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Linked:
 
 def time_of(moment: datetime, zone: ZoneInfo) -> Time:
     day = moment.astimezone(zone).date()
-    _, _, clock = when.written(moment, zone).partition(" at ")
-    return Time(when.instant(moment), f"{when.spoken_day(day)} {day.year}", clock)
+    _, _, clock = times.written(moment, zone).partition(" at ")
+    return Time(times.instant(moment), f"{times.spoken_day(day)} {day.year}", clock)
 
 
 def zone_name(zone: ZoneInfo) -> str:

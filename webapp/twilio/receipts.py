@@ -11,8 +11,9 @@ from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from models import organizations, sealing, sms, sms_reports, twilio_codes
-from models.session import Door
+from models import organizations, sms, sms_reports, twilio_codes
+from models.base import sealing
+from models.base.session import Door
 from models.sms_reports import Report
 from webapp import attacks, shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid

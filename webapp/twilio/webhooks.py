@@ -8,7 +8,7 @@ from flask import Request
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, SIGNATURE_SETTINGS_HEADER, RequestValidator
 from werkzeug.datastructures import MultiDict
 
-from models import sealing
+from models.base import sealing
 from models.organizations import IntegrationSettings
 from webapp.addresses import url_of
 

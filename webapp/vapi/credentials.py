@@ -27,8 +27,9 @@ from flask import Request
 from sqlalchemy import Row
 
 import settings
-from models import organizations, sealing, signed_requests
-from models.session import Door
+from models import organizations, signed_requests
+from models.base import sealing
+from models.base.session import Door
 from models.signed_requests import Use
 from webapp import snapshots
 from webapp.addresses import group

@@ -21,12 +21,13 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, organizations, phone, sms, tenancy
+from models import appointments, calls, holds, organizations, sms, tenancy
 from models.appointments import Appointment
+from models.base import phones
+from models.base.session import Door
 from models.holds import AppointmentHold
 from models.organizations import Organization
 from models.otp import Asker
-from models.session import Door
 from webapp import attacks
 from webapp.nudge import nudge
 from webapp.shares import Shares
@@ -58,10 +59,10 @@ class Desk:
     def asker(self) -> Asker:
         """Who asks for a hold or a code: the caller's number is the envelope's, never what was said."""
         try:
-            number = phone.e164(
+            number = phones.e164(
                 self.caller_number or "", region=self.clinic.region, sandbox=self.clinic.sandbox
             )
-        except phone.ImpossibleNumber:
+        except phones.ImpossibleNumber:
             return Asker(None, self.credential_id)  # withheld, or an address that is no number
         return Asker(number, self.credential_id)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
-from models import phone
+from models.base import phones
 from webapp.vapi import salvage
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
@@ -340,7 +340,7 @@ def _word(value: object) -> str | None:
 
 def _number(customer: object) -> str | None:
     number = _word(_object(customer).get("number"))
-    return number and phone.of_caller(number)
+    return number and phones.of_caller(number)
 
 
 _TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)("?)(\s*:)?|([\[\]{}])', re.DOTALL)

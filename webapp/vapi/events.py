@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models import call_reports, calls, holds, organizations, tenancy
+from models.base.session import Door
 from models.organizations import IntegrationSettings
-from models.session import Door
 from webapp.nudge import nudge
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 from webapp.vapi.credentials import Caller

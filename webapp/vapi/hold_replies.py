@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models import appointments, phone
+from models import appointments
 from models.appointments import AppointmentStatus
+from models.base import phones
 from models.holds import AppointmentHold, HoldStatus
 from webapp.vapi.desk import Desk
 from webapp.vapi.replies import Code, Reply, not_booked, refusal
@@ -67,13 +68,13 @@ def unknown_hold(desk: Desk, given: str | None) -> Reply:
 
 def same_phone(desk: Desk, given: str | None, fixed: str) -> bool:
     """Whether a number that was given is the one that the hold fixed; none given is no other one."""
-    if given is None or phone.says_nothing(given):
+    if given is None or phones.says_nothing(given):
         return True
-    if phone.means_the_callers(given):
+    if phones.means_the_callers(given):
         given = desk.caller_number or ""
     try:
-        return phone.e164(given, region=desk.clinic.region, sandbox=desk.clinic.sandbox) == fixed
-    except phone.ImpossibleNumber:
+        return phones.e164(given, region=desk.clinic.region, sandbox=desk.clinic.sandbox) == fixed
+    except phones.ImpossibleNumber:
         return False
 
 

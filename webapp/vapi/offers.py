@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
 
-from models import when
 from models.availability import Slot
+from models.base import times
 from models.calendars import Calendar
 
 
 def offered(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> list[dict[str, str]]:
     return [
         {
-            "slotId": when.instant(slot.starts_at),
+            "slotId": times.instant(slot.starts_at),
             "calendarId": calendar.id,
-            "label": when.spoken(slot.starts_at, calendar.zone, now),
+            "label": times.spoken(slot.starts_at, calendar.zone, now),
         }
         for slot in slots
     ]
@@ -25,7 +25,7 @@ def offered(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> list[di
 def ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
     """For Vapi's line: which words stand for which slotId."""
     pairs = [
-        f"{when.spoken_time(slot.starts_at, calendar.zone)} = {when.instant(slot.starts_at)}"
+        f"{times.spoken_time(slot.starts_at, calendar.zone)} = {times.instant(slot.starts_at)}"
         for slot in slots
     ]
     return f"calendarId={calendar.id}; slotId by time: {', '.join(pairs)}" if pairs else ""
@@ -35,15 +35,15 @@ def said(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> str:
     """Monday 7 December at 9:00 in the morning or 10:00 in the morning; Tuesday 8 December at …"""
     days, today = [], now.astimezone(calendar.zone).date()
     for day, of_day in groupby(slots, key=lambda slot: slot.starts_at.astimezone(calendar.zone).date()):
-        starts = [when.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]
-        days.append(f"{when.spoken_day(day, today)} at {_either(starts)}")
+        starts = [times.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]
+        days.append(f"{times.spoken_day(day, today)} at {_either(starts)}")
     return "; ".join(days)
 
 
 def dated_ids(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> str:
     """Like `ids`, for slots of more than one day."""
     pairs = [
-        f"{when.spoken(slot.starts_at, calendar.zone, now)} = {when.instant(slot.starts_at)}"
+        f"{times.spoken(slot.starts_at, calendar.zone, now)} = {times.instant(slot.starts_at)}"
         for slot in slots
     ]
     return f"calendarId={calendar.id}; slotId by time: {'; '.join(pairs)}" if pairs else ""

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 import settings
-from models import phone
+from models.base import phones
 from runtime import logs
 from webapp import attacks, limits, shares
 from webapp.shares import Shares
@@ -259,7 +259,7 @@ def _telephones(caller: Caller, read: Envelope) -> Counter[str]:
     found: Counter[str] = Counter()
     for call in read.calls:
         said = read.caller_number or call.arguments.get("patientPhone")
-        number = phone.of_caller(str(said)) if isinstance(said, str | int) else None
+        number = phones.of_caller(str(said)) if isinstance(said, str | int) else None
         if number:
             org = caller.org_id or call.arguments.get("tenantId")
             # Who only names a number asks for nothing on its owner's account.

@@ -17,9 +17,10 @@ from flask.testing import FlaskClient
 
 import settings
 from celeryconfig import Queue
-from models import allowances, otp, sealing, sms_senders
+from models import allowances, otp, sms_senders
+from models.base import sealing
+from models.base.session import transaction
 from models.organizations import IntegrationSettings, Organization
-from models.session import transaction
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.places import ROOT, free_port

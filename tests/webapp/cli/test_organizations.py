@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models import sealing
+from models.base import sealing
 from tests.places import ROOT
 from tests.webapp.cli.commands import ACTOR, Operator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models import second_factor, staff
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from tests.webapp.cli.commands import ACTOR, Operator
 
 PASSWORD = "correct horse battery"

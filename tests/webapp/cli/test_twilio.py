@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from models import sealing
+from models.base import sealing
 from tests.webapp.cli.commands import ACTOR, Operator
 from webapp.cli import common
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from models import staff
-from models.session import transaction
+from models.base.session import transaction
 from models.staff import StaffRole
 
 PASSWORD = "correct horse battery"

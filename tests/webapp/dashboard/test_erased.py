@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models import privacy
-from models.session import transaction
+from models.base.session import transaction
 from tests.factories import phone_number
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from models import staff
-from models.session import engine, transaction
+from models.base.session import engine, transaction
 from tests.factories import create_clinic, slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ

@@ -16,7 +16,7 @@ from flask import Flask
 from psycopg import errors
 
 from models import privacy
-from models.session import transaction
+from models.base.session import transaction
 from tests.conftest import Clock
 from tests.factories import create_clinic, phone_number
 from tests.webapp.dashboard.browsers import Person, employ

@@ -17,8 +17,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from models import appointments, patient_links, sms_texts
+from models.base.session import transaction
 from models.leads import HotLeadAlert
-from models.session import transaction
 from models.sms import SmsKind, SmsMessage
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from models import staff
-from models.session import transaction
+from models.base.session import transaction
 from tests.conftest import Clock
 from tests.webapp.dashboard.browsers import PASSWORD, Person, employ, token_in
 from webapp.dashboard import guard

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from models import staff_sessions
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from tests.conftest import Clock
 from tests.webapp.dashboard.browsers import Person, employ
 

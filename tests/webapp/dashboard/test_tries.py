@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from models import sign_in_limits, staff
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from models.sign_in_limits import DEVICE, EMAIL, EMAIL_FROM_NETWORK, NETWORK, NOTED, SECOND_FACTOR, Limit
 from models.staff import StaffUser
 from tests.conftest import Clock

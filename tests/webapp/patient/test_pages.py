@@ -23,8 +23,8 @@ from werkzeug.test import TestResponse
 
 from models import allowances, opt_outs, patient_links, sms_texts
 from models.allowances import Allowance
+from models.base.session import transaction
 from models.opt_outs import OptOutSource
-from models.session import transaction
 from tests.conftest import Clock
 from tests.factories import EVERY_DAY, create_clinic, reserve, slot
 from tests.linked import Linked, at

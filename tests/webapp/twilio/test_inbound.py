@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator
 
 import settings
 from models import opt_outs
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number
 from tests.places import free_port
 from tests.surroundings import environment

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 import settings
 from models import sms, sms_retry
-from models.session import Door, system_transaction, transaction
+from models.base.session import Door, system_transaction, transaction
 from runtime.masking import mask
 from tasks.delivery import record_accepted
 from tasks.providers import Accepted

@@ -19,7 +19,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
 import settings
-from models import sealing
+from models.base import sealing
+from models.base.session import Door, system_transaction
 from models.organizations import (
     CredentialKind,
     PayloadFormat,
@@ -27,7 +28,6 @@ from models.organizations import (
     SignatureEncoding,
     VapiCredential,
 )
-from models.session import Door, system_transaction
 from tests.factories import create_clinic, slot
 from webapp.vapi import credentials
 from webapp.vapi.credentials import CREDENTIAL_HEADER

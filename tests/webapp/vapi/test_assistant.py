@@ -16,10 +16,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from models import call_reports, organizations
+from models.base.session import transaction
 from models.calendars import Calendar
 from models.lead_facts import parse_facts
 from models.organizations import IntegrationSettings, Organization
-from models.session import transaction
 from tests import factories
 from tests.webapp.vapi.calls import message, tool_call
 from webapp.vapi import assistant

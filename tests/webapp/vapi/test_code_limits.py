@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from models import allowances, clinic_limits
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.vapi.calls import PhoneCall, message, tool_call

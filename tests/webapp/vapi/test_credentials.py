@@ -23,7 +23,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from models import session
+from models.base import session
 from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 from tests.places import free_port

@@ -15,8 +15,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from models import opt_outs
+from models.base.session import transaction
 from models.opt_outs import OptOutSource
-from models.session import transaction
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, reserve, slot
 from tests.webapp.vapi.calls import PhoneCall, tool_call

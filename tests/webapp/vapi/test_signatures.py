@@ -17,8 +17,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from models import live, retention
+from models.base.session import Door, system_transaction, transaction
 from models.organizations import PayloadFormat
-from models.session import Door, system_transaction, transaction
 from tests.conftest import Clock
 from tests.factories import code_of, phone_number, slot
 from tests.surroundings import environment

@@ -22,8 +22,8 @@ from flask.testing import FlaskClient
 import settings
 from celeryconfig import Queue
 from models import opt_outs, sms_senders
+from models.base.session import transaction
 from models.opt_outs import OptOutSource
-from models.session import transaction
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.stack import eventually

@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 
 from models import holds as hold_verbs
 from models import sms, sms_texts
-from models.session import Door, system_transaction
+from models.base.session import Door, system_transaction
 from models.sms import SmsMessage, SmsStatus
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic

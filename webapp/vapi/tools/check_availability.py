@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from models import availability, calendars, when
+from models import availability, calendars
 from models.availability import Closed, Slot
+from models.base import times
 from models.calendars import Calendar
 from webapp.vapi import days, offers
 from webapp.vapi.desk import Desk, Tool
@@ -44,7 +45,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
         free = availability.find_free(desk.session, calendar, first=day, days=1, now=desk.now).get(day, [])
     if free:
         return Reply(
-            f"{when.spoken_day(day)}, {day.year}: {_some(calendar, free)} {_today(today)}",
+            f"{times.spoken_day(day)}, {day.year}: {_some(calendar, free)} {_today(today)}",
             facts | {"slots": offers.offered(calendar, free, desk.now)},
             line=offers.ids(calendar, free),
         )
@@ -59,10 +60,10 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     line = offers.dated_ids(calendar, openings, desk.now)
     if closed is None:
         return Reply(
-            f"Nothing is free on {when.spoken_day(day, today)}. {instead} {_today(today)}", facts, line=line
+            f"Nothing is free on {times.spoken_day(day, today)}. {instead} {_today(today)}", facts, line=line
         )
     code, error, why = _CLOSED[closed]
-    say = f"{when.spoken_day(day)}, {day.year}, {why}. {instead} {_today(today)}"
+    say = f"{times.spoken_day(day)}, {day.year}, {why}. {instead} {_today(today)}"
     return Reply(say, facts, code, error, line)
 
 
@@ -70,7 +71,7 @@ def _some(calendar: Calendar, free: list[Slot]) -> str:
     """Up to four times spread over the day: more than that nobody keeps in mind on a telephone."""
     step = max(1, len(free) // 4)
     few = free[::step][:4]
-    starts = " or ".join(when.spoken_time(slot.starts_at, calendar.zone) for slot in few)
+    starts = " or ".join(times.spoken_time(slot.starts_at, calendar.zone) for slot in few)
     return f"{len(free)} times are free, such as {starts}." if len(free) > len(few) else f"free at {starts}."
 
 
@@ -85,7 +86,7 @@ def _next_openings(desk: Desk, calendar: Calendar, day: date, today: date) -> li
 
 
 def _today(today: date) -> str:
-    return f"Today is {when.spoken_day(today)}."
+    return f"Today is {times.spoken_day(today)}."
 
 
 TOOL = Tool(

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import settings
-from models import appointments, availability, calendars, calls, holds, phone, redaction, when
+from models import appointments, availability, calendars, calls, holds, redaction
 from models.availability import Closed
+from models.base import phones, times
 from models.calendars import Calendar
 from models.unproved_holds import Asked
 from webapp.vapi import offers
@@ -55,7 +56,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
 
 def _number(desk: Desk, said: str | None) -> str | Reply:
     """The number that the hold will fix, in E.164, by default the caller's; or why it cannot be that one."""
-    own = said is None or phone.says_nothing(said) or phone.means_the_callers(said)
+    own = said is None or phones.says_nothing(said) or phones.means_the_callers(said)
     number = _read(desk, desk.caller_number or "" if own else said or "")
     if isinstance(number, str):
         return _too_much(desk, number) or number
@@ -74,10 +75,10 @@ def _number(desk: Desk, said: str | None) -> str | Reply:
     )
 
 
-def _read(desk: Desk, said: str) -> str | phone.ImpossibleNumber:
+def _read(desk: Desk, said: str) -> str | phones.ImpossibleNumber:
     try:
-        return phone.e164(said, region=desk.clinic.region, sandbox=desk.clinic.sandbox)
-    except phone.ImpossibleNumber as problem:
+        return phones.e164(said, region=desk.clinic.region, sandbox=desk.clinic.sandbox)
+    except phones.ImpossibleNumber as problem:
         return problem
 
 
@@ -96,7 +97,7 @@ def _ask_for_it(desk: Desk) -> str:
         return one_by_one
     return (
         f"{one_by_one} Or ask whether the text message may go to the number that this call comes from, which"
-        f" ends in {phone.last_digits(own)}: then leave patientPhone out."
+        f" ends in {phones.last_digits(own)}: then leave patientPhone out."
     )
 
 
@@ -104,12 +105,12 @@ def _can_be_a_mobile(desk: Desk, number: str) -> bool:
     """Numbers of films and examples are for sandbox clinics, and for whoever develops."""
     clinic = desk.clinic
     try:
-        phone.check_mobile(
+        phones.check_mobile(
             number,
             landlines=clinic.landlines_allowed or clinic.sandbox,
             fiction=clinic.sandbox or settings.get().development,
         )
-    except phone.NotAMobile:
+    except phones.NotAMobile:
         return False
     return True
 
@@ -120,8 +121,8 @@ def _too_much(desk: Desk, number: str) -> Reply | None:
     # A sandbox clinic's numbers are of no country; a list that was set is kept to even there.
     if clinic.allowed_countries or not clinic.sandbox:
         try:
-            phone.check_country(number, clinic.countries)
-        except phone.CountryNotAllowed:
+            phones.check_country(number, clinic.countries)
+        except phones.CountryNotAllowed:
             return not_booked(
                 Code.COUNTRY_NOT_ALLOWED,
                 "Country not allowed",
@@ -219,7 +220,7 @@ def _held(
     contact_id: object,
     expires_at: datetime,
 ) -> Reply:
-    label = when.spoken(starts_at, calendar.zone, desk.now)
+    label = times.spoken(starts_at, calendar.zone, desk.now)
     return Reply(
         f"{label} is held for {calendar.hold_minutes} minutes, but not booked yet: "
         "a code by text message comes next, which the patient reads back.",
@@ -227,11 +228,11 @@ def _held(
             "holdId": str(hold_id),
             "contactId": str(contact_id),
             "calendarId": calendar.id,
-            "slotId": when.instant(starts_at),
-            "expiresAt": when.instant(expires_at),
+            "slotId": times.instant(starts_at),
+            "expiresAt": times.instant(expires_at),
             "label": label,
         },
-        line=f"holdId={hold_id} contactId={contact_id} expiresAt={when.instant(expires_at)}",
+        line=f"holdId={hold_id} contactId={contact_id} expiresAt={times.instant(expires_at)}",
     )
 
 
@@ -247,14 +248,14 @@ def _booked_before(desk: Desk, calendar: Calendar, starts_at: datetime, number: 
     )
     if not appointment:
         return None
-    label = when.spoken(starts_at, calendar.zone, desk.now)
+    label = times.spoken(starts_at, calendar.zone, desk.now)
     return Reply(
         f"{label} is already booked in this call, and that appointment stands. Nothing more is needed.",
         {
             "holdId": str(appointment.hold_id),
             "contactId": str(appointment.contact_id),
             "calendarId": calendar.id,
-            "slotId": when.instant(starts_at),
+            "slotId": times.instant(starts_at),
             "appointmentId": str(appointment.id),
             "label": label,
         },

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import opt_outs, otp, phone, sms
+from models import opt_outs, otp, sms
+from models.base import phones
 from models.holds import AppointmentHold, HoldStatus
 from models.otp import Cap, CodeRequest
 from models.sms import SmsMessage, SmsStatus
@@ -36,7 +37,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
         return unknown_hold(desk, arguments.get("holdId"))
     if not same_phone(desk, arguments.get("patientPhone"), hold.patient_phone):
         return phone_mismatch()
-    ending = phone.last_digits(hold.patient_phone)
+    ending = phones.last_digits(hold.patient_phone)
     if _is_live(desk, hold) and (trouble := _foreseen(desk, hold)):
         return _cannot(trouble, ending)  # it would not arrive: no code is spent on it
     lost = _last_lost(desk, hold)

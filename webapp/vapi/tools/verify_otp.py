@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import settings
-from models import appointments, calendars, otp, redaction, sms, when
+from models import appointments, calendars, otp, redaction, sms
 from models.appointments import AppointmentStatus, Confirmation
+from models.base import times
+from models.base.spoken import digits_said
 from models.holds import AppointmentHold, HoldStatus
 from models.sms import Due, SmsKind, SmsStatus
-from models.spoken import digits_said
 from webapp.vapi.desk import Desk, Tool, as_uuid
 from webapp.vapi.hold_replies import appointment_cancelled, booked_before, hold_is_over, unknown_hold
 from webapp.vapi.replies import Code, Reply, not_booked
@@ -110,11 +111,11 @@ def _stands(
     desk: Desk, calendar_id: str, appointment_id: object, starts_at: datetime, *, already: bool = False
 ) -> Reply:
     calendar = calendars.get_or_none(desk.session, desk.org_id, calendar_id)
-    label = when.spoken(starts_at, calendar.zone, desk.now) if calendar else ""
+    label = times.spoken(starts_at, calendar.zone, desk.now) if calendar else ""
     follows = "It was booked before, and stands." if already else "A confirmation by text message follows."
     return Reply(
         f"Booked: {label}. {follows}",
-        {"appointmentId": str(appointment_id), "scheduledAt": when.instant(starts_at), "label": label},
+        {"appointmentId": str(appointment_id), "scheduledAt": times.instant(starts_at), "label": label},
         line=f"appointmentId={appointment_id}",
     )
 

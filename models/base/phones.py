@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import phonenumbers
 
-from models.spoken import DIGITS, MAX_CHARACTERS, number_said
+from models.base.spoken import DIGITS, MAX_CHARACTERS, number_said
 
 
 class ImpossibleNumber(ValueError):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from models.spoken import digits_said
+from models.base.spoken import digits_said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from models import when
+from models.base import times
 
 LONDON = ZoneInfo("Europe/London")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -101,10 +101,10 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
     ],
 )
 def test_a_moment_is_told_in_the_zone(moment: datetime, zone: ZoneInfo, spoken: str, written: str) -> None:
-    assert when.spoken(moment, zone) == spoken
-    assert when.written(moment, zone) == written
+    assert times.spoken(moment, zone) == spoken
+    assert times.written(moment, zone) == written
     elsewhere = moment.astimezone(timezone(timedelta(hours=-7)))  # the same, whatever zone it comes in
-    assert (when.spoken(elsewhere, zone), when.written(elsewhere, zone)) == (spoken, written)
+    assert (times.spoken(elsewhere, zone), times.written(elsewhere, zone)) == (spoken, written)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_a_moment_is_told_in_the_zone(moment: datetime, zone: ZoneInfo, spoken: 
     ],
 )
 def test_an_instant_is_utc_to_the_second(moment: datetime) -> None:
-    assert when.instant(moment) == "2026-12-07T10:00:00Z"
+    assert times.instant(moment) == "2026-12-07T10:00:00Z"
 
 
 def test_a_day_is_spoken_without_a_leading_zero() -> None:
-    assert when.spoken_day(date(2026, 12, 7)) == "Monday 7 December"
-    assert when.spoken_day(date(2028, 2, 29)) == "Tuesday 29 February"
+    assert times.spoken_day(date(2026, 12, 7)) == "Monday 7 December"
+    assert times.spoken_day(date(2028, 2, 29)) == "Tuesday 29 February"
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_a_day_half_a_year_away_is_spoken_with_its_year(
 ) -> None:
     """Or it could be taken for the same day of the year before or after."""
     today = date(2026, 12, 7)
-    assert ("202" in when.spoken_day(today + timedelta(days=days), today)) is year
+    assert ("202" in times.spoken_day(today + timedelta(days=days), today)) is year

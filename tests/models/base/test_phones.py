@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import phone
-from models.phone import ImpossibleNumber, NotAMobile
+from models.base import phones
+from models.base.phones import ImpossibleNumber, NotAMobile
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ from models.phone import ImpossibleNumber, NotAMobile
 def test_a_number_is_one_of_the_clinics_country_unless_it_says_another(
     said: str, region: str, number: str
 ) -> None:
-    assert phone.e164(said, region=region) == number
+    assert phones.e164(said, region=region) == number
 
 
 @pytest.mark.parametrize(
@@ -122,17 +122,17 @@ def test_a_number_is_one_of_the_clinics_country_unless_it_says_another(
 )
 def test_an_impossible_number_says_why(said: str, region: str, reason: str) -> None:
     with pytest.raises(ImpossibleNumber) as raised:
-        phone.e164(said, region=region)
+        phones.e164(said, region=region)
     assert str(raised.value) == reason
 
 
 def test_a_sandbox_clinic_takes_the_number_of_the_quick_reference() -> None:
-    assert phone.e164("+1-555-1234", region="US", sandbox=True) == "+15551234"
-    assert phone.e164("+1-555-1", region="US", sandbox=True) == "+15551"
+    assert phones.e164("+1-555-1234", region="US", sandbox=True) == "+15551234"
+    assert phones.e164("+1-555-1", region="US", sandbox=True) == "+15551"
     with pytest.raises(ImpossibleNumber, match="not made of digits"):
-        phone.e164("mine", region="US", sandbox=True)
+        phones.e164("mine", region="US", sandbox=True)
     with pytest.raises(ImpossibleNumber, match="country code does not exist"):
-        phone.e164("+999 123", region="US", sandbox=True)
+        phones.e164("+999 123", region="US", sandbox=True)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_sandbox_clinic_takes_the_number_of_the_quick_reference() -> None:
     ],
 )
 def test_a_number_may_be_named_as_that_of_the_call(said: str) -> None:
-    assert phone.means_the_callers(said)
+    assert phones.means_the_callers(said)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_number_may_be_named_as_that_of_the_call(said: str) -> None:
     ],
 )
 def test_another_number_is_not_taken_for_that_of_the_call(said: str) -> None:
-    assert not phone.means_the_callers(said)
+    assert not phones.means_the_callers(said)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_another_number_is_not_taken_for_that_of_the_call(said: str) -> None:
     [("N/A", True), ("unknown", True), ("null", True), ("no", False), ("-", True), ("not applicable", True)],
 )
 def test_what_models_write_for_no_number_is_none(said: str, *, nothing: bool) -> None:
-    assert phone.says_nothing(said) == nothing
+    assert phones.says_nothing(said) == nothing
 
 
 @given(
@@ -188,13 +188,13 @@ def test_what_models_write_for_no_number_is_none(said: str, *, nothing: bool) ->
 def test_whatever_is_said_it_is_a_number_or_a_reason(said: str, region: str) -> None:
     for sandbox in (False, True):
         try:
-            number = phone.e164(said, region=region, sandbox=sandbox)
+            number = phones.e164(said, region=region, sandbox=sandbox)
         except ImpossibleNumber:
             continue
         assert number[0] == "+"
         assert number[1:].isascii()
         assert number[1:].isdigit()
-        assert sandbox or phone.e164(number, region="FR") == number  # said again, the same
+        assert sandbox or phones.e164(number, region="FR") == number  # said again, the same
 
 
 @pytest.mark.parametrize(
@@ -207,11 +207,11 @@ def test_whatever_is_said_it_is_a_number_or_a_reason(said: str, region: str) -> 
     ],
 )
 def test_a_number_is_readable(number: str, text: str) -> None:
-    assert phone.readable(number) == text
+    assert phones.readable(number) == text
 
 
 def test_two_digits_are_all_that_an_answer_carries() -> None:
-    assert phone.last_digits("+442079460958") == "58"
+    assert phones.last_digits("+442079460958") == "58"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_two_digits_are_all_that_an_answer_carries() -> None:
 def test_only_what_can_be_a_mobile_is_sent_a_code(number: str, kind: str) -> None:
     def taken(*, landlines: bool = False, fiction: bool = False) -> bool:
         try:
-            phone.check_mobile(number, landlines=landlines, fiction=fiction)
+            phones.check_mobile(number, landlines=landlines, fiction=fiction)
         except NotAMobile:
             return False
         return True
@@ -267,5 +267,5 @@ def test_only_what_can_be_a_mobile_is_sent_a_code(number: str, kind: str) -> Non
 
 def test_a_landline_of_a_film_is_for_a_sandbox_alone() -> None:
     with pytest.raises(NotAMobile):
-        phone.check_mobile("+442079460958", landlines=True)
-    phone.check_mobile("+442079460958", landlines=True, fiction=True)
+        phones.check_mobile("+442079460958", landlines=True)
+    phones.check_mobile("+442079460958", landlines=True, fiction=True)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from models import sealing
-from models.sealing import CannotUnseal
+from models.base import sealing
+from models.base.sealing import CannotUnseal
 
 ORG = uuid.uuid4()
 TOKEN = "token-of-a-clinic"

@@ -3,26 +3,26 @@
 # ruff: noqa: F401 -- A foreign key is resolved by its table's name, so every table must be known before the
 # first query.
 
-import models.allowances
 import models.appointment_changes
 import models.appointments
-import models.attacks
 import models.base.audit
-import models.calendars
 import models.calls
-import models.contacts
+import models.clinics.allowances
+import models.clinics.attacks
+import models.clinics.calendars
+import models.clinics.contacts
+import models.clinics.organizations
+import models.clinics.sign_in_limits
+import models.clinics.signed_requests
+import models.clinics.staff
+import models.clinics.staff_sessions
+import models.clinics.sweeps
 import models.holds
 import models.leads
 import models.occupancies
 import models.opt_outs
-import models.organizations
 import models.patient_links
-import models.sign_in_limits
-import models.signed_requests
 import models.sms
 import models.sms_events
 import models.sms_senders
-import models.staff
-import models.staff_sessions
-import models.sweeps
 import models.vapi_syncs

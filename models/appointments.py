@@ -27,9 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import availability, calendars, patient_links
+from models import availability, patient_links
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
-from models.calendars import Calendar
+from models.clinics import calendars
+from models.clinics.calendars import Calendar
 
 
 class AppointmentStatus(StrEnum):

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from models.calendars import Calendar
+from models.clinics.calendars import Calendar
 from models.occupancies import find_taken
 from models.unproved_holds import Day
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from models import allowances, otp, sms_limits
-from models.allowances import AllowanceRow, ClinicLimit, Level
-from models.organizations import Organization
+from models import otp, sms_limits
+from models.clinics import allowances
+from models.clinics.allowances import AllowanceRow, ClinicLimit, Level
+from models.clinics.organizations import Organization
 
 #: Every allowance of a clinic as a whole. What is added here is on the dashboard, in `flask doctor`, in
 #: /metrics and in the log.

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
-from models.calendars import Calendar
+from models.clinics.calendars import Calendar
 from models.unproved_holds import Asked
 
 

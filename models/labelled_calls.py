@@ -17,12 +17,12 @@ from sqlalchemy.orm import Session
 import settings
 from models import appointments, names_said, otp, redaction
 from models.appointments import AppointmentStatus
-from models.calendars import Calendar
 from models.call_reports import CALLER
 from models.calls import Call
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import Organization
+from models.clinics.staff import StaffUser
 from models.names_said import Nameless
-from models.organizations import Organization
-from models.staff import StaffUser
 
 
 @dataclass(slots=True)

@@ -20,12 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import appointments, organizations
+from models import appointments
 from models.appointments import Appointment
 from models.base.tables import Base, CreatedAt, Id
-from models.calendars import Calendar
 from models.calls import Call
-from models.contacts import Contact
+from models.clinics import organizations
+from models.clinics.calendars import Calendar
+from models.clinics.contacts import Contact
+from models.clinics.organizations import IntegrationSettings, Organization
 from models.lead_facts import parse_facts
 from models.lead_scoring import (
     Evidence,
@@ -37,7 +39,6 @@ from models.lead_scoring import (
     score,
     service_named,
 )
-from models.organizations import IntegrationSettings, Organization
 from models.sms import Due, SmsKind, SmsMessage
 
 

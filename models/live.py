@@ -10,10 +10,11 @@ from typing import Generic, TypeVar
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes, calendars, clinic_limits, unproved_holds
+from models import appointment_changes, clinic_limits, unproved_holds
 from models.appointment_changes import ChangesMade
 from models.calls import BY_SIGNATURE
 from models.clinic_limits import Used
+from models.clinics import calendars
 from models.unproved_holds import Asker
 
 T = TypeVar("T")

@@ -14,10 +14,11 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import allowances, opt_outs, sms_limits, twilio_codes
-from models.allowances import Allowance, ClinicLimit
+from models import opt_outs, sms_limits, twilio_codes
+from models.clinics import allowances
+from models.clinics.allowances import Allowance, ClinicLimit
+from models.clinics.organizations import Organization
 from models.holds import AppointmentHold, HoldStatus
-from models.organizations import Organization
 from models.sms import (
     SmsKind,
     SmsMessage,

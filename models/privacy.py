@@ -22,7 +22,7 @@ from models.appointments import Appointment, AppointmentStatus
 from models.base.erased import ERASED, MARK
 from models.base.tables import Base
 from models.calls import BY_SIGNATURE, Call, ToolCall
-from models.contacts import Contact
+from models.clinics.contacts import Contact
 from models.holds import AppointmentHold, HoldStatus
 from models.leads import HotLeadAlert
 from models.opt_outs import OptOut

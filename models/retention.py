@@ -27,13 +27,13 @@ from sqlalchemy.sql.expression import cast
 from models import privacy
 from models.appointments import Appointment
 from models.base.erased import MARK
-from models.calendars import Calendar
 from models.calls import BY_SIGNATURE, Call, ToolCall
-from models.contacts import Contact
+from models.clinics.calendars import Calendar
+from models.clinics.contacts import Contact
+from models.clinics.organizations import Organization
+from models.clinics.signed_requests import SignedRequest
 from models.holds import AppointmentHold
 from models.leads import HotLeadAlert
-from models.organizations import Organization
-from models.signed_requests import SignedRequest
 from models.sms import SmsMessage
 from models.sms_states import SmsKind, SmsStatus
 

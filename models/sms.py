@@ -39,7 +39,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 import settings
 from models import opt_outs, sms_limits, sms_senders
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
-from models.organizations import IntegrationSettings
+from models.clinics.organizations import IntegrationSettings
 from models.sms_events import SmsEvent
 from models.sms_states import Cause, can_become
 from models.sms_states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414

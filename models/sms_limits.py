@@ -15,10 +15,10 @@ import phonenumbers
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import allowances, organizations
-from models.allowances import Allowance, ClinicLimit
 from models.base import phones
-from models.organizations import Organization
+from models.clinics import allowances, organizations
+from models.clinics.allowances import Allowance, ClinicLimit
+from models.clinics.organizations import Organization
 from models.sms_states import Cause, SmsKind
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calendars, calls, holds, leads, organizations, otp, patient_links, sms
+from models import appointments, calls, holds, leads, otp, patient_links, sms
 from models.appointments import AppointmentStatus
 from models.base import phones, times
 from models.base.erased import is_erased
-from models.organizations import Organization
+from models.clinics import calendars, organizations
+from models.clinics.organizations import Organization
 from models.sms import SmsKind, SmsMessage
 
 #: What fits into two SMS: each gives some of its room to saying which part it is.

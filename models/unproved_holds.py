@@ -17,7 +17,7 @@ from sqlalchemy import Text, Uuid, bindparam, text
 from sqlalchemy.orm import Session
 
 import settings
-from models.organizations import Organization
+from models.clinics.organizations import Organization
 
 
 @dataclass(frozen=True, slots=True)

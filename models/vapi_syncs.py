@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base
-from models.organizations import IntegrationSettings
+from models.clinics.organizations import IntegrationSettings
 
 #: The first fetch looks back so far; each later one begins a little before where the last one ended, for
 #: Vapi writes a call's analysis some time after its end.

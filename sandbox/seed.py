@@ -7,12 +7,12 @@ import uuid
 
 from sqlalchemy.dialects.postgresql import insert
 
-from models import organizations, staff
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.calendars import Calendar
-from models.organizations import IntegrationSettings, Organization
-from models.staff import StaffRole
+from models.clinics import organizations, staff
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import IntegrationSettings, Organization
+from models.clinics.staff import StaffRole
 
 LONDON = uuid.UUID("a0000000-0000-4000-8000-000000000001")
 NEW_YORK = uuid.UUID("a0000000-0000-4000-8000-000000000002")

@@ -2,7 +2,7 @@
 
 A tick says no more than "look whether something is due". It carries no time: clocks of machines differ and
 jump, and a tick that one clock calls late may be the only one that comes. What it is worth is decided by
-the database (models/sweeps.py), and how many may wait by the queue.
+the database (models/clinics/sweeps.py), and how many may wait by the queue.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from celery import beat
 from celery.signals import worker_ready
 
 from celeryconfig import BEAT_EVERY, Queue, Task
-from models import sweeps
 from models.base.session import Door, system_transaction
+from models.clinics import sweeps
 
 if TYPE_CHECKING:
     from celery.worker.consumer import Consumer

@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import organizations, patient_links, sms, sms_reports, sms_texts
+from models import patient_links, sms, sms_reports, sms_texts
 from models.base import sealing
-from models.organizations import IntegrationSettings
+from models.clinics import organizations
+from models.clinics.organizations import IntegrationSettings
 from models.sms_states import Cause
 from tasks import providers
 from tasks.providers import Accepted, Account, Misconfigured, Text

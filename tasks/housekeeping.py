@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 
 from celeryconfig import Task
-from models import allowances, retention, sign_in_limits, staff_sessions
+from models import retention
 from models.base.session import Door, system_transaction
+from models.clinics import allowances, sign_in_limits, staff_sessions
 from tasks.app import app
 from tasks.beat import Sweep
 

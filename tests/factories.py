@@ -9,11 +9,12 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from models import holds, organizations, otp
+from models import holds, otp
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.calendars import WEEKDAYS, Calendar
-from models.organizations import IntegrationSettings, Organization
+from models.clinics import organizations
+from models.clinics.calendars import WEEKDAYS, Calendar
+from models.clinics.organizations import IntegrationSettings, Organization
 
 EVERY_DAY = {day: [["09:00", "17:00"]] for day in WEEKDAYS}
 ACCOUNT_SID = "AC" + "5a" * 16

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 
 from flask import has_request_context, request
 
-from models import attacks
-from models.attacks import Kind as Kind  # noqa: PLC0414 (read from here by what counts)
 from models.base.session import Door
+from models.clinics import attacks
+from models.clinics.attacks import Kind as Kind  # noqa: PLC0414 (read from here by what counts)
 from webapp.addresses import group
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 import preflight
 from celeryconfig import Task
-from models import sweeps
 from models.base.session import Door, not_kept
 from models.base.tables import Base
-from models.organizations import Organization
+from models.clinics import sweeps
+from models.clinics.organizations import Organization
 from runtime import logs
 from webapp.errors import wants_a_page
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 import settings
 from models import clinic_limits
-from models.attacks import Kind
 from models.base.session import Door
+from models.clinics.attacks import Kind
 from webapp import attacks
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 

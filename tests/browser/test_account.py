@@ -8,7 +8,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
-from models import second_factor
+from models.clinics import second_factor
 from sandbox import seed
 from tests.browser.conftest import WIDTHS, Opens, faults, sign_in
 

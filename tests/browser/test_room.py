@@ -15,9 +15,10 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from models import patient_links, staff
+from models import patient_links
 from models.base.session import transaction
-from models.staff import StaffRole
+from models.clinics import staff
+from models.clinics.staff import StaffRole
 from tests.factories import create_clinic
 from tests.stack import eventually
 from tests.webapp.dashboard.browsers import PASSWORD

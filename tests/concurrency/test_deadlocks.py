@@ -15,10 +15,11 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session
 
-from models import appointments, calendars, holds, unproved_holds
+from models import appointments, holds, unproved_holds
 from models.base.session import sqlalchemy_url
+from models.clinics import calendars
+from models.clinics.organizations import Organization
 from models.holds import AppointmentHold, HoldStatus
-from models.organizations import Organization
 from models.unproved_holds import Asked, Day
 from tests.concurrency.racing import (
     QUARTER,

@@ -11,9 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 from psycopg import errors
 
-from models import appointments, calendars, patient_links, sms, sms_texts
+from models import appointments, patient_links, sms, sms_texts
 from models.appointments import Appointment, Change
 from models.base.session import transaction
+from models.clinics import calendars
 from models.sms import SmsStatus
 from models.sms_states import Cause
 from tasks.sms import deliver_sms

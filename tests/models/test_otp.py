@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from models import holds, organizations, otp, sms
+from models import holds, otp, sms
 from models.base.session import Door, system_transaction
+from models.clinics import organizations
 from models.holds import HoldStatus
 from models.otp import CodeRefusal, CodeRequest
 from tests.factories import bare, create_clinic, phone_number, reserve, slot

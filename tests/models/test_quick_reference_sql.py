@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from models import appointments, holds, organizations, otp, sms
+from models import appointments, holds, otp, sms
 from models.base.session import Door, system_transaction
+from models.clinics import organizations
 from models.sms import SmsStatus
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number, slot
 

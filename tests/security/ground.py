@@ -34,11 +34,11 @@ from werkzeug.test import TestResponse
 import settings
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.calendars import WEEKDAYS, Calendar
 from models.calls import Call
+from models.clinics.calendars import WEEKDAYS, Calendar
+from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
+from models.clinics.staff import StaffUser
 from models.leads import HotLeadAlert
-from models.organizations import IntegrationSettings, Organization, VapiCredential
-from models.staff import StaffUser
 from tests.webapp.vapi.agent import Books
 
 KINDS = ("bearer", "vapi_secret", "hmac")

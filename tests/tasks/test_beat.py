@@ -20,8 +20,8 @@ from flask.testing import FlaskClient
 
 import celeryconfig
 from celeryconfig import Queue, Task
-from models import sweeps
 from models.base.session import Door, system_transaction
+from models.clinics import sweeps
 from tasks.app import app
 from tasks.beat import MOST_WAITING, Scheduler, _tick
 from tests.conftest import Clock

@@ -18,7 +18,8 @@ import redis
 import celeryconfig
 import settings
 from celeryconfig import Queue, Task
-from models import calls, sms, sweeps
+from models import calls, sms
+from models.clinics import sweeps
 from tasks.app import app
 from tasks.beat import Sweep
 from tasks.sms import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, STALE, deliver_sms, sweep_sms

@@ -18,9 +18,9 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, update
 
-from models.attacks import Kind
 from models.base import session
 from models.base.session import transaction
+from models.clinics.attacks import Kind
 from models.sms import SmsMessage, SmsStatus
 from runtime.masking import mask
 from tests.factories import code_of, create_clinic, phone_number, slot

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import settings
-from models import organizations
 from models.base import sealing
-from models.calendars import Calendar
-from models.organizations import IntegrationSettings, Organization
+from models.clinics import organizations
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import IntegrationSettings, Organization
 from webapp.cli.common import at, print_json
 from webapp.vapi import assistant
 from webapp.vapi.envelope import one_line

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.appointments import Appointment, AppointmentStatus
-from models.calendars import Calendar
+from models.clinics.calendars import Calendar
 from webapp.cli import hours
 from webapp.cli.common import as_json, at, print_rows, whole_numbers
 

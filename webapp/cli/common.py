@@ -16,10 +16,10 @@ from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import organizations
 from models.base import phones
 from models.base.session import Door, system_transaction, transaction
-from models.organizations import IntegrationSettings, Organization
+from models.clinics import organizations
+from models.clinics.organizations import IntegrationSettings, Organization
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.base import sealing
-from models.organizations import (
+from models.clinics.organizations import (
     CredentialKind,
     PayloadFormat,
     SignatureAlgorithm,

@@ -22,18 +22,19 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue, Task
-from models import clinic_limits, leads, organizations, sealed_columns, sms_senders, sweeps
+from models import clinic_limits, leads, sms_senders
 from models.appointments import Appointment
 from models.base import phones, sealing
 from models.base.session import Door, system_transaction, transaction
-from models.calendars import Calendar
 from models.calls import Call
+from models.clinics import organizations, sealed_columns, sweeps
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
+from models.clinics.staff import StaffUser
 from models.lead_facts import SCHEMA
 from models.leads import HotLeadAlert
-from models.organizations import IntegrationSettings, Organization, VapiCredential
 from models.sms import SmsMessage
 from models.sms_states import SmsKind, SmsStatus
-from models.staff import StaffUser
 from webapp.cli import assistant, outside, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
 from webapp.health import FUNCTIONS, missing_functions, newest_revision

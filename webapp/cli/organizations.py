@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from models.base import phones, sealing
 from models.base.session import transaction
-from models.organizations import IntegrationSettings, Organization
+from models.clinics.organizations import IntegrationSettings, Organization
 from webapp.cli.common import (
     Words,
     actor,

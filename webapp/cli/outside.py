@@ -9,7 +9,7 @@ import requests
 
 import settings
 from models.base import sealing
-from models.organizations import IntegrationSettings
+from models.clinics.organizations import IntegrationSettings
 
 #: Seconds for one answer.
 PATIENCE = 5

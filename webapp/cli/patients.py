@@ -7,7 +7,7 @@ import uuid
 import click
 
 from models import privacy
-from models.organizations import Organization
+from models.clinics.organizations import Organization
 from webapp.cli.common import at, print_json, telephone
 
 

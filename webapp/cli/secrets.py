@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from models import sealed_columns
 from models.base import sealing
 from models.base.session import transaction
+from models.clinics import sealed_columns
 from webapp.cli.common import actor, everywhere, spoken_errors
 
 

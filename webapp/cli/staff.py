@@ -7,9 +7,9 @@ import uuid
 import click
 from sqlalchemy.orm import Session
 
-from models import second_factor
-from models import staff as people
-from models.staff import StaffRole, StaffUser
+from models.clinics import second_factor
+from models.clinics import staff as people
+from models.clinics.staff import StaffRole, StaffUser
 from webapp.cli.common import Words, as_json, at, print_rows, secret
 
 

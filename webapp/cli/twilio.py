@@ -9,7 +9,7 @@ import click
 
 from models import sms_senders
 from models.base import sealing
-from models.organizations import IntegrationSettings
+from models.clinics.organizations import IntegrationSettings
 from webapp.cli.common import at, integration_settings, secret, telephone
 
 

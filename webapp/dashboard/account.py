@@ -11,8 +11,8 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
-from models import second_factor, staff_sessions
-from models.staff import StaffUser
+from models.clinics import second_factor, staff_sessions
+from models.clinics.staff import StaffUser
 from webapp.dashboard import people, tries
 from webapp.dashboard.guard import blueprint, read, signed
 from webapp.dashboard.sign_in import too_soon

@@ -16,7 +16,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 import settings
-from models.staff import StaffUser
+from models.clinics.staff import StaffUser
 
 #: As long as browsers keep a cookie.
 LONGEST = timedelta(days=400)

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from models import calendars
+from models.clinics import calendars
 from webapp.dashboard import people
 from webapp.dashboard.people import Signed
 from webapp.dashboard.shown import Words

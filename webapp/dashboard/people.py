@@ -1,7 +1,8 @@
 """Who is signed in: the session's cookie, its check on every request, and the token of every form.
 
-The cookie is signed and has the token of a session; the session's row decides (models/staff_sessions.py). So
-what was ended is over at the next request, also for whoever kept a copy of the cookie.
+The cookie is signed and has the token of a session; the session's row decides
+(models/clinics/staff_sessions.py). So what was ended is over at the next request, also for whoever kept a
+copy of the cookie.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import staff, staff_sessions
-from models.organizations import Organization
-from models.staff import StaffUser
-from models.staff_sessions import LONGEST
+from models.clinics import staff, staff_sessions
+from models.clinics.organizations import Organization
+from models.clinics.staff import StaffUser
+from models.clinics.staff_sessions import LONGEST
 from webapp import shares
 from webapp.dashboard import devices
 from webapp.unit_of_work import Busy, in_transaction

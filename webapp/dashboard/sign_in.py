@@ -9,8 +9,8 @@ from http import HTTPStatus
 from flask import Response, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from models import second_factor as factor
-from models.staff import StaffUser
+from models.clinics import second_factor as factor
+from models.clinics.staff import StaffUser
 from webapp.dashboard import devices, people, tries
 from webapp.dashboard.devices import Device
 from webapp.dashboard.guard import blueprint, signed

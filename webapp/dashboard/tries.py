@@ -16,11 +16,11 @@ from flask import request
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import second_factor, sign_in_limits, staff, staff_sessions
 from models.base.audit import AuditEntry
 from models.base.session import Door
-from models.sign_in_limits import Counted
-from models.staff import StaffUser
+from models.clinics import second_factor, sign_in_limits, staff, staff_sessions
+from models.clinics.sign_in_limits import Counted
+from models.clinics.staff import StaffUser
 from webapp import attacks
 from webapp.addresses import group
 from webapp.dashboard.devices import Device

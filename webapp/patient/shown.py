@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import appointments, availability, calendars, organizations, patient_links, sms_texts
+from models import appointments, availability, patient_links, sms_texts
 from models.appointments import Appointment, AppointmentStatus
 from models.availability import Slot
 from models.base import phones, times
-from models.calendars import Calendar
-from models.organizations import Organization
+from models.clinics import calendars, organizations
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import Organization
 from models.patient_links import LinkOutcome, PatientLink
 
 #: Looking for the next day with openings goes on for so many stretches of availability.LOOK_AHEAD.

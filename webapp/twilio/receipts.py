@@ -11,9 +11,10 @@ from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from models import organizations, sms, sms_reports, twilio_codes
+from models import sms, sms_reports, twilio_codes
 from models.base import sealing
 from models.base.session import Door
+from models.clinics import organizations
 from models.sms_reports import Report
 from webapp import attacks, shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid

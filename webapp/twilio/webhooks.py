@@ -9,7 +9,7 @@ from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, SIGNATURE_SETTINGS_
 from werkzeug.datastructures import MultiDict
 
 from models.base import sealing
-from models.organizations import IntegrationSettings
+from models.clinics.organizations import IntegrationSettings
 from webapp.addresses import url_of
 
 #: Twilio's own are 2 KB or so; an SMS has 1,600 characters at most.

@@ -14,8 +14,8 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from pydantic import BaseModel, ValidationError
 
 from models import lead_facts
-from models.calendars import Calendar
-from models.organizations import IntegrationSettings, Organization
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import IntegrationSettings, Organization
 from webapp.vapi.credentials import CREDENTIAL_HEADER
 from webapp.vapi.desk import Tool
 from webapp.vapi.tools import TOOLS

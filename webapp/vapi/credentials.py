@@ -27,10 +27,10 @@ from flask import Request
 from sqlalchemy import Row
 
 import settings
-from models import organizations, signed_requests
 from models.base import sealing
 from models.base.session import Door
-from models.signed_requests import Use
+from models.clinics import organizations, signed_requests
+from models.clinics.signed_requests import Use
 from webapp import snapshots
 from webapp.addresses import group
 from webapp.snapshots import Snapshot

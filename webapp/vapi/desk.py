@@ -21,12 +21,13 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, organizations, sms, tenancy
+from models import appointments, calls, holds, sms, tenancy
 from models.appointments import Appointment
 from models.base import phones
 from models.base.session import Door
+from models.clinics import organizations
+from models.clinics.organizations import Organization
 from models.holds import AppointmentHold
-from models.organizations import Organization
 from models.otp import Asker
 from webapp import attacks
 from webapp.nudge import nudge

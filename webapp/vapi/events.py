@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import call_reports, calls, holds, organizations, tenancy
+from models import call_reports, calls, holds, tenancy
 from models.base.session import Door
-from models.organizations import IntegrationSettings
+from models.clinics import organizations
+from models.clinics.organizations import IntegrationSettings
 from webapp.nudge import nudge
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 from webapp.vapi.credentials import Caller

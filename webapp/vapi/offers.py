@@ -8,7 +8,7 @@ from itertools import groupby
 
 from models.availability import Slot
 from models.base import times
-from models.calendars import Calendar
+from models.clinics.calendars import Calendar
 
 
 def offered(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from flask import Request
 
-from models.organizations import PayloadFormat, SignatureAlgorithm, SignatureEncoding
+from models.clinics.organizations import PayloadFormat, SignatureAlgorithm, SignatureEncoding
 from webapp.addresses import url_of
 
 #: Seconds that a signature's time may lie from ours, either way (Vapi's own advice).

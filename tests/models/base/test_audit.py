@@ -13,10 +13,10 @@ from sqlalchemy import delete, text
 
 from models import call_backs, opt_outs, sms_senders
 from models.base.session import transaction
-from models.calendars import Calendar
 from models.calls import Call
-from models.contacts import Contact
-from models.organizations import IntegrationSettings, Organization, VapiCredential
+from models.clinics.calendars import Calendar
+from models.clinics.contacts import Contact
+from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 
 SECRET = "a-value-that-nobody-should-read"

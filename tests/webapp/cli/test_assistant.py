@@ -16,10 +16,10 @@ import typing_extensions
 from click.testing import CliRunner, Result
 
 import settings
-from models import organizations
 from models.base import sealing
 from models.base.session import transaction
-from models.organizations import IntegrationSettings
+from models.clinics import organizations
+from models.clinics.organizations import IntegrationSettings
 from tests import factories
 from tests.places import free_port
 from webapp.cli import assistant as command

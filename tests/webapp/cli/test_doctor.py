@@ -17,10 +17,11 @@ from flask.testing import FlaskClient
 
 import settings
 from celeryconfig import Queue
-from models import allowances, otp, sms_senders
+from models import otp, sms_senders
 from models.base import sealing
 from models.base.session import transaction
-from models.organizations import IntegrationSettings, Organization
+from models.clinics import allowances
+from models.clinics.organizations import IntegrationSettings, Organization
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.places import ROOT, free_port

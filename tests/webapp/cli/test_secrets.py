@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 import settings
-from models import sealed_columns
 from models.base import sealing
 from models.base.session import transaction
+from models.clinics import sealed_columns
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN
 from tests.webapp.cli.commands import ACTOR, Operator
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models import second_factor, staff
 from models.base.session import Door, system_transaction
+from models.clinics import second_factor, staff
 from tests.webapp.cli.commands import ACTOR, Operator
 
 PASSWORD = "correct horse battery"

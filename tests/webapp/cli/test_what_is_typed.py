@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import leads as lead_verbs
+from models.clinics.organizations import IntegrationSettings, Organization
 from models.lead_scoring import Rules, Weights
-from models.organizations import IntegrationSettings, Organization
 from tests.places import ROOT
 from tests.webapp.cli.commands import Operator
 from webapp import cli

@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import staff
 from models.base.session import transaction
-from models.staff import StaffRole
+from models.clinics import staff
+from models.clinics.staff import StaffRole
 
 PASSWORD = "correct horse battery"
 

@@ -15,8 +15,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import staff
 from models.base.session import engine, transaction
+from models.clinics import staff
 from tests.factories import create_clinic, slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ

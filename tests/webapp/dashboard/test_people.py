@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import staff
 from models.base.session import transaction
+from models.clinics import staff
 from tests.conftest import Clock
 from tests.webapp.dashboard.browsers import PASSWORD, Person, employ, token_in
 from webapp.dashboard import guard

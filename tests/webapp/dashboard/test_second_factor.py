@@ -10,8 +10,8 @@ import pyotp
 import pytest
 from flask.testing import FlaskClient
 
-from models import second_factor
-from models.sign_in_limits import SECOND_FACTOR
+from models.clinics import second_factor
+from models.clinics.sign_in_limits import SECOND_FACTOR
 from tests.conftest import Clock
 from tests.webapp.dashboard.browsers import PASSWORD, Person, token_in
 

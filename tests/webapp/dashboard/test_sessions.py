@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from flask import Flask
 
-from models import staff_sessions
 from models.base.session import Door, system_transaction
+from models.clinics import staff_sessions
 from tests.conftest import Clock
 from tests.webapp.dashboard.browsers import Person, employ
 

@@ -11,10 +11,18 @@ import psycopg
 import pytest
 from flask import Flask
 
-from models import sign_in_limits, staff
 from models.base.session import Door, system_transaction
-from models.sign_in_limits import DEVICE, EMAIL, EMAIL_FROM_NETWORK, NETWORK, NOTED, SECOND_FACTOR, Limit
-from models.staff import StaffUser
+from models.clinics import sign_in_limits, staff
+from models.clinics.sign_in_limits import (
+    DEVICE,
+    EMAIL,
+    EMAIL_FROM_NETWORK,
+    NETWORK,
+    NOTED,
+    SECOND_FACTOR,
+    Limit,
+)
+from models.clinics.staff import StaffUser
 from tests.conftest import Clock
 from tests.stack import eventually
 from tests.webapp.dashboard.browsers import PASSWORD, Person

@@ -21,9 +21,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import allowances, opt_outs, patient_links, sms_texts
-from models.allowances import Allowance
+from models import opt_outs, patient_links, sms_texts
 from models.base.session import transaction
+from models.clinics import allowances
+from models.clinics.allowances import Allowance
 from models.opt_outs import OptOutSource
 from tests.conftest import Clock
 from tests.factories import EVERY_DAY, create_clinic, reserve, slot

@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 import settings
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.organizations import (
+from models.clinics.organizations import (
     CredentialKind,
     PayloadFormat,
     SignatureAlgorithm,

@@ -15,11 +15,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from models import call_reports, organizations
+from models import call_reports
 from models.base.session import transaction
-from models.calendars import Calendar
+from models.clinics import organizations
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import IntegrationSettings, Organization
 from models.lead_facts import parse_facts
-from models.organizations import IntegrationSettings, Organization
 from tests import factories
 from tests.webapp.vapi.calls import message, tool_call
 from webapp.vapi import assistant

@@ -13,8 +13,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from models import allowances, clinic_limits
+from models import clinic_limits
 from models.base.session import Door, system_transaction
+from models.clinics import allowances
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.vapi.calls import PhoneCall, message, tool_call
@@ -110,7 +111,7 @@ def test_the_clinics_codes_have_a_reserve_and_are_filled_by_the_hour(
 
     def told() -> list[tuple[int, str]]:
         """What was logged since: how much is used of what."""
-        said = [record.args for record in caplog.records if record.name == "models.allowances"]
+        said = [record.args for record in caplog.records if record.name == "models.clinics.allowances"]
         caplog.clear()
         return [(args[1], str(args[2])[:24]) for args in said if isinstance(args, tuple)]  # type: ignore[misc]
 

@@ -24,7 +24,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from models.base import session
-from models.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding
+from models.clinics.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 from tests.places import free_port
 from tests.surroundings import environment

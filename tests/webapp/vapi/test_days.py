@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.availability import Slot
 from models.base import times
-from models.calendars import Calendar
+from models.clinics.calendars import Calendar
 from webapp.vapi import days, offers
 
 FRIDAY = date(2026, 11, 27)

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 from models import live, retention
 from models.base.session import Door, system_transaction, transaction
-from models.organizations import PayloadFormat
+from models.clinics.organizations import PayloadFormat
 from tests.conftest import Clock
 from tests.factories import code_of, phone_number, slot
 from tests.surroundings import environment

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from models import availability, calendars
+from models import availability
 from models.availability import Closed, Slot
 from models.base import times
-from models.calendars import Calendar
+from models.clinics import calendars
+from models.clinics.calendars import Calendar
 from webapp.vapi import days, offers
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.replies import Code, Reply, refusal

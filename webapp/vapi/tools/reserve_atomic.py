@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import settings
-from models import appointments, availability, calendars, calls, holds, redaction
+from models import appointments, availability, calls, holds, redaction
 from models.availability import Closed
 from models.base import phones, times
-from models.calendars import Calendar
+from models.clinics import calendars
+from models.clinics.calendars import Calendar
 from models.unproved_holds import Asked
 from webapp.vapi import offers
 from webapp.vapi.desk import Desk, Tool

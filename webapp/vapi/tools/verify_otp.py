@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import settings
-from models import appointments, calendars, otp, redaction, sms
+from models import appointments, otp, redaction, sms
 from models.appointments import AppointmentStatus, Confirmation
 from models.base import times
 from models.base.spoken import digits_said
+from models.clinics import calendars
 from models.holds import AppointmentHold, HoldStatus
 from models.sms import Due, SmsKind, SmsStatus
 from webapp.vapi.desk import Desk, Tool, as_uuid

@@ -132,7 +132,7 @@ class SignatureEncoding(StrEnum):
 class PayloadFormat(StrEnum):
     """What is signed, as Vapi's `payloadFormat` writes it. Both end with the body."""
 
-    #: Vapi's own default. It says nothing of the path (models/signed_requests.py).
+    #: Vapi's own default. It says nothing of the path (models/clinics/signed_requests.py).
     BODY = "{timestamp}.{body}"
     REQUEST = "{timestamp}.{method}.{url}.{body}"
 

@@ -10,8 +10,8 @@ from statistics import median
 import pytest
 from argon2 import PasswordHasher
 
-from models import staff
-from models.staff import StaffRole, StaffUser, WeakPassword
+from models.clinics import staff
+from models.clinics.staff import StaffRole, StaffUser, WeakPassword
 
 PASSWORD = "correct horse battery"
 

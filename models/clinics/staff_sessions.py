@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, delete, fu
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt, Id
-from models.staff import StaffUser
+from models.clinics.staff import StaffUser
 
 #: A working day; then the password is asked for again, however busy the page was.
 LONGEST = timedelta(hours=12)

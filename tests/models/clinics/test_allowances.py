@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from models import allowances
-from models.allowances import Allowance, Short
 from models.base.session import transaction
+from models.clinics import allowances
+from models.clinics.allowances import Allowance, Short
 from tests.conftest import Clock
 from tests.factories import create_clinic
 

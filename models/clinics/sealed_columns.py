@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from models import second_factor
 from models.base import sealing
-from models.organizations import IntegrationSettings, VapiCredential
-from models.staff import StaffUser
+from models.clinics import second_factor
+from models.clinics.organizations import IntegrationSettings, VapiCredential
+from models.clinics.staff import StaffUser
 
 
 @dataclass(frozen=True, slots=True)

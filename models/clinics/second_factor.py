@@ -12,7 +12,7 @@ import pyotp
 from sqlalchemy.orm import Session
 
 from models.base import sealing
-from models.staff import StaffUser
+from models.clinics.staff import StaffUser
 
 PURPOSE = "staff_totp"
 ISSUER = "Holdline"

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 import settings
 from models.base.tables import Base
-from models.organizations import Organization
+from models.clinics.organizations import Organization
 
 log = logging.getLogger(__name__)
 

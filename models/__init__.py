@@ -19,10 +19,10 @@ import models.clinics.staff_sessions
 import models.clinics.sweeps
 import models.holds
 import models.leads
+import models.messaging.events
+import models.messaging.messages
+import models.messaging.opt_outs
+import models.messaging.senders
 import models.occupancies
-import models.opt_outs
 import models.patient_links
-import models.sms
-import models.sms_events
-import models.sms_senders
 import models.vapi_syncs

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from models import otp, sms_limits
+from models import otp
 from models.clinics import allowances
 from models.clinics.allowances import AllowanceRow, ClinicLimit, Level
 from models.clinics.organizations import Organization
+from models.messaging import limits
 
 #: Every allowance of a clinic as a whole. What is added here is on the dashboard, in `flask doctor`, in
 #: /metrics and in the log.
-LIMITS: tuple[ClinicLimit, ...] = (*otp.CLINIC_LIMITS, *sms_limits.CLINIC_LIMITS)
+LIMITS: tuple[ClinicLimit, ...] = (*otp.CLINIC_LIMITS, *limits.CLINIC_LIMITS)
 
 
 @dataclass(frozen=True, slots=True)

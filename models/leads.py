@@ -39,7 +39,7 @@ from models.lead_scoring import (
     score,
     service_named,
 )
-from models.sms import Due, SmsKind, SmsMessage
+from models.messaging.messages import Due, SmsKind, SmsMessage
 
 
 class HotLeadAlert(Base):

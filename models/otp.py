@@ -14,12 +14,12 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import opt_outs, sms_limits, twilio_codes
 from models.clinics import allowances
 from models.clinics.allowances import Allowance, ClinicLimit
 from models.clinics.organizations import Organization
 from models.holds import AppointmentHold, HoldStatus
-from models.sms import (
+from models.messaging import limits, opt_outs, twilio_codes
+from models.messaging.messages import (
     SmsKind,
     SmsMessage,
     SmsStatus,
@@ -28,7 +28,7 @@ from models.sms import (
     try_at_once,
     waiting_code_of_hold,
 )
-from models.twilio_codes import Action
+from models.messaging.twilio_codes import Action
 
 #: A hold has one challenge for its whole life: a resent code is the same code.
 _CHALLENGE = 1
@@ -185,7 +185,7 @@ _CAP_OF = {
     _Kind.TO_SAID: Cap.PHONE,
     _Kind.CALLER: Cap.CALLER,
     _Kind.UNNAMED: Cap.UNNAMED,
-    sms_limits.CLINIC: Cap.SEGMENTS,
+    limits.CLINIC: Cap.SEGMENTS,
 }
 
 
@@ -291,7 +291,7 @@ def _is_used_up(session: Session, org_id: uuid.UUID, allowance: Allowance) -> bo
 def _take(session: Session, organization: Organization, hold: AppointmentHold, asker: Asker) -> Cap | None:
     """Take one code from every allowance; or from none, and the cap that is reached."""
     sent = count_codes(session, org_id=organization.id, hold_id=hold.id, call_sid=hold.call_sid)
-    segments = sms_limits.of_code(organization, hold.patient_phone)
+    segments = limits.of_code(organization, hold.patient_phone)
     wanted = [*_allowances(organization, hold.patient_phone, asker), segments]
     if none := next((each for each in wanted if each.most < 1), None):
         return _CAP_OF[none.kind]
@@ -304,7 +304,7 @@ def _take(session: Session, organization: Organization, hold: AppointmentHold, a
     short = allowances.take(session, organization.id, wanted)
     if short is None:
         allowances.tell(session, organization, CLINIC_LIMITS)
-        sms_limits.tell(session, organization, segments.amount)
+        limits.tell(session, organization, segments.amount)
         return None
     return _CAP_OF[short.allowance.kind]
 

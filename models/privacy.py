@@ -25,10 +25,10 @@ from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
 from models.holds import AppointmentHold, HoldStatus
 from models.leads import HotLeadAlert
-from models.opt_outs import OptOut
+from models.messaging.messages import SmsMessage
+from models.messaging.opt_outs import OptOut
+from models.messaging.states import Cause, SmsStatus
 from models.patient_links import PatientLink
-from models.sms import SmsMessage
-from models.sms_states import Cause, SmsStatus
 
 #: What a kept answer becomes. Readable to whoever replays it, and never a success.
 ERASED_REPLY: dict[str, Any] = {

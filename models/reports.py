@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes, sms, sms_retry
+from models import appointment_changes, sms_retry
 from models.appointment_changes import AppointmentChange
 from models.calls import BY_SIGNATURE, Call
 from models.leads import HotLeadAlert
+from models.messaging import messages
 
 #: Rows of one page.
 PAGE = 50
@@ -234,7 +235,7 @@ def list_trouble(
 
 def is_a_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> bool:
     """Of this clinic, in whatever state."""
-    return sms.get_or_none(session, org_id, message_id) is not None
+    return messages.get_or_none(session, org_id, message_id) is not None
 
 
 def sms_health(session: Session, org_id: uuid.UUID) -> SmsHealth:

@@ -34,8 +34,8 @@ from models.clinics.organizations import Organization
 from models.clinics.signed_requests import SignedRequest
 from models.holds import AppointmentHold
 from models.leads import HotLeadAlert
-from models.sms import SmsMessage
-from models.sms_states import SmsKind, SmsStatus
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsKind, SmsStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import appointments, leads, sms_texts, twilio_codes
+from models import appointments, leads, sms_texts
 from models.base.erased import is_erased
-from models.sms import Due, SmsKind, SmsMessage, SmsStatus
-from models.sms_events import SmsEvent
-from models.sms_states import Cause
+from models.messaging import twilio_codes
+from models.messaging.events import SmsEvent
+from models.messaging.messages import Due, SmsKind, SmsMessage, SmsStatus
+from models.messaging.states import Cause
 
 
 @dataclass(frozen=True, slots=True)

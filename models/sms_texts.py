@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, leads, otp, patient_links, sms
+from models import appointments, calls, holds, leads, otp, patient_links
 from models.appointments import AppointmentStatus
 from models.base import phones, times
 from models.base.erased import is_erased
 from models.clinics import calendars, organizations
 from models.clinics.organizations import Organization
-from models.sms import SmsKind, SmsMessage
+from models.messaging import messages
+from models.messaging.messages import SmsKind, SmsMessage
 
 #: What fits into two SMS: each gives some of its room to saying which part it is.
 TWO_SMS = 2 * 153
@@ -174,7 +175,7 @@ def _about_appointment(
     if message.kind is SmsKind.CANCELLATION:
         return cancellation(**facts)
     link = patient_links.address(session, message.org_id, message.id)
-    moved_from = sms.time_told_before(session, message)
+    moved_from = messages.time_told_before(session, message)
     if moved_from and moved_from != appointment.scheduled_at:
         return move(**facts, moved_from=moved_from, link=link)
     return confirmation(**facts, link=link)

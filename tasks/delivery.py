@@ -10,11 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import patient_links, sms, sms_reports, sms_texts
+from models import patient_links, sms_texts
 from models.base import sealing
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
-from models.sms_states import Cause
+from models.messaging import messages, receipts
+from models.messaging.states import Cause
 from tasks import providers
 from tasks.providers import Accepted, Account, Misconfigured, Text
 
@@ -37,17 +38,17 @@ class Outgoing:
 #: Seconds that the provider may hold on to a message of each kind, if it is of use for so long: a late code
 #: is worse than none.
 VALID_FOR = {
-    sms.SmsKind.OTP: 300,
-    sms.SmsKind.CONFIRMATION: 4 * 3600,
-    sms.SmsKind.CANCELLATION: 4 * 3600,
-    sms.SmsKind.HOT_LEAD_ALERT: 4 * 3600,
+    messages.SmsKind.OTP: 300,
+    messages.SmsKind.CONFIRMATION: 4 * 3600,
+    messages.SmsKind.CANCELLATION: 4 * 3600,
+    messages.SmsKind.HOT_LEAD_ALERT: 4 * 3600,
 }
 
 
 # --- before -------------------------------------------------------------------------------------
 
 
-def prepare(session: Session, message: sms.SmsMessage) -> Outgoing | None:
+def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
     """None when it cannot be sent now, or ever; then its row says so."""
     try:
         return _outgoing(session, message)
@@ -55,26 +56,26 @@ def prepare(session: Session, message: sms.SmsMessage) -> Outgoing | None:
         record_problem(session, message, problem)
     except CannotPrepare as problem:
         log.error("sms %s cannot be sent: %s", message.id, problem)  # noqa: TRY400 (a fact, not a crash)
-        sms.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
+        messages.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
     return None
 
 
-def _outgoing(session: Session, message: sms.SmsMessage) -> Outgoing:
+def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
     """Raises CannotPrepare or Misconfigured."""
     account = account_of(session, message)
     body = sms_texts.render(session, message)
     if body is None:
         raise CannotPrepare("what it is about is gone")
-    if message.kind is not sms.SmsKind.OTP:
-        sms.record_body(session, message, patient_links.hidden(body))
-    sms.record_account(session, message, account.account_sid)
-    token = sms.receipt_token(message.id, message.attempt)
+    if message.kind is not messages.SmsKind.OTP:
+        messages.record_body(session, message, patient_links.hidden(body))
+    messages.record_account(session, message, account.account_sid)
+    token = messages.receipt_token(message.id, message.attempt)
     public = settings.get().public_base_url.rstrip("/")
     report_to = f"{public}/api/twilio/status/{message.id}/{message.attempt}/{token}"
     return Outgoing(account, Text(message.to_phone, body, report_to, _valid_for(session, message)))
 
 
-def _valid_for(session: Session, message: sms.SmsMessage) -> int:
+def _valid_for(session: Session, message: messages.SmsMessage) -> int:
     """Seconds, at least the one that Twilio asks for: a claim leaves alone what is of no use any more."""
     usual = VALID_FOR[message.kind]
     if message.expires_at is None:
@@ -83,7 +84,7 @@ def _valid_for(session: Session, message: sms.SmsMessage) -> int:
     return max(1, min(usual, int(left.total_seconds())))
 
 
-def account_of(session: Session, message: sms.SmsMessage) -> Account:
+def account_of(session: Session, message: messages.SmsMessage) -> Account:
     """Raises Misconfigured: what waits is sent once the account is put right."""
     config = organizations.get_integration_settings(session, message.org_id)
     if config is None or not config.twilio_account_sid:
@@ -103,7 +104,7 @@ def account_of(session: Session, message: sms.SmsMessage) -> Account:
     )
 
 
-def asked_of(session: Session, message: sms.SmsMessage) -> Account | None:
+def asked_of(session: Session, message: messages.SmsMessage) -> Account | None:
     """The account that knows of a message; None if the clinic has another one now. Raises Misconfigured."""
     account = account_of(session, message)
     return account if message.account_sid in (None, account.account_sid) else None
@@ -126,7 +127,7 @@ def _signs_in_with(config: IntegrationSettings) -> tuple[str, str]:
 # --- after --------------------------------------------------------------------------------------
 
 
-def record_problem(session: Session, message: sms.SmsMessage, problem: BaseException) -> None:
+def record_problem(session: Session, message: messages.SmsMessage, problem: BaseException) -> None:
     """What a bad answer means for the message and for the clinic's sender; the log has what needs somebody.
 
     Whatever is not one of the providers' Problems broke off in the middle: nobody knows what came of it.
@@ -134,29 +135,29 @@ def record_problem(session: Session, message: sms.SmsMessage, problem: BaseExcep
     why = str(problem)
     match problem:
         case providers.Misconfigured():
-            if sms.record_misconfigured(session, message, code=problem.code, reason=why):
-                log.error("%s", sms_reports.stopped(message.org_id, problem.code, why))
+            if messages.record_misconfigured(session, message, code=problem.code, reason=why):
+                log.error("%s", receipts.stopped(message.org_id, problem.code, why))
         case providers.Unreachable():
-            sms.record_unreachable(session, message, why)
+            messages.record_unreachable(session, message, why)
         case providers.Unavailable():
-            sms.record_unavailable(session, message, why, code=problem.code, later=problem.later)
+            messages.record_unavailable(session, message, why, code=problem.code, later=problem.later)
         case providers.OptedOut():
-            sms.record_opted_out(session, message, code=problem.code or "", reason=why)
+            messages.record_opted_out(session, message, code=problem.code or "", reason=why)
         case providers.Refused():
-            if problem.alert and sms.is_news(session, message, problem.code):
-                log.error("%s", sms_reports.failed(message, problem.code, why))
-            sms.record_refused(session, message, code=problem.code, reason=why)
+            if problem.alert and messages.is_news(session, message, problem.code):
+                log.error("%s", receipts.failed(message, problem.code, why))
+            messages.record_refused(session, message, code=problem.code, reason=why)
         case _:
             why = why if isinstance(problem, providers.OutcomeUnknown) else "the provider took too long"
             log.warning("sms %s may or may not have been sent: %s", message.id, why)
-            sms.record_unknown(session, message, why)
+            messages.record_unknown(session, message, why)
 
 
 def record_accepted(
-    session: Session, message: sms.SmsMessage, accepted: Accepted, *, cause: Cause = Cause.ACCEPTED
+    session: Session, message: messages.SmsMessage, accepted: Accepted, *, cause: Cause = Cause.ACCEPTED
 ) -> None:
     """The provider has it; the log has it if it has it twice."""
-    twice = sms.record_sent(
+    twice = messages.record_sent(
         session,
         message,
         provider_id=accepted.provider_id,
@@ -165,13 +166,13 @@ def record_accepted(
         cause=cause,
     )
     if twice:
-        log.error("%s", sms_reports.sent_twice(message, accepted.provider_id))
+        log.error("%s", receipts.sent_twice(message, accepted.provider_id))
 
 
 # --- asking -------------------------------------------------------------------------------------
 
 
-def words_of(session: Session, message: sms.SmsMessage) -> set[str]:
+def words_of(session: Session, message: messages.SmsMessage) -> set[str]:
     """The texts by which the provider's copy of a message is known; none if they cannot be made again."""
     text = sms_texts.as_sent(session, message)
     return {text} if text else set()

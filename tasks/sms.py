@@ -15,9 +15,9 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
 
 from celeryconfig import Queue, Task
-from models import sms, sms_matching, sms_reports
 from models.base.session import Door, system_transaction, transaction
-from models.sms_states import Cause
+from models.messaging import matching, messages, receipts
+from models.messaging.states import Cause
 from tasks import providers
 from tasks.app import app
 from tasks.beat import Sweep
@@ -32,8 +32,8 @@ RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
-#: Seconds after which a claimed attempt is no longer made; half of its lease (models/sms.py).
-STALE = sms.LEASE.total_seconds() / 2
+#: Seconds after which a claimed attempt is no longer made; half of its lease (models/messaging/messages.py).
+STALE = messages.LEASE.total_seconds() / 2
 
 #: Seconds after which an answer was slow: the clinic's messages then go one at a time.
 SLOW = 2.0
@@ -62,9 +62,9 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     begun = time.monotonic()
     clinic = uuid.UUID(org_id)
     with transaction(clinic) as session:
-        message = sms.claim_for_sending(session, clinic, uuid.UUID(message_id))
+        message = messages.claim_for_sending(session, clinic, uuid.UUID(message_id))
         outgoing = prepare(session, message) if message else None
-        again = None if outgoing else sms.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
+        again = None if outgoing else messages.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
     if again:
         _nudge(again)
     if message is None or outgoing is None:
@@ -87,14 +87,14 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
 
 
 @contextmanager
-def _alive(message: sms.SmsMessage) -> Iterator[None]:
+def _alive(message: messages.SmsMessage) -> Iterator[None]:
     """While this process waits for the provider its attempt says that it lives; with the process both end."""
     over = threading.Event()
 
     def tell() -> None:
-        while not over.wait(sms.BEAT.total_seconds()):
+        while not over.wait(messages.BEAT.total_seconds()):
             with suppress(SQLAlchemyError), transaction(message.org_id) as session:
-                sms.keep_alive(session, message)
+                messages.keep_alive(session, message)
 
     teller = threading.Thread(target=tell, name=f"alive-{message.id}", daemon=True)
     teller.start()
@@ -105,15 +105,15 @@ def _alive(message: sms.SmsMessage) -> Iterator[None]:
         teller.join(1)  # the one connection of this process is wanted next
 
 
-def _try_soon(message: sms.SmsMessage) -> None:
+def _try_soon(message: messages.SmsMessage) -> None:
     """Where the clinic's sender is tried again in seconds, do not wait for the sweep."""
     with transaction(message.org_id) as session:
-        again = sms.nudge_for_its_moment(session, message.org_id, message.id)
+        again = messages.nudge_for_its_moment(session, message.org_id, message.id)
     if again:
         _nudge(again)
 
 
-def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) -> None:
+def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: float) -> None:
     """Write an outcome down. It is known nowhere else, so a database that is away is tried for a while."""
     now = time.monotonic()
     until, slow = now + INSIST, now - asked > SLOW
@@ -121,7 +121,7 @@ def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) ->
         try:
             with transaction(message.org_id) as session:
                 verb(session, message)
-                return sms.record_end(session, message, slow=slow)
+                return messages.record_end(session, message, slow=slow)
         except DBAPIError:
             if time.monotonic() > until:
                 raise
@@ -132,14 +132,14 @@ def _record(message: sms.SmsMessage, verb: Callable[..., None], asked: float) ->
 def sweep_sms() -> None:
     """Nudge what is due and was never nudged: Redis was away, or the web process died after its commit."""
     with system_transaction(Door.SWEEP) as session:
-        due = sms.sweep(session)
+        due = messages.sweep(session)
     for row in due:
         _nudge(row)
 
 
-def _nudge(due: sms.Due) -> None:
+def _nudge(due: messages.Due) -> None:
     """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
-    queue = Queue.OTP if due.kind is sms.SmsKind.OTP else Queue.SMS
+    queue = Queue.OTP if due.kind is messages.SmsKind.OTP else Queue.SMS
     deliver_sms.apply_async(
         kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
         queue=queue.value,
@@ -150,16 +150,18 @@ def _nudge(due: sms.Due) -> None:
 @app.task(name=Task.RECONCILE_SMS.value, base=Sweep)
 def reconcile_sms() -> None:
     """Ask about SMS that may or may not have been sent: sent after all, or to be sent again."""
-    _ask_about_each(sms.find_unsettled, _settle)
+    _ask_about_each(messages.find_unsettled, _settle)
 
 
 @app.task(name=Task.CHECK_RECEIPTS.value, base=Sweep)
 def check_receipts() -> None:
     """Ask about SMS that were accepted and of which no receipt came, or no price."""
-    _ask_about_each(sms.find_without_receipt, _check)
+    _ask_about_each(messages.find_without_receipt, _check)
 
 
-def _ask_about_each(find: Callable[..., list[sms.SmsMessage]], ask: Callable[[sms.SmsMessage], None]) -> None:
+def _ask_about_each(
+    find: Callable[..., list[messages.SmsMessage]], ask: Callable[[messages.SmsMessage], None]
+) -> None:
     """What cannot be asked about is asked about later, and holds up neither its clinic's others nor anybody
     else's. A clinic whose account is broken, or does not answer, or fails several times, is left for a while:
     a run is short, and the SMS that the same workers send do not wait behind it.
@@ -181,12 +183,12 @@ def _ask_about_each(find: Callable[..., list[sms.SmsMessage]], ask: Callable[[sm
             failures[clinic] += 1
             hangs = time.monotonic() - begun > PATIENCE / 2
             with transaction(clinic) as session:
-                sms.ask_later(session, message)
+                messages.ask_later(session, message)
                 if hangs or failures[clinic] >= FAILURES or isinstance(problem, Misconfigured):
-                    sms.ask_others_first(session, clinic)
+                    messages.ask_others_first(session, clinic)
 
 
-def _settle(message: sms.SmsMessage) -> None:
+def _settle(message: messages.SmsMessage) -> None:
     """Raises Misconfigured or Unavailable."""
     with transaction(message.org_id) as session:
         account = asked_of(session, message)
@@ -195,23 +197,23 @@ def _settle(message: sms.SmsMessage) -> None:
         # Another account has it, or its words cannot be made again: it stays unknown, for a person to see.
         log.warning("organisation %s: sms %s can no longer be looked for", message.org_id, message.id)
         with transaction(message.org_id) as session:
-            sms.lose_sight_of(session, message)
+            messages.lose_sight_of(session, message)
         return
     found = TwilioSms(account, timeout=PATIENCE).find(
         to=message.to_phone, bodies=bodies, since=message.created_at - CLOCK_SKEW
     )
     with transaction(message.org_id) as session:
-        own = sms_matching.own_of(session, message, {each.provider_id: each.at for each in found})
+        own = matching.own_of(session, message, {each.provider_id: each.at for each in found})
         # One settles it, whichever attempt it was: the first is what the patient got first.
         newest_first = sorted(found, key=lambda each: each.at or message.created_at, reverse=True)
         for each in reversed(newest_first):
             if each.provider_id in own:
                 record_accepted(session, message, each, cause=Cause.FOUND)
         if not own:
-            sms.record_never_sent(session, message)
+            messages.record_never_sent(session, message)
 
 
-def _check(message: sms.SmsMessage) -> None:
+def _check(message: messages.SmsMessage) -> None:
     """Raises Misconfigured or Unavailable."""
     if message.provider_id is None:
         return
@@ -221,10 +223,10 @@ def _check(message: sms.SmsMessage) -> None:
         known = TwilioSms(account, timeout=PATIENCE).fetch(message.provider_id) if account else None
     except (Misconfigured, Unavailable):
         with transaction(message.org_id) as session:
-            sms.record_checked(session, message, asked=False)
+            messages.record_checked(session, message, asked=False)
         raise
     with transaction(message.org_id) as session:
         if known:
-            for alert in sms_reports.apply(session, message, known, cause=Cause.FOUND):
+            for alert in receipts.apply(session, message, known, cause=Cause.FOUND):
                 log.error("%s", alert)
-        sms.record_checked(session, message)
+        messages.record_checked(session, message)

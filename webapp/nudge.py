@@ -11,12 +11,13 @@ from celery.exceptions import OperationalError as BrokerError
 
 import settings
 from celeryconfig import Queue, Task
-from models import calls, sms
+from models import calls
+from models.messaging import messages
 
 log = logging.getLogger(__name__)
 
 #: Rows that a worker may be told of.
-Due = sms.Due | calls.Due
+Due = messages.Due | calls.Due
 
 #: Seconds without another attempt once Redis has failed to answer, so that only one request feels it.
 BREAK = 10.0
@@ -95,7 +96,7 @@ def _message(due: Due) -> tuple[Task, Queue, dict[str, str]]:
     """
     if isinstance(due, calls.Due):
         return Task.SCORE_CALL, Queue.CALLS, {"call_id": due.call_id}
-    queue = Queue.OTP if due.kind is sms.SmsKind.OTP else Queue.SMS
+    queue = Queue.OTP if due.kind is messages.SmsKind.OTP else Queue.SMS
     return Task.DELIVER_SMS, queue, {"message_id": str(due.message_id)}
 
 

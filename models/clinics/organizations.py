@@ -51,7 +51,7 @@ class Organization(Base):
     moves_per_appointment_a_day: Mapped[int] = mapped_column(server_default="4")
     #: Texts about appointments to one number, filled again steadily over 24 hours; those over it wait.
     texts_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
-    #: Segments that all texts of the clinic may take, filled again steadily (models/sms_limits.py).
+    #: Segments that all texts of the clinic may take, filled again steadily (models/messaging/limits.py).
     segments_a_day: Mapped[int] = mapped_column(server_default="3000")
     #: How many times one credential may hold for which no code was asked, for numbers that were only said;
     #: with those for callers' own numbers twice as many. 0: none of these three limits.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from models.sms_reports import Report
+from models.messaging.receipts import Report
 
 
 class Problem(Exception):

@@ -13,9 +13,9 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 import settings
-from models import twilio_codes
-from models.sms_reports import Report
-from models.twilio_codes import Action, Meaning
+from models.messaging import twilio_codes
+from models.messaging.receipts import Report
+from models.messaging.twilio_codes import Action, Meaning
 from tasks.providers import (
     Accepted,
     Account,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from models.sms_states import SmsKind
+from models.messaging.states import SmsKind
 from tests.places import ROOT
 from tests.stack import Stack
 

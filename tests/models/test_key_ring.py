@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 
 import settings
-from models import sms
 from models.base import sealing
 from models.base.sealing import CannotUnseal
+from models.messaging import messages
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import (
@@ -191,15 +191,17 @@ def report(client: FlaskClient, message: uuid.UUID, token: str) -> int:
 
 def test_an_address_given_out_before_the_rotation_is_still_ours(client: FlaskClient, held: Held) -> None:
     [(message, _)] = held.messages()
-    token = sms.receipt_token(message, 1)
+    token = messages.receipt_token(message, 1)
     with rotated():
         assert report(client, message, token) == 403
-        assert report(client, message, sms.receipt_token(message, 1)) == 503  # its account cannot be read
+        assert (
+            report(client, message, messages.receipt_token(message, 1)) == 503
+        )  # its account cannot be read
     with rotated(THIRD):
         assert report(client, message, token) == 403
     assert held.messages() == [(message, "queued")]
     with rotated(THIRD, FORMER):
-        assert token != sms.receipt_token(message, 1)
+        assert token != messages.receipt_token(message, 1)
         assert report(client, message, token) == 204
     assert held.messages() == [(message, "delivered")]
 

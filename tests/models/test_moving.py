@@ -11,12 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 from psycopg import errors
 
-from models import appointments, patient_links, sms, sms_texts
+from models import appointments, patient_links, sms_texts
 from models.appointments import Appointment, Change
 from models.base.session import transaction
 from models.clinics import calendars
-from models.sms import SmsStatus
-from models.sms_states import Cause
+from models.messaging import messages
+from models.messaging.messages import SmsStatus
+from models.messaging.states import Cause
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, reserve, slot
@@ -90,7 +91,7 @@ def test_what_the_new_one_says_is_the_new_time_and_the_old_one_says_nothing(link
     org = uuid.UUID(linked.org)
     with transaction(org) as session:
         assert change.message_id is not None
-        old, new = (sms.get_or_none(session, org, each) for each in (linked.message, change.message_id))
+        old, new = (messages.get_or_none(session, org, each) for each in (linked.message, change.message_id))
         assert old is not None
         assert new is not None
         text = sms_texts.render(session, new)
@@ -468,11 +469,11 @@ def test_the_audit_log_says_that_it_was_the_link(linked: Linked) -> None:
 
 
 @pytest.fixture
-def sending(linked: Linked) -> sms.SmsMessage:
+def sending(linked: Linked) -> messages.SmsMessage:
     """A worker has the old confirmation in its hands while the appointment is moved."""
     org = uuid.UUID(linked.org)
     with transaction(org) as session:
-        message = sms.claim_for_sending(session, org, linked.message)
+        message = messages.claim_for_sending(session, org, linked.message)
     assert message is not None
     assert move(linked).success
     assert linked.sms(columns="status") == "sending"
@@ -480,10 +481,10 @@ def sending(linked: Linked) -> sms.SmsMessage:
 
 
 def test_what_a_worker_could_not_hand_over_is_not_tried_again(
-    linked: Linked, sending: sms.SmsMessage
+    linked: Linked, sending: messages.SmsMessage
 ) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
-        sms.record_unavailable(session, sending, "no answer")
+        messages.record_unavailable(session, sending, "no answer")
     assert linked.sms() == SUPERSEDED
     last = linked.one(
         "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id DESC LIMIT 1",
@@ -492,16 +493,16 @@ def test_what_a_worker_could_not_hand_over_is_not_tried_again(
     assert last == SUPERSEDED
 
 
-def test_what_the_provider_took_is_sent_all_the_same(linked: Linked, sending: sms.SmsMessage) -> None:
+def test_what_the_provider_took_is_sent_all_the_same(linked: Linked, sending: messages.SmsMessage) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
-        sms.record_sent(session, sending, provider_id="SMold", segments=1)
+        messages.record_sent(session, sending, provider_id="SMold", segments=1)
     assert linked.sms(columns="status, provider_id") == ("sent", "SMold")
     assert linked.row("confirmation_sms_sent") is False
 
 
 @pytest.mark.parametrize("before", ["unknown", "failed", "expired"])
 def test_an_old_confirmation_cannot_be_queued_again(
-    linked: Linked, sending: sms.SmsMessage, before: str
+    linked: Linked, sending: messages.SmsMessage, before: str
 ) -> None:
     del sending
     linked.sql.execute("UPDATE sms_messages SET status = %s WHERE id = %s", [before, linked.message])
@@ -513,7 +514,7 @@ def test_an_old_confirmation_cannot_be_queued_again(
     assert linked.sms() == (status, Cause.SUPERSEDED.value)
 
 
-def test_the_newest_confirmation_can(linked: Linked, sending: sms.SmsMessage) -> None:
+def test_the_newest_confirmation_can(linked: Linked, sending: messages.SmsMessage) -> None:
     del sending
     newest = linked.newest()
     for status in (SmsStatus.FAILED, SmsStatus.QUEUED):

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from models import holds, otp, sms
+from models import holds, otp
 from models.base.session import Door, system_transaction
 from models.clinics import organizations
 from models.holds import HoldStatus
+from models.messaging import messages
 from models.otp import CodeRefusal, CodeRequest
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 
@@ -105,9 +106,9 @@ def request(org: str, hold: uuid.UUID) -> CodeRequest:
 def send(org: str, message: uuid.UUID | None) -> None:
     assert message is not None
     with system_transaction(Door.OPERATOR) as session:
-        row = sms.claim_for_sending(session, uuid.UUID(org), message)
+        row = messages.claim_for_sending(session, uuid.UUID(org), message)
         assert row is not None
-        sms.record_sent(session, row, provider_id="SM" + uuid.uuid4().hex, segments=1)
+        messages.record_sent(session, row, provider_id="SM" + uuid.uuid4().hex, segments=1)
 
 
 def test_the_code_stands_nowhere_in_the_database(sql: Sql) -> None:

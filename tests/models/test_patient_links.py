@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from models import patient_links, sms, sms_texts
+from models import patient_links, sms_texts
 from models.base.session import Door, system_transaction, transaction
+from models.messaging import messages
 from tests.concurrency.racing import confirm, hold_with_code, make_clinic
 from tests.linked import Linked, at
 from tests.surroundings import environment
@@ -31,7 +32,7 @@ def linked(client: FlaskClient, sql: psycopg.Connection) -> Linked:
 def text_of(linked: Linked) -> str:
     """What the provider is given."""
     with transaction(uuid.UUID(linked.org)) as session:
-        message = sms.get_or_none(session, uuid.UUID(linked.org), linked.newest())
+        message = messages.get_or_none(session, uuid.UUID(linked.org), linked.newest())
         assert message is not None
         text = sms_texts.render(session, message)
     assert text is not None
@@ -105,7 +106,7 @@ def test_a_confirmation_by_plain_sql_has_no_link_and_no_mention_of_one(sql: psyc
     assert confirmed.message_id
     assert sql.execute("SELECT 1 FROM patient_links WHERE org_id = %s", [org]).fetchall() == []
     with transaction(uuid.UUID(org)) as session:
-        message = sms.get_or_none(session, uuid.UUID(org), confirmed.message_id)
+        message = messages.get_or_none(session, uuid.UUID(org), confirmed.message_id)
         assert message is not None
         assert "/a/" not in (sms_texts.render(session, message) or "")
 
@@ -168,7 +169,7 @@ def test_what_was_sent_is_kept_with_three_dots_and_known_again(linked: Linked, t
     body = linked.sms(columns="body")
     assert body == sent.replace(linked.token, "...")
     with transaction(uuid.UUID(linked.org)) as session:
-        message = sms.get_or_none(session, uuid.UUID(linked.org), linked.message)
+        message = messages.get_or_none(session, uuid.UUID(linked.org), linked.message)
         assert message is not None
         assert sms_texts.as_sent(session, message) == sent
         assert sms_texts.as_shown(session, message) == body
@@ -176,7 +177,7 @@ def test_what_was_sent_is_kept_with_three_dots_and_known_again(linked: Linked, t
 
 def test_before_it_is_sent_it_is_shown_without_its_token_too(linked: Linked) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
-        message = sms.get_or_none(session, uuid.UUID(linked.org), linked.message)
+        message = messages.get_or_none(session, uuid.UUID(linked.org), linked.message)
         assert message is not None
         assert message.body is None
         shown = sms_texts.as_shown(session, message)
@@ -187,7 +188,7 @@ def test_before_it_is_sent_it_is_shown_without_its_token_too(linked: Linked) -> 
 def test_a_code_is_never_shown(linked: Linked) -> None:
     otp = linked.one("SELECT id FROM sms_messages WHERE org_id = %s AND kind = 'otp'", linked.org)
     with transaction(uuid.UUID(linked.org)) as session:
-        message = sms.get_or_none(session, uuid.UUID(linked.org), otp)
+        message = messages.get_or_none(session, uuid.UUID(linked.org), otp)
         assert message is not None
         assert sms_texts.as_shown(session, message) is None
 

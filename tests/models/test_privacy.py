@@ -18,8 +18,8 @@ from sqlalchemy import JSON, Text
 from models import holds, privacy, sms_retry
 from models.base.session import transaction
 from models.base.tables import Base
-from models.sms import SmsMessage
-from models.sms_states import Cause
+from models.messaging.messages import SmsMessage
+from models.messaging.states import Cause
 from models.sms_texts import render
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms, sms_retry
+from models import sms_retry
 from models.base.session import transaction
+from models.messaging import messages
 from models.sms_retry import Retry
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, reserve
@@ -46,16 +47,16 @@ class Confirmation:
         with transaction(org_id) as session:
             return sms_retry.retry(session, org_id, uuid.UUID(message or self.id))
 
-    def row(self) -> sms.SmsMessage:
+    def row(self) -> messages.SmsMessage:
         with transaction(uuid.UUID(self.org)) as session:
-            found = sms.get_or_none(session, uuid.UUID(self.org), uuid.UUID(self.id))
+            found = messages.get_or_none(session, uuid.UUID(self.org), uuid.UUID(self.id))
         assert found
         return found
 
-    def answer_no(self, asked_about: sms.SmsMessage) -> None:
+    def answer_no(self, asked_about: messages.SmsMessage) -> None:
         """The provider was asked about it as it was then, and has it not."""
         with transaction(uuid.UUID(self.org)) as session:
-            sms.record_never_sent(session, asked_about)
+            messages.record_never_sent(session, asked_about)
 
     @property
     def status(self) -> str:
@@ -67,7 +68,7 @@ class Confirmation:
     def is_claimed(self) -> bool:
         org_id = uuid.UUID(self.org)
         with transaction(org_id) as session:
-            return sms.claim_for_sending(session, org_id, uuid.UUID(self.id)) is not None
+            return messages.claim_for_sending(session, org_id, uuid.UUID(self.id)) is not None
 
 
 @pytest.fixture
@@ -81,8 +82,8 @@ def test_what_failed_before_it_reached_the_provider_is_queued_and_can_be_sent(
     confirmation.becomes("sending", "failed", error_code="21606", error_reason="not our number")
     outcome = confirmation.retry()
     assert (outcome.done, confirmation.status) == (True, "queued")
-    assert outcome.due == sms.Due(
-        uuid.UUID(confirmation.org), uuid.UUID(confirmation.id), sms.SmsKind.CONFIRMATION
+    assert outcome.due == messages.Due(
+        uuid.UUID(confirmation.org), uuid.UUID(confirmation.id), messages.SmsKind.CONFIRMATION
     )
     assert confirmation.is_claimed
 
@@ -101,14 +102,14 @@ def test_of_what_is_unknown_the_provider_is_asked_first(confirmation: Confirmati
     assert (outcome.done, outcome.due, confirmation.status) == (True, None, "unknown")
     assert not confirmation.is_claimed
     with transaction(uuid.UUID(confirmation.org)) as session:
-        assert str(confirmation.id) in {str(row.id) for row in sms.find_unsettled(session)}
+        assert str(confirmation.id) in {str(row.id) for row in messages.find_unsettled(session)}
 
 
 def test_a_person_may_order_one_more_and_the_provider_is_asked_once_again_before(
     confirmation: Confirmation,
 ) -> None:
     confirmation.becomes("sending", "unknown", attempt=1)
-    for _ in range(sms.MOST_ATTEMPTS - 1):
+    for _ in range(messages.MOST_ATTEMPTS - 1):
         confirmation.becomes("queued", "sending", "unknown")
     confirmation.becomes(check_at=None, unknown_since="2026-01-01")
     parked = confirmation.row()

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models import sms_limits, sms_texts
-from models.sms_states import SmsKind
+from models import sms_texts
+from models.messaging import limits
+from models.messaging.states import SmsKind
 from sandbox.segments import count_segments
 
 #: The basic set of GSM 03.38, written out here a second time.
@@ -295,4 +296,4 @@ def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
     assert set(kinds) == set(SmsKind)
     for kind, longest in kinds.items():
         for text in longest:
-            assert count_segments(text) <= sms_limits.SEGMENTS[kind], (kind, len(text), text)
+            assert count_segments(text) <= limits.SEGMENTS[kind], (kind, len(text), text)

@@ -20,11 +20,11 @@ FILES = (
     "/tasks/sms.py",
     "/tasks/delivery.py",
     "/tasks/providers/twilio.py",
-    "/models/sms.py",
-    "/models/sms_limits.py",
-    "/models/allowances.py",
-    "/models/sms_senders.py",
-    "/models/session.py",
+    "/models/messaging/messages.py",
+    "/models/messaging/limits.py",
+    "/models/clinics/allowances.py",
+    "/models/messaging/senders.py",
+    "/models/base/session.py",
 )
 
 

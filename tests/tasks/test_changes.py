@@ -13,10 +13,11 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import appointments, opt_outs, patient_links, privacy, sms, sms_retry
+from models import appointments, patient_links, privacy, sms_retry
 from models.appointments import Change
 from models.base.session import transaction
-from models.opt_outs import OptOutSource
+from models.messaging import messages, opt_outs
+from models.messaging.opt_outs import OptOutSource
 from models.sms_texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
 from tasks.providers import Problem
@@ -57,14 +58,14 @@ class Diary(Linked):
         self.sql.execute(f"UPDATE sms_messages SET {due} WHERE id = %s".encode(), [message])
         deliver_sms.run(org_id=self.org, message_id=str(message))
 
-    def take(self, message: uuid.UUID | None = None) -> tuple[sms.SmsMessage, Outgoing] | None:
+    def take(self, message: uuid.UUID | None = None) -> tuple[messages.SmsMessage, Outgoing] | None:
         """A worker takes it and has not sent it yet."""
         with transaction(self.clinic) as session:
-            taken = sms.claim_for_sending(session, self.clinic, message or self.message)
+            taken = messages.claim_for_sending(session, self.clinic, message or self.message)
             outgoing = prepare(session, taken) if taken else None
         return (taken, outgoing) if taken and outgoing else None
 
-    def send(self, taken: tuple[sms.SmsMessage, Outgoing]) -> None:
+    def send(self, taken: tuple[messages.SmsMessage, Outgoing]) -> None:
         """What that worker does then."""
         message, outgoing = taken
         try:
@@ -72,11 +73,11 @@ class Diary(Linked):
         except Problem as problem:
             with transaction(self.clinic) as session:
                 record_problem(session, message, problem)
-                sms.record_end(session, message, slow=False)
+                messages.record_end(session, message, slow=False)
         else:
             with transaction(self.clinic) as session:
                 record_accepted(session, message, accepted)
-                sms.record_end(session, message, slow=False)
+                messages.record_end(session, message, slow=False)
 
     def rows(self, kind: str) -> list[tuple[Any, ...]]:
         return self.sql.execute(
@@ -206,7 +207,7 @@ def test_a_worker_that_died_with_the_older_text_holds_the_newer_one_up_no_longer
     cancelled = diary.cancel().message_id
     diary.deliver(cancelled)
     assert diary.sms(cancelled, "status") == "queued"
-    clock.forward(sms.LEASE.total_seconds() + 1)
+    clock.forward(messages.LEASE.total_seconds() + 1)
     diary.deliver(cancelled)
     assert [text.partition(":")[0] for text in texts(twilio, diary)] == ["Cancelled"]
 
@@ -331,7 +332,7 @@ def test_a_failed_text_that_says_what_is_over_is_not_sent_again_by_hand(
     assert taken
     change(diary)
     with transaction(diary.clinic) as session:
-        sms.record_refused(session, taken[0], code="21610", reason="no")
+        messages.record_refused(session, taken[0], code="21610", reason="no")
     done = retry(diary, diary.message)
     assert (done.done, done.why) == (False, "what it was about is gone, or another message says it")
     assert diary.sms(columns="status") == "failed"
@@ -347,7 +348,7 @@ def test_a_cancellation_that_was_not_delivered_is_sent_anew_and_confirms_nothing
     )
     done = retry(diary, cancelled)
     assert done.due is not None
-    assert done.due.kind is sms.SmsKind.CANCELLATION
+    assert done.due.kind is messages.SmsKind.CANCELLATION
     diary.deliver(done.due.message_id)
     assert diary.newest() == diary.message  # P2
     assert len(texts(twilio, diary)) == 2
@@ -362,7 +363,7 @@ class Life:
     def __init__(self, diary: Diary, twilio: str, faults: Faults, seed: int) -> None:
         self.diary, self.twilio, self.faults = diary, twilio, faults
         self.random = random.Random(seed)  # noqa: S311 (no secret)
-        self.in_flight: list[tuple[sms.SmsMessage, Outgoing]] = []
+        self.in_flight: list[tuple[messages.SmsMessage, Outgoing]] = []
         self.done = Counter[str]()
 
     def step(self) -> None:

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms, sms_matching, sms_retry
+from models import sms_retry
 from models.base.session import Door, system_transaction, transaction
+from models.messaging import matching, messages
 from models.sms_retry import Retry
 from tasks.delivery import words_of
 from tasks.sms import check_receipts, reconcile_sms
@@ -145,7 +146,7 @@ def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
     clock.forward(91)
     again, org = asked_for_again(booking), uuid.UUID(booking.org)
     with transaction(org) as session:
-        claimed = sms.claim_for_sending(session, org, uuid.UUID(again))
+        claimed = messages.claim_for_sending(session, org, uuid.UUID(again))
         assert claimed
         [words] = words_of(session, claimed)
     post_directly(twilio, booking.phone, words)
@@ -154,23 +155,23 @@ def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
     assert booking.state(message=again) == "sending"
 
 
-def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> sms.SmsMessage:
+def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> messages.SmsMessage:
     """An attempt that ended after so many seconds with nobody knowing what came of it."""
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        claimed = sms.claim_for_sending(session, org, uuid.UUID(message))
+        claimed = messages.claim_for_sending(session, org, uuid.UUID(message))
     assert claimed
     clock.forward(seconds)
     with transaction(org) as session:
-        sms.record_unknown(session, claimed, "no answer")
-        sms.record_end(session, claimed, slow=False)
+        messages.record_unknown(session, claimed, "no answer")
+        messages.record_end(session, claimed, slow=False)
     return claimed
 
 
-def own(booking: Booking, message: sms.SmsMessage, at: datetime) -> bool:
+def own(booking: Booking, message: messages.SmsMessage, at: datetime) -> bool:
     """Whether what the provider took at that moment is this message's."""
     with transaction(uuid.UUID(booking.org)) as session:
-        return bool(sms_matching.own_of(session, message, {"SM1": at}))
+        return bool(matching.own_of(session, message, {"SM1": at}))
 
 
 def test_a_whole_second_is_not_taken_for_the_attempt_that_had_just_ended(
@@ -225,7 +226,9 @@ def test_the_provider_is_asked_until_it_has_said_what_became_of_it_and_what_it_c
     )
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        sms.record_checked(session, session.get_one(sms.SmsMessage, uuid.UUID(booking.confirmation)))
+        messages.record_checked(
+            session, session.get_one(messages.SmsMessage, uuid.UUID(booking.confirmation))
+        )
     assert booking.state("check_at IS NOT NULL") is again
 
 
@@ -251,7 +254,7 @@ def test_the_same_words_of_long_before_are_nobodys(
     booking: Booking, faults: Faults, clock: Clock, twilio: str
 ) -> None:
     with system_transaction(Door.OPERATOR) as session:
-        [words] = words_of(session, session.get_one(sms.SmsMessage, booking.otp))
+        [words] = words_of(session, session.get_one(messages.SmsMessage, booking.otp))
     post_directly(twilio, booking.phone, words)
     clock.forward(300)
     booking.sql.execute("UPDATE sms_messages SET created_at = app_clock() WHERE id = %s", [booking.otp])
@@ -466,23 +469,25 @@ def test_what_is_found_late_was_sent_when_the_provider_took_it(
 def test_two_that_ask_at_once_do_not_give_one_sms_to_two_messages(booking: Booking) -> None:
     taken = "SM" + uuid.uuid4().hex
     with system_transaction(Door.OPERATOR) as session:
-        one, other = (session.get_one(sms.SmsMessage, each) for each in (booking.otp, booking.confirmation))
+        one, other = (
+            session.get_one(messages.SmsMessage, each) for each in (booking.otp, booking.confirmation)
+        )
         session.expunge_all()
     seen: list[set[str]] = []
 
     def look() -> None:
         with system_transaction(Door.OPERATOR) as session:
-            seen.append(sms.find_other(session, other, [taken]))
+            seen.append(messages.find_other(session, other, [taken]))
 
     looking = threading.Thread(target=look)
     with system_transaction(Door.OPERATOR) as session:
-        assert sms.find_other(session, one, [taken]) == set()
+        assert messages.find_other(session, one, [taken]) == set()
         looking.start()
         while booking.sql.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
         ).fetchone() == (0,):
             assert not seen
-        sms.record_sent(session, one, provider_id=taken, segments=1)
+        messages.record_sent(session, one, provider_id=taken, segments=1)
     looking.join()
     assert seen == [{taken}]
 
@@ -491,8 +496,8 @@ def test_an_id_that_another_message_has_already_stays_with_that_one(booking: Boo
     booking.deliver(booking.otp)
     theirs = booking.state("provider_id", booking.otp)
     with system_transaction(Door.OPERATOR) as session:
-        message = session.get_one(sms.SmsMessage, booking.confirmation)
-        assert not sms.record_sent(session, message, provider_id=theirs, segments=1)
+        message = session.get_one(messages.SmsMessage, booking.confirmation)
+        assert not messages.record_sent(session, message, provider_id=theirs, segments=1)
     assert booking.state("status, provider_id") == ("sent", None)
     with pytest.raises(psycopg.errors.UniqueViolation):
         booking.sql.execute(
@@ -527,12 +532,12 @@ def test_an_answer_that_comes_after_the_next_attempt_is_in_sight_still_counts(
 ) -> None:
     """Its worker was frozen so long that it was given up; what it learnt at last is that it was sent."""
     with system_transaction(Door.OPERATOR) as session:
-        message = session.get_one(sms.SmsMessage, booking.confirmation)
+        message = session.get_one(messages.SmsMessage, booking.confirmation)
         session.expunge(message)
     message.attempt = 1
     booking.sql.execute("UPDATE sms_messages SET attempt = 1 WHERE id = %s", [booking.confirmation])
     with system_transaction(Door.OPERATOR) as session:
-        sms.record_sent(session, message, provider_id="SM" + "7" * 32, segments=1)
+        messages.record_sent(session, message, provider_id="SM" + "7" * 32, segments=1)
     booking.deliver()
     assert booking.state("status, provider_id") == ("sent", "SM" + "7" * 32)
     assert inbox(twilio, booking.phone) == []
@@ -544,10 +549,10 @@ def test_two_runs_at_once_ask_about_different_messages(
     lost(booking, faults)
     clock.forward(91)
     with system_transaction(Door.OPERATOR) as one, system_transaction(Door.OPERATOR) as other:
-        assert len(sms.find_unsettled(one)) == 1
-        assert sms.find_unsettled(other) == []
+        assert len(messages.find_unsettled(one)) == 1
+        assert messages.find_unsettled(other) == []
     with system_transaction(Door.OPERATOR) as later:
-        assert sms.find_unsettled(later) == []
+        assert messages.find_unsettled(later) == []
 
 
 # --- messages without a receipt -----------------------------------------------------------------
@@ -731,8 +736,8 @@ def test_what_is_said_by_a_later_message_or_may_have_arrived_is_not_sent_anew(
     clock.forward(301)
     check_receipts.run()
     with system_transaction(Door.OPERATOR) as session:
-        message = session.get_one(sms.SmsMessage, booking.confirmation)
-        assert sms.record_second(session, message, "SM" + uuid.uuid4().hex)
+        message = session.get_one(messages.SmsMessage, booking.confirmation)
+        assert messages.record_second(session, message, "SM" + uuid.uuid4().hex)
     assert not retried(booking).done
     booking.sql.execute("DELETE FROM sms_events WHERE provider_id IS NOT NULL")
     booking.sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [booking.appointment])
@@ -848,7 +853,7 @@ def test_an_sms_to_which_twilio_added_its_own_words_is_found(
     booking.deliver()
     assert booking.state() == "unknown"
     with system_transaction(Door.OPERATOR) as session:
-        [ours] = words_of(session, session.get_one(sms.SmsMessage, booking.confirmation))
+        [ours] = words_of(session, session.get_one(messages.SmsMessage, booking.confirmation))
     post_directly(twilio, booking.phone, text.format(ours))
     clock.forward(91)
     reconcile_sms.run()

@@ -13,8 +13,8 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
-from models import sms, sms_senders
 from models.base.session import Door, system_transaction, transaction
+from models.messaging import messages, senders
 from tasks import providers
 from tasks.delivery import prepare
 from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
@@ -58,7 +58,7 @@ def test_the_provider_holds_on_to_it_no_longer_than_it_is_of_use(
         [left, message_id],
     )
     with transaction(org) as session:
-        message = sms.claim_for_sending(session, org, message_id)
+        message = messages.claim_for_sending(session, org, message_id)
         assert message
         outgoing = prepare(session, message)
     assert outgoing
@@ -155,7 +155,7 @@ def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Cloc
         dying.execute(
             "UPDATE sms_messages SET status = 'sending', attempt = 1,"
             " lease_until = app_clock() + %s WHERE id = %s",
-            [sms.ALIVE, booking.confirmation],
+            [messages.ALIVE, booking.confirmation],
         )
     sweep_sms.run()
     assert booking.state() == "sending"
@@ -173,7 +173,7 @@ def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Cloc
 def test_the_sweep_nudges_what_no_nudge_reached_and_not_too_often(booking: Booking, clock: Clock) -> None:
     def due() -> list[str]:
         with system_transaction(Door.OPERATOR) as session:
-            return [str(row.message_id) for row in sms.sweep(session) if str(row.org_id) == booking.org]
+            return [str(row.message_id) for row in messages.sweep(session) if str(row.org_id) == booking.org]
 
     assert due() == []  # its own nudge is still fresh
     clock.forward(3)
@@ -351,13 +351,13 @@ def test_receipts_of_what_went_before_a_stop_do_not_start_the_sender_again(
 
 def test_a_slow_yes_to_what_was_claimed_before_a_stop_does_not_undo_it(booking: Booking, faults: Any) -> None:
     with system_transaction(Door.OPERATOR) as session:
-        early = sms.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+        early = messages.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
     assert early
     refused = booking.next()
     faults("refuse", code=21606)
     refused.deliver()
     with system_transaction(Door.OPERATOR) as session:
-        sms.record_sent(session, early, provider_id="SM" + "8" * 32, segments=1)
+        messages.record_sent(session, early, provider_id="SM" + "8" * 32, segments=1)
     assert booking.state() == "sent"
     assert booking.sender("stopped_code") == ("21606",)
 
@@ -618,12 +618,12 @@ def test_a_message_waits_for_its_clinics_others_without_a_process_and_not_for_a_
     claimed = []
     for each in others:
         with system_transaction(Door.OPERATOR) as session:
-            claimed.append(sms.claim_for_sending(session, org, uuid.UUID(each.confirmation)))
+            claimed.append(messages.claim_for_sending(session, org, uuid.UUID(each.confirmation)))
     worker.run(1, booking)
     for _ in range(15):
         for message in filter(None, claimed):
             with system_transaction(Door.OPERATOR) as session:
-                sms.keep_alive(session, message)
+                messages.keep_alive(session, message)
         worker.run(1)  # which looks again and again, and holds no process meanwhile
         assert booking.state("status, attempt") == ("queued", 0)
     worker.run(2.5)  # of both nothing is heard any more
@@ -642,7 +642,7 @@ def test_a_receipt_that_comes_before_a_slow_answer_does_not_free_its_process(
     org = uuid.UUID(booking.org)
     for each in (booking, sent_first):
         with system_transaction(Door.OPERATOR) as session:
-            assert sms.claim_for_sending(session, org, uuid.UUID(each.confirmation))
+            assert messages.claim_for_sending(session, org, uuid.UUID(each.confirmation))
         booking.sql.execute(
             "UPDATE sms_messages SET provider_id = 'SM' || replace(id::text, '-', '') WHERE id = %s",
             [each.confirmation],
@@ -661,16 +661,16 @@ def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clo
     others.append(others[0].next())
     org = uuid.UUID(booking.org)
 
-    def claim(message: str) -> sms.SmsMessage | None:
+    def claim(message: str) -> messages.SmsMessage | None:
         with system_transaction(Door.OPERATOR) as session:
-            return sms.claim_for_sending(session, org, uuid.UUID(message))
+            return messages.claim_for_sending(session, org, uuid.UUID(message))
 
     assert all(claim(each.confirmation) for each in others)
     code = claim(booking.otp)
     assert code
     assert claim(others[0].otp) is None
     with system_transaction(Door.OPERATOR) as session:
-        sms.record_end(session, code, slow=False)
+        messages.record_end(session, code, slow=False)
     clock.forward(0.3)
     assert claim(others[0].otp)
 
@@ -728,7 +728,7 @@ def test_moments_that_were_missed_are_not_all_made_up_for_at_once(sixty: list[Bo
 def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
     booking: Booking, monkeypatch: pytest.MonkeyPatch, twilio: str
 ) -> None:
-    real, calls = sms.record_sent, []
+    real, calls = messages.record_sent, []
 
     def away_at_first(*args: Any, **kwargs: Any) -> None:
         calls.append(1)
@@ -736,7 +736,7 @@ def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
             raise OperationalError("UPDATE", {}, psycopg.OperationalError("gone"))
         real(*args, **kwargs)
 
-    monkeypatch.setattr("tasks.sms.sms.record_sent", away_at_first)
+    monkeypatch.setattr("tasks.sms.messages.record_sent", away_at_first)
     booking.deliver()
     assert booking.state() == "sent"
     assert len(inbox(twilio, booking.phone)) == 1
@@ -756,7 +756,7 @@ def test_the_provider_holds_on_to_a_message_no_longer_than_it_is_of_use(
     )
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        claimed = sms.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
+        claimed = messages.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
         assert claimed
         outgoing = prepare(session, claimed)
     assert outgoing
@@ -789,13 +789,13 @@ def test_who_still_has_to_wait_does_not_use_up_the_one_try_of_a_stopped_sender(
 ) -> None:
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        sms_senders.record_stop(session, org, code="21606", reason="no")
+        senders.record_stop(session, org, code="21606", reason="no")
     booking.deliver()
     assert booking.state("status, attempt") == ("queued", 0)
     clock.forward(601)
     with transaction(org) as session:
         for _ in range(20):  # the pace is taken for the next two seconds
-            sms_senders.take_slot(session, org, per_second=10)
+            senders.take_slot(session, org, per_second=10)
     booking.due_now()
     booking.deliver()
     assert booking.state("status, attempt") == ("queued", 0)

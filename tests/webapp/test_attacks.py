@@ -21,7 +21,7 @@ from sqlalchemy import event, update
 from models.base import session
 from models.base.session import transaction
 from models.clinics.attacks import Kind
-from models.sms import SmsMessage, SmsStatus
+from models.messaging.messages import SmsMessage, SmsStatus
 from runtime.masking import mask
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import settings
 from models import patient_links
 from models.clinics.attacks import Kind
-from models.sms_states import SmsStatus
+from models.messaging.states import SmsStatus
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked

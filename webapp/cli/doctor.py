@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue, Task
-from models import clinic_limits, leads, sms_senders
+from models import clinic_limits, leads
 from models.appointments import Appointment
 from models.base import phones, sealing
 from models.base.session import Door, system_transaction, transaction
@@ -33,8 +33,9 @@ from models.clinics.organizations import IntegrationSettings, Organization, Vapi
 from models.clinics.staff import StaffUser
 from models.lead_facts import SCHEMA
 from models.leads import HotLeadAlert
-from models.sms import SmsMessage
-from models.sms_states import SmsKind, SmsStatus
+from models.messaging import senders
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsKind, SmsStatus
 from webapp.cli import assistant, outside, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
 from webapp.health import FUNCTIONS, missing_functions, newest_revision
@@ -356,7 +357,7 @@ def _twilio(session: Session, clinic: Organization, row: IntegrationSettings) ->
         yield ok("sender", row.twilio_messaging_service_sid or row.twilio_from_number or "")
     else:
         yield missing("sender", "SMS come from nobody", f"{change} --from +44…")
-    sender = sms_senders.get_or_none(session, clinic.id)
+    sender = senders.get_or_none(session, clinic.id)
     if sender and sender.stopped_at:
         yield missing(
             "sender",

@@ -8,7 +8,8 @@ import click
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import sms_retry, sms_senders
+from models import sms_retry
+from models.messaging import senders
 from webapp.cli.common import as_json, at, everywhere, print_rows
 from webapp.nudge import nudge
 
@@ -88,7 +89,7 @@ def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
 def resume(org_id: uuid.UUID) -> None:
     """Let a stopped sender try again at once: its account was put right."""
     with at(org_id) as (session, _):
-        sms_senders.resume(session, org_id)
+        senders.resume(session, org_id)
     click.echo("the sender tries again; what waited goes out within seconds")
 
 

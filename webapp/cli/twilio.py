@@ -7,9 +7,9 @@ import uuid
 
 import click
 
-from models import sms_senders
 from models.base import sealing
 from models.clinics.organizations import IntegrationSettings
+from models.messaging import senders
 from webapp.cli.common import at, integration_settings, secret, telephone
 
 
@@ -83,7 +83,7 @@ def set_(
             row.twilio_messaging_service_sid = None
         elif messaging_service:
             row.twilio_messaging_service_sid, row.twilio_from_number = messaging_service, None
-        sms_senders.resume(session, org_id)  # it may be what stopped it
+        senders.resume(session, org_id)  # it may be what stopped it
     click.echo("changed; try it with: flask doctor " + str(org_id))
 
 

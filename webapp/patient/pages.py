@@ -18,12 +18,13 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from models import appointments, opt_outs, patient_links, sms_limits
+from models import appointments, patient_links
 from models.appointments import AppointmentStatus
 from models.base import times
 from models.base.session import Door
+from models.messaging import limits, opt_outs
+from models.messaging.messages import Due, SmsKind
 from models.patient_links import Found, LinkOutcome
-from models.sms import Due, SmsKind
 from webapp import attacks, shares
 from webapp.limits import Limiter
 from webapp.nudge import nudge
@@ -179,7 +180,7 @@ def _text(linked: Linked) -> Text:
     number = linked.appointment.patient_phone
     if opt_outs.stands(linked.session, linked.link.org_id, number):
         return Text.NEVER
-    return Text.LATER if sms_limits.will_wait(linked.session, linked.clinic, number) else Text.SOON
+    return Text.LATER if limits.will_wait(linked.session, linked.clinic, number) else Text.SOON
 
 
 @dataclass(frozen=True, slots=True)

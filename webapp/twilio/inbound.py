@@ -13,12 +13,12 @@ from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from models import opt_outs
 from models.base import sealing
 from models.base.session import Door
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
-from models.opt_outs import OptOutSource
+from models.messaging import opt_outs
+from models.messaging.opt_outs import OptOutSource
 from webapp import attacks, shares
 from webapp.addresses import group
 from webapp.snapshots import Snapshot

@@ -11,11 +11,11 @@ from flask import Blueprint, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from models import sms, sms_reports, twilio_codes
 from models.base import sealing
 from models.base.session import Door
 from models.clinics import organizations
-from models.sms_reports import Report
+from models.messaging import messages, receipts, twilio_codes
+from models.messaging.receipts import Report
 from webapp import attacks, shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
@@ -31,12 +31,12 @@ _UNIT = re.compile(r"[A-Za-z]{3}")
 @blueprint.post("/status/<uuid:message_id>/<int:attempt>/<token>")
 def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
     """204 for whatever is ours, known or new; 403 for the rest; 503 makes Twilio's retry worth while."""
-    if not sms.is_receipt_token(token, message_id, attempt):
+    if not messages.is_receipt_token(token, message_id, attempt):
         attacks.count(attacks.Kind.FORGED_RECEIPT)
         return Response(status=403)
     form = form_of(request)
     try:
-        org_id = in_system_transaction(Door.RECEIPT, lambda session: sms.find_owner(session, message_id))
+        org_id = in_system_transaction(Door.RECEIPT, lambda session: messages.find_owner(session, message_id))
         if org_id is None:
             attacks.count(attacks.Kind.FORGED_RECEIPT)
             return Response(status=403)
@@ -56,7 +56,7 @@ def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
 
 def _apply(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, form: MultiDict[str, str]) -> int:
     account = organizations.get_integration_settings(session, org_id)
-    message = sms.get_or_none(session, org_id, message_id)
+    message = messages.get_or_none(session, org_id, message_id)
     if account is None or message is None:
         return 403
     try:
@@ -68,7 +68,7 @@ def _apply(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, form: Mul
         attacks.count(attacks.Kind.FORGED_RECEIPT, org_id=message.org_id)
         return 403
     if report := _read(form):
-        for alert in sms_reports.apply(session, message, report):
+        for alert in receipts.apply(session, message, report):
             log.error("%s", alert)
     return 204
 

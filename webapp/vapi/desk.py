@@ -21,13 +21,14 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, sms, tenancy
+from models import appointments, calls, holds, tenancy
 from models.appointments import Appointment
 from models.base import phones
 from models.base.session import Door
 from models.clinics import organizations
 from models.clinics.organizations import Organization
 from models.holds import AppointmentHold
+from models.messaging import messages
 from models.otp import Asker
 from webapp import attacks
 from webapp.nudge import nudge
@@ -50,7 +51,7 @@ class Desk:
     credential_id: uuid.UUID | None = None
     call_holds_a_slot: bool = False
     #: SMS that this made, to be nudged once it is committed.
-    due: list[sms.Due] = field(default_factory=list)
+    due: list[messages.Due] = field(default_factory=list)
 
     @property
     def org_id(self) -> uuid.UUID:
@@ -67,7 +68,7 @@ class Desk:
             return Asker(None, self.credential_id)  # withheld, or an address that is no number
         return Asker(number, self.credential_id)
 
-    def nudge_afterwards(self, due: sms.Due) -> None:
+    def nudge_afterwards(self, due: messages.Due) -> None:
         self.due.append(due)
 
     def hold(self, given: str | None) -> AppointmentHold | None:
@@ -194,7 +195,7 @@ def _is_there(session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None
     if key is not None:
         return done.kept_as is None or calls.is_kept(session, done.kept_as)
     if done.watched is not None:
-        return sms.get_or_none(session, org_id, done.watched.message_id) is not None
+        return messages.get_or_none(session, org_id, done.watched.message_id) is not None
     if appointment_id := as_uuid(done.reply.facts.get("appointmentId")):
         return appointments.get_or_none(session, org_id, appointment_id) is not None
     if hold_id := as_uuid(done.reply.facts.get("holdId")):
@@ -218,7 +219,7 @@ class _Done:
     kept_as: calls.KeptAs | None = None
     #: The first of several equal calls is still watching its SMS.
     settled_elsewhere: bool = False
-    due: tuple[sms.Due, ...] = ()
+    due: tuple[messages.Due, ...] = ()
 
 
 def _work(
@@ -380,10 +381,10 @@ def _bounded(tool_call_id: str) -> str:
 #: several times a second, and the others answer new calls. One clinic has half of the places at most.
 MOST_WATCHERS = 16
 
-_ON_ITS_WAY = (sms.SmsStatus.QUEUED, sms.SmsStatus.SENDING)
+_ON_ITS_WAY = (messages.SmsStatus.QUEUED, messages.SmsStatus.SENDING)
 
 
-def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
+def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> messages.SmsMessage:
     """Nudge an SMS, and look at its row until the provider has it or SMS_WATCH seconds are over.
 
     No transaction is open while it waits.
@@ -391,7 +392,7 @@ def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
     pauses = _pauses(org_id, time.monotonic() + settings.get().sms_watch)
     message = _look(org_id, message_id)
     if message.status in _ON_ITS_WAY:
-        nudge(sms.Due(org_id, message_id, message.kind))
+        nudge(messages.Due(org_id, message_id, message.kind))
     while message.status in _ON_ITS_WAY and next(pauses, False):
         message = _look(org_id, message_id)
     pauses.close()
@@ -423,8 +424,8 @@ def _pauses(org_id: uuid.UUID, until: float) -> Generator[bool, None, None]:
             pause = min(pause * 1.5, 0.2)
 
 
-def _look(org_id: uuid.UUID, message_id: uuid.UUID) -> sms.SmsMessage:
-    message = in_transaction(org_id, lambda session: sms.get_or_none(session, org_id, message_id))
+def _look(org_id: uuid.UUID, message_id: uuid.UUID) -> messages.SmsMessage:
+    message = in_transaction(org_id, lambda session: messages.get_or_none(session, org_id, message_id))
     if message is None:
         raise DatabaseAway
     return message

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import sms
-from models.sms import SmsMessage
+from models.messaging import messages
+from models.messaging.messages import SmsMessage
 
 
 class Code(StrEnum):
@@ -130,7 +130,7 @@ class Watched:
     tell: Callable[[SmsMessage], Reply]
 
     def as_it_stands(self, session: Session) -> Reply:
-        message = sms.get_or_none(session, self.org_id, self.message_id)
+        message = messages.get_or_none(session, self.org_id, self.message_id)
         if message is None:
             raise LookupError(f"sms {self.message_id} is not there")
         return self.tell(message)

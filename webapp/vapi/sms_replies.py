@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models import sms_senders, twilio_codes
-from models.sms import SmsMessage, SmsStatus
-from models.sms_states import Cause
-from models.twilio_codes import Action
+from models.messaging import senders, twilio_codes
+from models.messaging.messages import SmsMessage, SmsStatus
+from models.messaging.states import Cause
+from models.messaging.twilio_codes import Action
 from webapp.vapi.desk import Desk
 from webapp.vapi.replies import Code
 
@@ -52,7 +52,7 @@ _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and re
 
 def stop_of_sender(desk: Desk) -> Trouble | None:
     """Why what waits does not go out, where the clinic's sender is stopped."""
-    sender = sms_senders.get_or_none(desk.session, desk.org_id)
+    sender = senders.get_or_none(desk.session, desk.org_id)
     return SENDER_STOPPED if sender and sender.stopped_at else None
 
 

@@ -11,12 +11,13 @@ from flask.testing import FlaskClient
 from psycopg import errors
 from sqlalchemy import delete, text
 
-from models import call_backs, opt_outs, sms_senders
+from models import call_backs
 from models.base.session import transaction
 from models.calls import Call
 from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
+from models.messaging import opt_outs, senders
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 
 SECRET = "a-value-that-nobody-should-read"
@@ -113,7 +114,7 @@ def test_who_opted_out_was_rung_back_or_stops_a_sender_is_audited(sql: psycopg.C
     org_id = uuid.UUID(org)
     with transaction(org_id, actor="staff jo") as session:
         opt_outs.record(session, org_id, "+447700900001", opt_outs.OptOutSource.STAFF)
-        sms_senders.record_stop(session, org_id, code="20003", reason="Authenticate")
+        senders.record_stop(session, org_id, code="20003", reason="Authenticate")
         session.add(Call(org_id=org_id, id="call-1", status="ended"))
         session.flush()
         call_backs.record(session, org_id, "call-1", by="Jo")

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from models import appointments, patient_links, sms_texts
 from models.base.session import transaction
 from models.leads import HotLeadAlert
-from models.sms import SmsKind, SmsMessage
+from models.messaging.messages import SmsKind, SmsMessage
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ

@@ -21,11 +21,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import opt_outs, patient_links, sms_texts
+from models import patient_links, sms_texts
 from models.base.session import transaction
 from models.clinics import allowances
 from models.clinics.allowances import Allowance
-from models.opt_outs import OptOutSource
+from models.messaging import opt_outs
+from models.messaging.opt_outs import OptOutSource
 from tests.conftest import Clock
 from tests.factories import EVERY_DAY, create_clinic, reserve, slot
 from tests.linked import Linked, at

@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 
 import settings
-from models import opt_outs
 from models.base.session import Door, system_transaction
+from models.messaging import opt_outs
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number
 from tests.places import free_port
 from tests.surroundings import environment

@@ -14,9 +14,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import opt_outs
 from models.base.session import transaction
-from models.opt_outs import OptOutSource
+from models.messaging import opt_outs
+from models.messaging.opt_outs import OptOutSource
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, reserve, slot
 from tests.webapp.vapi.calls import PhoneCall, tool_call

@@ -21,9 +21,9 @@ from flask.testing import FlaskClient
 
 import settings
 from celeryconfig import Queue
-from models import opt_outs, sms_senders
 from models.base.session import transaction
-from models.opt_outs import OptOutSource
+from models.messaging import opt_outs, senders
+from models.messaging.opt_outs import OptOutSource
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.stack import eventually
@@ -377,7 +377,7 @@ def test_a_clinics_share_of_threads_watches_texts_and_the_others_answer_at_once(
 
 def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
     with transaction(uuid.UUID(line.org)) as session:
-        sms_senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+        senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
     answer = line.send()
     assert (answer["success"], answer["code"], answer["status"]) == (False, "sms_failed", "queued")
     assert "not going out at the moment" in answer["say"]
@@ -385,7 +385,7 @@ def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
 
 def test_a_code_that_a_stopped_sender_keeps_back_is_not_asked_for_once_more(line: Line) -> None:
     with transaction(uuid.UUID(line.org)) as session:
-        sms_senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+        senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
     line.send()
     for said in (line.wrong(), "I have no code"):
         answer = line.verify(said)
@@ -398,7 +398,7 @@ def test_an_earlier_code_that_came_is_still_asked_for_where_the_sender_stopped_s
     line.send()
     line.became("delivered")
     with transaction(uuid.UUID(line.org)) as session:
-        sms_senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+        senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
     line.send()
     assert line.verify(line.wrong())["code"] == "wrong_code"
 

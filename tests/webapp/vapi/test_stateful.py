@@ -33,9 +33,10 @@ from hypothesis.stateful import (
 )
 
 from models import holds as hold_verbs
-from models import sms, sms_texts
+from models import sms_texts
 from models.base.session import Door, system_transaction
-from models.sms import SmsMessage, SmsStatus
+from models.messaging import messages
+from models.messaging.messages import SmsMessage, SmsStatus
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
 from tests.webapp.vapi import agent
@@ -978,7 +979,7 @@ class Agent(RuleBasedStateMachine):
     def beat(self) -> None:
         with system_transaction(Door.OPERATOR) as session:
             hold_verbs.expire(session)
-            sms.sweep(session)
+            messages.sweep(session)
         self._books = None
         for hold in self.holds:  # what was held after its call had ended does not stand for long
             late = hold.live(self.books.now) and (hold.clinic, hold.call) in self.ended
@@ -1047,7 +1048,7 @@ class Agent(RuleBasedStateMachine):
     def _claim(self, message_id: str) -> None:
         row = self.books.by_id("sms_messages")[message_id]
         with system_transaction(Door.OPERATOR) as session:
-            message = sms.claim_for_sending(session, uuid.UUID(row["org_id"]), uuid.UUID(row["id"]))
+            message = messages.claim_for_sending(session, uuid.UUID(row["org_id"]), uuid.UUID(row["id"]))
             words = sms_texts.render(session, message) if message else None
         self._books = None
         if message is None:
@@ -1059,7 +1060,7 @@ class Agent(RuleBasedStateMachine):
                 hold for hold in self.booked if hold.appointment == row["appointment_id"] and hold.cancelled
             ]
             with system_transaction(Door.OPERATOR) as session:
-                sms.record_refused(session, message, code=None, reason="it was cancelled")
+                messages.record_refused(session, message, code=None, reason="it was cancelled")
             return
         if row["kind"] == "otp":
             [hold] = [each for each in self.holds if each.id == row["hold_id"]]
@@ -1077,14 +1078,14 @@ class Agent(RuleBasedStateMachine):
         with system_transaction(Door.OPERATOR) as session:
             match outcome:
                 case "sent":
-                    sms.record_sent(session, message, provider_id=_provider_id(message), segments=1)
+                    messages.record_sent(session, message, provider_id=_provider_id(message), segments=1)
                 case "refused":
-                    sms.record_refused(session, message, code="landline", reason="not a mobile")
+                    messages.record_refused(session, message, code="landline", reason="not a mobile")
                 case "unavailable":
-                    sms.record_unavailable(session, message, "503")
+                    messages.record_unavailable(session, message, "503")
                     self.clock.forward(60)  # or chance would say whether the next attempt is due
                 case _:
-                    sms.record_unknown(session, message, "the answer was lost")
+                    messages.record_unknown(session, message, "the answer was lost")
         self._books = None
 
     @precondition(lambda self: self.sent)
@@ -1103,7 +1104,7 @@ class Agent(RuleBasedStateMachine):
         provider_id = "SM" + "0" * 32 if foreign else "SM" + uuid.UUID(message_id).hex
         for status in receipts:
             with system_transaction(Door.OPERATOR) as session:
-                moved = sms.apply_receipt(
+                moved = messages.apply_receipt(
                     session,
                     org_id=uuid.UUID(org_id),
                     message_id=uuid.UUID(message_id),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import opt_outs, otp, sms
+from models import otp
 from models.base import phones
 from models.holds import AppointmentHold, HoldStatus
+from models.messaging import messages, opt_outs
+from models.messaging.messages import SmsMessage, SmsStatus
 from models.otp import Cap, CodeRequest
-from models.sms import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import (
     booked_before,
@@ -62,7 +63,7 @@ def _foreseen(desk: Desk, hold: AppointmentHold) -> Trouble | None:
 
 def _last_lost(desk: Desk, hold: AppointmentHold) -> Trouble | None:
     """Why the last code of this hold did not arrive; None if it may have, or if there was none."""
-    last = sms.last_code_of_hold(desk.session, desk.org_id, hold.id)
+    last = messages.last_code_of_hold(desk.session, desk.org_id, hold.id)
     return trouble_of(last) if last and last.status in LOST else None
 
 

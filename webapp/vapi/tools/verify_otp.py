@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import settings
-from models import appointments, otp, redaction, sms
+from models import appointments, otp, redaction
 from models.appointments import AppointmentStatus, Confirmation
 from models.base import times
 from models.base.spoken import digits_said
 from models.clinics import calendars
 from models.holds import AppointmentHold, HoldStatus
-from models.sms import Due, SmsKind, SmsStatus
+from models.messaging import messages
+from models.messaging.messages import Due, SmsKind, SmsStatus
 from webapp.vapi.desk import Desk, Tool, as_uuid
 from webapp.vapi.hold_replies import appointment_cancelled, booked_before, hold_is_over, unknown_hold
 from webapp.vapi.replies import Code, Reply, not_booked
@@ -160,7 +161,7 @@ def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
     live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
     if not (hold and live):
         return None
-    sent = sms.codes_of_hold(desk.session, desk.org_id, hold.id)
+    sent = messages.codes_of_hold(desk.session, desk.org_id, hold.id)
     if sent and sent[0].status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
         trouble, what = trouble_of(sent[0]), "the text message with the code was not delivered"
     elif sent and sent[0].status is SmsStatus.QUEUED and all(code.status in _NOT_THERE for code in sent):

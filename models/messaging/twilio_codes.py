@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.sms_states import SmsStatus
+from models.messaging.states import SmsStatus
 
 
 class Action(StrEnum):

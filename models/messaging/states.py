@@ -67,7 +67,7 @@ class Cause(StrEnum):
     SENT_ANEW = "it was sent anew as another message"
     #: Of an event alone: it moves nothing.
     SENT_TWICE = "the provider accepted it twice"
-    #: These two wait for room, and go by themselves (models/sms_limits.py).
+    #: These two wait for room, and go by themselves (models/messaging/limits.py).
     NUMBER_HAD_MANY = "its number has been sent many texts, so it waits"
     CLINIC_HAD_MANY = "the texts of the day are used up, so it waits"
     #: Of an alert that never goes out by itself.

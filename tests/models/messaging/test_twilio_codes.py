@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from models import twilio_codes
-from models.twilio_codes import STATUS, Action, meaning
+from models.messaging import twilio_codes
+from models.messaging.twilio_codes import STATUS, Action, meaning
 
 #: What follows from each code, as its page in Twilio's dictionary of errors describes it.
 FOLLOWS = (

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base
-from models.sms_states import Cause
+from models.messaging.states import Cause
 
 #: How long a stopped sender waits before each try with one message, counted from the stop or the try before.
 #: Soon at first: a provider that refuses everybody for a few seconds must not cost a clinic its codes, which
@@ -239,8 +239,8 @@ _BRING_FORWARD = text(
 )
 
 #: For each message that the provider takes, some of those that it could not take: few, for it may still
-#: take only a part. What it does not want for longer than our own longest wait (BACKOFF in models/sms.py)
-#: is left to its time.
+#: take only a part. What it does not want for longer than our own longest wait (BACKOFF in
+#: models/messaging/messages.py) is left to its time.
 _HURRY = text(
     "UPDATE sms_messages SET next_attempt_at = app_clock(), nudged_at = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"

@@ -1,5 +1,5 @@
 """Every move of every SMS, with its time and cause. Written by trigger (migrations/sql/sms_life_v1.sql); only
-that the provider accepted one a second time is no move, and written by models/sms.py.
+that the provider accepted one a second time is no move, and written by models/messaging/messages.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from models.base.tables import Base, CreatedAt
 
 
 class SmsEvent(Base):
-    """Copies of what the message said (models/sms_states.py), kept as they were."""
+    """Copies of what the message said (models/messaging/states.py), kept as they were."""
 
     __tablename__ = "sms_events"
     __table_args__ = (

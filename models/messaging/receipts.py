@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from models import opt_outs, sms, sms_senders, twilio_codes
-from models.sms_states import Cause, SmsStatus
-from models.twilio_codes import Action
+from models.messaging import messages, opt_outs, senders, twilio_codes
+from models.messaging.states import Cause, SmsStatus
+from models.messaging.twilio_codes import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Report:
 
 
 def apply(
-    session: Session, message: sms.SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
+    session: Session, message: messages.SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
 ) -> list[str]:
     """Move the message to where it is, forward only, and remember what its code says of number and sender.
 
     Returns what somebody should be told of: the caller has a log.
     """
-    moved = sms.apply_receipt(
+    moved = messages.apply_receipt(
         session,
         org_id=message.org_id,
         message_id=message.id,
@@ -45,21 +45,21 @@ def apply(
         cause=cause,
     )
     if message.provider_id not in (None, report.provider_id):
-        news = sms.record_second(session, message, report.provider_id)
+        news = messages.record_second(session, message, report.provider_id)
         return [sent_twice(message, report.provider_id)] if news else []
     if report.segments or report.price is not None:
-        sms.record_cost(
+        messages.record_cost(
             session, message, segments=report.segments, price=report.price, unit=report.price_unit
         )
     if not moved:
         return []
     if report.status is SmsStatus.DELIVERED:
-        claimed_at = sms.claimed_at(session, message)
-        sms_senders.record_success(session, message.org_id, claimed_at=claimed_at, delivered=True)
+        claimed_at = messages.claimed_at(session, message)
+        senders.record_success(session, message.org_id, claimed_at=claimed_at, delivered=True)
     return _follow(session, message, report.error_code) if report.error_code else []
 
 
-def _follow(session: Session, message: sms.SmsMessage, code: str) -> list[str]:
+def _follow(session: Session, message: messages.SmsMessage, code: str) -> list[str]:
     """What a code says of more than its own message. Nothing is sent again: it would be another message,
     and the first one is billed and may still arrive.
     """
@@ -68,9 +68,9 @@ def _follow(session: Session, message: sms.SmsMessage, code: str) -> list[str]:
         opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
     elif meaning.action in twilio_codes.STOPPING:
         reason = meaning.reason
-        first = sms_senders.record_stop(session, message.org_id, code=code, reason=reason, late=True)
+        first = senders.record_stop(session, message.org_id, code=code, reason=reason, late=True)
         return [stopped(message.org_id, code, reason)] if first else []
-    alert = (meaning.action is Action.NOT_ALLOWED or not meaning.known) and sms.is_news(
+    alert = (meaning.action is Action.NOT_ALLOWED or not meaning.known) and messages.is_news(
         session, message, code
     )
     return [failed(message, code, meaning.reason)] if alert else []
@@ -81,7 +81,7 @@ def stopped(org_id: uuid.UUID, code: str | None, reason: str) -> str:
     return f"the sender of organisation {org_id} is stopped{_by(code)}: {reason}"
 
 
-def failed(message: sms.SmsMessage, code: str | None, reason: str) -> str:
+def failed(message: messages.SmsMessage, code: str | None, reason: str) -> str:
     return f"sms {message.id} of organisation {message.org_id} failed{_by(code)}: {reason}"
 
 
@@ -89,5 +89,5 @@ def _by(code: str | None) -> str:
     return f" by Twilio error {code}" if code else ""
 
 
-def sent_twice(message: sms.SmsMessage, provider_id: str) -> str:
+def sent_twice(message: messages.SmsMessage, provider_id: str) -> str:
     return f"sms {message.id} was accepted twice: as {message.provider_id or 'another'} and as {provider_id}"

@@ -19,10 +19,10 @@ from models.base import phones
 from models.clinics import allowances, organizations
 from models.clinics.allowances import Allowance, ClinicLimit
 from models.clinics.organizations import Organization
-from models.sms_states import Cause, SmsKind
+from models.messaging.states import Cause, SmsKind
 
 if TYPE_CHECKING:
-    from models.sms import SmsMessage
+    from models.messaging.messages import SmsMessage
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 

@@ -1,6 +1,6 @@
 """Every SMS of every kind: the rows that are the outbox, and the verbs that move a message along.
 
-The states and their legal moves are in models/sms_states.py. Nothing here talks to a provider:
+The states and their legal moves are in models/messaging/states.py. Nothing here talks to a provider:
 tasks/sms.py claims a row, calls, and records.
 """
 
@@ -37,13 +37,13 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.sql.dml import ReturningUpdate
 
 import settings
-from models import opt_outs, sms_limits, sms_senders
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.clinics.organizations import IntegrationSettings
-from models.sms_events import SmsEvent
-from models.sms_states import Cause, can_become
-from models.sms_states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414
-from models.sms_states import SmsStatus as SmsStatus  # noqa: PLC0414
+from models.messaging import limits, opt_outs, senders
+from models.messaging.events import SmsEvent
+from models.messaging.states import Cause, can_become
+from models.messaging.states import SmsKind as SmsKind  # whoever handles a message needs these two  # noqa: PLC0414
+from models.messaging.states import SmsStatus as SmsStatus  # noqa: PLC0414
 
 #: Longer than a task may take. An attempt of which nothing was heard for so long is over, and nobody knows
 #: whether its message was sent.
@@ -223,7 +223,7 @@ def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
             SmsMessage.id == message_id,
             SmsMessage.org_id == org_id,
             SmsMessage.status == SmsStatus.QUEUED,
-            or_(SmsMessage.next_attempt_at <= now, SmsMessage.slot_at <= now + sms_senders.EARLY),
+            or_(SmsMessage.next_attempt_at <= now, SmsMessage.slot_at <= now + senders.EARLY),
         )
         .with_for_update(skip_locked=True)  # whoever has it is claiming it
     )
@@ -275,9 +275,9 @@ def _settle(session: Session, message: SmsMessage, status: SmsStatus, cause: Cau
 
 def _its_turn(session: Session, message: SmsMessage) -> bool:
     """Whether the clinic's sender may send it now; else the row is put back to when it may."""
-    sender = sms_senders.lock(session, message.org_id)
+    sender = senders.lock(session, message.org_id)
     now = session.scalars(select(func.app_clock())).one()
-    until = sms_senders.paused_until(sender, now)
+    until = senders.paused_until(sender, now)
     if until is not None:
         message.slot_at = None  # its moment passes in the pause
         if sender.stopped_at:  # whoever asks after this message hears why it waits
@@ -286,13 +286,13 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
         until = message.slot_at = now + (SLOW_TURN if sender.slow else NEXT_TURN)
     else:
         until = message.slot_at = _moment_of(session, message, sender, now)
-    if until is None and (held := sms_limits.hold_back(session, message, now)):
+    if until is None and (held := limits.hold_back(session, message, now)):
         if held.until is None:
             _settle(session, message, SmsStatus.EXPIRED, held.cause)
             return False
         until, message.cause = held.until, held.cause
     if until is None:
-        sms_senders.try_again(sender, now)  # only now: who still had to wait would use up the one try
+        senders.try_again(sender, now)  # only now: who still had to wait would use up the one try
         return True
     message.next_attempt_at = until
     message.nudged_at = None
@@ -301,7 +301,7 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
 
 
 def _moment_of(
-    session: Session, message: SmsMessage, sender: sms_senders.SmsSender, now: datetime
+    session: Session, message: SmsMessage, sender: senders.SmsSender, now: datetime
 ) -> datetime | None:
     """When it is to be tried again; None if it may go now.
 
@@ -319,16 +319,18 @@ def _moment_of(
         if is_code:
             return now + wait
         looks = min(pace or LOOKS_A_SECOND, LOOKS_A_SECOND)
-        return sms_senders.take_slot(session, message.org_id, per_second=looks, wait=wait)
+        return senders.take_slot(session, message.org_id, per_second=looks, wait=wait)
     if is_code or not pace:
         return None
     moment = message.slot_at or sms_senders.take_slot(session, message.org_id, per_second=pace)
     # Read again: a process that was kept waiting since would put back a message whose moment is now.
     if moment > session.scalars(select(func.app_clock())).one() + sms_senders.EARLY:
+    moment = message.slot_at or senders.take_slot(session, message.org_id, per_second=pace)
+    if moment > now + senders.EARLY:
         return moment
-    if sms_senders.take_turn(session, message.org_id, per_second=pace):
+    if senders.take_turn(session, message.org_id, per_second=pace):
         return None
-    return sms_senders.take_slot(session, message.org_id, per_second=pace)
+    return senders.take_slot(session, message.org_id, per_second=pace)
 
 
 def _count_under_way(session: Session, message: SmsMessage) -> int:
@@ -418,7 +420,7 @@ def record_sent(
     others = find_other(session, message, [provider_id])
     row, now = _lock(session, message.org_id, message.id)
     if cause is Cause.ACCEPTED:  # what was found by looking says nothing of how the provider answers now
-        sms_senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
+        senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
     if row is None or row.provider_id not in (None, provider_id):
         return row is not None and record_second(session, row, provider_id)
     # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
@@ -507,7 +509,7 @@ def record_unavailable(
 def record_unreachable(session: Session, message: SmsMessage, reason: str) -> None:
     """Certainly not sent, for nobody answered: the sender pauses if that goes on."""
     record_unavailable(session, message, reason)
-    sms_senders.record_silence(session, message.org_id)
+    senders.record_silence(session, message.org_id)
 
 
 def record_refused(
@@ -521,7 +523,7 @@ def record_refused(
     """It will never be sent."""
     _record(session, message, status=SmsStatus.FAILED, cause=cause, error_code=code, error_reason=reason)
     if cause is not Cause.CANNOT_PREPARE:
-        sms_senders.record_answer(session, message.org_id)
+        senders.record_answer(session, message.org_id)
 
 
 def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:
@@ -531,7 +533,7 @@ def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:
         .where(SmsMessage.id == message.id, SmsMessage.attempt == message.attempt)
         .values(lease_until=None)
     )
-    sms_senders.record_speed(session, message.org_id, slow=slow)
+    senders.record_speed(session, message.org_id, slow=slow)
 
 
 def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
@@ -571,7 +573,7 @@ def record_misconfigured(session: Session, message: SmsMessage, *, code: str | N
         error_code=code,
         error_reason=reason,
     )
-    first = sms_senders.record_stop(session, message.org_id, code=code, reason=reason)
+    first = senders.record_stop(session, message.org_id, code=code, reason=reason)
     session.execute(
         update(SmsMessage)
         .where(
@@ -579,7 +581,7 @@ def record_misconfigured(session: Session, message: SmsMessage, *, code: str | N
             SmsMessage.attempt == message.attempt,
             SmsMessage.status == SmsStatus.QUEUED,
         )
-        .values(next_attempt_at=func.coalesce(sms_senders.next_try(message.org_id), func.app_clock()))
+        .values(next_attempt_at=func.coalesce(senders.next_try(message.org_id), func.app_clock()))
     )
     return first
 
@@ -596,7 +598,7 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
         check_at=now + GRACE,
         error_reason=reason,
     )
-    sms_senders.record_silence(session, message.org_id)
+    senders.record_silence(session, message.org_id)
 
 
 def sweep(session: Session, *, limit: int = 500) -> list[Due]:

@@ -3,9 +3,12 @@
 # ruff: noqa: F401 -- A foreign key is resolved by its table's name, so every table must be known before the
 # first query.
 
-import models.appointment_changes
-import models.appointments
 import models.base.audit
+import models.booking.appointments
+import models.booking.changes
+import models.booking.holds
+import models.booking.links
+import models.booking.occupancies
 import models.calls
 import models.clinics.allowances
 import models.clinics.attacks
@@ -17,12 +20,9 @@ import models.clinics.signed_requests
 import models.clinics.staff
 import models.clinics.staff_sessions
 import models.clinics.sweeps
-import models.holds
 import models.leads
 import models.messaging.events
 import models.messaging.messages
 import models.messaging.opt_outs
 import models.messaging.senders
-import models.occupancies
-import models.patient_links
 import models.vapi_syncs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from models import otp
+from models.booking import codes
 from models.clinics import allowances
 from models.clinics.allowances import AllowanceRow, ClinicLimit, Level
 from models.clinics.organizations import Organization
@@ -17,7 +17,7 @@ from models.messaging import limits
 
 #: Every allowance of a clinic as a whole. What is added here is on the dashboard, in `flask doctor`, in
 #: /metrics and in the log.
-LIMITS: tuple[ClinicLimit, ...] = (*otp.CLINIC_LIMITS, *limits.CLINIC_LIMITS)
+LIMITS: tuple[ClinicLimit, ...] = (*codes.CLINIC_LIMITS, *limits.CLINIC_LIMITS)
 
 
 @dataclass(frozen=True, slots=True)

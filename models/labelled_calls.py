@@ -15,8 +15,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, names_said, otp, redaction
-from models.appointments import AppointmentStatus
+from models import names_said, redaction
+from models.booking import appointments, codes
+from models.booking.appointments import AppointmentStatus
 from models.call_reports import CALLER
 from models.calls import Call
 from models.clinics.calendars import Calendar
@@ -96,7 +97,7 @@ def _labelled(
 ) -> dict[str, Any]:
     turns = call.turns or []
     texts = redaction.without_codes(
-        [turn["text"] for turn in turns], otp.codes_of_call(session, call.org_id, call.id)
+        [turn["text"] for turn in turns], codes.codes_of_call(session, call.org_id, call.id)
     )
     values = {"org": call.org_id, "call": call.id, "caller": call.caller_number}
     nameless = Nameless(

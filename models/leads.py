@@ -20,9 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import appointments
-from models.appointments import Appointment
 from models.base.tables import Base, CreatedAt, Id
+from models.booking import appointments
+from models.booking.appointments import Appointment
 from models.calls import Call
 from models.clinics import organizations
 from models.clinics.calendars import Calendar

@@ -10,12 +10,13 @@ from typing import Generic, TypeVar
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes, clinic_limits, unproved_holds
-from models.appointment_changes import ChangesMade
+from models import clinic_limits
+from models.booking import changes, unproved_holds
+from models.booking.changes import ChangesMade
+from models.booking.unproved_holds import Asker
 from models.calls import BY_SIGNATURE
 from models.clinic_limits import Used
 from models.clinics import calendars
-from models.unproved_holds import Asker
 
 T = TypeVar("T")
 
@@ -233,7 +234,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         askers=unproved_holds.list_askers(session, org_id, most=most),
         bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
         leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_=_TO_RING),
-        changes=appointment_changes.made_since(session, org_id, today, most=most),
+        changes=changes.made_since(session, org_id, today, most=most),
         low=clinic_limits.find_low(session, org_id),
     )
 

@@ -16,19 +16,19 @@ from typing import Any
 from sqlalchemy import Text, and_, cast, func, inspect, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from models import holds
-from models.appointment_changes import AppointmentChange
-from models.appointments import Appointment, AppointmentStatus
 from models.base.erased import ERASED, MARK
 from models.base.tables import Base
+from models.booking import holds
+from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.changes import AppointmentChange
+from models.booking.holds import AppointmentHold, HoldStatus
+from models.booking.links import PatientLink
 from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
-from models.holds import AppointmentHold, HoldStatus
 from models.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.opt_outs import OptOut
 from models.messaging.states import Cause, SmsStatus
-from models.patient_links import PatientLink
 
 #: What a kept answer becomes. Readable to whoever replays it, and never a success.
 ERASED_REPLY: dict[str, Any] = {

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models import appointment_changes, sms_retry
-from models.appointment_changes import AppointmentChange
+from models import sms_retry
+from models.booking import changes
+from models.booking.changes import AppointmentChange
 from models.calls import BY_SIGNATURE, Call
 from models.leads import HotLeadAlert
 from models.messaging import messages
@@ -158,7 +159,7 @@ def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails 
         {"org": org_id, "call": call_id},
     ).one_or_none()
     appointment_id, service, starts_at = booked or (None, None, None)
-    changed = appointment_changes.list_of(session, org_id, appointment_id) if appointment_id else []
+    changed = changes.list_of(session, org_id, appointment_id) if appointment_id else []
     return CallDetails(CallRow(**found._mapping), call, alert, service, starts_at, changed)
 
 

@@ -25,14 +25,14 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.expression import cast
 
 from models import privacy
-from models.appointments import Appointment
 from models.base.erased import MARK
+from models.booking.appointments import Appointment
+from models.booking.holds import AppointmentHold
 from models.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization
 from models.clinics.signed_requests import SignedRequest
-from models.holds import AppointmentHold
 from models.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus

@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import appointments, leads, sms_texts
+from models import leads, sms_texts
 from models.base.erased import is_erased
+from models.booking import appointments
 from models.messaging import twilio_codes
 from models.messaging.events import SmsEvent
 from models.messaging.messages import Due, SmsKind, SmsMessage, SmsStatus

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, leads, otp, patient_links
-from models.appointments import AppointmentStatus
+from models import calls, leads
 from models.base import phones, times
 from models.base.erased import is_erased
+from models.booking import appointments, codes, holds, links
+from models.booking.appointments import AppointmentStatus
 from models.clinics import calendars, organizations
 from models.clinics.organizations import Organization
 from models.messaging import messages
@@ -129,7 +130,7 @@ def render(session: Session, message: SmsMessage) -> str | None:
         hold = holds.get_or_none(session, message.org_id, message.hold_id)
         if hold:
             try:
-                digits = otp.derive(
+                digits = codes.derive(
                     hold.id,
                     hold.patient_phone,
                     length=hold.code_length or clinic.code_length,
@@ -174,7 +175,7 @@ def _about_appointment(
     )
     if message.kind is SmsKind.CANCELLATION:
         return cancellation(**facts)
-    link = patient_links.address(session, message.org_id, message.id)
+    link = links.address(session, message.org_id, message.id)
     moved_from = messages.time_told_before(session, message)
     if moved_from and moved_from != appointment.scheduled_at:
         return move(**facts, moved_from=moved_from, link=link)
@@ -285,18 +286,18 @@ def as_shown(session: Session, message: SmsMessage) -> str | None:
     if message.kind is SmsKind.OTP:
         return None
     text = message.body or render(session, message)
-    return text and patient_links.hidden(text)
+    return text and links.hidden(text)
 
 
 def as_sent(session: Session, message: SmsMessage) -> str | None:
     """The words as the provider was given them, to find the message there by; None if they are gone."""
     if message.body is None:
         return render(session, message)
-    link = patient_links.get_or_none(session, message.org_id, message.id)
-    if link is None or not patient_links.has_hidden(message.body):
+    link = links.get_or_none(session, message.org_id, message.id)
+    if link is None or not links.has_hidden(message.body):
         return message.body
-    token = patient_links.token_of(link)
-    return patient_links.revealed(message.body, token) if token else None  # its SECRET_KEY is gone
+    token = links.token_of(link)
+    return links.revealed(message.body, token) if token else None  # its SECRET_KEY is gone
 
 
 def reference(appointment_id: uuid.UUID) -> str:

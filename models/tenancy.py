@@ -7,9 +7,9 @@ import uuid
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.appointments import Appointment
+from models.booking.appointments import Appointment
+from models.booking.holds import AppointmentHold
 from models.calls import ToolCall
-from models.holds import AppointmentHold
 
 
 def find_organization_of(

@@ -88,7 +88,7 @@ _NAME = re.compile(r"""[\w-]+["']?\s*[:=]\s*["']?""")
 _TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w=-]{16,}")
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _PUBLIC_ID = re.compile(rf"{_UUID}|[A-Z]{{2}}[0-9a-f]{{32}}")  # ours, Vapi's; and Twilio's, such as SM…
-#: The page of one appointment (models/patient_links.py); its token is short, because an SMS is.
+#: The page of one appointment (models/booking/links.py); its token is short, because an SMS is.
 _PATIENTS_LINK = re.compile(r"/a/\w{8,}", re.IGNORECASE)
 _PHONE_ALONE = re.compile(r"\+?\d{7,15}")
 

@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import patient_links, sms_texts
+from models import sms_texts
 from models.base import sealing
+from models.booking import links
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from models.messaging import messages, receipts
@@ -67,7 +68,7 @@ def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
     if body is None:
         raise CannotPrepare("what it is about is gone")
     if message.kind is not messages.SmsKind.OTP:
-        messages.record_body(session, message, patient_links.hidden(body))
+        messages.record_body(session, message, links.hidden(body))
     messages.record_account(session, message, account.account_sid)
     token = messages.receipt_token(message.id, message.attempt)
     public = settings.get().public_base_url.rstrip("/")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from celeryconfig import Task
-from models import holds
 from models.base.session import Door, system_transaction
+from models.booking import holds
 from tasks.app import app
 from tasks.beat import Sweep
 

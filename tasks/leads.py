@@ -13,9 +13,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InternalError, OperationalError
 
 from celeryconfig import Queue, Task
-from models import call_reports, calls, holds, leads, vapi_syncs
+from models import call_reports, calls, leads, vapi_syncs
 from models.base import sealing
 from models.base.session import Door, system_transaction, transaction
+from models.booking import holds
 from models.clinics import organizations
 from models.vapi_syncs import Fetch
 from tasks.app import app

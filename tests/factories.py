@@ -9,9 +9,9 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from models import holds, otp
 from models.base import sealing
 from models.base.session import Door, system_transaction
+from models.booking import codes, holds
 from models.clinics import organizations
 from models.clinics.calendars import WEEKDAYS, Calendar
 from models.clinics.organizations import IntegrationSettings, Organization
@@ -107,4 +107,4 @@ def code_of(hold_id: str) -> str:
         assert hold is not None
         clinic = organizations.get_or_none(session, hold.org_id)
         assert clinic is not None
-        return otp.derive(hold.id, hold.patient_phone, length=clinic.code_length, key_id=hold.code_key)
+        return codes.derive(hold.id, hold.patient_phone, length=clinic.code_length, key_id=hold.code_key)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from flask.testing import FlaskClient
 
-from models import patient_links
+from models.booking import links
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.stack import eventually
 
@@ -44,7 +44,7 @@ class Linked:
             client, "booking/verify-otp", holdId=hold, providedOTP=self.code, **said
         )["appointmentId"]
         self.message: uuid.UUID = self.newest()
-        self.token = patient_links.derive(self.message)
+        self.token = links.derive(self.message)
 
     @property
     def path(self) -> str:

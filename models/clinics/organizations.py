@@ -36,7 +36,7 @@ class Organization(Base):
     code_length: Mapped[int] = mapped_column(server_default="4")
     code_tries: Mapped[int] = mapped_column(server_default="3")
     #: How many codes may be sent for one hold, in one call, to one number, and to anyone. Those with a day in
-    #: their name are allowances (models/otp.py): filled again steadily over 24 hours.
+    #: their name are allowances (models/booking/codes.py): filled again steadily over 24 hours.
     codes_per_hold: Mapped[int] = mapped_column(server_default="3")
     codes_per_call: Mapped[int] = mapped_column(server_default="6")
     codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")

@@ -1,8 +1,8 @@
 """How much is sent: to one number, to the clinic's owner, and by the clinic in all.
 
 A message is counted as it is claimed for its first attempt, in that transaction; a code as it is asked for
-(models/otp.py). What is over a limit is not lost: it waits in its row until there is room. A newer text about
-the same appointment takes the place of one that waits, and alerts that wait become one text.
+(models/booking/codes.py). What is over a limit is not lost: it waits in its row until there is room. A newer
+text about the same appointment takes the place of one that waits, and alerts that wait become one text.
 """
 
 from __future__ import annotations

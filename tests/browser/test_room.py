@@ -15,8 +15,8 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from models import patient_links
 from models.base.session import transaction
+from models.booking import links
 from models.clinics import staff
 from models.clinics.staff import StaffRole
 from tests.factories import create_clinic
@@ -149,14 +149,14 @@ def _link(sql: psycopg.Connection, org: str, url: str) -> str:
         [org],
     ).fetchall()
     with transaction(uuid.UUID(org)) as session:
-        patient_links.create(
+        links.create(
             session,
             org_id=uuid.UUID(org),
             appointment_id=appointment,
             message_id=message,
             expires_at=datetime(2030, 5, 1, tzinfo=UTC),
         )
-    return f"{url}/a/{patient_links.derive(message)}"
+    return f"{url}/a/{links.derive(message)}"
 
 
 @contextmanager

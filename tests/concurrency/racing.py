@@ -16,8 +16,8 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from models.appointments import Confirmation
-from models.holds import Claim
+from models.booking.appointments import Confirmation
+from models.booking.holds import Claim
 
 R = TypeVar("R")
 

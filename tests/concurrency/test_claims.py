@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 import pytest
 from psycopg import IsolationLevel, errors
 
-from models.holds import Claim
+from models.booking.holds import Claim
 from tests.concurrency.racing import (
     OVERLAPPING,
     QUARTER,

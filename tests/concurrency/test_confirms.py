@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
-from models import holds
-from models.appointments import Confirmation
 from models.base.session import sqlalchemy_url
-from models.holds import Claim
+from models.booking import holds
+from models.booking.appointments import Confirmation
+from models.booking.holds import Claim
 from tests.concurrency.racing import (
     RIGHT,
     SLOT,

@@ -15,12 +15,12 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, select, text
 from sqlalchemy.orm import Session
 
-from models import appointments, holds, unproved_holds
 from models.base.session import sqlalchemy_url
+from models.booking import appointments, holds, unproved_holds
+from models.booking.holds import AppointmentHold, HoldStatus
+from models.booking.unproved_holds import Asked, Day
 from models.clinics import calendars
 from models.clinics.organizations import Organization
-from models.holds import AppointmentHold, HoldStatus
-from models.unproved_holds import Asked, Day
 from tests.concurrency.racing import (
     QUARTER,
     RIGHT,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from psycopg.rows import class_row
 
-from models.holds import Claim
+from models.booking.holds import Claim
 from tests.concurrency.racing import (
     QUARTER,
     RIGHT,

@@ -90,7 +90,7 @@ def test_up_down_and_up_again(empty: str) -> None:
 
 
 def test_the_migrated_tables_are_those_of_the_models(database_url: str) -> None:
-    assert models.holds  # the import fills the metadata
+    assert models.booking.holds  # the import fills the metadata
     with new_database(database_url) as migrated, new_database(database_url) as described:
         run(migrated, "upgrade", "head")
         engine = create_engine(sqlalchemy_url(described))

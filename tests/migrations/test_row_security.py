@@ -24,16 +24,17 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import availability, calls, holds
+from models import calls
 from models.base import session
 from models.base.session import Door, system_transaction, transaction
 from models.base.tables import Base
+from models.booking import availability, holds
+from models.booking.holds import AppointmentHold
 from models.clinics import calendars
 from models.clinics.attacks import AttackCount
 from models.clinics.organizations import Organization
 from models.clinics.sign_in_limits import SignInLimit
 from models.clinics.sweeps import Sweep
-from models.holds import AppointmentHold
 from tests.concurrency.databases import ROOT, new_database
 from tests.factories import create_clinic, phone_number, slot
 from tests.furnished import create_furnished_clinic

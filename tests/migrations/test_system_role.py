@@ -23,8 +23,8 @@ from twilio.request_validator import RequestValidator
 
 import preflight
 import settings
-from models import holds
 from models.base.session import Door, system_transaction, transaction
+from models.booking import holds
 from models.messaging import messages
 from tests.concurrency.databases import ROOT, name_of, new_database
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, slot

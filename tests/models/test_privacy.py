@@ -15,9 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import JSON, Text
 
-from models import holds, privacy, sms_retry
+from models import privacy, sms_retry
 from models.base.session import transaction
 from models.base.tables import Base
+from models.booking import holds
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause
 from models.sms_texts import render

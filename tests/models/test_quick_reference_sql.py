@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from models import appointments, holds, otp
 from models.base.session import Door, system_transaction
+from models.booking import appointments, codes, holds
 from models.clinics import organizations
 from models.messaging import messages
 from models.messaging.messages import SmsStatus
@@ -122,16 +122,16 @@ def book(org: str, *, hour: int = 10, call: str = "call-1") -> appointments.Conf
         assert claimed.hold_id is not None
         clinic = organizations.get_or_none(session, org_id)
         assert clinic is not None
-        assert otp.request(session, clinic, claimed.hold_id).message_id
+        assert codes.request(session, clinic, claimed.hold_id).message_id
         hold = holds.get_or_none(session, org_id, claimed.hold_id)
         assert hold is not None
-        code = otp.derive(hold.id, hold.patient_phone, length=clinic.code_length)
+        code = codes.derive(hold.id, hold.patient_phone, length=clinic.code_length)
         return appointments.confirm(
             session,
             org_id=org_id,
             hold_id=hold.id,
             contact_id=hold.contact_id,
-            code_digest=otp.digest(hold.id, code),
+            code_digest=codes.digest(hold.id, code),
             service_type=None,
             max_tries=3,
         )

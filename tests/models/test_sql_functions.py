@@ -14,9 +14,9 @@ from psycopg import errors
 from psycopg.rows import class_row
 
 import models
-from models.appointments import Confirmation
 from models.base.tables import Base, EnumText
-from models.holds import Claim
+from models.booking.appointments import Confirmation
+from models.booking.holds import Claim
 from tests.factories import create_clinic, phone_number, slot
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -837,7 +837,7 @@ def test_the_row_of_a_code_holds_no_text(sql: Sql) -> None:
 
 
 def enum_columns() -> list[tuple[str, str, list[str]]]:
-    assert models.holds  # the import fills the metadata
+    assert models.booking.holds  # the import fills the metadata
     return [
         (table.name, column.name, [member.value for member in column.type.enum])
         for table in Base.metadata.tables.values()

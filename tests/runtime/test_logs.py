@@ -25,8 +25,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from twilio.base.exceptions import TwilioRestException
 
-from models import patient_links
 from models.base.session import engine
+from models.booking import links
 from runtime import logs
 from runtime.masking import GONE, mask
 from tests.places import free_port
@@ -536,8 +536,8 @@ def test_what_is_personal_or_secret_is_masked(said: str, masked: str) -> None:
     ["https://h.example/a/{}", "Exception on /a/{} [GET]", "at h.example/a/{}/cancel", "/A/{}?day=monday"],
 )
 def test_the_link_of_a_patient_lets_nobody_in_who_reads_a_log(said: str) -> None:
-    token = patient_links.derive(uuid.uuid4())
-    assert patient_links.PATH == "/a/"
+    token = links.derive(uuid.uuid4())
+    assert links.PATH == "/a/"
     for written in (token, token.upper()):
         assert written not in mask(said.format(written))
 

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import appointments, patient_links, privacy, sms_retry
-from models.appointments import Change
+from models import privacy, sms_retry
 from models.base.session import transaction
+from models.booking import appointments, links
+from models.booking.appointments import Change
 from models.messaging import messages, opt_outs
 from models.messaging.opt_outs import OptOutSource
 from models.sms_texts import reference
@@ -115,14 +116,14 @@ def test_a_move_says_from_when_to_when_and_has_a_link_that_works(diary: Diary, t
     diary.deliver(moved.message_id)
     booked, text = texts(twilio, diary)
     ref = f"Ref {reference(uuid.UUID(diary.appointment))}"
-    link = f"/a/{patient_links.derive(moved.message_id)}"
+    link = f"/a/{links.derive(moved.message_id)}"
     assert booked.startswith(f"Confirmed: {spoken(diary.start)}, Test Clinic. {ref}.")
     assert text.startswith(
         f"Moved from {spoken(diary.start)} to {spoken(NEW)}, Test Clinic. {ref}. To change or cancel: "
     )
     assert link in text
     assert diary.client.get(link).status_code == 200
-    assert diary.sms(moved.message_id, "body") == patient_links.hidden(text)
+    assert diary.sms(moved.message_id, "body") == links.hidden(text)
 
 
 def test_a_second_move_says_from_when_as_its_patient_last_heard_it(diary: Diary, twilio: str) -> None:

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import patient_links, privacy
+from models import privacy
 from models.base.session import transaction
+from models.booking import links
 from models.sms_texts import TWO_SMS
 from tasks.leads import score_call
 from tasks.sms import deliver_sms, sweep_sms
@@ -79,12 +80,12 @@ class Patient(Linked):
         self.twilio = twilio
 
     def move(self, hour: int, *, day: int = 14) -> int:
-        token = patient_links.derive(self.newest())
+        token = links.derive(self.newest())
         response = self.client.post(f"/a/{token}/move", data={"slot": slot(hour=hour, days=day)})
         return response.status_code
 
     def cancel(self) -> int:
-        return self.client.post(f"/a/{patient_links.derive(self.newest())}/cancel").status_code
+        return self.client.post(f"/a/{links.derive(self.newest())}/cancel").status_code
 
     def texts(self) -> list[str]:
         """All but codes, the newest first."""
@@ -193,7 +194,7 @@ def test_a_text_waits_no_longer_than_it_is_of_use(
     hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     start = hour + timedelta(hours=ahead + 1)
     clock.forward((start - timedelta(hours=ahead) - now).total_seconds())
-    token = patient_links.derive(patient.newest())
+    token = links.derive(patient.newest())
     form = {"slot": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
     assert client.post(f"/a/{token}/move", data=form).status_code == 200
     worker.run(told_within * HOUR - 60)

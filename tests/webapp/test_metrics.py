@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 import settings
-from models import patient_links
+from models.booking import links
 from models.clinics.attacks import Kind
 from models.messaging.states import SmsStatus
 from tests.conftest import Clock
@@ -77,7 +77,7 @@ def test_changes_are_counted_and_a_superseded_text_is_no_failed_one(
     before = [found(*figure) for figure in figures]
     linked = Linked(client, sql)
     client.post(f"{linked.path}/move", data={"slot": slot(hour=15)})
-    client.post(f"/a/{patient_links.derive(linked.newest())}/cancel")
+    client.post(f"/a/{links.derive(linked.newest())}/cancel")
     after = [found(*figure) for figure in figures]
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 2, 1, 0]
 

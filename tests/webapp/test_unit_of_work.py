@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from models.base import session
 from models.base.session import transaction
-from models.holds import AppointmentHold
+from models.booking.holds import AppointmentHold
 from tasks.holds import expire_holds
 from tests.breaking import Breaks, Line
 from tests.conftest import ADMIN_URL

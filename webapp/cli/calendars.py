@@ -13,7 +13,7 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models.appointments import Appointment, AppointmentStatus
+from models.booking.appointments import Appointment, AppointmentStatus
 from models.clinics.calendars import Calendar
 from webapp.cli import hours
 from webapp.cli.common import as_json, at, print_rows, whole_numbers

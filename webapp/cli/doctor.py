@@ -23,9 +23,9 @@ import preflight
 import settings
 from celeryconfig import Queue, Task
 from models import clinic_limits, leads
-from models.appointments import Appointment
 from models.base import phones, sealing
 from models.base.session import Door, system_transaction, transaction
+from models.booking.appointments import Appointment
 from models.calls import Call
 from models.clinics import organizations, sealed_columns, sweeps
 from models.clinics.calendars import Calendar

@@ -6,7 +6,7 @@ import uuid
 
 import click
 
-from models import unproved_holds
+from models.booking import unproved_holds
 from webapp.cli.common import Words, as_json, at, print_rows
 
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from models import unproved_holds
+from models.booking import unproved_holds
 from webapp.dashboard import addresses
 from webapp.dashboard.guard import blueprint, read
 

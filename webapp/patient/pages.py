@@ -18,13 +18,13 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from models import appointments, patient_links
-from models.appointments import AppointmentStatus
 from models.base import times
 from models.base.session import Door
+from models.booking import appointments, links
+from models.booking.appointments import AppointmentStatus
+from models.booking.links import Found, LinkOutcome
 from models.messaging import limits, opt_outs
 from models.messaging.messages import Due, SmsKind
-from models.patient_links import Found, LinkOutcome
 from webapp import attacks, shares
 from webapp.limits import Limiter
 from webapp.nudge import nudge
@@ -313,10 +313,10 @@ def _found_in_turn(token: str) -> Found | None:
 
 
 def _find(token: str) -> Found | None:
-    plain = patient_links.as_typed(token)
+    plain = links.as_typed(token)
     if plain is None:
         return None
-    return in_system_transaction(Door.PATIENT_LINK, lambda session: patient_links.find(session, plain))
+    return in_system_transaction(Door.PATIENT_LINK, lambda session: links.find(session, plain))
 
 
 # --- how they look ------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def _plain(what: str, status: int) -> Response:
     below, _, deeper = request.path.removeprefix(f"{blueprint.url_prefix}/").partition("/")
     known = what != "unknown" or request.url_rule is None  # else it was looked for, and is none
     elsewhere = deeper or request.method not in {"GET", "HEAD"}
-    token = patient_links.as_typed(below) if known and elsewhere else None
+    token = links.as_typed(below) if known and elsewhere else None
     return _add_headers(
         Response(render_template("patient/plain.html", what=what, token=token), status=status)
     )

@@ -13,14 +13,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import appointments, availability, patient_links, sms_texts
-from models.appointments import Appointment, AppointmentStatus
-from models.availability import Slot
+from models import sms_texts
 from models.base import phones, times
+from models.booking import appointments, availability, links
+from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.availability import Slot
+from models.booking.links import LinkOutcome, PatientLink
 from models.clinics import calendars, organizations
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
-from models.patient_links import LinkOutcome, PatientLink
 
 #: Looking for the next day with openings goes on for so many stretches of availability.LOOK_AHEAD.
 _STRETCHES = 12
@@ -170,7 +171,7 @@ class Linked:
 
 def read(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Linked:
     """Raises NotThere."""
-    link = patient_links.get_or_none(session, org_id, message_id)
+    link = links.get_or_none(session, org_id, message_id)
     if link is not None:
         appointment = appointments.get_or_none(session, org_id, link.appointment_id)
         if appointment is not None:

@@ -21,15 +21,16 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import appointments, calls, holds, tenancy
-from models.appointments import Appointment
+from models import calls, tenancy
 from models.base import phones
 from models.base.session import Door
+from models.booking import appointments, holds
+from models.booking.appointments import Appointment
+from models.booking.codes import Asker
+from models.booking.holds import AppointmentHold
 from models.clinics import organizations
 from models.clinics.organizations import Organization
-from models.holds import AppointmentHold
 from models.messaging import messages
-from models.otp import Asker
 from webapp import attacks
 from webapp.nudge import nudge
 from webapp.shares import Shares

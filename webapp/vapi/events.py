@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import call_reports, calls, holds, tenancy
+from models import call_reports, calls, tenancy
 from models.base.session import Door
+from models.booking import holds
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from webapp.nudge import nudge

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models import appointments
-from models.appointments import AppointmentStatus
 from models.base import phones
-from models.holds import AppointmentHold, HoldStatus
+from models.booking import appointments
+from models.booking.appointments import AppointmentStatus
+from models.booking.holds import AppointmentHold, HoldStatus
 from webapp.vapi.desk import Desk
 from webapp.vapi.replies import Code, Reply, not_booked, refusal
 

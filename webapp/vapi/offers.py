@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
 
-from models.availability import Slot
 from models.base import times
+from models.booking.availability import Slot
 from models.clinics.calendars import Calendar
 
 

@@ -17,9 +17,9 @@ from flask.testing import FlaskClient
 
 import settings
 from celeryconfig import Queue
-from models import otp
 from models.base import sealing
 from models.base.session import transaction
+from models.booking import codes
 from models.clinics import allowances
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.messaging import senders
@@ -282,7 +282,7 @@ def test_a_clinic_whose_codes_run_low_is_warned_of(operator: Operator, live: str
     with transaction(uuid.UUID(live)) as session:
         clinic = session.get_one(Organization, uuid.UUID(live))
         for _ in range(11):  # of twenty
-            assert allowances.take(session, clinic.id, [otp.of_clinic(clinic)]) is None
+            assert allowances.take(session, clinic.id, [codes.of_clinic(clinic)]) is None
     found = findings(operator, live)
     assert states(found, "warning") == {"limit codes", "limit codes_to_others"}
     assert found["limit codes"]["why"].startswith("55% used. More than half of the codes")

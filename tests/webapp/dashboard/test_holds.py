@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import unproved_holds
-from models.holds import HoldStatus
+from models.booking import unproved_holds
+from models.booking.holds import HoldStatus
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.vapi.calls import PhoneCall

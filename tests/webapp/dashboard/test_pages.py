@@ -16,8 +16,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import appointments, patient_links, sms_texts
+from models import sms_texts
 from models.base.session import transaction
+from models.booking import appointments, links
 from models.leads import HotLeadAlert
 from models.messaging.messages import SmsKind, SmsMessage
 from tests.factories import phone_number, reserve, slot
@@ -89,7 +90,7 @@ def test_a_call_says_what_became_of_its_booking(
     for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
         assert "Booked, then moved" in shown(person.get(path)), path
     assert "moved from" in shown(person.get("live"))  # among the bookings made today
-    client.post(f"/a/{patient_links.derive(linked.newest())}/cancel")
+    client.post(f"/a/{links.derive(linked.newest())}/cancel")
     details = shown(person.get(f"leads/{call}"))
     assert re.search(r"Changed Cancelled: it was for \w+ \d+ \w+, 3:00 pm, by the patient, ", details)
     for path in ("calls", "leads", f"leads/{call}", "calls.csv"):
@@ -126,8 +127,8 @@ def test_moves_and_cancellations_are_counted_on_the_clinics_day_of_the_change(
     first = Linked(client, sql, person.org, start=slot(hour=17))
     second = Linked(client, sql, person.org, start=slot(hour=18))
     client.post(f"{first.path}/move", data={"slot": slot(hour=19)})
-    client.post(f"/a/{patient_links.derive(first.newest())}/move", data={"slot": slot(hour=20)})
-    client.post(f"/a/{patient_links.derive(first.newest())}/cancel")
+    client.post(f"/a/{links.derive(first.newest())}/move", data={"slot": slot(hour=20)})
+    client.post(f"/a/{links.derive(first.newest())}/cancel")
     client.post(f"{second.path}/cancel")
     today = datetime.now(ZoneInfo("America/New_York")).date()
     night = datetime.combine(today - timedelta(days=2), datetime.min.time(), UTC) + timedelta(hours=3)

@@ -21,8 +21,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import patient_links, sms_texts
+from models import sms_texts
 from models.base.session import transaction
+from models.booking import links
 from models.clinics import allowances
 from models.clinics.allowances import Allowance
 from models.messaging import opt_outs
@@ -280,7 +281,7 @@ def test_a_move_shows_the_new_time_and_promises_a_message(linked: Linked, nudged
         linked.newest(),
         "confirmation",
     )
-    new_token = patient_links.derive(linked.newest())
+    new_token = links.derive(linked.newest())
     assert new_token not in response.text  # it goes to the telephone, and to nobody else who had the old one
     assert linked.client.get(f"/a/{new_token}").status_code == 200
 
@@ -410,7 +411,7 @@ def test_many_moves_at_once_are_no_more_than_that(
 
     def race(hour: int) -> None:
         for _ in range(4):
-            token = patient_links.derive(linked.newest())
+            token = links.derive(linked.newest())
             app.test_client().post(f"/a/{token}/move", data={"slot": slot(hour=hour)})
 
     with ThreadPoolExecutor(6) as pool:
@@ -431,12 +432,12 @@ def test_a_patient_who_was_sent_many_texts_is_told_that_the_next_one_comes_later
     said = words(move_by_newest_link(linked, 12))
     assert "follows later. Please write this time down" in said
     assert "please call to change anything" in said
-    token = patient_links.derive(linked.newest())
+    token = links.derive(linked.newest())
     assert "says so follows later" in words(client.post(f"/a/{token}/cancel"))
 
 
 def move_by_newest_link(linked: Linked, hour: int) -> TestResponse:
-    token = patient_links.derive(linked.newest())
+    token = links.derive(linked.newest())
     return linked.client.post(f"/a/{token}/move", data={"slot": slot(hour=hour)})
 
 
@@ -683,7 +684,7 @@ def every_page(linked: Linked) -> Iterator[TestResponse]:
     yield client.post(f"{linked.path}/move", data={"slot": slot(hour=3)})
     yield client.post(f"{linked.path}/move", data={"slot": NEW})
     yield client.get(linked.path)
-    newest = patient_links.derive(linked.newest())
+    newest = links.derive(linked.newest())
     yield client.post(f"/a/{newest}/cancel")
     yield client.get(f"/a/{newest}")
     yield client.get(f"/a/{NO_SUCH}")

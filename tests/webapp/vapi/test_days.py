@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.availability import Slot
 from models.base import times
+from models.booking.availability import Slot
 from models.clinics.calendars import Calendar
 from webapp.vapi import days, offers
 

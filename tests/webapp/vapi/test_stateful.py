@@ -32,9 +32,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from models import holds as hold_verbs
 from models import sms_texts
 from models.base.session import Door, system_transaction
+from models.booking import holds as hold_verbs
 from models.messaging import messages
 from models.messaging.messages import SmsMessage, SmsStatus
 from tests.conftest import Clock

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from models import availability
-from models.availability import Closed, Slot
 from models.base import times
+from models.booking import availability
+from models.booking.availability import Closed, Slot
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
 from webapp.vapi import days, offers

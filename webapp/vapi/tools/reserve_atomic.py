@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import settings
-from models import appointments, availability, calls, holds, redaction
-from models.availability import Closed
+from models import calls, redaction
 from models.base import phones, times
+from models.booking import appointments, availability, holds
+from models.booking.availability import Closed
+from models.booking.unproved_holds import Asked
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
-from models.unproved_holds import Asked
 from webapp.vapi import offers
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.replies import Code, Reply, not_booked

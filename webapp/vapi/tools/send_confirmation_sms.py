@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models import sms_texts
-from models.appointments import AppointmentStatus
+from models.booking.appointments import AppointmentStatus
 from models.messaging import messages
 from models.messaging.messages import SmsMessage, SmsStatus
 from webapp.vapi.desk import Desk, Tool

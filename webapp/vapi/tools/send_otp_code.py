@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import otp
 from models.base import phones
-from models.holds import AppointmentHold, HoldStatus
+from models.booking import codes
+from models.booking.codes import Cap, CodeRequest
+from models.booking.holds import AppointmentHold, HoldStatus
 from models.messaging import messages, opt_outs
 from models.messaging.messages import SmsMessage, SmsStatus
-from models.otp import Cap, CodeRequest
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import (
     booked_before,
@@ -42,7 +42,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     if _is_live(desk, hold) and (trouble := _foreseen(desk, hold)):
         return _cannot(trouble, ending)  # it would not arrive: no code is spent on it
     lost = _last_lost(desk, hold)
-    requested = otp.request(desk.session, desk.clinic, hold.id, desk.asker)
+    requested = codes.request(desk.session, desk.clinic, hold.id, desk.asker)
     if requested.message_id is None:
         return _refused(desk, hold, requested)
     stopped = stop_of_sender(desk)
@@ -57,7 +57,7 @@ def _foreseen(desk: Desk, hold: AppointmentHold) -> Trouble | None:
     """What would keep any code from this number, as far as it is known."""
     if opt_outs.stands(desk.session, desk.org_id, hold.patient_phone):
         return OPTED_OUT
-    hopeless = otp.find_hopeless(desk.session, hold)
+    hopeless = codes.find_hopeless(desk.session, hold)
     return trouble_of(hopeless) if hopeless else None
 
 

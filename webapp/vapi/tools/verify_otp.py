@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import settings
-from models import appointments, otp, redaction
-from models.appointments import AppointmentStatus, Confirmation
+from models import redaction
 from models.base import times
 from models.base.spoken import digits_said
+from models.booking import appointments, codes
+from models.booking.appointments import AppointmentStatus, Confirmation
+from models.booking.holds import AppointmentHold, HoldStatus
 from models.clinics import calendars
-from models.holds import AppointmentHold, HoldStatus
 from models.messaging import messages
 from models.messaging.messages import Due, SmsKind, SmsStatus
 from webapp.vapi.desk import Desk, Tool, as_uuid
@@ -45,7 +46,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     if hold is None or (arguments.get("contactId") and contact_id is None):
         return _not_accepted()
     try:
-        code_digest = otp.digest(hold.id, digits, key_id=hold.code_key)
+        code_digest = codes.digest(hold.id, digits, key_id=hold.code_key)
     except settings.UnknownKey:
         return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
     return _too_many(desk, hold) or _try(desk, hold, arguments, digits, contact_id, code_digest)
@@ -53,7 +54,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
 
 def _too_many(desk: Desk, hold: AppointmentHold) -> Reply | None:
     """Whether so many wrong codes were said for the number that not even a right one is tried."""
-    if otp.may_try(desk.session, desk.clinic, hold.patient_phone, desk.asker):
+    if codes.may_try(desk.session, desk.clinic, hold.patient_phone, desk.asker):
         return None
     desk.session.refresh(hold)  # while this waited, another request may have decided about it
     if hold.status is not HoldStatus.HELD:
@@ -86,7 +87,7 @@ def _try(
     if confirmation.success:
         return _booked(desk, hold, confirmation)
     if confirmation.tries_left is not None:  # a try was counted, and it was wrong
-        otp.count_wrong(desk.session, desk.clinic, hold.patient_phone, desk.asker)
+        codes.count_wrong(desk.session, desk.clinic, hold.patient_phone, desk.asker)
     return _refused(desk, hold, confirmation, right=hold.code_digest == code_digest)
 
 

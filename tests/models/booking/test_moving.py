@@ -11,9 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 from psycopg import errors
 
-from models import appointments, patient_links, sms_texts
-from models.appointments import Appointment, Change
+from models import sms_texts
 from models.base.session import transaction
+from models.booking import appointments, links
+from models.booking.appointments import Appointment, Change
 from models.clinics import calendars
 from models.messaging import messages
 from models.messaging.messages import SmsStatus
@@ -98,7 +99,7 @@ def test_what_the_new_one_says_is_the_new_time_and_the_old_one_says_nothing(link
         assert sms_texts.render(session, old) is None
     assert text is not None
     assert "at 3:00 pm" in text
-    assert f"/a/{patient_links.derive(change.message_id)}" in text
+    assert f"/a/{links.derive(change.message_id)}" in text
 
 
 def test_a_confirmation_that_still_waited_never_goes_out(linked: Linked, twilio: str) -> None:

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from models.booking.occupancies import find_taken
+from models.booking.unproved_holds import Day
 from models.clinics.calendars import Calendar
-from models.occupancies import find_taken
-from models.unproved_holds import Day
 
 #: How far ahead of a full day the next openings are looked for.
 LOOK_AHEAD = timedelta(days=21)

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from models import patient_links, sms_texts
+from models import sms_texts
 from models.base.session import Door, system_transaction, transaction
+from models.booking import links
 from models.messaging import messages
 from tests.concurrency.racing import confirm, hold_with_code, make_clinic
 from tests.linked import Linked, at
@@ -40,28 +41,28 @@ def text_of(linked: Linked) -> str:
 
 
 def test_a_token_is_twelve_characters_that_nobody_mistakes_for_each_other() -> None:
-    tokens = {patient_links.derive(uuid.uuid4()) for _ in range(2000)}
+    tokens = {links.derive(uuid.uuid4()) for _ in range(2000)}
     assert len(tokens) == 2000
     assert all(SHAPE.fullmatch(token) for token in tokens)
-    assert set("".join(tokens)) == set(patient_links.ALPHABET)
-    assert len(patient_links.ALPHABET) == len(set(patient_links.ALPHABET)) == 32  # 12 of 5 bits: 60
-    assert not set("ilou") & set(patient_links.ALPHABET)
+    assert set("".join(tokens)) == set(links.ALPHABET)
+    assert len(links.ALPHABET) == len(set(links.ALPHABET)) == 32  # 12 of 5 bits: 60
+    assert not set("ilou") & set(links.ALPHABET)
 
 
 def test_every_place_of_a_token_has_every_character() -> None:
     """A slip in the arithmetic would leave fewer bits than the length promises."""
-    tokens = [patient_links.derive(uuid.uuid4()) for _ in range(2000)]
-    for place in range(patient_links.LENGTH):
+    tokens = [links.derive(uuid.uuid4()) for _ in range(2000)]
+    for place in range(links.LENGTH):
         assert len({token[place] for token in tokens}) == 32
 
 
 def test_it_is_the_same_every_time_and_another_for_every_message_and_key() -> None:
     message = uuid.uuid4()
-    token = patient_links.derive(message)
-    assert patient_links.derive(message) == token
-    assert patient_links.derive(uuid.uuid4()) != token
+    token = links.derive(message)
+    assert links.derive(message) == token
+    assert links.derive(uuid.uuid4()) != token
     with environment(SECRET_KEY="another-" + "k" * 32):
-        assert patient_links.derive(message) != token
+        assert links.derive(message) != token
 
 
 def test_another_purpose_has_another_key() -> None:
@@ -84,19 +85,19 @@ def test_another_purpose_has_another_key() -> None:
     ],
 )
 def test_what_somebody_may_type(typed: str, token: str | None) -> None:
-    assert patient_links.as_typed(typed) == token
+    assert links.as_typed(typed) == token
 
 
 @given(st.text(max_size=20))
 def test_nothing_that_is_typed_is_more_than_a_token(typed: str) -> None:
-    token = patient_links.as_typed(typed)
+    token = links.as_typed(typed)
     assert token is None or SHAPE.fullmatch(token)
 
 
 def test_a_confirmation_gets_a_link_that_ends_as_the_appointment_begins(linked: Linked) -> None:
     assert linked.link() == (None, False, at(linked.start))
     stored = linked.one("SELECT token_digest FROM patient_links WHERE message_id = %s", linked.message)
-    assert stored == patient_links.digest(linked.token)
+    assert stored == links.digest(linked.token)
     assert text_of(linked).count(f"{os.environ['PUBLIC_BASE_URL']}/a/{linked.token}") == 1
 
 
@@ -132,10 +133,10 @@ def test_the_link_survives_a_change_of_secret_key(linked: Linked) -> None:
 
 def test_it_is_found_by_its_token_alone_across_organisations(linked: Linked) -> None:
     with system_transaction(Door.PATIENT_LINK) as session:
-        found = patient_links.find(session, linked.token)
-        assert found == patient_links.Found(uuid.UUID(linked.org), linked.message)
-        assert patient_links.find(session, "0" * 12) is None
-        assert patient_links.find(session, patient_links.digest(linked.token)) is None
+        found = links.find(session, linked.token)
+        assert found == links.Found(uuid.UUID(linked.org), linked.message)
+        assert links.find(session, "0" * 12) is None
+        assert links.find(session, links.digest(linked.token)) is None
 
 
 def test_the_token_is_in_no_row_of_any_table_and_in_no_log(
@@ -194,10 +195,10 @@ def test_a_code_is_never_shown(linked: Linked) -> None:
 
 
 def test_a_text_is_hidden_and_revealed_at_its_link_alone() -> None:
-    token = patient_links.derive(uuid.uuid4())
+    token = links.derive(uuid.uuid4())
     text = f"Clinic /a/... and /a/b, {token[:6]}. Ref A. To change: https://x.example/a/{token} or call 1"
-    kept = patient_links.hidden(text)
+    kept = links.hidden(text)
     assert kept == text.replace(token, "...")
-    assert patient_links.revealed(kept, token) == text
-    assert patient_links.hidden("no link at all") == "no link at all"
-    assert patient_links.revealed("no link at all", token) == "no link at all"
+    assert links.revealed(kept, token) == text
+    assert links.hidden("no link at all") == "no link at all"
+    assert links.revealed("no link at all", token) == "no link at all"

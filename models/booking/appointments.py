@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import availability, patient_links
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
+from models.booking import availability, links
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
 
@@ -154,7 +154,7 @@ def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, messag
     begins = select(Appointment.scheduled_at).where(
         Appointment.id == appointment_id, Appointment.org_id == org_id
     )
-    patient_links.create(
+    links.create(
         session,
         org_id=org_id,
         appointment_id=appointment_id,

@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
+from models.booking.unproved_holds import Asked
 from models.clinics.calendars import Calendar
-from models.unproved_holds import Asked
 
 
 class HoldStatus(StrEnum):
@@ -73,7 +73,7 @@ class AppointmentHold(Base):
     patient_name: Mapped[str]
     #: Fixed here: no later step can send a code or a confirmation anywhere else.
     patient_phone: Mapped[str]
-    #: Keyed digest of the code that was sent (models/otp.py), in hex; null until one is sent.
+    #: Keyed digest of the code that was sent (models/booking/codes.py), in hex; null until one is sent.
     code_digest: Mapped[str | None]
     #: Which SECRET_KEY the code was made with (settings.key_ids): it may be another one tomorrow.
     code_key: Mapped[str | None]

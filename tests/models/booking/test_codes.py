@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from models import holds, otp
 from models.base.session import Door, system_transaction
+from models.booking import codes, holds
+from models.booking.codes import CodeRefusal, CodeRequest
+from models.booking.holds import HoldStatus
 from models.clinics import organizations
-from models.holds import HoldStatus
 from models.messaging import messages
-from models.otp import CodeRefusal, CodeRequest
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 
 Sql = psycopg.Connection[tuple[object, ...]]
@@ -30,8 +30,8 @@ OTHER_PHONE = "+447700900124"
 
 @given(st.uuids(), st.integers(4, 8))
 def test_a_code_is_the_same_every_time_and_as_long_as_asked(hold: uuid.UUID, length: int) -> None:
-    code = otp.derive(hold, PHONE, length=length)
-    assert code == otp.derive(hold, PHONE, length=length)
+    code = codes.derive(hold, PHONE, length=length)
+    assert code == codes.derive(hold, PHONE, length=length)
     assert len(code) == length
     assert code.isascii()
     assert code.isdigit()
@@ -39,13 +39,13 @@ def test_a_code_is_the_same_every_time_and_as_long_as_asked(hold: uuid.UUID, len
 
 def test_codes_differ_by_hold_and_by_telephone() -> None:
     ids = [uuid.uuid4() for _ in range(200)]
-    by_hold = [otp.derive(hold, PHONE, length=8) for hold in ids]
-    by_phone = [otp.derive(hold, OTHER_PHONE, length=8) for hold in ids]
+    by_hold = [codes.derive(hold, PHONE, length=8) for hold in ids]
+    by_phone = [codes.derive(hold, OTHER_PHONE, length=8) for hold in ids]
     assert len(set(by_hold + by_phone)) >= 398  # a coincidence is possible, two hardly
 
 
 def test_codes_are_spread_evenly_with_leading_zeros_among_them() -> None:
-    derived = [otp.derive(uuid.UUID(int=n), PHONE, length=4) for n in range(5000)]
+    derived = [codes.derive(uuid.UUID(int=n), PHONE, length=4) for n in range(5000)]
     for place in range(4):
         digits = Counter(code[place] for code in derived)
         assert set(digits) == set("0123456789")
@@ -56,15 +56,17 @@ def test_codes_are_spread_evenly_with_leading_zeros_among_them() -> None:
 def test_codes_hang_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has the rows and the program, but not SECRET_KEY, knows no code and can check none."""
     ids = [uuid.uuid4() for _ in range(20)]
-    with_ours = [(otp.derive(hold, PHONE, length=8), otp.digest(hold, "12345678")) for hold in ids]
+    with_ours = [(codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids]
     settings.get.cache_clear()
     try:
         monkeypatch.setenv("SECRET_KEY", "another-key-" + "x" * 32)
-        with_another = [(otp.derive(hold, PHONE, length=8), otp.digest(hold, "12345678")) for hold in ids]
+        with_another = [(codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids]
     finally:
         monkeypatch.undo()
         settings.get.cache_clear()
-    assert with_ours == [(otp.derive(hold, PHONE, length=8), otp.digest(hold, "12345678")) for hold in ids]
+    assert with_ours == [
+        (codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids
+    ]
     for ours, another in zip(with_ours, with_another, strict=True):
         assert ours[0] != another[0]
         assert ours[1] != another[1]
@@ -72,9 +74,9 @@ def test_codes_hang_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_digest_is_of_one_hold_and_one_code() -> None:
     one, other = uuid.uuid4(), uuid.uuid4()
-    assert otp.digest(one, "1234") == otp.digest(one, "1234")
-    assert len({otp.digest(one, "1234"), otp.digest(other, "1234"), otp.digest(one, "1235")}) == 3
-    assert otp.digest(one, "1234") != otp.digest(one, "01234")
+    assert codes.digest(one, "1234") == codes.digest(one, "1234")
+    assert len({codes.digest(one, "1234"), codes.digest(other, "1234"), codes.digest(one, "1235")}) == 3
+    assert codes.digest(one, "1234") != codes.digest(one, "01234")
 
 
 # The request for one
@@ -100,7 +102,7 @@ def request(org: str, hold: uuid.UUID) -> CodeRequest:
     with system_transaction(Door.OPERATOR) as session:
         clinic = organizations.get_or_none(session, uuid.UUID(org))
         assert clinic is not None
-        return otp.request(session, clinic, hold)
+        return codes.request(session, clinic, hold)
 
 
 def send(org: str, message: uuid.UUID | None) -> None:
@@ -116,14 +118,14 @@ def test_the_code_stands_nowhere_in_the_database(sql: Sql) -> None:
     hold = held(org, phone)
     message = request(org, hold).message_id
     send(org, message)
-    code = otp.derive(hold, phone, length=8)
+    code = codes.derive(hold, phone, length=8)
     rows = sql.execute(
         "SELECT to_jsonb(h)::text FROM appointment_holds h WHERE h.id = %(hold)s"
         " UNION ALL SELECT to_jsonb(m)::text FROM sms_messages m WHERE m.hold_id = %(hold)s",
         {"hold": hold},
     ).fetchall()
     assert len(rows) == 2
-    assert otp.digest(hold, code) in str(rows)
+    assert codes.digest(hold, code) in str(rows)
     assert code not in str(rows)
 
 

@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from models import availability
-from models.availability import Closed, Slot
 from models.base.session import Door, system_transaction
+from models.booking import availability
+from models.booking.availability import Closed, Slot
 from models.clinics import calendars
 from models.clinics.calendars import WEEKDAYS, Calendar
 from tests.factories import create_clinic, phone_number

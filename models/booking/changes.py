@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Identi
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt, EnumText, one_of
-from models.patient_links import LinkOutcome
+from models.booking.links import LinkOutcome
 
 
 class AppointmentChange(Base):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base
-from models.holds import AppointmentHold
+from models.booking.holds import AppointmentHold
 
 #: No occupancy is longer, which bounds how far back a search must look.
 LONGEST = timedelta(hours=24)

@@ -14,10 +14,10 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
+from models.booking.holds import AppointmentHold, HoldStatus
 from models.clinics import allowances
 from models.clinics.allowances import Allowance, ClinicLimit
 from models.clinics.organizations import Organization
-from models.holds import AppointmentHold, HoldStatus
 from models.messaging import limits, opt_outs, twilio_codes
 from models.messaging.messages import (
     SmsKind,

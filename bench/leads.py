@@ -1,8 +1,8 @@
 """`python -m bench leads`: how well hot calls are told from warm and cold ones, on calls of strangers.
 
 The calls of held_out.jsonl were written and labelled by three writers, w1 to w3, who knew nothing of the
-code, and the facts filled in by a language model that saw a transcript and models/lead_facts.SCHEMA. Nothing
-is learnt from them. Those of w3 were meant to be difficult.
+code, and the facts filled in by a language model that saw a transcript and the SCHEMA of models/calls/facts.py.
+Nothing is learnt from them. Those of w3 were meant to be difficult.
 Those of learnt.jsonl are what models/lead_classifier.py has learnt from, so their figures flatter it.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.lead_facts import parse_facts
+from models.calls.facts import parse_facts
 from models.lead_scoring import Band, Evidence, Speaker, Turn, score
 
 FOLDER = Path(__file__).parent / "leads"

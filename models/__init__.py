@@ -9,7 +9,8 @@ import models.booking.changes
 import models.booking.holds
 import models.booking.links
 import models.booking.occupancies
-import models.calls
+import models.calls.calls
+import models.calls.syncs
 import models.clinics.allowances
 import models.clinics.attacks
 import models.clinics.calendars
@@ -25,4 +26,3 @@ import models.messaging.events
 import models.messaging.messages
 import models.messaging.opt_outs
 import models.messaging.senders
-import models.vapi_syncs

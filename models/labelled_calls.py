@@ -15,11 +15,12 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 import settings
-from models import names_said, redaction
+from models import names_said
 from models.booking import appointments, codes
 from models.booking.appointments import AppointmentStatus
-from models.call_reports import CALLER
-from models.calls import Call
+from models.calls import redaction
+from models.calls.calls import Call
+from models.calls.reports import CALLER
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
 from models.clinics.staff import StaffUser

@@ -17,7 +17,7 @@ from math import exp, log, sqrt
 from pathlib import Path
 from typing import NamedTuple
 
-from models.lead_facts import words
+from models.calls.facts import words
 
 #: One feature a line: the feature, its inverse document frequency, and its weights for "hot" and for "warm or
 #: hot", each in hundredths. The two intercepts stand in the first line.

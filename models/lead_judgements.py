@@ -7,7 +7,7 @@ import uuid
 from sqlalchemy import func, null, select, update
 from sqlalchemy.orm import Session
 
-from models.calls import Call
+from models.calls.calls import Call
 
 
 def record(

@@ -10,7 +10,7 @@ people who sell or look for work. A caller who booked is never cold.
 
 The score is the sum of its reasons, held between 0 and 100. Each reason is a line of the tables below, or the
 classifier's (models/lead_classifier.py) where the facts do not say what the caller wanted. Our own rows come
-first, then the facts whose quotes the caller said (models/lead_facts.py); the agent's words are no evidence.
+first, then the facts whose quotes the caller said (models/calls/facts.py); the agent's words are no evidence.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from models.calls.facts import CallFacts, Fact, borne_out, words
 from models.lead_classifier import Judgement, judge
-from models.lead_facts import CallFacts, Fact, borne_out, words
 
 
 class Band(StrEnum):

@@ -23,12 +23,12 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.base.tables import Base, CreatedAt, Id
 from models.booking import appointments
 from models.booking.appointments import Appointment
-from models.calls import Call
+from models.calls.calls import Call
+from models.calls.facts import parse_facts
 from models.clinics import organizations
 from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import IntegrationSettings, Organization
-from models.lead_facts import parse_facts
 from models.lead_scoring import (
     Evidence,
     Rules,

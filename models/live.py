@@ -14,7 +14,7 @@ from models import clinic_limits
 from models.booking import changes, unproved_holds
 from models.booking.changes import ChangesMade
 from models.booking.unproved_holds import Asker
-from models.calls import BY_SIGNATURE
+from models.calls.calls import BY_SIGNATURE
 from models.clinic_limits import Used
 from models.clinics import calendars
 

@@ -1,10 +1,10 @@
 """What tells who somebody is, taken out of a call that leaves the clinic: names, addresses, dates of birth.
 
-models/redaction.py takes numbers, codes and e-mail addresses out of what is kept, and leaves the names. Here
-these go, too, and whatever could be one: too much goes rather than too little. A name is known from our rows;
-or it follows “my name is”; or it answers a question for a name; or it is a word with a capital letter within
-a sentence, and neither a usual word nor a service of the clinic. What was found so is taken out wherever it
-was said in that call.
+models/calls/redaction.py takes numbers, codes and e-mail addresses out of what is kept, and leaves the
+names. Here these go, too, and whatever could be one: too much goes rather than too little. A name is known
+from our rows; or it follows “my name is”; or it answers a question for a name; or it is a word with a capital
+letter within a sentence, and neither a usual word nor a service of the clinic. What was found so is taken out
+wherever it was said in that call.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
-from models import redaction
-from models.call_reports import CALLER
-from models.redaction import GONE
+from models.calls import redaction
+from models.calls.redaction import GONE
+from models.calls.reports import CALLER
 
 #: Words that begin a sentence, stand after “my name”, or have a capital letter, and are no names.
 _USUAL = (

@@ -23,7 +23,7 @@ from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.changes import AppointmentChange
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.booking.links import PatientLink
-from models.calls import BY_SIGNATURE, Call, ToolCall
+from models.calls.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
 from models.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage

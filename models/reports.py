@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from models import sms_retry
 from models.booking import changes
 from models.booking.changes import AppointmentChange
-from models.calls import BY_SIGNATURE, Call
+from models.calls.calls import BY_SIGNATURE, Call
 from models.leads import HotLeadAlert
 from models.messaging import messages
 

@@ -28,7 +28,7 @@ from models import privacy
 from models.base.erased import MARK
 from models.booking.appointments import Appointment
 from models.booking.holds import AppointmentHold
-from models.calls import BY_SIGNATURE, Call, ToolCall
+from models.calls.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization

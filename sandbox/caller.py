@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from models.lead_facts import NAME
+from models.calls.facts import NAME
 from sandbox.seed import CALENDAR, LONDON
 from sandbox.story import Teller, Terminal
 

@@ -13,12 +13,13 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InternalError, OperationalError
 
 from celeryconfig import Queue, Task
-from models import call_reports, calls, leads, vapi_syncs
+from models import leads
 from models.base import sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking import holds
+from models.calls import calls, reports, syncs
+from models.calls.syncs import Fetch
 from models.clinics import organizations
-from models.vapi_syncs import Fetch
 from tasks.app import app
 from tasks.beat import Sweep
 from tasks.providers import Unavailable, vapi
@@ -94,7 +95,7 @@ def fetch_reports() -> None:
 
 def _next() -> Fetch | None:
     with system_transaction(Door.SWEEP) as session:
-        return vapi_syncs.take_turn(session, every=FETCH_EVERY)
+        return syncs.take_turn(session, every=FETCH_EVERY)
 
 
 def _fetch(fetch: Fetch, until: float) -> None:
@@ -112,7 +113,7 @@ def _fetch(fetch: Fetch, until: float) -> None:
         trouble = str(problem) or type(problem).__name__
         log.warning("calls of organisation %s were not fetched: %s", fetch.org_id, trouble)
     with transaction(fetch.org_id) as session:
-        vapi_syncs.record(session, fetch, until=done, trouble=trouble)
+        syncs.record(session, fetch, until=done, trouble=trouble)
 
 
 def _calls(fetch: Fetch) -> Iterator[tuple[datetime, list[Mapping[str, Any]]]]:
@@ -127,7 +128,7 @@ def _calls(fetch: Fetch) -> Iterator[tuple[datetime, list[Mapping[str, Any]]]]:
 
 
 def _take_in(org_id: uuid.UUID, call: Mapping[str, Any]) -> None:
-    report = call_reports.read({"call": call})
+    report = reports.read({"call": call})
     if report.status != calls.ENDED:
         return
     call_id = call["id"][:200]

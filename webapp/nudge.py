@@ -11,7 +11,7 @@ from celery.exceptions import OperationalError as BrokerError
 
 import settings
 from celeryconfig import Queue, Task
-from models import calls
+from models.calls import calls
 from models.messaging import messages
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Codes and telephone numbers as people say them, speech-to-text writes them and a model passes them on.
 
-models/redaction.py takes codes out of what was said by the same words.
+models/calls/redaction.py takes codes out of what was said by the same words.
 """
 
 from __future__ import annotations

@@ -322,11 +322,9 @@ def _moment_of(
         return senders.take_slot(session, message.org_id, per_second=looks, wait=wait)
     if is_code or not pace:
         return None
-    moment = message.slot_at or sms_senders.take_slot(session, message.org_id, per_second=pace)
-    # Read again: a process that was kept waiting since would put back a message whose moment is now.
-    if moment > session.scalars(select(func.app_clock())).one() + sms_senders.EARLY:
     moment = message.slot_at or senders.take_slot(session, message.org_id, per_second=pace)
-    if moment > now + senders.EARLY:
+    # Read again: a process that was kept waiting since would put back a message whose moment is now.
+    if moment > session.scalars(select(func.app_clock())).one() + senders.EARLY:
         return moment
     if senders.take_turn(session, message.org_id, per_second=pace):
         return None

@@ -24,12 +24,12 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models import calls
 from models.base import session
 from models.base.session import Door, system_transaction, transaction
 from models.base.tables import Base
 from models.booking import availability, holds
 from models.booking.holds import AppointmentHold
+from models.calls import calls
 from models.clinics import calendars
 from models.clinics.attacks import AttackCount
 from models.clinics.organizations import Organization

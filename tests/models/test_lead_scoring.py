@@ -16,7 +16,7 @@ from sklearn.preprocessing import normalize
 
 from bench import leads, learn
 from models import lead_classifier, lead_scoring
-from models.lead_facts import SCHEMA, CallFacts, Fact, borne_out, parse_facts, words
+from models.calls.facts import SCHEMA, CallFacts, Fact, borne_out, parse_facts, words
 from models.lead_scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score, service_named
 
 #: The values that each fact may have.

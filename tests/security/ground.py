@@ -34,7 +34,7 @@ from werkzeug.test import TestResponse
 import settings
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.calls import Call
+from models.calls.calls import Call
 from models.clinics.calendars import WEEKDAYS, Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser

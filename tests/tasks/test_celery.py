@@ -18,7 +18,7 @@ import redis
 import celeryconfig
 import settings
 from celeryconfig import Queue, Task
-from models import calls
+from models.calls import calls
 from models.clinics import sweeps
 from models.messaging import messages
 from tasks.app import app

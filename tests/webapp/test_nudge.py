@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 import settings
 from celeryconfig import Queue
-from models import calls
+from models.calls import calls
 from models.messaging.messages import Due, SmsKind
 from tests.factories import bare, code_of, create_clinic, reserve
 from tests.places import free_port

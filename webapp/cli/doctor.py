@@ -26,7 +26,7 @@ from models import clinic_limits, leads
 from models.base import phones, sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking.appointments import Appointment
-from models.calls import Call
+from models.calls.calls import Call
 from models.clinics import organizations, sealed_columns, sweeps
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential

@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 import settings
-from models import call_backs, clinic_limits, lead_record, live, reports, sms_retry
+from models import clinic_limits, lead_record, live, reports, sms_retry
+from models.calls import call_backs
 from models.clinics import calendars
 from models.lead_scoring import Band
 from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in

@@ -21,13 +21,13 @@ from marshmallow import Schema, ValidationError
 from sqlalchemy.orm import Session
 
 import settings
-from models import calls, tenancy
 from models.base import phones
 from models.base.session import Door
 from models.booking import appointments, holds
 from models.booking.appointments import Appointment
 from models.booking.codes import Asker
 from models.booking.holds import AppointmentHold
+from models.calls import calls, tenancy
 from models.clinics import organizations
 from models.clinics.organizations import Organization
 from models.messaging import messages

@@ -1,7 +1,7 @@
 """What Vapi reports of a call, and the one question it asks: which assistant is to answer.
 
 A call that ended gives back what it still held, and is stored to be scored. Reports come more than once,
-in any order and with bodies that differ; all that is merged in models/calls.py.
+in any order and with bodies that differ; all that is merged in models/calls/calls.py.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import call_reports, calls, tenancy
 from models.base.session import Door
 from models.booking import holds
+from models.calls import calls, reports, tenancy
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from webapp.nudge import nudge
@@ -43,7 +43,7 @@ def note(caller: Caller, event: Envelope) -> bool:
     call_id = event.call_id
     if not is_read(event) or call_id is None:
         return True
-    report = call_reports.read(event.message)
+    report = reports.read(event.message)
     final = event.event == REPORT
 
     def work(session: Session, org_id: uuid.UUID) -> tuple[int, calls.Due | None]:
@@ -82,7 +82,7 @@ def assistant_for(caller: Caller, event: Envelope) -> dict[str, Any]:
     The credential says which clinic it is; the number that was dialled must be that clinic's, if the
     clinic named one. Only in development, without a credential, does the number say it.
     """
-    dialled = call_reports.dialled(event.message)
+    dialled = reports.dialled(event.message)
     try:
         account = _account(caller, dialled)
     except (Busy, DatabaseAway):

@@ -1,7 +1,7 @@
 """What can still be made out of an event whose body is too large, cut off, or no proper JSON.
 
 A report of a long call is megabytes, most of which nobody reads. This goes through the bytes once and
-keeps the few members that are read (models/call_reports.py, webapp/vapi/envelope.py), so that what is kept
+keeps the few members that are read (models/calls/reports.py, webapp/vapi/envelope.py), so that what is kept
 is small whatever comes. It never raises, and never keeps the calls of tools: those are run whole or not at
 all.
 """

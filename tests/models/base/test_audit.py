@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from psycopg import errors
 from sqlalchemy import delete, text
 
-from models import call_backs
 from models.base.session import transaction
-from models.calls import Call
+from models.calls import call_backs
+from models.calls.calls import Call
 from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential

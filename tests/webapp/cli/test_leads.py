@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models.lead_facts import SCHEMA
+from models.calls.facts import SCHEMA
 from tests.conftest import Clock
 from tests.places import ROOT
 from tests.tasks.test_leads import HOT, Ended

@@ -15,12 +15,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from models import call_reports
 from models.base.session import transaction
+from models.calls import reports
+from models.calls.facts import parse_facts
 from models.clinics import organizations
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization
-from models.lead_facts import parse_facts
 from tests import factories
 from tests.webapp.vapi.calls import message, tool_call
 from webapp.vapi import assistant
@@ -246,9 +246,7 @@ def test_the_facts_that_vapi_is_asked_for_are_those_that_are_read() -> None:
     [plan] = build()["artifactPlan"]["structuredOutputs"]
     answer = answer_to(plan["schema"])
     assert {"purpose", "decision", "urgency", "treatment", "price", "decided_by", "call_back"} < set(answer)
-    read = call_reports.read(
-        {"artifact": {"structuredOutputs": {"id": {"name": plan["name"], "result": answer}}}}
-    )
+    read = reports.read({"artifact": {"structuredOutputs": {"id": {"name": plan["name"], "result": answer}}}})
     assert read.facts == answer
     facts = parse_facts(read.facts)
     assert facts

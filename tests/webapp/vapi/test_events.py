@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from models import call_reports
-from models.lead_facts import NAME
+from models.calls import reports
+from models.calls.facts import NAME
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
-from tests.models.test_redaction import WORDS
+from tests.models.calls.test_redaction import WORDS
 from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.vapi.calls import PhoneCall
@@ -162,7 +162,7 @@ def test_a_report_of_many_numbers_is_taken_in_soon(line: Line) -> None:
     begun = time.thread_time()
     line.send(report(line.call.id, artifact={"messages": said}))
     assert time.thread_time() - begun < 5  # of work, which is the limit of an idle transaction
-    assert sum(len(turn["text"]) for turn in line.row["turns"]) <= call_reports.MOST_SAID
+    assert sum(len(turn["text"]) for turn in line.row["turns"]) <= reports.MOST_SAID
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", 1e17, -1e14])
@@ -181,14 +181,14 @@ def test_a_withheld_number_is_nobodys(line: Line, number: str) -> None:
 
 def test_costs_are_found_in_whichever_place_they_are() -> None:
     for said in ({"costBreakdown": {"total": 0.25}}, {"costs": [{"cost": 0.2}, {"cost": 0.05}, {}, "x"]}):
-        assert call_reports.read(report("c", **said)).cost == Decimal("0.25")
+        assert reports.read(report("c", **said)).cost == Decimal("0.25")
 
 
 def test_turns_in_parts_and_by_other_names_are_read() -> None:
     parts = [{"role": "user", "content": [{"type": "text", "text": "I want"}, {"text": "implants"}]}]
-    (turn,) = call_reports.read(report("c", artifact={"messagesOpenAIFormatted": parts})).turns
+    (turn,) = reports.read(report("c", artifact={"messagesOpenAIFormatted": parts})).turns
     assert turn["text"] == "I want implants"
-    turns = call_reports.read(report("c", artifact={"transcript": "Agent: Hello\nCaller: Hi"})).turns
+    turns = reports.read(report("c", artifact={"transcript": "Agent: Hello\nCaller: Hi"})).turns
     assert [turn["who"] for turn in turns] == ["agent", "caller"]
 
 
@@ -328,12 +328,12 @@ def test_a_call_under_way_is_seen_and_the_end_gives_back_its_hold(line: Line) ->
     ],
 )
 def test_how_long_it_was_is_made_out_of_what_there_is(said: dict[str, Any], seconds: int | None) -> None:
-    assert call_reports.read(report("c", **said)).duration == seconds
+    assert reports.read(report("c", **said)).duration == seconds
 
 
 def test_a_transcript_of_text_is_read_by_speaker() -> None:
     text = "AI: Hello?\nUser: Hi: I'd like\nbotox\nAI: Sure.\n"
-    turns = call_reports.read(report("c", artifact={"transcript": text})).turns
+    turns = reports.read(report("c", artifact={"transcript": text})).turns
     assert [(turn["who"], turn["text"]) for turn in turns] == [
         ("agent", "Hello?"),
         ("caller", "Hi: I'd like botox"),
@@ -362,7 +362,7 @@ _json = st.recursive(
     )
 )
 def test_no_body_is_too_strange_to_be_read(message: dict[str, Any]) -> None:
-    read = call_reports.read(message)
+    read = reports.read(message)
     json.dumps([*read.turns, read.facts], allow_nan=False).encode()
 
 

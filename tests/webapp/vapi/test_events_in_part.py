@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from models import call_reports
+from models.calls import reports
 from tests.factories import create_clinic, phone_number, slot
 from tests.places import free_port
 from tests.surroundings import environment
@@ -285,7 +285,7 @@ def test_what_is_made_out_of_a_whole_body_is_what_is_read_in_it(event: dict[str,
     body = body_of(event)
     made_out, whole = salvage.message(body)
     assert whole
-    assert call_reports.read(made_out) == call_reports.read(event)
+    assert reports.read(made_out) == reports.read(event)
     read, (salvaged, _) = envelope.read(body), envelope.salvaged(body)
     for name in ("event", "call_id", "caller_number", "status"):
         assert getattr(salvaged, name) == getattr(read, name)
@@ -296,8 +296,8 @@ def test_any_part_of_a_body_and_any_bytes_are_made_out_somehow(event: dict[str, 
     body = body_of(event)
     length = data.draw(st.integers(0, len(body) - 2))
     assert salvage.message(body[:length])[1] is False
-    call_reports.read(salvage.message(body[length:])[0])
-    call_reports.read(salvage.message(data.draw(st.binary(max_size=40)) + body)[0])
+    reports.read(salvage.message(body[length:])[0])
+    reports.read(salvage.message(data.draw(st.binary(max_size=40)) + body)[0])
 
 
 @pytest.mark.parametrize("more", range(10))

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import settings
-from models import calls, redaction
 from models.base import phones, times
 from models.booking import appointments, availability, holds
 from models.booking.availability import Closed
 from models.booking.unproved_holds import Asked
+from models.calls import calls, redaction
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
 from webapp.vapi import offers

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import settings
-from models import redaction
 from models.base import times
 from models.base.spoken import digits_said
 from models.booking import appointments, codes
 from models.booking.appointments import AppointmentStatus, Confirmation
 from models.booking.holds import AppointmentHold, HoldStatus
+from models.calls import redaction
 from models.clinics import calendars
 from models.messaging import messages
 from models.messaging.messages import Due, SmsKind, SmsStatus

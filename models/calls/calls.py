@@ -26,10 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models import call_reports
 from models.base.tables import Base, CreatedAt, Id
 from models.booking import codes
-from models.call_reports import Report
+from models.calls import reports
+from models.calls.reports import Report
 
 
 class Call(Base):
@@ -63,7 +63,7 @@ class Call(Base):
     call_type: Mapped[str | None]
     assistant_id: Mapped[str | None]
     phone_number_id: Mapped[str | None]
-    #: Who said what (models/call_reports.py), redacted; gone after the clinic's keep_words_days.
+    #: Who said what (models/calls/reports.py), redacted; gone after the clinic's keep_words_days.
     turns: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     summary: Mapped[str | None]
     #: The agent's own verdict, in whichever rubric.
@@ -282,7 +282,7 @@ def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: 
     A later and richer report wins over an earlier and poorer one; what a report does not say changes
     nothing. `final` is the report after the call; a call that ended goes on no more.
     """
-    report = call_reports.without_codes(report, codes.codes_of_call(session, org_id, call_id))
+    report = reports.without_codes(report, codes.codes_of_call(session, org_id, call_id))
     now = session.scalars(select(func.app_clock())).one()
     began = report.started_at or report.ended_at or now
     session.execute(

@@ -7,7 +7,7 @@ import uuid
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models.calls import Call
+from models.calls.calls import Call
 
 
 def record(session: Session, org_id: uuid.UUID, call_id: str, *, by: str) -> Call | None:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from models import redaction
 from models.base import phones
-from models.lead_facts import NAME, SCHEMA, parse_facts
+from models.calls import redaction
+from models.calls.facts import NAME, SCHEMA, parse_facts
 
 Object = Mapping[str, Any]
 
@@ -261,7 +261,7 @@ def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
 
 
 def _bounded(data: Object) -> dict[str, Any]:
-    """Of the facts that are read (models/lead_facts.py) the value and the quote, short and redacted."""
+    """Of the facts that are read (models/calls/facts.py) the value and the quote, short and redacted."""
     return {
         name: {
             part: redaction.redact(_clean(text, 400))

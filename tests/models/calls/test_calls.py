@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from models import call_reports, calls
 from models.base.session import transaction
+from models.calls import calls, reports
 from tests.factories import create_clinic
 
 
@@ -56,7 +56,7 @@ def test_a_time_without_a_zone_is_of_utc_wherever_the_machine_stands(
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        read = call_reports.read({"startedAt": written, "endedAt": written})
+        read = reports.read({"startedAt": written, "endedAt": written})
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -75,4 +75,4 @@ def test_a_call_that_lasted_more_than_a_day_did_not(seconds: int, read: int | No
         {"startedAt": began.isoformat(), "endedAt": (began + timedelta(seconds=seconds)).isoformat()},
         {"messages": [last]},
     ):
-        assert call_reports.read(told).duration == read, told
+        assert reports.read(told).duration == read, told

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models.booking.appointments import Appointment
 from models.booking.holds import AppointmentHold
-from models.calls import ToolCall
+from models.calls.calls import ToolCall
 
 
 def find_organization_of(

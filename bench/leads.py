@@ -3,7 +3,7 @@
 The calls of held_out.jsonl were written and labelled by three writers, w1 to w3, who knew nothing of the
 code, and the facts filled in by a language model that saw a transcript and the SCHEMA of models/calls/facts.py.
 Nothing is learnt from them. Those of w3 were meant to be difficult.
-Those of learnt.jsonl are what models/lead_classifier.py has learnt from, so their figures flatter it.
+Those of learnt.jsonl are what models/leads/classifier.py has learnt from, so their figures flatter it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from models.calls.facts import parse_facts
-from models.lead_scoring import Band, Evidence, Speaker, Turn, score
+from models.leads.scoring import Band, Evidence, Speaker, Turn, score
 
 FOLDER = Path(__file__).parent / "leads"
 BANDS = tuple(Band)

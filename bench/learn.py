@@ -1,4 +1,4 @@
-"""`python -m bench.learn [FILE …]`: make the weights of models/lead_classifier.py from labelled calls.
+"""`python -m bench.learn [FILE …]`: make the weights of models/leads/classifier.py from labelled calls.
 
 scikit-learn is needed for this alone. The calls are those of bench/leads/learnt.jsonl and of the files named,
 which `flask leads export-labelled` writes; nothing is learnt from bench/leads/held_out.jsonl. The same calls
@@ -22,8 +22,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from bench.leads import FOLDER
-from models.lead_classifier import WEIGHTS, ngrams
-from models.lead_scoring import Band
+from models.leads.classifier import WEIGHTS, ngrams
+from models.leads.scoring import Band
 
 #: The features that are kept, those that weigh most: some fifty kilobytes of them.
 FEATURES = 2_500

@@ -21,7 +21,7 @@ import models.clinics.signed_requests
 import models.clinics.staff
 import models.clinics.staff_sessions
 import models.clinics.sweeps
-import models.leads
+import models.leads.leads
 import models.messaging.events
 import models.messaging.messages
 import models.messaging.opt_outs

@@ -25,7 +25,7 @@ from models.booking.holds import AppointmentHold, HoldStatus
 from models.booking.links import PatientLink
 from models.calls.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
-from models.leads import HotLeadAlert
+from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.opt_outs import OptOut
 from models.messaging.states import Cause, SmsStatus

@@ -19,7 +19,7 @@ from models import sms_retry
 from models.booking import changes
 from models.booking.changes import AppointmentChange
 from models.calls.calls import BY_SIGNATURE, Call
-from models.leads import HotLeadAlert
+from models.leads.leads import HotLeadAlert
 from models.messaging import messages
 
 #: Rows of one page.
@@ -58,7 +58,7 @@ class CallRow:
     call_back: bool
     called_back_at: datetime | None
     called_back_by: str | None
-    #: What the staff said of it, who did, when, and what its score was then (models/lead_judgements.py).
+    #: What the staff said of it, who did, when, and what its score was then (models/leads/judgements.py).
     worth_call: bool | None
     judged_by: str | None
     judged_at: datetime | None

@@ -33,7 +33,7 @@ from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization
 from models.clinics.signed_requests import SignedRequest
-from models.leads import HotLeadAlert
+from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import leads, sms_texts
+from models import sms_texts
 from models.base.erased import is_erased
 from models.booking import appointments
+from models.leads import leads
 from models.messaging import twilio_codes
 from models.messaging.events import SmsEvent
 from models.messaging.messages import Due, SmsKind, SmsMessage, SmsStatus

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 import settings
-from models import leads
 from models.base import phones, times
 from models.base.erased import is_erased
 from models.booking import appointments, codes, holds, links
@@ -22,6 +21,7 @@ from models.booking.appointments import AppointmentStatus
 from models.calls import calls
 from models.clinics import calendars, organizations
 from models.clinics.organizations import Organization
+from models.leads import leads
 from models.messaging import messages
 from models.messaging.messages import SmsKind, SmsMessage
 

@@ -13,13 +13,13 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InternalError, OperationalError
 
 from celeryconfig import Queue, Task
-from models import leads
 from models.base import sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking import holds
 from models.calls import calls, reports, syncs
 from models.calls.syncs import Fetch
 from models.clinics import organizations
+from models.leads import leads
 from tasks.app import app
 from tasks.beat import Sweep
 from tasks.providers import Unavailable, vapi

@@ -91,7 +91,7 @@ class Call(Base):
     #: The clinic rang back.
     called_back_at: Mapped[datetime | None]
     called_back_by: Mapped[str | None]
-    #: Whether the lead was worth the call, as the staff say (models/lead_judgements.py); null: nobody has
+    #: Whether the lead was worth the call, as the staff say (models/leads/judgements.py); null: nobody has
     #: said. The score and the band are those of that moment: scoring the call again changes neither.
     worth_call: Mapped[bool | None]
     judged_at: Mapped[datetime | None]

@@ -65,7 +65,7 @@ class Organization(Base):
     #: ISO 3166 codes of the countries whose numbers may be sent a code, and of no others; empty: those that
     #: share the clinic's numbering plan.
     allowed_countries: Mapped[list[str]] = mapped_column(server_default="[]")
-    #: The clinic's own points for scoring leads (models/lead_scoring.py); null: the usual ones.
+    #: The clinic's own points for scoring leads (models/leads/scoring.py); null: the usual ones.
     lead_rules: Mapped[dict[str, Any] | None]
     #: What they were before migration 0023, when scores had other reasons; only its downgrade reads it.
     former_lead_rules: Mapped[dict[str, Any] | None]

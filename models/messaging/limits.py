@@ -190,7 +190,7 @@ def _latest(message: SmsMessage) -> datetime | None:
 
 
 # --- alerts ---------------------------------------------------------------------------------------
-# An alert's message tells of all the leads that point to it (models/leads.py).
+# An alert's message tells of all the leads that point to it (models/leads/leads.py).
 
 _WAITING = f"""
     SELECT id FROM sms_messages

@@ -38,7 +38,7 @@ from models.calls.calls import Call
 from models.clinics.calendars import WEEKDAYS, Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
-from models.leads import HotLeadAlert
+from models.leads.leads import HotLeadAlert
 from tests.webapp.vapi.agent import Books
 
 KINDS = ("bearer", "vapi_secret", "hmac")

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import leads, sms_retry
+from models import sms_retry
 from models.base.session import transaction
 from models.calls import calls
 from models.calls.facts import NAME
+from models.leads import leads
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms

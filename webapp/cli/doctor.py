@@ -22,17 +22,18 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue, Task
-from models import clinic_limits, leads
+from models import clinic_limits
 from models.base import phones, sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking.appointments import Appointment
 from models.calls.calls import Call
+from models.calls.facts import SCHEMA
 from models.clinics import organizations, sealed_columns, sweeps
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
-from models.lead_facts import SCHEMA
-from models.leads import HotLeadAlert
+from models.leads import HotLeadAlert, leads
+from models.leads.leads import HotLeadAlert
 from models.messaging import senders
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus

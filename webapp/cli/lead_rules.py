@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from models.lead_scoring import Rules, Weights
+from models.leads.scoring import Rules, Weights
 
 #: What pydantic calls it, and what to say; `{…}` is filled in from its context.
 _SAID = {

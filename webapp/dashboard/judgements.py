@@ -9,8 +9,9 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from models import lead_judgements, lead_record, reports
+from models import lead_record, reports
 from models.clinics import calendars
+from models.leads import judgements
 from webapp.dashboard import addresses, csv_files
 from webapp.dashboard.guard import blueprint, read, signed
 
@@ -30,9 +31,9 @@ def judge(call_id: str) -> ResponseReturnValue:
     def note(at: Session, org_id: uuid.UUID) -> reports.CallDetails | None:
         known = addresses.known(call_id)
         if worth_call is None:
-            lead_judgements.take_back(at, org_id, known)
+            judgements.take_back(at, org_id, known)
         else:
-            lead_judgements.record(at, org_id, known, worth_call=worth_call, by=signed().id)
+            judgements.record(at, org_id, known, worth_call=worth_call, by=signed().id)
         return reports.find_call(at, org_id, known)
 
     found = read(note)

@@ -30,7 +30,7 @@ import settings
 from models import clinic_limits, lead_record, live, reports, sms_retry
 from models.calls import call_backs
 from models.clinics import calendars
-from models.lead_scoring import Band
+from models.leads.scoring import Band
 from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in
 from webapp.dashboard.guard import blueprint, for_every_page, read, signed
 from webapp.dashboard.people import Signed

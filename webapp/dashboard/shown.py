@@ -48,7 +48,7 @@ _ENDED = {
     "customer-busy": "Line was busy",
     "voicemail": "Voicemail",
 }
-#: Of models/lead_scoring.py.
+#: Of models/leads/scoring.py.
 _HIGHEST_SCORE = 100
 _APPOINTMENT = {
     "confirmed": "Booked",

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import leads as lead_verbs
 from models.clinics.organizations import IntegrationSettings, Organization
-from models.lead_scoring import Rules, Weights
+from models.leads import leads as lead_verbs
+from models.leads.scoring import Rules, Weights
 from tests.places import ROOT
 from tests.webapp.cli.commands import Operator
 from webapp import cli

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from models import sms_texts
 from models.base.session import transaction
 from models.booking import appointments, links
-from models.leads import HotLeadAlert
+from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsKind, SmsMessage
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked

@@ -9,7 +9,7 @@ book" and no more, and routine visits in no hurry.
 people who sell or look for work. A caller who booked is never cold.
 
 The score is the sum of its reasons, held between 0 and 100. Each reason is a line of the tables below, or the
-classifier's (models/lead_classifier.py) where the facts do not say what the caller wanted. Our own rows come
+classifier's (models/leads/classifier.py) where the facts do not say what the caller wanted. Our own rows come
 first, then the facts whose quotes the caller said (models/calls/facts.py); the agent's words are no evidence.
 """
 
@@ -23,7 +23,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.calls.facts import CallFacts, Fact, borne_out, words
-from models.lead_classifier import Judgement, judge
+from models.leads.classifier import Judgement, judge
 
 
 class Band(StrEnum):

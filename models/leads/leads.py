@@ -29,7 +29,7 @@ from models.clinics import organizations
 from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import IntegrationSettings, Organization
-from models.lead_scoring import (
+from models.leads.scoring import (
     Evidence,
     Rules,
     Score,

@@ -15,9 +15,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from bench import leads, learn
-from models import lead_classifier, lead_scoring
 from models.calls.facts import SCHEMA, CallFacts, Fact, borne_out, parse_facts, words
-from models.lead_scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score, service_named
+from models.leads import classifier, scoring
+from models.leads.scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score, service_named
 
 #: The values that each fact may have.
 VALUES: dict[str, list[str]] = {
@@ -129,9 +129,9 @@ def test_every_combination_of_facts_has_a_band_that_its_decision_allows() -> Non
             more = {name: value for name, value in zip(others, values, strict=True) if value}
             band = a_call(**stance, **more).band
             needs_help = more.get("urgency") == "now"
-            if purpose in lead_scoring._PATIENTS and needs_help:
+            if purpose in scoring._PATIENTS and needs_help:
                 assert band is Band.HOT, (stance, more)
-            elif purpose in lead_scoring._NO_LEADS or decision == "declined":
+            elif purpose in scoring._NO_LEADS or decision == "declined":
                 assert band is Band.COLD, (stance, more)
             elif decision == "undecided" or (purpose == "enquiry" and not decision):
                 assert band is (Band.HOT if needs_help else Band.WARM), (stance, more)
@@ -228,8 +228,8 @@ def test_no_fact_is_required_and_each_has_a_quote() -> None:
         assert [*fact["properties"]] == ["value", "quote"]
 
 
-@pytest.mark.parametrize("line", lead_scoring._TABLE, ids=lambda line: line.code)
-def test_each_line_of_the_table_counts_for_its_stances_and_no_other(line: lead_scoring._Line) -> None:
+@pytest.mark.parametrize("line", scoring._TABLE, ids=lambda line: line.code)
+def test_each_line_of_the_table_counts_for_its_stances_and_no_other(line: scoring._Line) -> None:
     stances: list[tuple[str, dict[str, str]]] = [
         *((decision, {"decision": decision}) for decision in VALUES["decision"]),
         ("enquires", {"purpose": "enquiry"}),
@@ -243,7 +243,7 @@ def test_each_line_of_the_table_counts_for_its_stances_and_no_other(line: lead_s
 
 
 def test_a_call_about_something_else_is_that_whatever_wish_is_added() -> None:
-    for purpose in lead_scoring._NO_LEADS:
+    for purpose in scoring._NO_LEADS:
         result = a_call(purpose=purpose, decision="goes_ahead", urgency="soon", treatment_kind="major")
         assert [reason.code for reason in result.reasons] == ["base", purpose]
 
@@ -351,7 +351,7 @@ def test_the_weights_are_what_the_labelled_calls_give() -> None:
     learnt = {line.split("\t")[0]: line.split("\t")[1:] for line in learn.learn(rows)}
     kept = {
         line.split("\t")[0]: line.split("\t")[1:]
-        for line in lead_classifier.WEIGHTS.read_text("utf-8").splitlines()
+        for line in classifier.WEIGHTS.read_text("utf-8").splitlines()
     }
     both = learnt.keys() & kept.keys()
     assert len(both) >= 0.99 * len(kept)
@@ -363,16 +363,16 @@ def test_the_weights_are_what_the_labelled_calls_give() -> None:
 
 
 def test_the_file_of_weights_gives_what_the_library_gives() -> None:
-    """The lines of models/lead_classifier.py compute what scikit-learn's pipeline does."""
-    model = lead_classifier.model()
+    """The lines of models/leads/classifier.py compute what scikit-learn's pipeline does."""
+    model = classifier.model()
     names = sorted(model.features)
     vectors = TfidfVectorizer(
-        analyzer=lead_classifier.ngrams, sublinear_tf=True, vocabulary=names, norm=None, use_idf=False
+        analyzer=classifier.ngrams, sublinear_tf=True, vocabulary=names, norm=None, use_idf=False
     )
     judgements = 0
     for case in leads.read("held_out")[:40]:
         caller = [turn.text for turn in case.whole.turns if turn.speaker is Speaker.CALLER]
-        if judged := lead_classifier.judge(caller):
+        if judged := classifier.judge(caller):
             counts = vectors.fit_transform([caller]).toarray()[0]
             values = normalize(
                 [[count * model.features[name].idf for count, name in zip(counts, names, strict=True)]]
@@ -413,7 +413,7 @@ def test_what_scoring_takes_grows_with_the_text_and_no_faster(monkeypatch: pytes
         steps += len(text)
         return words(text)
 
-    for module in ("lead_classifier", "lead_facts", "lead_scoring"):
+    for module in ("leads.classifier", "calls.facts", "leads.scoring"):
         monkeypatch.setattr(f"models.{module}.words", counted)
 
     def taken(times: int) -> int:
@@ -472,7 +472,7 @@ def test_a_clinic_says_what_a_service_is_worth() -> None:
     wants = {"decision": Fact("wants", "I'd like to book"), "treatment_kind": Fact("routine", "a moon bath")}
     wants["treatment"] = Fact("a moon bath", "a moon bath")
     evidence = Evidence(turns, facts=wants)
-    worths: list[lead_scoring.Worth] = ["low", "normal", "high"]
+    worths: list[scoring.Worth] = ["low", "normal", "high"]
     values = [score(evidence, Rules(services={"Moon bath": worth})).value for worth in worths]
     assert score(evidence).value == values[0] < values[1] < values[2]
 

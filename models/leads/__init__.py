@@ -1,0 +1,1 @@
+"""How likely a call becomes a patient, and who is told of it."""

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
-from models import sms_retry
 from models.booking import changes
 from models.booking.changes import AppointmentChange
 from models.calls.calls import BY_SIGNATURE, Call
 from models.leads.leads import HotLeadAlert
 from models.messaging import messages
+from models.notices import retries
 
 #: Rows of one page.
 PAGE = 50
@@ -190,7 +190,7 @@ class Trouble:
     @property
     def anew(self) -> bool:
         """Whether the provider had it and another message may take its place."""
-        return self.provider_id is not None and sms_retry.may_be_sent_anew(self.status, self.error_code)
+        return self.provider_id is not None and retries.may_be_sent_anew(self.status, self.error_code)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 import settings
-from models import sms_texts
 from models.base import sealing
 from models.booking import links
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from models.messaging import messages, receipts
 from models.messaging.states import Cause
+from models.notices import texts
 from tasks import providers
 from tasks.providers import Accepted, Account, Misconfigured, Text
 
@@ -64,7 +64,7 @@ def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
 def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
     """Raises CannotPrepare or Misconfigured."""
     account = account_of(session, message)
-    body = sms_texts.render(session, message)
+    body = texts.render(session, message)
     if body is None:
         raise CannotPrepare("what it is about is gone")
     if message.kind is not messages.SmsKind.OTP:
@@ -175,5 +175,5 @@ def record_accepted(
 
 def words_of(session: Session, message: messages.SmsMessage) -> set[str]:
     """The texts by which the provider's copy of a message is known; none if they cannot be made again."""
-    text = sms_texts.as_sent(session, message)
+    text = texts.as_sent(session, message)
     return {text} if text else set()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 
 #: Into how many segments a text of each kind goes at most: the templates are bounded, and of GSM characters
-#: alone (models/sms_texts.py).
+#: alone (models/notices/texts.py).
 SEGMENTS = {
     SmsKind.OTP: 1,
     SmsKind.CONFIRMATION: 2,

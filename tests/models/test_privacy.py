@@ -15,13 +15,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import JSON, Text
 
-from models import privacy, sms_retry
+from models import privacy
 from models.base.session import transaction
 from models.base.tables import Base
 from models.booking import holds
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause
-from models.sms_texts import render
+from models.notices import retries
+from models.notices.texts import render
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.linked import Linked
@@ -510,7 +511,7 @@ def test_nothing_is_sent_again_of_what_failed_before(booked: Patient) -> None:
     rows = booked.sql.execute("SELECT id, status FROM sms_messages WHERE org_id = %s", [booked.org])
     for message, status in rows.fetchall():
         with transaction(uuid.UUID(booked.org)) as session:
-            again = sms_retry.retry(session, uuid.UUID(booked.org), message)
+            again = retries.retry(session, uuid.UUID(booked.org), message)
         assert (again.done, again.due, status) == (False, None, "failed")
     trouble = "SELECT count(*) FROM sms_trouble WHERE org_id = %s"
     assert booked.value(trouble, booked.org) == 0
@@ -521,7 +522,7 @@ def test_nothing_is_sent_again_of_what_failed_before(booked: Patient) -> None:
         "SELECT id, status FROM sms_messages WHERE org_id = %s AND kind <> 'hot_lead_alert'", [booked.org]
     ).fetchall():
         with transaction(uuid.UUID(booked.org)) as session:
-            assert not sms_retry.retry(session, uuid.UUID(booked.org), message).done
+            assert not retries.retry(session, uuid.UUID(booked.org), message).done
 
 
 def test_an_alert_that_waits_is_never_sent(booked: Patient) -> None:

@@ -13,13 +13,14 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import privacy, sms_retry
+from models import privacy
 from models.base.session import transaction
 from models.booking import appointments, links
 from models.booking.appointments import Change
 from models.messaging import messages, opt_outs
 from models.messaging.opt_outs import OptOutSource
-from models.sms_texts import reference
+from models.notices import retries
+from models.notices.texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
 from tasks.providers import Problem
 from tasks.providers.twilio import TwilioSms
@@ -319,10 +320,10 @@ def test_an_erased_patient_gets_no_text_about_a_cancellation(diary: Diary, twili
 # --- by hand -------------------------------------------------------------------------------------
 
 
-def retry(diary: Diary, message: uuid.UUID | None) -> sms_retry.Retry:
+def retry(diary: Diary, message: uuid.UUID | None) -> retries.Retry:
     assert message is not None
     with transaction(diary.clinic) as session:
-        return sms_retry.retry(session, diary.clinic, message)
+        return retries.retry(session, diary.clinic, message)
 
 
 @pytest.mark.parametrize("change", [Diary.move, Diary.cancel])

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms_retry
 from models.base.session import transaction
 from models.calls import calls
 from models.calls.facts import NAME
 from models.leads import leads
+from models.notices import retries
 from tasks.holds import expire_holds
 from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms
@@ -133,7 +133,7 @@ def test_an_alert_that_was_not_delivered_may_be_sent_anew(
     org = uuid.UUID(ended.org)
     for done in (True, False):
         with transaction(org) as session:
-            assert sms_retry.retry(session, org, uuid.UUID(first)).done is done
+            assert retries.retry(session, org, uuid.UUID(first)).done is done
     anew, sent = ended.one(told)
     assert (anew == first, sent) == (False, False)
     deliver_sms.run(org_id=ended.org, message_id=anew)

@@ -16,10 +16,10 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms_retry
 from models.base.session import Door, system_transaction, transaction
 from models.messaging import matching, messages
-from models.sms_retry import Retry
+from models.notices import retries
+from models.notices.retries import Retry
 from tasks.delivery import words_of
 from tasks.sms import check_receipts, reconcile_sms
 from tests.conftest import Clock
@@ -435,7 +435,7 @@ def test_what_the_provider_hid_until_a_person_asked_is_not_sent_again(
         booking.sql.execute("DELETE FROM sms_senders WHERE org_id = %s", [booking.org])
     assert booking.state("status, check_at") == ("unknown", None)
     with transaction(uuid.UUID(booking.org)) as session:
-        assert sms_retry.retry(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation)).done
+        assert retries.retry(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation)).done
     booking.deliver()
     assert booking.state() == "unknown"
     reconcile_sms.run()
@@ -748,7 +748,7 @@ def test_what_is_said_by_a_later_message_or_may_have_arrived_is_not_sent_anew(
 def retried(booking: Booking) -> Retry:
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        return sms_retry.retry(session, org, uuid.UUID(booking.confirmation))
+        return retries.retry(session, org, uuid.UUID(booking.confirmation))
 
 
 def confirmed_by(booking: Booking) -> tuple[object, ...]:

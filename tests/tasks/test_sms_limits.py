@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from models import privacy
 from models.base.session import transaction
 from models.booking import links
-from models.sms_texts import TWO_SMS
+from models.notices.texts import TWO_SMS
 from tasks.leads import score_call
 from tasks.sms import deliver_sms, sweep_sms
 from tests.conftest import Clock

@@ -8,8 +8,8 @@ import click
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from models import sms_retry
 from models.messaging import senders
+from models.notices import retries
 from webapp.cli.common import as_json, at, everywhere, print_rows
 from webapp.nudge import nudge
 
@@ -76,7 +76,7 @@ def show(org_id: uuid.UUID, message_id: uuid.UUID, *, as_json: bool) -> None:
 def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
     """Send a message again that reached neither Twilio nor the patient; ask Twilio first if nobody knows."""
     with at(org_id) as (session, _):
-        outcome = sms_retry.retry(session, org_id, message_id)
+        outcome = retries.retry(session, org_id, message_id)
     if not outcome.done:
         raise click.ClickException(outcome.why)
     if outcome.due:

@@ -27,10 +27,11 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 import settings
-from models import clinic_limits, lead_record, live, reports, sms_retry
+from models import clinic_limits, lead_record, live, reports
 from models.calls import call_backs
 from models.clinics import calendars
 from models.leads.scoring import Band
+from models.notices import retries
 from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in
 from webapp.dashboard.guard import blueprint, for_every_page, read, signed
 from webapp.dashboard.people import Signed
@@ -241,12 +242,12 @@ def messages() -> ResponseReturnValue:
 
 @blueprint.post("/messages/<uuid:message_id>/retry")
 def retry(message_id: uuid.UUID) -> ResponseReturnValue:
-    """Cannot send twice, however often it is pressed: see models/sms_retry.py."""
+    """Cannot send twice, however often it is pressed: see models/notices/retries.py."""
 
-    def again(at: Session, org_id: uuid.UUID) -> sms_retry.Retry | None:
+    def again(at: Session, org_id: uuid.UUID) -> retries.Retry | None:
         if not reports.is_a_message(at, org_id, message_id):
             return None
-        return sms_retry.retry(at, org_id, message_id)
+        return retries.retry(at, org_id, message_id)
 
     done = read(again)
     if done is None:

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import sms_texts
 from models.base import phones, times
 from models.booking import appointments, availability, links
 from models.booking.appointments import Appointment, AppointmentStatus
@@ -22,6 +21,7 @@ from models.booking.links import LinkOutcome, PatientLink
 from models.clinics import calendars, organizations
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
+from models.notices import texts
 
 #: Looking for the next day with openings goes on for so many stretches of availability.LOOK_AHEAD.
 _STRETCHES = 12
@@ -102,7 +102,7 @@ class Linked:
             zone=zone_name(zone),
             # What was said in the call may be anything; the clinic's own words are not.
             service=service if service in self.calendar.services else None,
-            reference=sms_texts.reference(self.appointment.id),
+            reference=texts.reference(self.appointment.id),
             used_on=times.spoken_day(self.link.used_at.astimezone(zone).date())
             if self.link.used_at
             else None,

@@ -11,7 +11,6 @@ import pytest
 from flask.testing import FlaskClient
 from psycopg import errors
 
-from models import sms_texts
 from models.base.session import transaction
 from models.booking import appointments, links
 from models.booking.appointments import Appointment, Change
@@ -19,6 +18,7 @@ from models.clinics import calendars
 from models.messaging import messages
 from models.messaging.messages import SmsStatus
 from models.messaging.states import Cause
+from models.notices import texts
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, reserve, slot
@@ -95,8 +95,8 @@ def test_what_the_new_one_says_is_the_new_time_and_the_old_one_says_nothing(link
         old, new = (messages.get_or_none(session, org, each) for each in (linked.message, change.message_id))
         assert old is not None
         assert new is not None
-        text = sms_texts.render(session, new)
-        assert sms_texts.render(session, old) is None
+        text = texts.render(session, new)
+        assert texts.render(session, old) is None
     assert text is not None
     assert "at 3:00 pm" in text
     assert f"/a/{links.derive(change.message_id)}" in text

@@ -16,11 +16,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import sms_texts
 from models.base.session import transaction
 from models.booking import appointments, links
 from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsKind, SmsMessage
+from models.notices import texts
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ
@@ -183,7 +183,7 @@ def test_what_weighs_most_is_said_first_wherever_a_lead_is_told_of(
         session.flush()
         session.add(HotLeadAlert(org_id=org, call_id=call, lead_score=90, message_id=message.id))
         session.flush()
-        text = sms_texts.render(session, message)
+        text = texts.render(session, message)
     assert text
     assert re.findall(r"Because (\w+)", text) == ["many", "some", "few"]
 

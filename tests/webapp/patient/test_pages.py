@@ -21,13 +21,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import sms_texts
 from models.base.session import transaction
 from models.booking import links
 from models.clinics import allowances
 from models.clinics.allowances import Allowance
 from models.messaging import opt_outs
 from models.messaging.opt_outs import OptOutSource
+from models.notices import texts
 from tests.conftest import Clock
 from tests.factories import EVERY_DAY, create_clinic, reserve, slot
 from tests.linked import Linked, at
@@ -103,7 +103,7 @@ def test_the_page_shows_the_appointment_in_the_clinics_zone(
     assert "Hudson <Skin> & Clinic" in said
     assert "<Skin>" not in response.text
     assert "skin check" in said
-    assert sms_texts.reference(uuid.UUID(linked.appointment)) in said
+    assert texts.reference(uuid.UUID(linked.appointment)) in said
     assert 'href="tel:+12125550142"' in response.text
     assert f'href="{linked.path}/move"' in response.text
     assert f'href="{linked.path}/cancel"' in response.text

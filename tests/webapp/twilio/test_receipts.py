@@ -14,9 +14,9 @@ from twilio.request_validator import RequestValidator
 from werkzeug.datastructures import MultiDict
 
 import settings
-from models import sms_retry
 from models.base.session import Door, system_transaction, transaction
 from models.messaging import messages
+from models.notices import retries
 from runtime.masking import mask
 from tasks.delivery import record_accepted
 from tasks.providers import Accepted
@@ -303,7 +303,7 @@ def test_receipts_of_an_attempt_before_the_one_that_was_refused_still_count(twil
     assert twilio_reports.report("undelivered", ErrorCode="30005") == 204
     assert twilio_reports.log() == (SID, "undelivered", False)
     with transaction(message.org_id) as session:
-        assert not sms_retry.retry(session, message.org_id, message.id).done
+        assert not retries.retry(session, message.org_id, message.id).done
 
 
 def test_an_id_is_kept_though_the_state_was_known(twilio_reports: Twilio) -> None:

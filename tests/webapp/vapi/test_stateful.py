@@ -32,11 +32,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from models import sms_texts
 from models.base.session import Door, system_transaction
 from models.booking import holds as hold_verbs
 from models.messaging import messages
 from models.messaging.messages import SmsMessage, SmsStatus
+from models.notices import texts
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
 from tests.webapp.vapi import agent
@@ -1049,7 +1049,7 @@ class Agent(RuleBasedStateMachine):
         row = self.books.by_id("sms_messages")[message_id]
         with system_transaction(Door.OPERATOR) as session:
             message = messages.claim_for_sending(session, uuid.UUID(row["org_id"]), uuid.UUID(row["id"]))
-            words = sms_texts.render(session, message) if message else None
+            words = texts.render(session, message) if message else None
         self._books = None
         if message is None:
             return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import sms_texts
 from models.booking.appointments import AppointmentStatus
 from models.messaging import messages
 from models.messaging.messages import SmsMessage, SmsStatus
+from models.notices import texts
 from webapp.vapi.desk import Desk, Tool
 from webapp.vapi.hold_replies import appointment_cancelled, same_phone
 from webapp.vapi.replies import Code, Reply, Watched, not_booked, refusal
@@ -38,7 +38,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     if appointment.status is AppointmentStatus.CANCELLED:
         return appointment_cancelled()
     message = messages.get_or_none(desk.session, desk.org_id, appointment.confirmation_message_id)
-    content = message and sms_texts.as_shown(desk.session, message)
+    content = message and texts.as_shown(desk.session, message)
     return Watched(desk.org_id, appointment.confirmation_message_id, lambda row: _tell(row, content or ""))
 
 

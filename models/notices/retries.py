@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import sms_texts
 from models.base.erased import is_erased
 from models.booking import appointments
 from models.leads import leads
@@ -17,6 +16,7 @@ from models.messaging import twilio_codes
 from models.messaging.events import SmsEvent
 from models.messaging.messages import Due, SmsKind, SmsMessage, SmsStatus
 from models.messaging.states import Cause
+from models.notices import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
         return "a code is not sent again by hand: the agent offers another one"
     if message.expires_at is not None and message.expires_at <= now:
         return "it is of no use any more: what it is about has begun"
-    if message.status is not SmsStatus.UNKNOWN and sms_texts.render(session, message) is None:
+    if message.status is not SmsStatus.UNKNOWN and texts.render(session, message) is None:
         return "what it was about is gone, or another message says it"
     return None
 

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import sms_retry
 from models.base.session import transaction
 from models.messaging import messages
-from models.sms_retry import Retry
+from models.notices import retries
+from models.notices.retries import Retry
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, reserve
 
@@ -45,7 +45,7 @@ class Confirmation:
     def retry(self, message: str | None = None, org: str | None = None) -> Retry:
         org_id = uuid.UUID(org or self.org)
         with transaction(org_id) as session:
-            return sms_retry.retry(session, org_id, uuid.UUID(message or self.id))
+            return retries.retry(session, org_id, uuid.UUID(message or self.id))
 
     def row(self) -> messages.SmsMessage:
         with transaction(uuid.UUID(self.org)) as session:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models import sms_texts
 from models.messaging import limits
 from models.messaging.states import SmsKind
+from models.notices import texts
 from sandbox.segments import count_segments
 
 #: The basic set of GSM 03.38, written out here a second time.
@@ -35,7 +35,7 @@ LINK = "https://book.oakdental.example/a/0123456789ab"
 def confirmation(
     clinic: str = "Oak Dental", phone: str | None = "+442079460958", link: str | None = None
 ) -> str:
-    return sms_texts.confirmation(
+    return texts.confirmation(
         clinic=clinic,
         clinic_phone=phone,
         starts_at=START,
@@ -49,12 +49,12 @@ def test_a_confirmation_names_the_date_the_time_the_clinic_and_its_telephone() -
     text = confirmation()
     assert text.startswith("Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental.")
     assert "call +44 20 7946 0958." in text
-    assert text.endswith(f"Ref {sms_texts.reference(APPOINTMENT)}")
+    assert text.endswith(f"Ref {texts.reference(APPOINTMENT)}")
 
 
 def test_without_a_telephone_none_is_named() -> None:
     assert confirmation(phone=None) == (
-        f"Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental. Ref {sms_texts.reference(APPOINTMENT)}"
+        f"Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental. Ref {texts.reference(APPOINTMENT)}"
     )
 
 
@@ -83,23 +83,23 @@ def test_a_move_and_a_cancellation_are_as_bounded_as_a_booking(name: str, phone:
     facts["appointment_id"] = APPOINTMENT
     before = datetime(2027, 7, 2, 15, 30, tzinfo=UTC)
     link = f"https://{'a' * 40}.herokuapp.com/a/0123456789ab"
-    moved = sms_texts.move(**facts, moved_from=before, link=link)
+    moved = texts.move(**facts, moved_from=before, link=link)
     assert moved.startswith(f"{MOVED}, ")
     assert re.findall(r"https://\S+", moved) == [link]
     assert count_segments(moved) <= 2
-    cancelled = sms_texts.cancellation(**facts)
+    cancelled = texts.cancellation(**facts)
     assert cancelled.startswith("Cancelled: Mon 5 Jul 2027 at 10:00 am, ")
     assert ("To book again call" in cancelled) == (phone is not None)
     assert count_segments(cancelled) == 1
     for text in (moved, cancelled):
         assert set(text) <= GSM - {"\n", "\r"}
-        assert f"Ref {sms_texts.reference(APPOINTMENT)}" in text
+        assert f"Ref {texts.reference(APPOINTMENT)}" in text
 
 
 def test_a_link_stands_where_nothing_can_be_taken_for_a_part_of_it() -> None:
     text = confirmation(link=LINK)
     assert text == (
-        f"Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental. Ref {sms_texts.reference(APPOINTMENT)}."
+        f"Confirmed: Mon 5 Jul 2027 at 10:00 am, Oak Dental. Ref {texts.reference(APPOINTMENT)}."
         f" To change or cancel: {LINK} or call +44 20 7946 0958"
     )
     assert count_segments(text) == 1
@@ -118,7 +118,7 @@ def test_with_a_link_it_is_at_most_two_sms_whatever_the_clinic_is_called(
     assert count_segments(text) <= 2
     assert re.findall(r"https://\S+", text) == [link]
     assert "Mon 5 Jul 2027 at 10:00 am" in text
-    assert sms_texts.reference(APPOINTMENT) in text
+    assert texts.reference(APPOINTMENT) in text
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_the_longest_that_fits_two_sms_keeps_its_link() -> None:
 @example("\u0661\u0662\u0663\u0664 Smile", "5678")
 @example("1\u00b2\u00b34 Smile", "5678")
 def test_the_code_is_the_only_number_like_it(name: str, digits: str) -> None:
-    text = sms_texts.code(name, digits)
+    text = texts.code(name, digits)
     assert set(text) <= GSM - {"\n", "\r"}
     assert len(text) <= 160
     assert re.findall(r"\d{3,}", text) == [digits]
@@ -166,7 +166,7 @@ def test_the_code_is_the_only_number_like_it(name: str, digits: str) -> None:
     "name", ["\u7259\u79d1\u8bca\u6240", "\u0421\u0442\u043e\u043c\u0430\u0442", "2024", ""]
 )
 def test_a_clinic_whose_name_the_set_cannot_write_leaves_no_hole(name: str) -> None:
-    for text in (sms_texts.code(name, "1234"), confirmation(name)):
+    for text in (texts.code(name, "1234"), confirmation(name)):
         assert "  " not in text
         assert not re.search(r"[ ,][.,]", text)
 
@@ -178,13 +178,13 @@ def test_a_clinics_telephone_keeps_to_the_set_too() -> None:
 
 
 def test_the_code_names_the_clinic_and_what_it_is_for() -> None:
-    assert sms_texts.code("Oak Dental", "0042") == (
+    assert texts.code("Oak Dental", "0042") == (
         "0042 is your Oak Dental code."
         " Read it to the assistant on the phone. Not calling us? Ignore this text."
     )
-    assert re.findall(r"\d{4}", sms_texts.code("Studio 2024 / 1234 Smile", "5678")) == ["5678"]
-    assert "Studio" in sms_texts.code("Studio 2024 / 1234 Smile", "5678")
-    assert "Smile" in sms_texts.code("Studio 2024 / 1234 Smile", "5678")
+    assert re.findall(r"\d{4}", texts.code("Studio 2024 / 1234 Smile", "5678")) == ["5678"]
+    assert "Studio" in texts.code("Studio 2024 / 1234 Smile", "5678")
+    assert "Smile" in texts.code("Studio 2024 / 1234 Smile", "5678")
 
 
 @pytest.mark.parametrize(
@@ -200,24 +200,24 @@ def test_the_code_names_the_clinic_and_what_it_is_for() -> None:
     ],
 )
 def test_characters_outside_the_set_are_replaced_by_what_looks_like_them(name: str, plain: str) -> None:
-    assert sms_texts.gsm(name, limit=40) == plain
+    assert texts.gsm(name, limit=40) == plain
 
 
 @given(st.text(max_size=100), st.integers(0, 60))
 def test_plain_text_is_bounded_and_stays_as_it_is_the_second_time(text: str, limit: int) -> None:
-    plain = sms_texts.gsm(text, limit=limit)
+    plain = texts.gsm(text, limit=limit)
     assert len(plain) <= limit
     assert plain == plain.strip()
-    assert sms_texts.gsm(plain, limit=limit) == plain
+    assert texts.gsm(plain, limit=limit) == plain
 
 
 def test_a_reference_is_six_letters_and_digits_of_its_appointment() -> None:
-    assert re.fullmatch(r"[A-Z2-7]{6}", sms_texts.reference(APPOINTMENT))
-    assert len({sms_texts.reference(uuid.uuid4()) for _ in range(1000)}) >= 999
+    assert re.fullmatch(r"[A-Z2-7]{6}", texts.reference(APPOINTMENT))
+    assert len({texts.reference(uuid.uuid4()) for _ in range(1000)}) >= 999
 
 
 def test_a_code_is_one_sms_with_the_longest_name() -> None:
-    text = sms_texts.code("N" * 40, "12345678")
+    text = texts.code("N" * 40, "12345678")
     assert "N" * 40 in text
     assert text.endswith("Not calling us? Ignore this text.")
     assert len(text) <= 160
@@ -246,7 +246,7 @@ def test_a_code_is_one_sms_with_the_longest_name() -> None:
     ],
 )
 def test_an_owners_telephone_makes_a_link_of_nothing_that_was_said(said: str) -> None:
-    text = sms_texts.hot_lead(
+    text = texts.hot_lead(
         name=said, number=None, service=said, score=80, reasons=[f"wants {said} now"], seconds=60
     )
     body = text.removeprefix("Hot lead 80/100: ")
@@ -258,7 +258,7 @@ def test_an_owners_telephone_makes_a_link_of_nothing_that_was_said(said: str) ->
     ["+449012345678", "+19005551234", "+979123456789", "+881612345678", "+447012345678", "+12129761234"],
 )
 def test_an_owner_is_shown_no_number_that_earns_from_being_rung_back(number: str) -> None:
-    text = sms_texts.hot_lead(name="Jo", number=number, service=None, score=80, reasons=[], seconds=60)
+    text = texts.hot_lead(name="Jo", number=number, service=None, score=80, reasons=[], seconds=60)
     assert text.startswith("Hot lead 80/100: Jo, number not shown.")
 
 
@@ -277,20 +277,20 @@ def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
     lead: dict[str, Any] = {"name": name, "number": number, "service": name, "score": 100, "seconds": 59999}
     since = datetime(2026, 12, 30, 22, 30, tzinfo=UTC)
     kinds = {
-        SmsKind.OTP: [sms_texts.code(name, "12345678")],
+        SmsKind.OTP: [texts.code(name, "12345678")],
         SmsKind.CONFIRMATION: [
             text
             for each in (link, short, None)
             for text in (
-                sms_texts.confirmation(**about, link=each),
-                sms_texts.move(**about, moved_from=about["starts_at"], link=each),
+                texts.confirmation(**about, link=each),
+                texts.move(**about, moved_from=about["starts_at"], link=each),
             )
         ],
-        SmsKind.CANCELLATION: [sms_texts.cancellation(**about)],
+        SmsKind.CANCELLATION: [texts.cancellation(**about)],
         SmsKind.HOT_LEAD_ALERT: [
-            sms_texts.hot_lead(**lead, reasons=[name] * 9),
-            sms_texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=link * 3),
-            sms_texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=short),
+            texts.hot_lead(**lead, reasons=[name] * 9),
+            texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=link * 3),
+            texts.hot_leads(count=99999, since=since, zone=ZoneInfo("UTC"), best=100, page=short),
         ],
     }
     assert set(kinds) == set(SmsKind)

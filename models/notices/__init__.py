@@ -1,0 +1,1 @@
+"""What each kind of SMS says, and how a person has one sent again."""

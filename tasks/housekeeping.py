@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from celeryconfig import Task
-from models import retention
 from models.base.session import Door, system_transaction
 from models.clinics import allowances, sign_in_limits, staff_sessions
+from models.insight import retention
 from tasks.app import app
 from tasks.beat import Sweep
 

@@ -19,9 +19,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 import settings
-from models import clinic_limits
 from models.base.session import Door
 from models.clinics.attacks import Kind
+from models.insight import clinic_limits
 from webapp import attacks
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 

@@ -128,7 +128,7 @@ _ROUNDING = 1e-6
 class ClinicLimit:
     """An allowance of a clinic as a whole, of which its staff and the operator hear before it is used up.
 
-    All of them are listed in models/clinic_limits.py.
+    All of them are listed in models/insight/clinic_limits.py.
     """
 
     #: A label in /metrics.

@@ -3,7 +3,7 @@
 A signature is good for some minutes. Where it says nothing of the path, the path at which it was first used
 is the only one at which it counts; and a tool call that brings a used one is a repeat, never a new wish.
 The rows are of no use once the signature's time is over, and go within the hours after
-(models/retention.py).
+(models/insight/retention.py).
 """
 
 from __future__ import annotations

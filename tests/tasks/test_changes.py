@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import privacy
 from models.base.session import transaction
 from models.booking import appointments, links
 from models.booking.appointments import Change
+from models.insight import privacy
 from models.messaging import messages, opt_outs
 from models.messaging.opt_outs import OptOutSource
 from models.notices import retries

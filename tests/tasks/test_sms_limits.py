@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import privacy
 from models.base.session import transaction
 from models.booking import links
+from models.insight import privacy
 from models.notices.texts import TWO_SMS
 from tasks.leads import score_call
 from tasks.sms import deliver_sms, sweep_sms
@@ -391,7 +391,7 @@ def test_many_workers_at_once_send_no_more_and_the_digest_once(
 def test_the_live_page_shows_every_lead_whatever_was_texted(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
 ) -> None:
-    from models import live  # noqa: PLC0415
+    from models.insight import live  # noqa: PLC0415
 
     owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=1)
     owner.alerts(5, clock)

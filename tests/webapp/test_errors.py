@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models import reports
+from models.insight import reports
 from tests.factories import create_clinic
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person, employ, token_in

@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 import preflight
 import settings
 from celeryconfig import Queue, Task
-from models import clinic_limits
 from models.base import phones, sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking.appointments import Appointment
@@ -32,6 +31,7 @@ from models.clinics import organizations, sealed_columns, sweeps
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
+from models.insight import clinic_limits
 from models.leads import HotLeadAlert, leads
 from models.leads.leads import HotLeadAlert
 from models.messaging import senders

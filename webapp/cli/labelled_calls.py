@@ -7,7 +7,7 @@ import uuid
 
 import click
 
-from models import labelled_calls
+from models.insight import labelled_calls
 from webapp.cli.common import at
 
 

@@ -6,8 +6,8 @@ import uuid
 
 import click
 
-from models import privacy
 from models.clinics.organizations import Organization
+from models.insight import privacy
 from webapp.cli.common import at, print_json, telephone
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import abort, request, url_for
 
-from models import live
-from models.reports import After
+from models.insight import live
+from models.insight.reports import After
 
 #: The pages from which a call may be opened, by what stands in its address: the endpoint, and its name.
 _FROM = {"live": ("live_page", "Live"), "leads": ("leads", "Leads"), "calls": ("calls", "Calls")}

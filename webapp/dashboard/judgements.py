@@ -9,8 +9,8 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from models import lead_record, reports
 from models.clinics import calendars
+from models.insight import lead_record, reports
 from models.leads import judgements
 from webapp.dashboard import addresses, csv_files
 from webapp.dashboard.guard import blueprint, read, signed

@@ -27,9 +27,9 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 import settings
-from models import clinic_limits, lead_record, live, reports
 from models.calls import call_backs
 from models.clinics import calendars
+from models.insight import clinic_limits, lead_record, live, reports
 from models.leads.scoring import Band
 from models.notices import retries
 from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in

@@ -13,8 +13,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import privacy
 from models.base.session import transaction
+from models.insight import privacy
 from tasks.leads import score_call
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models import privacy
 from models.base.session import transaction
+from models.insight import privacy
 from tests.factories import phone_number
 from tests.linked import Linked
 from tests.webapp.dashboard.browsers import Person

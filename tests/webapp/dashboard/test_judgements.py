@@ -15,8 +15,8 @@ import pytest
 from flask import Flask
 from psycopg import errors
 
-from models import privacy
 from models.base.session import transaction
+from models.insight import privacy
 from tests.conftest import Clock
 from tests.factories import create_clinic, phone_number
 from tests.webapp.dashboard.browsers import Person, employ

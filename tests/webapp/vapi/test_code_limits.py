@@ -13,9 +13,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from models import clinic_limits
 from models.base.session import Door, system_transaction
 from models.clinics import allowances
+from models.insight import clinic_limits
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.vapi.calls import PhoneCall, message, tool_call

@@ -16,9 +16,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models import live, retention
 from models.base.session import Door, system_transaction, transaction
 from models.clinics.organizations import PayloadFormat
+from models.insight import live, retention
 from tests.conftest import Clock
 from tests.factories import code_of, phone_number, slot
 from tests.surroundings import environment

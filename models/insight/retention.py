@@ -24,7 +24,6 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.expression import cast
 
-from models import privacy
 from models.base.erased import MARK
 from models.booking.appointments import Appointment
 from models.booking.holds import AppointmentHold
@@ -33,6 +32,7 @@ from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization
 from models.clinics.signed_requests import SignedRequest
+from models.insight import privacy
 from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus

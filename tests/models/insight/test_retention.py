@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from models import retention
 from models.base.session import Door, system_transaction
-from models.retention import Tidied
+from models.insight import retention
+from models.insight.retention import Tidied
 from tests.factories import create_clinic, phone_number
 
 DAY = "INTERVAL '1 day'"

@@ -15,7 +15,6 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 import settings
-from models import names_said
 from models.booking import appointments, codes
 from models.booking.appointments import AppointmentStatus
 from models.calls import redaction
@@ -24,7 +23,8 @@ from models.calls.reports import CALLER
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
 from models.clinics.staff import StaffUser
-from models.names_said import Nameless
+from models.insight import names_said
+from models.insight.names_said import Nameless
 
 
 @dataclass(slots=True)

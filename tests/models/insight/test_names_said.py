@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.names_said import Nameless, can_be_told
+from models.insight.names_said import Nameless, can_be_told
 
 NAME = "Wilhelmina Quarterstaff"
 

@@ -15,10 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import JSON, Text
 
-from models import privacy
 from models.base.session import transaction
 from models.base.tables import Base
 from models.booking import holds
+from models.insight import privacy
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause
 from models.notices import retries

@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from models import clinic_limits
 from models.booking import changes, unproved_holds
 from models.booking.changes import ChangesMade
 from models.booking.unproved_holds import Asker
 from models.calls.calls import BY_SIGNATURE
-from models.clinic_limits import Used
 from models.clinics import calendars
+from models.insight import clinic_limits
+from models.insight.clinic_limits import Used
 
 T = TypeVar("T")
 

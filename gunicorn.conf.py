@@ -60,7 +60,7 @@ class DrainingWorker(PatientWorker):
     """
 
     def gate(self) -> Gate:
-        from webapp.vapi import standing  # noqa: PLC0415 -- the master has no application
+        from webapp.agents import standing  # noqa: PLC0415 -- the master has no application
 
         return standing
 

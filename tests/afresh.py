@@ -6,11 +6,12 @@ import psycopg
 
 import settings
 from webapp import attacks, limits, nudge, shares
+from webapp.agents import desk
+from webapp.agents.vapi import credentials
 from webapp.dashboard import pages as dashboard
 from webapp.patient import pages
 from webapp.patient.guesses import Guesses
 from webapp.twilio import inbound
-from webapp.vapi import credentials, desk
 
 #: Rows of no clinic: the tries to sign in of each network, and when each sweep ran last.
 _ROWS_OF_NOBODY = "DELETE FROM sign_in_limits; DELETE FROM sweeps"

@@ -58,7 +58,7 @@ LONG = {
     "tests/tasks/test_sms_limits.py",
     "tests/test_preflight.py",
     "tests/webapp/test_serving.py",
-    "tests/webapp/vapi/test_stateful.py",
+    "tests/webapp/agents/test_stateful.py",
 }
 
 _stack = ExitStack()

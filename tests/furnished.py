@@ -8,7 +8,7 @@ import psycopg
 from flask.testing import FlaskClient
 
 from tests.factories import code_of, create_clinic, phone_number, slot
-from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.agents.calls import PhoneCall
 
 NO_TOOL_WRITES = {
     "vapi_credentials": "INSERT INTO vapi_credentials (org_id, kind, secret_digest)"

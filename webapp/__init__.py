@@ -8,10 +8,10 @@ import preflight
 import settings
 from runtime import logs, telemetry
 from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers, shares
+from webapp.agents.vapi import routes as vapi
 from webapp.dashboard import pages as dashboard
 from webapp.patient import pages
 from webapp.twilio import inbound, receipts
-from webapp.vapi import routes as vapi
 
 
 def create_app() -> Flask:
@@ -25,7 +25,7 @@ def create_app() -> Flask:
     app = Flask(__name__)
     app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that whatever id came in can go out again
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.config["MAX_CONTENT_LENGTH"] = None  # webapp/vapi reads at most max_body_bytes itself
+    app.config["MAX_CONTENT_LENGTH"] = None  # webapp/agents/vapi reads at most max_body_bytes itself
     in_front = settings.get().proxies_in_front
     app.wsgi_app = proxies.BehindProxies(app.wsgi_app, in_front)  # type: ignore[method-assign]
     app.register_blueprint(health.blueprint)

@@ -12,11 +12,11 @@ from marshmallow import Schema, fields
 
 import settings
 from webapp import openapi_examples as examples
-from webapp.vapi.credentials import CREDENTIAL_HEADER
-from webapp.vapi.desk import Tool
-from webapp.vapi.replies import Code
-from webapp.vapi.signatures import SIGNATURE_HEADER
-from webapp.vapi.tools import TOOLS
+from webapp.agents.desk import Tool
+from webapp.agents.replies import Code
+from webapp.agents.tools import TOOLS
+from webapp.agents.vapi.credentials import CREDENTIAL_HEADER
+from webapp.agents.vapi.signatures import SIGNATURE_HEADER
 
 blueprint = Blueprint("openapi", __name__)
 

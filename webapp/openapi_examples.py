@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.vapi import envelope
-from webapp.vapi.envelope import Answer
-from webapp.vapi.replies import Code, Reply, not_booked, refusal
+from webapp.agents.replies import Code, Reply, not_booked, refusal
+from webapp.agents.vapi import envelope
+from webapp.agents.vapi.envelope import Answer
 
 _CALL = "7420f27a-30fd-4f49-a995-5549ae7cc00d"
 _HOLD = "5977d63a-8a4e-4a2c-9d6b-3f1f0c9d2a11"

@@ -37,11 +37,11 @@ DOORS = {
     ("webapp.patient.pages._find", Door.PATIENT_LINK),
     ("webapp.twilio.receipts.status", Door.RECEIPT),
     ("webapp.twilio.inbound._read", Door.CREDENTIAL),
-    ("webapp.vapi.credentials._note_use", Door.CREDENTIAL),
-    ("webapp.vapi.credentials._read", Door.CREDENTIAL),
-    ("webapp.vapi.desk._organization_of", Door.DEVELOPMENT),
-    ("webapp.vapi.events._account", Door.DEVELOPMENT),
-    ("webapp.vapi.events.note", Door.DEVELOPMENT),
+    ("webapp.agents.vapi.credentials._note_use", Door.CREDENTIAL),
+    ("webapp.agents.vapi.credentials._read", Door.CREDENTIAL),
+    ("webapp.agents.desk._organization_of", Door.DEVELOPMENT),
+    ("webapp.agents.vapi.events._account", Door.DEVELOPMENT),
+    ("webapp.agents.vapi.events.note", Door.DEVELOPMENT),
 }
 
 

@@ -15,8 +15,8 @@ from celeryconfig import Queue, Task
 from settings import WEB_CONNECTIONS, Settings
 from tasks.app import app as celery
 from tests.places import ROOT
-from webapp.vapi.desk import _NAMES
-from webapp.vapi.tools import TOOLS
+from webapp.agents.desk import _NAMES
+from webapp.agents.tools import TOOLS
 
 OURS = ("webapp", "tasks", "models", "sandbox", "bench", "settings", "celeryconfig")
 

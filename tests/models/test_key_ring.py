@@ -29,8 +29,8 @@ from tests.factories import (
     slot,
 )
 from tests.surroundings import environment
-from tests.webapp.vapi.calls import PhoneCall
-from tests.webapp.vapi.signing import make_secret
+from tests.webapp.agents.calls import PhoneCall
+from tests.webapp.agents.vapi.signing import make_secret
 
 FORMER = os.environ["SECRET_KEY"]
 NEW, THIRD = "new-key-" + "n" * 32, "third-key-" + "t" * 32

@@ -25,7 +25,7 @@ from tests.factories import code_of, create_clinic, slot
 from tests.places import ROOT
 from tests.stack import eventually
 from tests.surroundings import environment
-from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.agents.calls import PhoneCall
 
 T = TypeVar("T")
 

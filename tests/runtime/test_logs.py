@@ -458,7 +458,7 @@ def test_celery_tells_of_a_failed_task_without_its_words(lines: Lines) -> None:
         "Task sms.deliver_sms[0b1f6c3e-7c55-4f6e-9a5e-123456789012] succeeded in 0.012345678901s: None",
         "Process 'ForkPoolWorker-1' pid:12345 exited with 'signal 9 (SIGKILL)'",
         "took 12345 ms, 2048 bytes, 1500 rows, 1234.5 s",
-        "webapp/vapi/desk.py:1234 serve",
+        "webapp/agents/desk.py:1234 serve",
         "2026-11-22T21:39:00.123Z, 2026-11-22 21:39:00,123, 2026-11-22 21:39:00 +0000, 2026/11/22",
         "Monday 7 December 2026, 10:00 in the morning; December 7, 2026",
         "SMba88af57a83458595b73d6844f3db4cf and AC5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a",

@@ -9,8 +9,8 @@ import pytest
 
 from sandbox import caller, demo
 from sandbox.caller import Answer, Call, DidNotHold, Slot
-from webapp.vapi import envelope
-from webapp.vapi.tools import BY_NAME
+from webapp.agents.tools import BY_NAME
+from webapp.agents.vapi import envelope
 
 HOLD = "1b85cdde-16bf-4f2d-8303-7a4a577ed968"
 CLINIC = "a0000000-0000-4000-8000-000000000001"

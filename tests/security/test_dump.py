@@ -36,8 +36,8 @@ from tasks.sms import deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.security import ground
 from tests.security.ground import KINDS, Clinic, bare_body, found, instant, post, vapi_body
-from tests.webapp.vapi import agent
-from tests.webapp.vapi.agent import PATHS
+from tests.webapp.agents import agent
+from tests.webapp.agents.agent import PATHS
 
 #: Where something of a patient or a clinic may stand, as table.column. It must be found there, too.
 ALLOWED: dict[str, set[str]] = {

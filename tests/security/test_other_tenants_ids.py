@@ -25,9 +25,9 @@ from models.messaging import messages
 from tests.factories import code_of
 from tests.security import ground
 from tests.security.ground import Clinic, Everything, bare_body, found, instant, post, vapi_body
+from webapp.agents.tools import BY_NAME, TOOLS
 from webapp.patient import pages
 from webapp.patient.guesses import Guesses
-from webapp.vapi.tools import BY_NAME, TOOLS
 
 WEBHOOK = "/api/vapi/webhook"
 RECEIPT = "/api/twilio/status/<uuid:message_id>/<int:attempt>/<token>"

@@ -22,9 +22,9 @@ from tasks.leads import score_call, sweep_calls
 from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
+from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.dashboard.rows import add_booking, add_call, now
-from tests.webapp.vapi.calls import PhoneCall
-from webapp.vapi import events
+from webapp.agents.vapi import events
 
 HOT = [
     ("bot", "Hello, how can I help?"),

@@ -24,7 +24,7 @@ from tests.factories import bare, code_of, create_clinic, phone_number, reserve,
 from tests.linked import Linked, at
 from tests.tasks.bookings import Booking, PatientWorker, inbox
 from tests.tasks.test_leads import HOT
-from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.agents.calls import PhoneCall
 from webapp.limits import Limiter
 from webapp.patient import pages
 

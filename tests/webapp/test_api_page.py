@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 
 from tests.places import ROOT
 from webapp import api_page, openapi
+from webapp.agents.replies import Code
+from webapp.agents.tools import TOOLS
 from webapp.openapi import document
 from webapp.openapi_examples import EXAMPLES
-from webapp.vapi.replies import Code
-from webapp.vapi.tools import TOOLS
 
 
 @pytest.fixture(scope="module")

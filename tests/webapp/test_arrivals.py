@@ -18,8 +18,8 @@ from bench.slow import CHECK, HEAD
 from tests.factories import create_clinic
 from tests.slow import ask
 from tests.stack import eventually
+from tests.webapp.agents.vapi.signing import Key, make_key, make_secret
 from tests.webapp.test_serving import Web
-from tests.webapp.vapi.signing import Key, make_key, make_secret
 from tests.webapp.wire import TOOL, Client, head, one_process, whole
 
 MIB = 1024 * 1024

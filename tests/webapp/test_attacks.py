@@ -26,8 +26,8 @@ from runtime.masking import mask
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT
 from tests.surroundings import environment
-from tests.webapp.vapi.calls import PhoneCall
-from tests.webapp.vapi.signing import (
+from tests.webapp.agents.calls import PhoneCall
+from tests.webapp.agents.vapi.signing import (
     CHECK,
     WEBHOOK,
     Hands,
@@ -37,7 +37,7 @@ from tests.webapp.vapi.signing import (
     make_key,
     make_secret,
 )
-from tests.webapp.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
+from tests.webapp.agents.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
 from webapp import attacks
 from webapp.attacks import MOST_NETWORKS, TOLD_EVERY, Trace
 from webapp.unit_of_work import DatabaseAway

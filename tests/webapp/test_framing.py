@@ -9,8 +9,8 @@ import pytest
 
 from bench.slow import CHECK
 from tests.factories import create_clinic
+from tests.webapp.agents.vapi.signing import make_secret
 from tests.webapp.test_serving import Web
-from tests.webapp.vapi.signing import make_secret
 from tests.webapp.wire import TOOL, Client, one_process, whole
 
 START = f"POST {CHECK} HTTP/1.1\r\nHost: x\r\n"

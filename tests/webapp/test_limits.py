@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import settings
 from tests.factories import create_clinic, phone_number, slot
-from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.agents.calls import PhoneCall
 from webapp import limits
 from webapp.limits import BURST, Kind, Limiter
 

@@ -23,12 +23,12 @@ from models.base.session import engine
 from tests.factories import create_clinic, phone_number, slot
 from tests.stack import eventually
 from tests.surroundings import environment
+from tests.webapp.agents.calls import message, tool_call
+from tests.webapp.agents.vapi.signing import make_secret
 from tests.webapp.dashboard.browsers import employ
-from tests.webapp.vapi.calls import message, tool_call
-from tests.webapp.vapi.signing import make_secret
 from webapp import limits, shares
+from webapp.agents.vapi import credentials, envelope, routes, salvage
 from webapp.shares import Shares
-from webapp.vapi import credentials, envelope, routes, salvage
 
 WEBHOOK = "/api/vapi/webhook"
 CHECK = "/api/vapi/tools/calendar/check"

@@ -13,10 +13,10 @@ from sqlalchemy import make_url
 from tests.factories import bare, code_of, create_clinic, reserve, slot
 from tests.places import free_port
 from tests.surroundings import environment
+from webapp.agents.desk import Tool
+from webapp.agents.replies import Code
+from webapp.agents.tools import BY_NAME, TOOLS
 from webapp.openapi_examples import EXAMPLES
-from webapp.vapi.desk import Tool
-from webapp.vapi.replies import Code
-from webapp.vapi.tools import BY_NAME, TOOLS
 
 
 def test_the_document_describes_every_tool(client: FlaskClient) -> None:

@@ -20,7 +20,7 @@ from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT
 from tests.pooled import pooler
 from tests.surroundings import environment
-from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.agents.calls import PhoneCall
 
 AT_ONCE = 8
 CALLS_OF_EACH = 6  # of five tools

@@ -15,8 +15,8 @@ from bench.slow import CHECK
 from tests.factories import create_clinic
 from tests.slow import ask
 from tests.stack import eventually
+from tests.webapp.agents.vapi.signing import make_secret
 from tests.webapp.test_serving import Web
-from tests.webapp.vapi.signing import make_secret
 from tests.webapp.wire import TOOL, Client, head, one_process, whole
 
 TOKEN = "token-of-the-metrics-page-5512"

@@ -26,7 +26,7 @@ from tests.conftest import ADMIN_URL
 from tests.factories import code_of, create_clinic, phone_number, reserve, slot
 from tests.places import free_port
 from tests.surroundings import environment
-from tests.webapp.vapi.calls import PhoneCall
+from tests.webapp.agents.calls import PhoneCall
 from webapp import unit_of_work
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
 

@@ -17,9 +17,9 @@ from models.base import sealing
 from models.clinics import organizations
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization
+from webapp.agents.vapi import assistant
+from webapp.agents.vapi.envelope import one_line
 from webapp.cli.common import at, print_json
-from webapp.vapi import assistant
-from webapp.vapi.envelope import one_line
 
 if TYPE_CHECKING:
     from vapi.types.assistant import Assistant

@@ -20,9 +20,9 @@ from models.clinics.organizations import (
     SignatureEncoding,
     VapiCredential,
 )
+from webapp.agents.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED
+from webapp.agents.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from webapp.cli.common import Words, as_heard, as_json, at, print_rows
-from webapp.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED
-from webapp.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 
 @dataclass(frozen=True, slots=True)

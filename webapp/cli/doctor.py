@@ -37,10 +37,10 @@ from models.leads.leads import HotLeadAlert
 from models.messaging import senders
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus
+from webapp.agents.vapi.assistant import NoCalendar
 from webapp.cli import assistant, outside, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
 from webapp.health import FUNCTIONS, missing_functions, newest_revision
-from webapp.vapi.assistant import NoCalendar
 
 
 class State(StrEnum):

@@ -22,11 +22,11 @@ from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from tests import factories
 from tests.places import free_port
+from webapp.agents.vapi import assistant
 from webapp.cli import assistant as command
 from webapp.cli import doctor
 from webapp.cli.assistant import vapi
 from webapp.cli.credentials import credential
-from webapp.vapi import assistant
 
 KEY = "private-key-of-the-clinic"
 BASE = "https://holdline.example"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask.testing import FlaskClient
 
 from tests.factories import create_clinic, phone_number, slot
+from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.cli.commands import Operator
-from tests.webapp.vapi.calls import PhoneCall
 
 
 def test_all_of_a_caller_are_given_back(client: FlaskClient, operator: Operator) -> None:

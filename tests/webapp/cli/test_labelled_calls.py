@@ -18,10 +18,10 @@ from models.insight import privacy
 from tasks.leads import score_call
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
+from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.cli.commands import Operator
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_call
-from tests.webapp.vapi.calls import PhoneCall
 
 FIRST, LAST = "Wilhelmina", "Quarterstaff"
 MAIL = "w.quarterstaff@mail.example"

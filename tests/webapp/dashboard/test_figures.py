@@ -18,9 +18,9 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Clock
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
+from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_booking, add_call, now
-from tests.webapp.vapi.calls import PhoneCall
 from webapp.dashboard import pages
 
 #: Westerly and easterly, on half an hour, and beyond the date line.

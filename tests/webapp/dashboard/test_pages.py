@@ -23,9 +23,9 @@ from models.messaging.messages import SmsKind, SmsMessage
 from models.notices import texts
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
+from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.dashboard.browsers import Person, employ
 from tests.webapp.dashboard.rows import add_call, fail
-from tests.webapp.vapi.calls import PhoneCall
 from webapp.dashboard import csv_files, pages
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"

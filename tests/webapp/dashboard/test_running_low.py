@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 
 from tests.conftest import Clock
 from tests.factories import phone_number, slot
+from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.dashboard.browsers import Person
-from tests.webapp.vapi.calls import PhoneCall
 
 HALF = "More than half of the codes that the clinic may text"
 NEARLY_ALL = "Nearly all of the codes that the clinic may text"

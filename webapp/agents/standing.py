@@ -1,0 +1,88 @@
+"""Whose request it is by its head alone: the web server asks before it waits for a large body.
+
+`webserver` knows how bytes come in, and this module which of them are worth waiting for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from io import BytesIO
+from urllib.parse import parse_qs
+
+from flask import Request
+
+import settings
+from webapp import addresses, attacks, proxies
+from webapp.agents.vapi import credentials, routes
+from webapp.unit_of_work import Busy, DatabaseAway
+from webserver.standing import Headers, Standing
+
+log = logging.getLogger(__name__)
+
+#: Bytes of a body that are of use: one more than are read shows that there are more.
+MOST_OF_A_BODY = routes.MOST_OF_AN_EVENT + 1
+
+_NAMING = ("AUTHORIZATION", "X-VAPI-SECRET", credentials.CREDENTIAL_HEADER.upper())
+
+
+def key(headers: Headers, query: str) -> str | None:
+    """What tells callers apart before anything is looked up: a digest of the credential that is presented.
+
+    None where there is none.
+    """
+    named = [f"{name}:{value}" for name, value in headers if name in _NAMING]
+    named += parse_qs(query).get("credential", []) if "credential=" in query else []
+    return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
+
+
+def network(headers: Headers | None, peer: str) -> str | None:
+    """The client's address, as it is grouped; None where that is a proxy's and says nothing."""
+    in_front = settings.get().proxies_in_front
+    if not in_front:
+        return addresses.group(peer)
+    forwarded = ",".join(value for name, value in headers or () if name == "X-FORWARDED-FOR")
+    address = proxies.said(proxies.listed(forwarded), in_front)
+    return address and addresses.group(address)
+
+
+def turned_away(network: str) -> None:
+    attacks.count(attacks.Kind.REFUSED_CONNECTION, address=network)
+
+
+def judge(path: str, query: str, headers: Headers, network: str) -> Standing:
+    """Looks the credential up, and so may wait for the database. A wrong one is counted by the application,
+    which is asked next.
+    """
+    if not path.startswith(f"{routes.blueprint.url_prefix}/"):
+        return Standing.SMALL
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "REMOTE_ADDR": network,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(),
+    }
+    environ |= {f"HTTP_{name.replace('-', '_')}": value for name, value in headers}
+    try:
+        return _judged(Request(environ))
+    except (credentials.Unauthorized, Busy, DatabaseAway):
+        return Standing.REFUSED
+    except Exception:
+        log.exception("whose request it is could not be told")
+        return Standing.REFUSED
+
+
+def _judged(request: Request) -> Standing:
+    if credentials.by_headers(request):
+        return Standing.KNOWN
+    match credentials.names_a_signer(request):
+        case None:
+            return Standing.UNNAMED
+        case True:
+            return Standing.SIGNED
+        case False:
+            return Standing.REFUSED

@@ -1,0 +1,102 @@
+"""check_availability: the free times of a day, or the next days that have any."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from models.base import times
+from models.booking import availability
+from models.booking.availability import Closed, Slot
+from models.clinics import calendars
+from models.clinics.calendars import Calendar
+from webapp.agents import days, offers
+from webapp.agents.desk import Desk, Tool
+from webapp.agents.replies import Code, Reply, refusal
+from webapp.agents.schemas import CheckAvailabilityAnswer, CheckAvailabilityArguments
+
+_CLOSED = {
+    Closed.PAST: (Code.DAY_IN_THE_PAST, "That day has passed", "has already passed"),
+    Closed.CLOSED: (Code.DAY_CLOSED, "Closed on that day", "is a day on which the clinic is closed"),
+    Closed.TOO_FAR: (Code.DAY_TOO_FAR, "Too far ahead", "is further ahead than the diary is open"),
+}
+
+
+def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
+    calendar = calendars.get_or_none(desk.session, desk.org_id, arguments.get("calendarId"))
+    if calendar is None:
+        return refusal(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
+    today = availability.today(calendar, desk.now)
+    try:
+        day = days.read(arguments["date"], today)
+    except days.NotADay as problem:
+        return refusal(Code.INVALID_DATE, "Not a date", f"{problem} {_today(today)}", today=today.isoformat())
+
+    facts: dict[str, Any] = {
+        "date": day.isoformat(),
+        "today": today.isoformat(),
+        "timeZone": calendar.time_zone,
+        "calendarId": calendar.id,
+        "services": calendar.services,
+        "slots": [],
+    }
+    free: list[Slot] = []
+    closed = availability.why_day_is_closed(calendar, day, desk.now)
+    if closed is None:
+        free = availability.find_free(desk.session, calendar, first=day, days=1, now=desk.now).get(day, [])
+    if free:
+        return Reply(
+            f"{times.spoken_day(day)}, {day.year}: {_some(calendar, free)} {_today(today)}",
+            facts | {"slots": offers.offered(calendar, free, desk.now)},
+            line=offers.ids(calendar, free),
+        )
+
+    openings = _next_openings(desk, calendar, day, today)
+    facts["nextOpenings"] = offers.offered(calendar, openings, desk.now)
+    instead = (
+        f"The next openings are {offers.said(calendar, openings, desk.now)}."
+        if openings
+        else "I see no openings."
+    )
+    line = offers.dated_ids(calendar, openings, desk.now)
+    if closed is None:
+        return Reply(
+            f"Nothing is free on {times.spoken_day(day, today)}. {instead} {_today(today)}", facts, line=line
+        )
+    code, error, why = _CLOSED[closed]
+    say = f"{times.spoken_day(day)}, {day.year}, {why}. {instead} {_today(today)}"
+    return Reply(say, facts, code, error, line)
+
+
+def _some(calendar: Calendar, free: list[Slot]) -> str:
+    """Up to four times spread over the day: more than that nobody keeps in mind on a telephone."""
+    step = max(1, len(free) // 4)
+    few = free[::step][:4]
+    starts = " or ".join(times.spoken_time(slot.starts_at, calendar.zone) for slot in few)
+    return f"{len(free)} times are free, such as {starts}." if len(free) > len(few) else f"free at {starts}."
+
+
+def _next_openings(desk: Desk, calendar: Calendar, day: date, today: date) -> list[Slot]:
+    """The first free time of each of the next three days that have one."""
+    horizon = today + timedelta(days=calendar.horizon_days)
+    first = min(max(day, today), horizon)
+    free = availability.find_free(
+        desk.session, calendar, first=first, days=availability.LOOK_AHEAD.days, now=desk.now
+    )
+    return [slots[0] for slots in list(free.values())[:3]]
+
+
+def _today(today: date) -> str:
+    return f"Today is {times.spoken_day(today)}."
+
+
+TOOL = Tool(
+    name="check_availability",
+    path="calendar/check",
+    summary="The free times of a day",
+    arguments=CheckAvailabilityArguments,
+    answer=CheckAvailabilityAnswer,
+    run=run,
+    says_not_booked=False,
+    is_kept=lambda _desk, _arguments, reply: bool(reply.facts.get("slots")),  # a full day may have room again
+)

@@ -1,0 +1,209 @@
+"""verify_otp: the code that was read back turns the hold into an appointment, with its SMS."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import datetime
+from typing import Any
+
+import settings
+from models.base import times
+from models.base.spoken import digits_said
+from models.booking import appointments, codes
+from models.booking.appointments import AppointmentStatus, Confirmation
+from models.booking.holds import AppointmentHold, HoldStatus
+from models.calls import redaction
+from models.clinics import calendars
+from models.messaging import messages
+from models.messaging.messages import Due, SmsKind, SmsStatus
+from webapp.agents.desk import Desk, Tool, as_uuid
+from webapp.agents.hold_replies import appointment_cancelled, booked_before, hold_is_over, unknown_hold
+from webapp.agents.replies import Code, Reply, not_booked
+from webapp.agents.schemas import VerifyOtpAnswer, VerifyOtpArguments
+from webapp.agents.sms_replies import LOST, stop_of_sender, trouble_of
+
+log = logging.getLogger(__name__)
+
+
+def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
+    given = arguments.get("holdId")
+    if given is None and desk.call_id is None:
+        return unknown_hold(desk, given)
+    hold = desk.hold(given)
+    length = (hold and hold.code_length) or desk.clinic.code_length
+    said = arguments["providedOTP"]
+    digits = digits_said(said)
+    if digits is not None and isinstance(said, int | float):
+        digits = digits.zfill(length)  # a number has lost its leading zeros
+    if digits is None or len(digits) != length:
+        return _past_reading(desk, hold) or not_booked(
+            Code.CODE_UNREADABLE,
+            "Not a code",
+            f"I did not catch a code of {length} digits. Please ask for the digits one by one.",
+        )
+    contact_id = as_uuid(arguments.get("contactId"))
+    if hold is None or (arguments.get("contactId") and contact_id is None):
+        return _not_accepted()
+    try:
+        code_digest = codes.digest(hold.id, digits, key_id=hold.code_key)
+    except settings.UnknownKey:
+        return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
+    return _too_many(desk, hold) or _try(desk, hold, arguments, digits, contact_id, code_digest)
+
+
+def _too_many(desk: Desk, hold: AppointmentHold) -> Reply | None:
+    """Whether so many wrong codes were said for the number that not even a right one is tried."""
+    if codes.may_try(desk.session, desk.clinic, hold.patient_phone, desk.asker):
+        return None
+    desk.session.refresh(hold)  # while this waited, another request may have decided about it
+    if hold.status is not HoldStatus.HELD:
+        return None
+    return not_booked(
+        Code.TOO_MANY_CODES,
+        "Too many wrong codes",
+        "too many wrong codes were said for that number, and none is tried for some hours. Call again from"
+        " the patient's own mobile, or let the clinic book this by hand.",
+    )
+
+
+def _try(
+    desk: Desk,
+    hold: AppointmentHold,
+    arguments: dict[str, Any],
+    digits: str,
+    contact_id: uuid.UUID | None,
+    code_digest: str,
+) -> Reply:
+    confirmation = appointments.confirm(
+        desk.session,
+        org_id=desk.org_id,
+        hold_id=hold.id,
+        contact_id=contact_id,
+        code_digest=code_digest,
+        service_type=_service(desk, hold, arguments.get("serviceType"), digits),
+        max_tries=desk.clinic.code_tries,
+    )
+    if confirmation.success:
+        return _booked(desk, hold, confirmation)
+    if confirmation.tries_left is not None:  # a try was counted, and it was wrong
+        codes.count_wrong(desk.session, desk.clinic, hold.patient_phone, desk.asker)
+    return _refused(desk, hold, confirmation, right=hold.code_digest == code_digest)
+
+
+def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -> str | None:
+    """What it is for: as the clinic calls it, else as it was said, without the code or a number in it."""
+    if said is None:
+        return None
+    calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
+    own = (
+        next((name for name in calendar.services if name.casefold() == said.casefold()), None)
+        if calendar
+        else None
+    )
+    return own or redaction.redact(redaction.without_codes([said], [digits])[0])
+
+
+def _booked(desk: Desk, hold: AppointmentHold, confirmation: Confirmation) -> Reply:
+    if confirmation.message_id:
+        desk.nudge_afterwards(Due(desk.org_id, confirmation.message_id, SmsKind.CONFIRMATION))
+    return _stands(desk, hold.calendar_id, confirmation.appointment_id, hold.starts_at)
+
+
+def _stands(
+    desk: Desk, calendar_id: str, appointment_id: object, starts_at: datetime, *, already: bool = False
+) -> Reply:
+    calendar = calendars.get_or_none(desk.session, desk.org_id, calendar_id)
+    label = times.spoken(starts_at, calendar.zone, desk.now) if calendar else ""
+    follows = "It was booked before, and stands." if already else "A confirmation by text message follows."
+    return Reply(
+        f"Booked: {label}. {follows}",
+        {"appointmentId": str(appointment_id), "scheduledAt": times.instant(starts_at), "label": label},
+        line=f"appointmentId={appointment_id}",
+    )
+
+
+def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, right: bool) -> Reply:
+    if confirmation.code == "code_not_sent":
+        return not_booked(
+            Code.CODE_NOT_SENT, "No code was sent", "no code has been sent yet. Send the code first."
+        )
+    if confirmation.code == "hold_confirmed" and right:
+        return _confirmed_before(desk, confirmation)
+    log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
+    if confirmation.code == "hold_displaced":  # no code was ever sent for it: nobody guesses at one
+        return hold_is_over(HoldStatus.DISPLACED)
+    if confirmation.code == "hold_locked":  # by this code or an earlier one, and whatever code it is
+        return hold_is_over(HoldStatus.LOCKED)
+    told = confirmation.code in ("wrong_code", "hold_confirmed") and _past_reading(desk, hold)
+    return told or _not_accepted()
+
+
+def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
+    """The appointment stands, where it may have been moved to, and that is a success, however often it is
+    asked for. Or it was cancelled since: an agent must not say the one for the other.
+    """
+    appointment = confirmation.appointment_id and appointments.get_or_none(
+        desk.session, desk.org_id, confirmation.appointment_id
+    )
+    if not appointment or appointment.status is AppointmentStatus.CANCELLED:
+        return appointment_cancelled()
+    return _stands(desk, appointment.calendar_id, appointment.id, appointment.scheduled_at, already=True)
+
+
+def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
+    """Why it would be of no use to read the code again: the time was given back after too many wrong codes,
+    this call has booked it, or no code can have reached the patient. Else None.
+    """
+    if hold and hold.status in (HoldStatus.LOCKED, HoldStatus.DISPLACED):
+        return hold_is_over(hold.status)
+    if hold and hold.status is HoldStatus.CONFIRMED and desk.call_id == hold.call_sid is not None:
+        return booked_before(desk, hold)  # by this call, which cannot guess at what it has done
+    live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
+    if not (hold and live):
+        return None
+    sent = messages.codes_of_hold(desk.session, desk.org_id, hold.id)
+    if sent and sent[0].status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):
+        trouble, what = trouble_of(sent[0]), "the text message with the code was not delivered"
+    elif sent and sent[0].status is SmsStatus.QUEUED and all(code.status in _NOT_THERE for code in sent):
+        trouble, what = trouble_of(sent[0]) or stop_of_sender(desk), "no code has reached the patient yet"
+    else:
+        return None
+    if trouble is None:
+        return None
+    return not_booked(
+        trouble.code,
+        "The code was not delivered",
+        f"{what}: {trouble.why}. {trouble.way_out}",
+        status=sent[0].status.value,
+    )
+
+
+#: What a code is that has not reached a telephone.
+_NOT_THERE = (SmsStatus.QUEUED, *LOST)
+
+
+def _not_accepted() -> Reply:
+    """The same for a wrong code, a reservation whose time ran out, and one that is nobody's or another's.
+
+    Who guesses learns nothing, not even how many tries are left, until the last one has given the time back.
+    Who is in the right reads the code once more or asks for it again: send_otp_code says whether the
+    reservation still stands.
+    """
+    return not_booked(
+        Code.WRONG_CODE,
+        "Wrong code",
+        "I could not accept that code. Please read it to me once more, digit by digit."
+        " If it fails again, I can send the code anew.",
+    )
+
+
+TOOL = Tool(
+    name="verify_otp",
+    path="booking/verify-otp",
+    summary="Book, with the code that the patient read back",
+    arguments=VerifyOtpArguments,
+    answer=VerifyOtpAnswer,
+    run=run,
+    is_kept=lambda *_: True,  # a wrong code has cost a try, and stays wrong
+)

@@ -1,0 +1,324 @@
+"""Whose call this is: the credential decides, and nothing that a language model says.
+
+Three kinds, as Vapi's custom credentials have them: `Authorization: Bearer …`, `X-Vapi-Secret: …`, or a
+signature over the raw body with the time it was made at, and over method and address where the credential
+was made so. The first two are looked up by their digest. A signature names nobody, so the request names a
+credential of its clinic (`X-Holdline-Credential: <id>`, which the assistant that we configure sends, or
+`?credential=<id>` in the server URL), and those of that clinic are tried; without a name, as many of all as
+the effort allows.
+
+All credentials are in this process's memory, read once a second: a wrong one costs no work of the database's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from flask import Request
+from sqlalchemy import Row
+
+import settings
+from models.base import sealing
+from models.base.session import Door
+from models.clinics import organizations, signed_requests
+from models.clinics.signed_requests import Use
+from webapp import snapshots
+from webapp.addresses import group
+from webapp.agents.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, Effort, Signing, Writing
+from webapp.snapshots import Snapshot
+from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
+
+log = logging.getLogger(__name__)
+
+
+class Unauthorized(Exception):
+    """No credential, or none that we know."""
+
+
+class WrongSignature(Unauthorized):
+    """A signature that no credential made of this request."""
+
+
+class Replayed(Unauthorized):
+    """A signature that was used at another path before, and does not say which it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The first two are None only in development, for a request without a credential."""
+
+    org_id: uuid.UUID | None
+    credential_id: uuid.UUID | None = None
+    #: By what a signed request is known when it comes again; None for any other.
+    signature: str | None = None
+    #: When it came for the first time, by the database's clock; None if that is now.
+    seen_at: datetime | None = None
+
+
+#: Seconds for which what was read of the credentials counts; so long may a revoked one live.
+REMEMBERED = snapshots.REMEMBERED
+
+#: Bytes that may be hashed at once for requests that name no credential, beyond what each always is.
+MOST_HASHED = 256 * 1024 * 1024
+
+#: Signatures that this process remembers, so that a replay costs no look-up; the rows remember all.
+MOST_USED = 10_000
+
+CREDENTIAL_HEADER = "X-Holdline-Credential"
+_SECRET_HEADERS = ("Authorization", "X-Vapi-Secret")
+
+_NOTED_EVERY = 60.0
+
+_noted: dict[uuid.UUID, float] = {}
+_quiet_until = [0.0]
+
+
+def by_headers(request: Request) -> Caller | None:
+    """Whose request it is, as far as its headers say; None where only a signature over the body could.
+
+    Raises Unauthorized, Busy or DatabaseAway.
+    """
+    return None if _presented(request) is None and _is_signed(request) else resolve(request, b"")
+
+
+def resolve(request: Request, body: bytes) -> Caller:
+    """Raises Unauthorized, Busy or DatabaseAway. A wrong credential is refused in development, too."""
+    if (digest := _presented(request)) is not None:
+        caller = _credentials.ask(lambda known: known.by_digest.get(digest), _network(request))
+        if caller is None:
+            raise Unauthorized
+    elif _is_signed(request):
+        caller = _by_signature(request, body)
+    elif settings.get().development and not any(header in request.headers for header in _SECRET_HEADERS):
+        return Caller(None)
+    else:
+        raise Unauthorized
+    _note_use(caller)
+    return caller
+
+
+def forget() -> None:
+    """What this process remembers, as after its start."""
+    _credentials.forget()
+    _effort.__init__(MOST_HASHED, clock=_clock)  # type: ignore[misc]
+    _noted.clear()
+    _quiet_until[0] = 0.0
+    _used.clear()
+
+
+def _network(request: Request) -> str:
+    return group(request.remote_addr or "")
+
+
+# --- what is in memory --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Every credential, by what it is looked for by."""
+
+    by_digest: dict[str, Caller] = field(default_factory=dict)
+    signing: dict[uuid.UUID, list[Signing]] = field(default_factory=lambda: defaultdict(list))
+    signature_headers: set[str] = field(default_factory=set)
+    #: Whose each credential is. Revoked ones are among them: requests name the old one while a key is
+    #: rotated.
+    owners: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
+
+    def signing_for(self, credential_id: uuid.UUID | None) -> list[Signing]:
+        """Those of the clinic whose credential this is; without one, of all."""
+        if credential_id is None:
+            return [each for of_clinic in self.signing.values() for each in of_clinic]
+        owner = self.owners.get(credential_id)
+        return self.signing.get(owner, []) if owner else []
+
+
+def _read() -> Known:
+    known = Known()
+    for row in in_system_transaction(Door.CREDENTIAL, organizations.every_credential):
+        known.owners[row.id] = row.org_id
+        if row.revoked_at:
+            continue
+        if row.secret_digest:
+            known.by_digest[row.secret_digest] = Caller(row.org_id, row.id)
+        elif signing := _opened(row):
+            known.signing[row.org_id].append(signing)
+            known.signature_headers.add(signing.writing.signature_header)
+    return known
+
+
+def _opened(row: Row[Any]) -> Signing | None:
+    if not (row.secret_sealed and row.algorithm and row.encoding):
+        return None
+    try:
+        secret = _secret(row.org_id, row.secret_sealed)
+    except sealing.CannotUnseal:
+        log.exception("credential %s cannot be used", row.id)
+        return None
+    return Signing(
+        row.org_id,
+        row.id,
+        secret,
+        Writing(
+            row.algorithm,
+            row.encoding,
+            row.signature_prefix,
+            row.signature_header or SIGNATURE_HEADER,
+            row.timestamp_header or TIMESTAMP_HEADER,
+        ),
+        row.payload_format,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _secret(org_id: uuid.UUID, sealed: str) -> bytes:
+    """Opened once a process, and not every second."""
+    return sealing.unseal(org_id, "vapi_hmac", sealed).encode()
+
+
+def _clock() -> float:
+    return time.monotonic()
+
+
+_credentials = Snapshot(_read, _clock)
+_effort = Effort(MOST_HASHED, clock=_clock)
+
+
+# --- a secret, as it is -------------------------------------------------------------------------
+
+
+def _presented(request: Request) -> str | None:
+    """The digest of the secret that the request brings."""
+    authorization = request.headers.get("Authorization", "")
+    scheme, _, bearer = authorization.partition(" ")
+    secret = (
+        bearer.strip() if scheme.lower() == "bearer" else request.headers.get("X-Vapi-Secret", "").strip()
+    )
+    return hashlib.sha256(secret.encode()).hexdigest() if secret else None
+
+
+# --- a signature --------------------------------------------------------------------------------
+
+
+def _is_signed(request: Request) -> bool:
+    """Whether it names a credential, or has a signature where any of those is looked for."""
+
+    def looks_signed(known: Known) -> bool | None:
+        return any(header in request.headers for header in known.signature_headers) or None
+
+    return (
+        CREDENTIAL_HEADER in request.headers
+        or "credential" in request.args
+        or SIGNATURE_HEADER in request.headers
+        or bool(_credentials.ask(looks_signed, None))
+    )
+
+
+def names_a_signer(request: Request) -> bool | None:
+    """Whether the clinic whose credential it names signs at all; None if it names none.
+
+    Raises Busy or DatabaseAway.
+    """
+    try:
+        credential_id = _named(request)
+    except WrongSignature:
+        return False
+    if credential_id is None:
+        return None
+    return bool(_credentials.ask(lambda known: known.signing_for(credential_id) or None, _network(request)))
+
+
+def _named(request: Request) -> uuid.UUID | None:
+    """Raises WrongSignature for what is no id."""
+    named = request.headers.get(CREDENTIAL_HEADER) or request.args.get("credential")
+    try:
+        return uuid.UUID(named) if named else None
+    except ValueError:
+        raise WrongSignature from None
+
+
+def _by_signature(request: Request, body: bytes) -> Caller:
+    credential_id = _named(request)
+    now = time.time()
+    presented: dict[Writing, bytes | None] = {}
+    tried: set[uuid.UUID] = set()
+
+    def try_each(known: Known) -> tuple[Signing, bytes] | None:
+        signing = known.signing_for(credential_id)
+        for each in signing if credential_id else _effort.order(signing):
+            if each.writing not in presented:
+                presented[each.writing] = each.writing.presented(request, now)
+            given = presented[each.writing]
+            if given is None or each.id in tried:
+                continue
+            if credential_id is None and not _effort.affords(len(tried), len(body)):
+                _tell_that_not_all_are_tried()
+                return None
+            tried.add(each.id)
+            if each.made(given, request, body):
+                return each, given
+        return None
+
+    found = _credentials.ask(try_each, _network(request))
+    if found is None:
+        raise WrongSignature
+    signing, signature = found
+    if credential_id is None:
+        _effort.was_right(signing)
+    return _first_of(request, signing, signing.known_as(signature))
+
+
+def _tell_that_not_all_are_tried() -> None:
+    now = time.monotonic()
+    if now >= _quiet_until[0]:
+        _quiet_until[0] = now + _NOTED_EVERY
+        log.warning("not all signing credentials are tried; let requests name theirs")
+
+
+# --- once and at one path -----------------------------------------------------------------------
+
+_used: OrderedDict[str, Use] = OrderedDict()
+_used_lock = threading.Lock()
+
+
+def _first_of(request: Request, signing: Signing, signature: str) -> Caller:
+    """The caller, with what is known of an earlier use of this signature, in whichever process.
+
+    Raises Replayed, Busy or DatabaseAway.
+    """
+    first = _used.get(signature)
+    if first is None:
+        first = in_transaction(
+            signing.org_id,
+            lambda session: signed_requests.use(session, signing.org_id, signature, request.path),
+            happened=repeatable,
+        )
+        with _used_lock:
+            _used[signature] = Use(first.path, first.seen_at, new=False)
+            while len(_used) > MOST_USED:
+                _used.popitem(last=False)
+    if first.path != request.path and not signing.covers_path:
+        raise Replayed
+    return Caller(signing.org_id, signing.id, signature, None if first.new else first.seen_at)
+
+
+def _note_use(caller: Caller) -> None:
+    """Once a minute a process, and never at the cost of the call."""
+    credential_id, now = caller.credential_id, time.monotonic()
+    if credential_id is None or now < _noted.get(credential_id, 0.0):
+        return
+    _noted[credential_id] = now + _NOTED_EVERY
+    try:
+        in_system_transaction(
+            Door.CREDENTIAL, lambda session: organizations.record_use(session, credential_id)
+        )
+    except (Busy, DatabaseAway):
+        log.warning("the use of credential %s was not recorded", credential_id)

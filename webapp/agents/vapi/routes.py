@@ -1,0 +1,399 @@
+"""The HTTP side of the tools and of Vapi's events: bodies in, the right form of answer out."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+
+from flask import Blueprint, Response, g, jsonify, request
+from flask.typing import ResponseReturnValue
+
+import settings
+from models.base import phones
+from runtime import logs
+from webapp import attacks, limits, shares
+from webapp.agents.desk import Tool, busy, serve, trouble, unavailable
+from webapp.agents.replies import Code, Reply, refusal
+from webapp.agents.tools import BY_NAME, TOOLS
+from webapp.agents.vapi import credentials, envelope, events
+from webapp.agents.vapi.credentials import Caller, Replayed, Unauthorized, WrongSignature
+from webapp.agents.vapi.envelope import Answer, Envelope, Form, TooLarge, ToolCall, Unreadable
+from webapp.shares import Shares
+from webapp.unit_of_work import Busy, DatabaseAway
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("vapi", __name__, url_prefix="/api/vapi")
+
+#: Where the bare form's few troubles have a status of their own; all else is 200 with success false.
+_STATUS = {
+    Code.UNREADABLE: 400,
+    Code.UNAUTHORIZED: 401,
+    Code.REPLAYED: 401,
+    Code.TOO_LARGE: 413,
+    Code.RATE_LIMITED: 429,
+    Code.BUSY: 503,
+    Code.UNAVAILABLE: 503,
+    Code.OUTCOME_UNKNOWN: 503,
+}
+#: Where it says that it may be sent again.
+_LATER = {429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
+_PEEK = 64 * 1024
+
+#: Seconds after which no further call of one message is begun. Vapi ignores all answers after 20.
+BUDGET = 5.0
+
+#: Bytes of an event that are read. A report holds the whole call, several times over.
+MOST_OF_AN_EVENT = 32 * 1024 * 1024
+
+#: What is read and thrown away of a body that is too large: many clients hear no answer before they
+#: have sent it all.
+_DRAIN = 64 * 1024 * 1024
+
+#: How many bodies are read at once beyond max_body_bytes: of clinics whose secret we know, one each, and one
+#: of all others together.
+_LARGE = {True: Shares(2), False: Shares(1)}
+
+#: So many bytes of a body cost as much as one event.
+BYTES_OF_AN_EVENT = 64 * 1024
+
+#: Up to so many bytes a message is read for the ids of its tool calls, though none of them is worked on.
+_READ_TO_REFUSE = 256 * 1024
+
+
+def _tool_view(tool: Tool) -> ResponseReturnValue:
+    return _handle(tool)
+
+
+for _tool in TOOLS:
+    blueprint.add_url_rule(
+        f"/tools/{_tool.path}", _tool.name, _tool_view, methods=["POST"], defaults={"tool": _tool}
+    )
+
+
+@blueprint.post("/webhook")
+def webhook() -> ResponseReturnValue:
+    """Every event of a call, and tool calls too. What is not 200 comes again (docs/decisions/0019)."""
+    return _handle(None)
+
+
+def _handle(tool: Tool | None) -> ResponseReturnValue:
+    """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
+    most = settings.get().max_body_bytes
+    body = b""
+    try:
+        known = credentials.by_headers(request)  # a wrong secret is not worth reading a body for
+        body, rest = _read_body(most)
+        g.body = body  # a stream is read once, and whatever goes wrong wants an answer in the right form
+        if not rest:
+            caller = known or credentials.resolve(request, body)
+            g.body = plain = _inflated(body, most)
+        if rest or len(plain) > most:
+            return _large(tool, body)
+    except Unauthorized as error:
+        return _unauthorized(error)
+    except (Busy, DatabaseAway):
+        return _away(tool, _inflated(body or _read_body(most)[0], most))
+    if (refuse := _too_much(caller, len(plain))) is not None:
+        return _not_now(tool, plain, refuse)
+    try:
+        read = envelope.read(plain)
+    except Unreadable as error:
+        return _broken(tool, caller, plain, error)
+    with logs.bound(org_id=caller.org_id, call_id=read.call_id):
+        return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
+
+
+def _unauthorized(error: Unauthorized) -> ResponseReturnValue:
+    """The same for whatever is wrong about a credential; only whoever has a good one learns of a replay."""
+    if isinstance(error, Replayed):
+        attacks.count(attacks.Kind.REPLAYED_SIGNATURE)
+        reply = refusal(
+            Code.REPLAYED,
+            "This signature was used at another path before",
+            "That request was made for something else. Please ask me once more.",
+        )
+    else:
+        wrong = isinstance(error, WrongSignature)
+        attacks.count(attacks.Kind.WRONG_SIGNATURE if wrong else attacks.Kind.WRONG_CREDENTIAL)
+        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
+    return jsonify(reply.bare()), 401
+
+
+def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
+    """A body beyond max_body_bytes: an event is taken in as far as MOST_OF_AN_EVENT, a tool call refused.
+
+    Few at a time in this process, for the memory; a signature is only known once all of it is there, and so
+    whoever merely says that it is signed waits in another line. Raises Unauthorized, Busy or DatabaseAway.
+    """
+    known = credentials.by_headers(request)
+    if known and (refuse := _too_much(known, request.content_length or MOST_OF_AN_EVENT)) is not None:
+        return _not_now(tool, start, refuse)
+    with _LARGE[known is not None].place(known and known.org_id, wait=BUDGET if known else 0) as got:
+        if not got:
+            raise Busy
+        body, rest = _read_body(max(MOST_OF_AN_EVENT, len(start)), start)
+        if known is None and rest:
+            attacks.count(attacks.Kind.OVERSIZED)
+            return _not_received(Code.TOO_LARGE, "That is too large for its signature to be checked.")
+        caller = known or credentials.resolve(request, body)
+        if known is None and (refuse := _too_much(caller, len(body))) is not None:
+            return _not_now(tool, start, refuse)
+        body = _inflated(body, MOST_OF_AN_EVENT)
+        read, whole = envelope.salvaged(body)
+        form, ids = envelope.guess(body[:_PEEK])
+        del body
+    if _is_event(tool, read, ids):
+        return _salvaged(caller, read, Code.TOO_LARGE, "That event was too large.", taken=whole or rest)
+    attacks.count(attacks.Kind.OVERSIZED, org_id=caller.org_id)
+    reply = trouble(tool, Code.TOO_LARGE, "Request too large", "that request was too large to be read.")
+    return _unreadable(tool, form, ids, reply)
+
+
+def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
+    """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
+    code = Code.TOO_LARGE if isinstance(error, TooLarge) else Code.UNREADABLE
+    if caller.credential_id and not _may(limits.Kind.EVENTS, caller.credential_id):
+        return _not_now(tool, body[:_PEEK], _too_fast)
+    read, whole = envelope.salvaged(b"" if error.tool_call_ids else body)
+    if _is_event(tool, read, error.tool_call_ids):
+        if read.event is None and error.form is Form.BARE:  # sent again it would say no more of what it is
+            said = {"received": False, "code": code.value, "error": str(error)}
+            return jsonify({**envelope.results([]), **said})
+        return _salvaged(caller, read, code, str(error), taken=whole)
+    if code is Code.TOO_LARGE:
+        reply = trouble(tool, code, "Request too large", f"that was too much in one request. {error}")
+    else:
+        reply = trouble(tool, code, "Unreadable request", f"I could not read that request. {error}")
+    return _unreadable(tool, error.form, error.tool_call_ids, reply)
+
+
+def _is_event(tool: Tool | None, read: Envelope, ids: Sequence[str]) -> bool:
+    """Whether a body that was not read as a whole is an event: at the webhook all that asks for no tool."""
+    if read.event is not None:
+        return read.event not in events.TOOL_CALLS
+    return tool is None and not ids
+
+
+def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: bool) -> ResponseReturnValue:
+    """What could be made out of an event is stored; it comes again if that may not be all of it.
+
+    `taken`: it would not be more another time. A later report of the call, or the list of calls that is
+    fetched from Vapi, adds what is missing.
+    """
+    if read.event == events.ASSISTANT_REQUEST:
+        return jsonify(events.assistant_for(caller, read))
+    with logs.bound(org_id=caller.org_id, call_id=read.call_id):
+        log.warning("an event was read in part: %s", code.value)
+        if not events.note(caller, read):
+            return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
+    known = read.event is not None and (read.call_id is not None or not events.is_read(read))
+    return _vapi(read, []) if taken and known else _not_received(code, error)
+
+
+def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
+    """A message of Vapi's: tool calls, an event, or its one question."""
+    if not _within_limits(caller, read):
+        return _refused(read, _too_fast)
+    if read.event == events.ASSISTANT_REQUEST:
+        return jsonify(events.assistant_for(caller, read))
+    if not events.note(caller, read):
+        return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
+    until = time.monotonic() + BUDGET
+    return _vapi(read, [_answer(caller, read, call, until) for call in read.calls])
+
+
+def _too_much(caller: Caller, size: int) -> Callable[[Tool | None], Reply] | None:
+    """How it is said that this request is not worked on, of so many bytes; None if it may be.
+
+    Decided before any of it is read: when its clinic has as many threads as it may, or sends too many bytes.
+    """
+    if not shares.admit(caller.org_id):
+        attacks.count(attacks.Kind.LIMITED_CLINIC, org_id=caller.org_id)
+        return busy
+    units = size // BYTES_OF_AN_EVENT
+    if caller.credential_id and not _may(limits.Kind.EVENTS, caller.credential_id, units):
+        return _too_fast
+    return None
+
+
+def _within_limits(caller: Caller, read: Envelope) -> bool:
+    """Whether this credential, call and telephone may ask so much more now.
+
+    An event counts if anything is done with it. The nearest limit comes first: what
+    one call or telephone is refused does not use up what its clinic may ask.
+    """
+    if not read.calls:
+        is_work = events.is_read(read) or read.event == events.ASSISTANT_REQUEST
+        key = caller.credential_id
+        return not is_work or key is None or _may(limits.Kind.EVENTS, key)
+    for telephone, count in _telephones(caller, read).items():
+        if not _may(limits.Kind.PHONE, telephone, count):
+            return False
+    many = len(read.calls)
+    if read.call_id and not _may(limits.Kind.CALL, (caller.org_id, read.call_id), many):
+        return False
+    return not caller.credential_id or _may(limits.Kind.CREDENTIAL, caller.credential_id, many)
+
+
+_COUNTED_AS = {
+    limits.Kind.EVENTS: attacks.Kind.LIMITED_CREDENTIAL,
+    limits.Kind.CREDENTIAL: attacks.Kind.LIMITED_CREDENTIAL,
+    limits.Kind.CALL: attacks.Kind.LIMITED_CALL,
+    limits.Kind.PHONE: attacks.Kind.LIMITED_PHONE,
+}
+
+
+def _may(kind: limits.Kind, key: Hashable, cost: int = 1) -> bool:
+    """Whether so many more may be worked on now. What is refused is counted."""
+    allowed = limits.allow(kind, key, cost)
+    if not allowed:
+        attacks.count(_COUNTED_AS[kind])
+    return allowed
+
+
+def _telephones(caller: Caller, read: Envelope) -> Counter[str]:
+    """Whose tool calls they are, as keys of limits: the caller's, or else, apart, those that are named."""
+    found: Counter[str] = Counter()
+    for call in read.calls:
+        said = read.caller_number or call.arguments.get("patientPhone")
+        number = phones.of_caller(str(said)) if isinstance(said, str | int) else None
+        if number:
+            org = caller.org_id or call.arguments.get("tenantId")
+            # Who only names a number asks for nothing on its owner's account.
+            whose = (org, "caller" if read.caller_number else "said")
+            found[limits.telephone(whose, number)] += 1
+    return found
+
+
+def _too_fast(tool: Tool | None) -> Reply:
+    return trouble(
+        tool, Code.RATE_LIMITED, "Too many requests", "one moment please, that was too much at once."
+    )
+
+
+def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnValue:
+    if tool is None:
+        return jsonify(received=True)
+    call = read.calls[0]
+    if call.problem:
+        return _as_bare(trouble(tool, Code.UNREADABLE, "Unreadable request", call.problem))
+    if not _within_limits(caller, read):
+        return _as_bare(_too_fast(tool))
+    return _as_bare(serve(tool, caller, read, call))
+
+
+def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Answer:
+    tool = BY_NAME.get(call.name or "")
+    if tool is None:
+        named = "The call names no tool." if call.name is None else f"There is no tool {call.name!r}."
+        return Answer(call.id, call.name, f"{named} There are: {', '.join(BY_NAME)}.", is_error=True)
+    if call.problem:
+        text = trouble(tool, Code.UNREADABLE, "Unreadable arguments", call.problem).say
+        return Answer(call.id, call.name, text, is_error=True)
+    with logs.bound(tool_call_id=call.id):
+        reply = serve(tool, caller, read, call) if time.monotonic() < until else busy(tool)
+    return Answer(call.id, call.name, reply.spoken())
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def _vapi(read: Envelope, answers: Sequence[Answer]) -> ResponseReturnValue:
+    return jsonify(envelope.results(answers, read.form))
+
+
+def _as_bare(reply: Reply) -> ResponseReturnValue:
+    status = _STATUS.get(reply.code, 200) if reply.code else 200
+    return jsonify(reply.bare()), status, _LATER.get(status, {})
+
+
+def _not_received(code: Code, error: str) -> ResponseReturnValue:
+    """An event that was not taken in. Nobody hears the answer; its status has Vapi send the event again."""
+    status = _STATUS[code]
+    return jsonify(received=False, code=code.value, error=error), status, _LATER.get(status, {})
+
+
+def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply) -> ResponseReturnValue:
+    """Vapi ignores any answer but 200; it gets one, with a line for each call that could be made out."""
+    if tool is None or form is not Form.BARE:
+        answers = [Answer(tool_call_id, None, reply.say, is_error=True) for tool_call_id in ids]
+        return jsonify({**envelope.results(answers), "error": envelope.one_line(reply.say)})
+    return _as_bare(reply)
+
+
+def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
+    """The answer while nothing can be looked up: whose request it is, too, is not known."""
+    try:
+        read = envelope.read(body)
+    except Unreadable as error:
+        read, _ = envelope.salvaged(body)
+        if not _is_event(tool, read, error.tool_call_ids):
+            return _unreadable(tool, error.form, error.tool_call_ids, unavailable(tool))
+        if error.form is Form.BARE and tool:
+            return _as_bare(unavailable(tool))
+    return _refused(read, unavailable, tool)
+
+
+def _not_now(tool: Tool | None, body: bytes, refuse: Callable[[Tool | None], Reply]) -> ResponseReturnValue:
+    """The answer to what is refused for how much it is, with as little work as finds the ids of its calls."""
+    try:
+        if len(body) <= _READ_TO_REFUSE:
+            return _refused(envelope.read(body), refuse, tool)
+        form, ids = envelope.guess(body)
+    except Unreadable as error:
+        form, ids = error.form, error.tool_call_ids
+    reply = refuse(tool)
+    if ids or (tool and form is Form.BARE):
+        return _unreadable(tool, form, ids, reply)
+    return _not_received(reply.code or Code.BUSY, "That is too much at once; please send it again.")
+
+
+def _refused(
+    read: Envelope, refuse: Callable[[Tool | None], Reply], tool: Tool | None = None
+) -> ResponseReturnValue:
+    """The answer to a message that was read, and of which nothing is done."""
+    if read.form is Form.BARE and tool:
+        return _as_bare(refuse(tool))
+    if read.event == events.ASSISTANT_REQUEST:
+        return jsonify(events.CLOSED)
+    if read.form is Form.BARE or read.event is None or events.is_read(read):
+        reply = refuse(None)
+        return _not_received(reply.code or Code.BUSY, f"{reply.error}; please send it again.")
+    replies = [(call, refuse(BY_NAME.get(call.name or ""))) for call in read.calls]
+    return _vapi(read, [Answer(call.id, call.name, reply.spoken()) for call, reply in replies])
+
+
+def _read_body(limit: int, start: bytes = b"") -> tuple[bytes, bool]:
+    """`start` and what follows it, to the first byte beyond `limit`, and whether there is that."""
+    body = start + request.stream.read(limit + 1 - len(start))
+    return body, len(body) > limit
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    """What was compressed, to the first byte beyond `limit` and as far as it goes; else the body as it is."""
+    if request.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, limit + 1)
+    except zlib.error:
+        return body
+
+
+@blueprint.after_request
+def _read_to_the_end(response: Response) -> Response:
+    """Whatever the answer to a body that is too large."""
+    drained = 0
+    while drained < _DRAIN and (chunk := request.stream.read(_PEEK)):
+        drained += len(chunk)
+    return response
+
+
+@blueprint.errorhandler(Exception)
+def _last_resort(error: Exception) -> ResponseReturnValue:
+    """Nothing that goes wrong in here may reach the caller as silence."""
+    log.error("tool request failed", exc_info=error)
+    tool: Tool | None = (request.view_args or {}).get("tool")
+    return _away(tool, g.get("body", b""))

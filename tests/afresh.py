@@ -8,9 +8,9 @@ import settings
 from webapp import attacks, limits, nudge, shares
 from webapp.agents import desk
 from webapp.agents.vapi import credentials
-from webapp.dashboard import pages as dashboard
 from webapp.patient import pages
 from webapp.patient.guesses import Guesses
+from webapp.staff import pages as dashboard
 from webapp.twilio import inbound
 
 #: Rows of no clinic: the tries to sign in of each network, and when each sweep ran last.

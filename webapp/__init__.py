@@ -9,8 +9,8 @@ import settings
 from runtime import logs, telemetry
 from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers, shares
 from webapp.agents.vapi import routes as vapi
-from webapp.dashboard import pages as dashboard
 from webapp.patient import pages
+from webapp.staff import pages as dashboard
 from webapp.twilio import inbound, receipts
 
 

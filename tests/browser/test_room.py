@@ -21,9 +21,9 @@ from models.clinics import staff
 from models.clinics.staff import StaffRole
 from tests.factories import create_clinic
 from tests.stack import eventually
-from tests.webapp.dashboard.browsers import PASSWORD
-from tests.webapp.dashboard.rows import add_booking, add_call
-from webapp.dashboard import feed, pages
+from tests.webapp.staff.browsers import PASSWORD
+from tests.webapp.staff.rows import add_booking, add_call
+from webapp.staff import feed, pages
 
 pytestmark = pytest.mark.journey
 

@@ -57,7 +57,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/openapi.json": (),
     "/static/<path:filename>": (),
     "/docs": (),
-    # Whose it is comes from the session; tests/webapp/dashboard tries another clinic's ids with it.
+    # Whose it is comes from the session; tests/webapp/staff tries another clinic's ids with it.
     "/dashboard": (),
     **{
         f"/dashboard/{page}": ()

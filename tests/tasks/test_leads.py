@@ -23,7 +23,7 @@ from tasks.sms import deliver_sms
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.agents.calls import PhoneCall
-from tests.webapp.dashboard.rows import add_booking, add_call, now
+from tests.webapp.staff.rows import add_booking, add_call, now
 from webapp.agents.vapi import events
 
 HOT = [

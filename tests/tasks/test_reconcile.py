@@ -25,7 +25,7 @@ from tasks.sms import check_receipts, reconcile_sms
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN
 from tests.tasks.bookings import Booking, ended, inbox
-from tests.webapp.dashboard.rows import now
+from tests.webapp.staff.rows import now
 
 Faults = Callable[..., None]
 

@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 from models.insight import reports
 from tests.factories import create_clinic
 from tests.linked import Linked
-from tests.webapp.dashboard.browsers import Person, employ, token_in
-from webapp.dashboard import people
+from tests.webapp.staff.browsers import Person, employ, token_in
 from webapp.patient import pages as patient
+from webapp.staff import people
 from webapp.unit_of_work import DatabaseAway
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -25,7 +25,7 @@ from tests.stack import eventually
 from tests.surroundings import environment
 from tests.webapp.agents.calls import message, tool_call
 from tests.webapp.agents.vapi.signing import make_secret
-from tests.webapp.dashboard.browsers import employ
+from tests.webapp.staff.browsers import employ
 from webapp import limits, shares
 from webapp.agents.vapi import credentials, envelope, routes, salvage
 from webapp.shares import Shares

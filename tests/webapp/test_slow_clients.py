@@ -19,7 +19,7 @@ from tests.places import ROOT, free_port
 from tests.slow import honest
 from tests.stack import eventually
 from tests.webapp.agents.vapi.signing import make_secret
-from tests.webapp.dashboard.browsers import employ
+from tests.webapp.staff.browsers import employ
 from tests.webapp.test_serving import Web, serving
 from webserver.waiting import WaitingRoom
 from webserver.worker import PatientWorker

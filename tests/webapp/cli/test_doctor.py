@@ -29,7 +29,7 @@ from tests.places import ROOT, free_port
 from tests.webapp.cli import outside_world
 from tests.webapp.cli.commands import Operator, swept
 from tests.webapp.cli.outside_world import Outside
-from tests.webapp.dashboard.rows import add_call, now
+from tests.webapp.staff.rows import add_call, now
 from webapp.cli import assistant, doctor
 
 Findings = dict[str, dict[str, str]]

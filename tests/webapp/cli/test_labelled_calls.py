@@ -20,8 +20,8 @@ from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.cli.commands import Operator
-from tests.webapp.dashboard.browsers import Person, employ
-from tests.webapp.dashboard.rows import add_call
+from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.rows import add_call
 
 FIRST, LAST = "Wilhelmina", "Quarterstaff"
 MAIL = "w.quarterstaff@mail.example"

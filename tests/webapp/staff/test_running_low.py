@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from tests.conftest import Clock
 from tests.factories import phone_number, slot
 from tests.webapp.agents.calls import PhoneCall
-from tests.webapp.dashboard.browsers import Person
+from tests.webapp.staff.browsers import Person
 
 HALF = "More than half of the codes that the clinic may text"
 NEARLY_ALL = "Nearly all of the codes that the clinic may text"

@@ -19,10 +19,10 @@ from models.base.session import engine, transaction
 from models.clinics import staff
 from tests.factories import create_clinic, slot
 from tests.linked import Linked
-from tests.webapp.dashboard.browsers import Person, employ
-from tests.webapp.dashboard.rows import add_call
-from webapp.dashboard import feed, pages
-from webapp.dashboard.feed import MOST_STREAMS, Place, Places, Watch
+from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.rows import add_call
+from webapp.staff import feed, pages
+from webapp.staff.feed import MOST_STREAMS, Place, Places, Watch
 
 
 @contextmanager

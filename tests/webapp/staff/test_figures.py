@@ -19,9 +19,9 @@ from flask.testing import FlaskClient
 from tests.conftest import Clock
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.webapp.agents.calls import PhoneCall
-from tests.webapp.dashboard.browsers import Person, employ
-from tests.webapp.dashboard.rows import add_booking, add_call, now
-from webapp.dashboard import pages
+from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.rows import add_booking, add_call, now
+from webapp.staff import pages
 
 #: Westerly and easterly, on half an hour, and beyond the date line.
 ZONES = ("America/New_York", "Asia/Kolkata", "Pacific/Kiritimati", "Pacific/Pago_Pago")

@@ -11,10 +11,10 @@ from flask.typing import ResponseReturnValue
 
 from models.clinics import second_factor as factor
 from models.clinics.staff import StaffUser
-from webapp.dashboard import devices, people, tries
-from webapp.dashboard.devices import Device
-from webapp.dashboard.guard import blueprint, signed
-from webapp.dashboard.tries import TooSoon
+from webapp.staff import devices, people, tries
+from webapp.staff.devices import Device
+from webapp.staff.guard import blueprint, signed
+from webapp.staff.tries import TooSoon
 from webapp.unit_of_work import in_transaction
 
 #: Seconds between the password and the code.

@@ -11,7 +11,7 @@ from flask import Response, stream_with_context
 from models.base.erased import ERASED, is_erased
 from models.insight.lead_record import Month
 from models.insight.reports import CallRow, Day, Trouble
-from webapp.dashboard.shown import Words
+from webapp.staff.shown import Words
 
 #: As OWASP lists them (CSV injection), the full-width ones of East Asian keyboards among them.
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

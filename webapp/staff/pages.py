@@ -32,10 +32,10 @@ from models.clinics import calendars
 from models.insight import clinic_limits, lead_record, live, reports
 from models.leads.scoring import Band
 from models.notices import retries
-from webapp.dashboard import account, addresses, csv_files, feed, holds, judgements, people, sign_in
-from webapp.dashboard.guard import blueprint, for_every_page, read, signed
-from webapp.dashboard.people import Signed
 from webapp.nudge import nudge
+from webapp.staff import account, addresses, csv_files, feed, holds, judgements, people, sign_in
+from webapp.staff.guard import blueprint, for_every_page, read, signed
+from webapp.staff.people import Signed
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
 
 log = logging.getLogger(__name__)

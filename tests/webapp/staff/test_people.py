@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from models.base.session import transaction
 from models.clinics import staff
 from tests.conftest import Clock
-from tests.webapp.dashboard.browsers import PASSWORD, Person, employ, token_in
-from webapp.dashboard import guard
+from tests.webapp.staff.browsers import PASSWORD, Person, employ, token_in
+from webapp.staff import guard
 
 WRONG = "not this one at all"
 
@@ -68,7 +68,7 @@ def test_the_cookie_is_for_these_pages_and_no_script(app: Flask, stranger: Perso
 
 def test_in_production_the_cookie_is_secure(monkeypatch: pytest.MonkeyPatch) -> None:
     import settings  # noqa: PLC0415
-    from webapp.dashboard import people  # noqa: PLC0415
+    from webapp.staff import people  # noqa: PLC0415
 
     production = settings.get().model_copy(update={"app_env": settings.AppEnv.PRODUCTION})
     monkeypatch.setattr(settings, "get", lambda: production)

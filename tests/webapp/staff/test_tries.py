@@ -25,9 +25,9 @@ from models.clinics.sign_in_limits import (
 from models.clinics.staff import StaffUser
 from tests.conftest import Clock
 from tests.stack import eventually
-from tests.webapp.dashboard.browsers import PASSWORD, Person
-from tests.webapp.dashboard.test_people import change
-from webapp.dashboard import tries
+from tests.webapp.staff.browsers import PASSWORD, Person
+from tests.webapp.staff.test_people import change
+from webapp.staff import tries
 
 WRONG = "not this one at all"
 

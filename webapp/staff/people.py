@@ -23,7 +23,7 @@ from models.clinics.organizations import Organization
 from models.clinics.staff import StaffUser
 from models.clinics.staff_sessions import LONGEST
 from webapp import shares
-from webapp.dashboard import devices
+from webapp.staff import devices
 from webapp.unit_of_work import Busy, in_transaction
 
 #: Seen is noted to so many minutes, not with every request.

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from models.clinics import second_factor
 from models.clinics.sign_in_limits import SECOND_FACTOR
 from tests.conftest import Clock
-from tests.webapp.dashboard.browsers import PASSWORD, Person, token_in
+from tests.webapp.staff.browsers import PASSWORD, Person, token_in
 
 
 class App:
@@ -126,7 +126,7 @@ def test_the_half_that_the_password_opened_is_over_soon_and_with_the_password(
     person.sign_in()
     real = time.time
     with monkeypatch.context() as patch:
-        patch.setattr("webapp.dashboard.sign_in.time.time", lambda: real() + 301)
+        patch.setattr("webapp.staff.sign_in.time.time", lambda: real() + 301)
         assert person.client.get("/dashboard/sign-in/code").location == "/dashboard/sign-in"
     token = token_in(person.client.get("/dashboard/sign-in/code"))
     person.client.application.test_client()

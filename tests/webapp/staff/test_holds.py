@@ -13,7 +13,7 @@ from models.booking import unproved_holds
 from models.booking.holds import HoldStatus
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.webapp.agents.calls import PhoneCall
-from tests.webapp.dashboard.browsers import Person, employ
+from tests.webapp.staff.browsers import Person, employ
 
 
 def status(sql: psycopg.Connection, hold: str) -> str:

@@ -19,9 +19,9 @@ from models.base.session import transaction
 from models.insight import privacy
 from tests.conftest import Clock
 from tests.factories import create_clinic, phone_number
-from tests.webapp.dashboard.browsers import Person, employ
-from tests.webapp.dashboard.rows import add_call
-from tests.webapp.dashboard.test_figures import go_to
+from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.rows import add_call
+from tests.webapp.staff.test_figures import go_to
 
 SAID = "SELECT worth_call, judged_score, judged_band FROM calls WHERE id = %s"
 WHEN = "SELECT judged_at, judged_by FROM calls WHERE id = %s"

@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from tests.factories import create_clinic
-from tests.webapp.dashboard.browsers import Person, employ
+from tests.webapp.staff.browsers import Person, employ
 
 
 @pytest.fixture

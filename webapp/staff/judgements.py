@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from models.clinics import calendars
 from models.insight import lead_record, reports
 from models.leads import judgements
-from webapp.dashboard import addresses, csv_files
-from webapp.dashboard.guard import blueprint, read, signed
+from webapp.staff import addresses, csv_files
+from webapp.staff.guard import blueprint, read, signed
 
 _SAID = {"yes": True, "no": False, "unsaid": None}
 

@@ -13,8 +13,8 @@ from models.base.session import transaction
 from models.insight import privacy
 from tests.factories import phone_number
 from tests.linked import Linked
-from tests.webapp.dashboard.browsers import Person
-from tests.webapp.dashboard.rows import add_call, fail
+from tests.webapp.staff.browsers import Person
+from tests.webapp.staff.rows import add_call, fail
 
 PLACES = (
     *("live", "live/state", "leads", "leads?band=hot", "leads?waiting=1", "calls", "messages", "reports"),

@@ -24,9 +24,9 @@ from models.notices import texts
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.agents.calls import PhoneCall
-from tests.webapp.dashboard.browsers import Person, employ
-from tests.webapp.dashboard.rows import add_call, fail
-from webapp.dashboard import csv_files, pages
+from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.rows import add_call, fail
+from webapp.staff import csv_files, pages
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PAGES = ("live", "live/state", "leads", "messages", "calls", "reports")

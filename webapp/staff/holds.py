@@ -9,8 +9,8 @@ from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from models.booking import unproved_holds
-from webapp.dashboard import addresses
-from webapp.dashboard.guard import blueprint, read
+from webapp.staff import addresses
+from webapp.staff.guard import blueprint, read
 
 
 @blueprint.post("/holds/<uuid:hold_id>/give-back")

@@ -23,8 +23,8 @@ from models.clinics.sign_in_limits import Counted
 from models.clinics.staff import StaffUser
 from webapp import attacks
 from webapp.addresses import group
-from webapp.dashboard.devices import Device
-from webapp.dashboard.people import Signed
+from webapp.staff.devices import Device
+from webapp.staff.people import Signed
 from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import Busy, in_system_transaction, in_transaction
 

@@ -12,9 +12,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from models.clinics import calendars
-from webapp.dashboard import people
-from webapp.dashboard.people import Signed
-from webapp.dashboard.shown import Words
+from webapp.staff import people
+from webapp.staff.people import Signed
+from webapp.staff.shown import Words
 from webapp.unit_of_work import in_transaction, repeatable
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard", template_folder="templates")

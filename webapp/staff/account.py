@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from models.clinics import second_factor, staff_sessions
 from models.clinics.staff import StaffUser
-from webapp.dashboard import people, tries
-from webapp.dashboard.guard import blueprint, read, signed
-from webapp.dashboard.sign_in import too_soon
-from webapp.dashboard.tries import TooSoon
+from webapp.staff import people, tries
+from webapp.staff.guard import blueprint, read, signed
+from webapp.staff.sign_in import too_soon
+from webapp.staff.tries import TooSoon
 
 
 @blueprint.get("/account")

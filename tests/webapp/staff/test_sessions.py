@@ -11,7 +11,7 @@ from flask import Flask
 from models.base.session import Door, system_transaction
 from models.clinics import staff_sessions
 from tests.conftest import Clock
-from tests.webapp.dashboard.browsers import Person, employ
+from tests.webapp.staff.browsers import Person, employ
 
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/150.0 Safari/537.36"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 20_0 like Mac OS X) AppleWebKit/605.1 Safari/604.1"

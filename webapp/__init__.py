@@ -7,8 +7,9 @@ from flask import Flask
 import preflight
 import settings
 from runtime import logs, telemetry
-from webapp import api_page, cli, errors, health, metrics, openapi, proxies, security_headers, shares
+from webapp import cli, errors, proxies, security_headers, shares
 from webapp.agents.vapi import routes as vapi
+from webapp.ops import api_page, health, metrics, openapi
 from webapp.patient import pages
 from webapp.staff import pages as dashboard
 from webapp.twilio import inbound, receipts

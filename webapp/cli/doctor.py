@@ -40,7 +40,7 @@ from models.messaging.states import SmsKind, SmsStatus
 from webapp.agents.vapi.assistant import NoCalendar
 from webapp.cli import assistant, outside, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
-from webapp.health import FUNCTIONS, missing_functions, newest_revision
+from webapp.ops.health import FUNCTIONS, missing_functions, newest_revision
 
 
 class State(StrEnum):

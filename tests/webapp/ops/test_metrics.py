@@ -21,7 +21,7 @@ from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked
 from tests.places import ROOT
-from webapp.metrics import COUNTERS, GAUGES
+from webapp.ops.metrics import COUNTERS, GAUGES
 
 TOKEN = "token-of-the-metrics-page"
 

@@ -13,11 +13,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.places import ROOT
-from webapp import api_page, openapi
 from webapp.agents.replies import Code
 from webapp.agents.tools import TOOLS
-from webapp.openapi import document
-from webapp.openapi_examples import EXAMPLES
+from webapp.ops import api_page, openapi
+from webapp.ops.openapi import document
+from webapp.ops.openapi_examples import EXAMPLES
 
 
 @pytest.fixture(scope="module")

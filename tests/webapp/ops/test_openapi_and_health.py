@@ -16,7 +16,7 @@ from tests.surroundings import environment
 from webapp.agents.desk import Tool
 from webapp.agents.replies import Code
 from webapp.agents.tools import BY_NAME, TOOLS
-from webapp.openapi_examples import EXAMPLES
+from webapp.ops.openapi_examples import EXAMPLES
 
 
 def test_the_document_describes_every_tool(client: FlaskClient) -> None:

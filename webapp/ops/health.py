@@ -171,5 +171,5 @@ def missing_functions(session: Session) -> list[str]:
 @cache
 def newest_revision() -> str | None:
     """That which the code needs."""
-    config = Config(str(Path(__file__).parent.parent / "alembic.ini"))
+    config = Config(str(Path(__file__).parents[2] / "alembic.ini"))
     return ScriptDirectory.from_config(config).get_current_head()

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, render_template
 
-from webapp.openapi import document
+from webapp.ops.openapi import document
 
 blueprint = Blueprint("api_page", __name__)
 

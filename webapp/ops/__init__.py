@@ -1,0 +1,1 @@
+"""Pages for operators and developers: health, metrics, and the description of the API."""

@@ -39,7 +39,7 @@ class Task(StrEnum):
 
 
 #: Every task module by name: registering a task must not hang on somebody importing it.
-imports = ("tasks.beat", "tasks.sms", "tasks.holds", "tasks.housekeeping", "tasks.leads")
+imports = ("tasks.beat", "tasks.messaging", "tasks.booking", "tasks.housekeeping", "tasks.calls")
 
 task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
 task_default_queue = Queue.HOUSEKEEPING.value

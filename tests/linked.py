@@ -58,7 +58,7 @@ class Linked:
 
     def have_sent(self) -> None:
         """Have the text sent. The sweep of a worker that another test has not seen end may have its row."""
-        from tasks.sms import deliver_sms  # noqa: PLC0415 (only now are its settings there)
+        from tasks.messaging import deliver_sms  # noqa: PLC0415 (only now are its settings there)
 
         def is_tried() -> bool:
             deliver_sms.run(org_id=self.org, message_id=str(self.message))

@@ -1,7 +1,7 @@
 """Every SMS of every kind: the rows that are the outbox, and the verbs that move a message along.
 
 The states and their legal moves are in models/messaging/states.py. Nothing here talks to a provider:
-tasks/sms.py claims a row, calls, and records.
+tasks/messaging.py claims a row, calls, and records.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from models.messaging.states import SmsStatus as SmsStatus  # noqa: PLC0414
 #: whether its message was sent.
 LEASE = timedelta(seconds=30)
 
-#: An attempt says every BEAT that it lives (tasks/sms.py). One of which nothing was heard for longer than
-#: ALIVE died with its process, and holds up none of its clinic's others. One that was only late loses nothing
-#: by that: its outcome is awaited for as long as LEASE.
+#: An attempt says every BEAT that it lives (tasks/messaging.py). One of which nothing was heard for longer
+#: than ALIVE died with its process, and holds up none of its clinic's others. One that was only late loses
+#: nothing by that: its outcome is awaited for as long as LEASE.
 ALIVE = timedelta(seconds=1.5)
 BEAT = timedelta(seconds=0.4)
 

@@ -16,7 +16,7 @@ import settings
 from models.base import sealing
 from models.base.sealing import CannotUnseal
 from models.messaging import messages
-from tasks.sms import deliver_sms
+from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import (
     ACCOUNT_SID,

@@ -17,9 +17,9 @@ from alembic.config import Config
 from flask.testing import FlaskClient
 
 from models.base import session
-from tasks.holds import expire_holds
-from tasks.leads import score_call, sweep_calls
-from tasks.sms import deliver_sms, sweep_sms
+from tasks.booking import expire_holds
+from tasks.calls import score_call, sweep_calls
+from tasks.messaging import deliver_sms, sweep_sms
 from tests.concurrency.databases import new_database
 from tests.factories import code_of, create_clinic, slot
 from tests.places import ROOT

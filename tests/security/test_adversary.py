@@ -35,8 +35,8 @@ from twilio.request_validator import RequestValidator
 
 import settings as product
 from models.messaging import messages
-from tasks.leads import score_call
-from tasks.sms import deliver_sms
+from tasks.calls import score_call
+from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import code_of
 from tests.security import ground

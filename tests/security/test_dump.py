@@ -32,7 +32,7 @@ import settings
 from models.messaging import messages
 from runtime import logs
 from tasks import providers
-from tasks.sms import deliver_sms, reconcile_sms, sweep_sms
+from tasks.messaging import deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.security import ground
 from tests.security.ground import KINDS, Clinic, bare_body, found, instant, post, vapi_body

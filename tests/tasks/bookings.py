@@ -68,7 +68,7 @@ class Booking:
         return str(row[0])
 
     def deliver(self, message: str | None = None) -> None:
-        from tasks.sms import deliver_sms  # noqa: PLC0415 (only now are its settings there)
+        from tasks.messaging import deliver_sms  # noqa: PLC0415 (only now are its settings there)
 
         deliver_sms.run(org_id=self.org, message_id=message or self.confirmation)
 
@@ -140,7 +140,7 @@ class PatientWorker:
         self._take(time.time())
 
     def run(self, seconds: float, *nudged: Booking) -> None:
-        from tasks.sms import deliver_sms, sweep_sms  # noqa: PLC0415
+        from tasks.messaging import deliver_sms, sweep_sms  # noqa: PLC0415
 
         now, number = self._now(), itertools.count()
         until, sweep_at = now + seconds, now

@@ -14,10 +14,10 @@ from types import FrameType
 from typing import Any
 
 from models.base.session import engine
-from tasks.sms import deliver_sms
+from tasks.messaging import deliver_sms
 
 FILES = (
-    "/tasks/sms.py",
+    "/tasks/messaging.py",
     "/tasks/delivery.py",
     "/tasks/providers/twilio.py",
     "/models/messaging/messages.py",

@@ -27,7 +27,7 @@ from tasks.beat import MOST_WAITING, Scheduler, _tick
 from tests.conftest import Clock
 from tests.processes import running
 from tests.stack import eventually
-from tests.tasks.test_leads import HOT, Ended
+from tests.tasks.test_calls import HOT, Ended
 
 SWEEP = Task.SWEEP_SMS.value
 EVERY = celeryconfig.BEAT_EVERY[Task.SWEEP_SMS]

@@ -23,7 +23,7 @@ from models.clinics import sweeps
 from models.messaging import messages
 from tasks.app import app
 from tasks.beat import Sweep
-from tasks.sms import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, STALE, deliver_sms, sweep_sms
+from tasks.messaging import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, STALE, deliver_sms, sweep_sms
 from tests.conftest import Clock
 from tests.places import ROOT
 from tests.processes import PROCFILE

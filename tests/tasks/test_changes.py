@@ -22,9 +22,9 @@ from models.messaging.opt_outs import OptOutSource
 from models.notices import retries
 from models.notices.texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
+from tasks.messaging import deliver_sms, reconcile_sms
 from tasks.providers import Problem
 from tasks.providers.twilio import TwilioSms
-from tasks.sms import deliver_sms, reconcile_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, slot
 from tests.linked import Linked, at

@@ -17,8 +17,8 @@ import pytest
 
 import settings
 from models.base import sealing
-from tasks import leads
-from tasks.leads import fetch_reports
+from tasks import calls
+from tasks.calls import fetch_reports
 from tests.conftest import Clock
 from tests.factories import create_clinic
 
@@ -146,7 +146,7 @@ def test_what_ended_while_we_were_down_is_taken_in_once(
 def test_more_than_a_page_is_fetched_whole(
     vapi: Vapi, org: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leads, "RUN", 600.0)  # however slow the machine is
+    monkeypatch.setattr(calls, "RUN", 600.0)  # however slow the machine is
     vapi.calls = [call(n) for n in range(250)]
     fetch_reports.run()
     assert len(rows(sql, org)) == 250
@@ -156,7 +156,7 @@ def test_many_that_end_in_one_minute_are_all_fetched(
     vapi: Vapi, org: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More than a page in two seconds, as after Vapi itself was away."""
-    monkeypatch.setattr(leads, "RUN", 600.0)
+    monkeypatch.setattr(calls, "RUN", 600.0)
     moments = [BEGUN + timedelta(milliseconds=15 * n) for n in range(130)]
     written = [moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") for moment in moments]
     vapi.calls = [call(n, updatedAt=moment) for n, moment in enumerate(written)]
@@ -210,7 +210,7 @@ def test_the_key_follows_no_redirect(vapi: Vapi, org: str, sql: psycopg.Connecti
 def test_a_run_whose_time_is_over_stops_between_two_pages_and_the_next_goes_on(
     vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leads, "RUN", -1.0)
+    monkeypatch.setattr(calls, "RUN", -1.0)
     vapi.calls = [call(n) for n in range(250)]
     fetch_reports.run()
     assert len(rows(sql, org)) < 250
@@ -229,7 +229,7 @@ def test_a_clinic_without_a_key_is_not_asked_about(vapi: Vapi, sql: psycopg.Conn
 def test_what_was_fetched_before_it_broke_off_is_not_asked_for_again(
     vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leads, "RUN", 600.0)  # however slow the machine is
+    monkeypatch.setattr(calls, "RUN", 600.0)  # however slow the machine is
     vapi.calls = [call(n) for n in range(250)]
     vapi.patience = 12  # somewhere between the first, empty half of the day and the last calls
     fetch_reports.run()
@@ -246,7 +246,7 @@ def test_clinics_in_trouble_do_not_keep_the_others_waiting(
 ) -> None:
     """A run gets to one clinic only: each has its turn, whatever became of the last one's."""
     revoked = [connected(sql, key="revoked") for _ in range(4)]
-    monkeypatch.setattr(leads, "RUN", 0.0)
+    monkeypatch.setattr(calls, "RUN", 0.0)
     vapi.calls = [call(1)]
     for _ in range(len(revoked) + 1):
         fetch_reports.run()

@@ -15,7 +15,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.messaging import messages
-from tasks.sms import reconcile_sms, sweep_sms
+from tasks.messaging import reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.places import ROOT
 from tests.tasks.bookings import Booking, inbox
@@ -93,7 +93,7 @@ SENDS_ONE = """
 import sys
 from datetime import timedelta
 from models.messaging import messages
-from tasks.sms import deliver_sms
+from tasks.messaging import deliver_sms
 messages.ALIVE = timedelta(seconds=8)
 deliver_sms.run(org_id=sys.argv[1], message_id=sys.argv[2])
 """

@@ -21,7 +21,7 @@ from models.messaging import matching, messages
 from models.notices import retries
 from models.notices.retries import Retry
 from tasks.delivery import words_of
-from tasks.sms import check_receipts, reconcile_sms
+from tasks.messaging import check_receipts, reconcile_sms
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN
 from tests.tasks.bookings import Booking, ended, inbox
@@ -293,7 +293,7 @@ def sids(twilio: str, number: str) -> list[str]:
 def test_a_provider_that_cannot_be_asked_is_asked_again_in_a_minute(
     booking: Booking, faults: Faults, clock: Clock, twilio: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.sms.PATIENCE", 0.3)
+    monkeypatch.setattr("tasks.messaging.PATIENCE", 0.3)
     lost(booking, faults)
     clock.forward(91)
     faults(kind, seconds=1)
@@ -315,7 +315,7 @@ def test_an_account_that_cannot_be_asked_does_not_take_the_others_turn(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("tasks.sms.PATIENCE", 0.3)
+    monkeypatch.setattr("tasks.messaging.PATIENCE", 0.3)
     broken = Booking(client, sql)
     later = broken.next()
     sound = Booking(client, sql)
@@ -361,7 +361,7 @@ def test_one_message_that_cannot_be_asked_about_holds_up_none_of_its_clinics(
 def test_one_that_hangs_gives_the_others_their_turn_in_the_next_run(
     booking: Booking, faults: Faults, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.sms.PATIENCE", 0.3)
+    monkeypatch.setattr("tasks.messaging.PATIENCE", 0.3)
     other, stranger = booking.next(), Booking(booking.client, booking.sql)
     for each in (booking, other, stranger):
         lost(each, faults)
@@ -403,10 +403,10 @@ def test_a_run_is_short_however_much_there_is_to_ask(
     for each in (booking, other):
         lost(each, faults)
     clock.forward(91)
-    monkeypatch.setattr("tasks.sms.RUN", 0.0)
+    monkeypatch.setattr("tasks.messaging.RUN", 0.0)
     reconcile_sms.run()
     assert {booking.state(), other.state()} == {"unknown"}
-    monkeypatch.setattr("tasks.sms.RUN", 8.0)
+    monkeypatch.setattr("tasks.messaging.RUN", 8.0)
     reconcile_sms.run()
     assert {booking.state(), other.state()} == {"sent"}
 

@@ -17,13 +17,13 @@ from models.base.session import transaction
 from models.booking import links
 from models.insight import privacy
 from models.notices.texts import TWO_SMS
-from tasks.leads import score_call
-from tasks.sms import deliver_sms, sweep_sms
+from tasks.calls import score_call
+from tasks.messaging import deliver_sms, sweep_sms
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked, at
 from tests.tasks.bookings import Booking, PatientWorker, inbox
-from tests.tasks.test_leads import HOT
+from tests.tasks.test_calls import HOT
 from tests.webapp.agents.calls import PhoneCall
 from webapp.limits import Limiter
 from webapp.patient import pages

@@ -16,7 +16,7 @@ import settings
 from models.base import sealing
 from models.messaging import messages
 from sandbox.twilio import Exchange, make_sandbox
-from tasks.sms import deliver_sms
+from tasks.messaging import deliver_sms
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, create_clinic, reserve
 from tests.surroundings import environment
 

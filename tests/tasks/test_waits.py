@@ -20,8 +20,8 @@ from models.base.session import transaction
 from models.messaging import messages
 from tasks import providers
 from tasks.delivery import record_accepted
+from tasks.messaging import _record, check_receipts, reconcile_sms
 from tasks.providers import Accepted
-from tasks.sms import _record, check_receipts, reconcile_sms
 from tests.conftest import Clock
 from tests.tasks.bookings import Booking, ended
 

@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base import session
-from tasks.holds import expire_holds
+from tasks.booking import expire_holds
 from tests.concurrency.databases import alembic, new_database
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from models.base import session
 from models.base.session import transaction
 from models.booking.holds import AppointmentHold
-from tasks.holds import expire_holds
+from tasks.booking import expire_holds
 from tests.breaking import Breaks, Line
 from tests.conftest import ADMIN_URL
 from tests.factories import code_of, create_clinic, phone_number, reserve, slot

@@ -19,7 +19,7 @@ from models.messaging import messages
 from models.messaging.messages import SmsStatus
 from models.messaging.states import Cause
 from models.notices import texts
-from tasks.sms import deliver_sms
+from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, reserve, slot
 from tests.linked import Linked, at

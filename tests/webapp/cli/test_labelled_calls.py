@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from models.base.session import transaction
 from models.insight import privacy
-from tasks.leads import score_call
+from tasks.calls import score_call
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.agents.calls import PhoneCall

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from models.calls.facts import SCHEMA
 from tests.conftest import Clock
 from tests.places import ROOT
-from tests.tasks.test_leads import HOT, Ended
+from tests.tasks.test_calls import HOT, Ended
 
 
 def test_other_rules_are_tried_before_they_are_set(

@@ -17,9 +17,9 @@ from models.calls import calls
 from models.calls.facts import NAME
 from models.leads import leads
 from models.notices import retries
-from tasks.holds import expire_holds
-from tasks.leads import score_call, sweep_calls
-from tasks.sms import deliver_sms
+from tasks.booking import expire_holds
+from tasks.calls import score_call, sweep_calls
+from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.webapp.agents.calls import PhoneCall

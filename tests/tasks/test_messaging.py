@@ -17,7 +17,7 @@ from models.base.session import Door, system_transaction, transaction
 from models.messaging import messages, senders
 from tasks import providers
 from tasks.delivery import prepare
-from tasks.sms import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
+from tasks.messaging import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.factories import bare, phone_number, reserve, slot
 from tests.tasks.bookings import Booking, PatientWorker, inbox
@@ -587,7 +587,7 @@ def at_once(*bookings: Booking) -> None:
 def test_a_clinic_whose_answers_are_slow_leaves_a_process_to_the_others(
     client: FlaskClient, sql: psycopg.Connection, faults: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.sms.SLOW", 1.0)
+    monkeypatch.setattr("tasks.messaging.SLOW", 1.0)
     slow, other = [Booking(client, sql)], Booking(client, sql)
     for _ in range(5):
         slow.append(slow[-1].next())
@@ -736,7 +736,7 @@ def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
             raise OperationalError("UPDATE", {}, psycopg.OperationalError("gone"))
         real(*args, **kwargs)
 
-    monkeypatch.setattr("tasks.sms.messages.record_sent", away_at_first)
+    monkeypatch.setattr("tasks.messaging.messages.record_sent", away_at_first)
     booking.deliver()
     assert booking.state() == "sent"
     assert len(inbox(twilio, booking.phone)) == 1
@@ -766,7 +766,7 @@ def test_the_provider_holds_on_to_a_message_no_longer_than_it_is_of_use(
 def test_a_worker_that_froze_after_its_claim_sends_nothing(
     booking: Booking, monkeypatch: pytest.MonkeyPatch, twilio: str
 ) -> None:
-    monkeypatch.setattr("tasks.sms.STALE", -1.0)
+    monkeypatch.setattr("tasks.messaging.STALE", -1.0)
     booking.deliver()
     assert booking.state() == "sending"
     assert inbox(twilio, booking.phone) == []
@@ -778,7 +778,7 @@ def test_a_task_that_ran_out_of_time_in_a_request_has_an_unknown_outcome(
     def drips(*_: object) -> None:
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setattr("tasks.sms.TwilioSms.send", drips)
+    monkeypatch.setattr("tasks.messaging.TwilioSms.send", drips)
     booking.deliver()
     assert booking.state("status, cause") == ("unknown", "its answer was lost")
     assert booking.sender("failures") == (1,)

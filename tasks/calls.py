@@ -22,8 +22,8 @@ from models.clinics import organizations
 from models.leads import leads
 from tasks.app import app
 from tasks.beat import Sweep
+from tasks.messaging import deliver_sms
 from tasks.providers import Unavailable, vapi
-from tasks.sms import deliver_sms
 
 log = logging.getLogger(__name__)
 

@@ -91,7 +91,7 @@ TELLING = (
 )
 
 #: Ours never quote what somebody said.
-OURS = {"webapp", "tasks", "models", "sandbox", "runtime", "settings", "preflight"}
+OURS = {"webapp", "tasks", "models", "sandbox", "runtime", "settings"}
 
 #: Classes of SQLSTATE that are about the server (connections, transactions, resources, shutdown): its words
 #: help.

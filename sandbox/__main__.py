@@ -24,9 +24,9 @@ from kombu.exceptions import OperationalError  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
 from sqlalchemy.exc import DBAPIError  # noqa: E402
 
-import preflight  # noqa: E402
 import settings  # noqa: E402
 from models.base.session import sqlalchemy_url  # noqa: E402
+from runtime import preflight  # noqa: E402
 from sandbox import demo, services, supervisor  # noqa: E402
 
 if TYPE_CHECKING:

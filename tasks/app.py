@@ -8,10 +8,9 @@ import sys
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
-import preflight
 import settings
-from models.base import session
-from runtime import logs, telemetry
+from models.base import preconditions, session
+from runtime import logs, preflight, telemetry
 
 try:
     settings.get()
@@ -39,7 +38,7 @@ def _say_no_more(**_: object) -> None:
 
 @worker_init.connect
 def _look_around_first(**_: object) -> None:
-    preflight.refuse_to_start()
+    preflight.refuse_to_start(preconditions.look_at_start)
 
 
 @worker_process_init.connect

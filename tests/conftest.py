@@ -56,7 +56,7 @@ LONG = {
     "tests/tasks/test_beat.py",
     "tests/tasks/test_kill.py",
     "tests/tasks/test_sms_limits.py",
-    "tests/test_preflight.py",
+    "tests/runtime/test_preflight.py",
     "tests/webapp/test_serving.py",
     "tests/webapp/agents/test_stateful.py",
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-import preflight
 import settings
-from runtime import logs, telemetry
+from models.base import preconditions
+from runtime import logs, preflight, telemetry
 from webapp import cli, errors, proxies, security_headers, shares
 from webapp.agents.vapi import routes as vapi
 from webapp.ops import api_page, health, metrics, openapi
@@ -22,7 +22,7 @@ def create_app() -> Flask:
     """
     settings.get()
     logs.configure()
-    preflight.refuse_to_start()
+    preflight.refuse_to_start(preconditions.look_at_start)
     app = Flask(__name__)
     app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that whatever id came in can go out again
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -21,11 +21,12 @@ from psycopg import sql as compose
 from sqlalchemy import text
 from twilio.request_validator import RequestValidator
 
-import preflight
 import settings
+from models.base import preconditions
 from models.base.session import Door, system_transaction, transaction
 from models.booking import holds
 from models.messaging import messages
+from runtime import preflight
 from tests.concurrency.databases import ROOT, name_of, new_database
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, slot
 from tests.furnished import create_furnished_clinic
@@ -207,14 +208,14 @@ def test_the_second_role_owns_nothing_and_cannot_change_the_log(
 
 def test_no_process_starts_with_other_roles_than_the_release_had(urls: Urls) -> None:
     with environment(APP_ENV="production"):
-        assert preflight.problems() == []
+        assert preflight.problems(preconditions.look) == []
     with environment(APP_ENV="production", SYSTEM_DATABASE_URL=None):
-        [problem] = preflight.problems()
+        [problem] = preflight.problems(preconditions.look)
         assert "bound the look at every organisation to another role" in problem
         command.upgrade(ALEMBIC, "head")
-        assert preflight.problems() == []
+        assert preflight.problems(preconditions.look) == []
     with environment(APP_ENV="production"):
-        [problem] = preflight.problems()
+        [problem] = preflight.problems(preconditions.look)
         assert "the first one may still look at every organisation" in problem
 
 

@@ -16,8 +16,8 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-import preflight
-from runtime import redis_address
+from models.base import preconditions
+from runtime import preflight, redis_address
 from tests import redis_doors
 from tests.places import ROOT, free_port
 from tests.processes import CELERY
@@ -29,7 +29,8 @@ EVERYBODY = """
 import asyncio, json, sys
 from types import SimpleNamespace
 from webapp.nudge import _producer
-import preflight
+from models.base import preconditions
+from runtime import preflight
 from tasks.flower import Queues, app
 from webapp import create_app
 
@@ -48,7 +49,8 @@ with preflight.redis_client() as ours:
         "messages": [message.decode() for message in ours.lrange(queue, 0, -1)],
     }
     ours.delete(queue)
-found = [each for each in (*preflight.problems(), *preflight.warnings()) if "Redis" in each]
+looks = (*preflight.problems(preconditions.look), *preflight.warnings(preconditions.look))
+found = [each for each in looks if "Redis" in each]
 ready = create_app().test_client().get("/readyz").get_json()["checks"]["redis"]
 told |= {"flower": length["messages"], "waits": waits.get("socket_timeout"), "found": found, "ready": ready}
 print(json.dumps(told))
@@ -243,7 +245,7 @@ def test_readiness_says_what_is_wrong_with_the_way_to_redis(door: Door, client: 
             answer = client.get("/readyz")
             assert answer.status_code == 503
             assert sentence in answer.get_json()["checks"]["redis"], form
-            assert any(sentence in each for each in preflight.warnings())
+            assert any(sentence in each for each in preflight.warnings(preconditions.look))
     with environment(REDIS_URL=written("rediss://{login}@127.0.0.1:{tls}", door), REDIS_SELF_SIGNED="true"):
         assert client.get("/readyz").get_json()["checks"]["redis"] == "ok"
 
@@ -255,7 +257,7 @@ def test_eviction_is_looked_at_behind_tls(door: Door) -> None:
         admin.config_set("maxmemory-policy", "allkeys-lru")
         try:
             with environment(APP_ENV="production", REDIS_URL=url):
-                [problem] = preflight.problems()
+                [problem] = preflight.problems(preconditions.look)
         finally:
             admin.config_set("maxmemory-policy", before)
     assert "maxmemory-policy allkeys-lru" in problem

@@ -19,10 +19,9 @@ from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-import preflight
 import settings
 from celeryconfig import Queue, Task
-from models.base import phones, sealing
+from models.base import phones, preconditions, sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking.appointments import Appointment
 from models.calls.calls import Call
@@ -37,6 +36,7 @@ from models.leads.leads import HotLeadAlert
 from models.messaging import senders
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus
+from runtime import preflight
 from webapp.agents.vapi.assistant import NoCalendar
 from webapp.cli import assistant, outside, workers
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
@@ -238,7 +238,7 @@ def _backup() -> Findings:
 
 def _preflight() -> Findings:
     """What every process looks at before it starts: the role, its isolation, row security, Redis' policy."""
-    problems, noticed = preflight.problems(), preflight.warnings()
+    problems, noticed = preflight.problems(preconditions.look), preflight.warnings(preconditions.look)
     for problem in problems:
         yield missing("before the start", problem)
     for notice in noticed:

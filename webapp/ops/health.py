@@ -15,13 +15,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-import preflight
 from celeryconfig import Task
+from models.base import preconditions
 from models.base.session import Door, not_kept
 from models.base.tables import Base
 from models.clinics import sweeps
 from models.clinics.organizations import Organization
-from runtime import logs
+from runtime import logs, preflight
 from webapp.errors import wants_a_page
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction
 
@@ -75,7 +75,7 @@ def _database() -> str:
         )
     except (Busy, DatabaseAway) as error:
         return _why(error)
-    return trouble or " ".join(preflight.problems()) or "ok"
+    return trouble or " ".join(preflight.problems(preconditions.look)) or "ok"
 
 
 def _trouble_of_the_schema(session: Session) -> str | None:

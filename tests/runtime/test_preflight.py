@@ -15,7 +15,8 @@ import redis
 from psycopg import sql as query
 from sqlalchemy import make_url
 
-import preflight
+from models.base import preconditions
+from runtime import preflight
 from tests.concurrency.databases import new_database
 from tests.conftest import ADMIN_URL
 from tests.places import ROOT, free_port
@@ -112,12 +113,14 @@ def test_in_good_surroundings_production_starts_without_a_word() -> None:
 
 #: Looks around as a start does, and prints after each look to which ports this process is connected.
 LOOKS = """
-import psutil, preflight
+import psutil
+from models.base import preconditions
+from runtime import preflight
 def connected():
     print(*sorted(each.raddr.port for each in psutil.Process().net_connections() if each.raddr))
-assert preflight.problems() == preflight.warnings() == []
+assert preflight.problems(preconditions.look) == preflight.warnings(preconditions.look) == []
 connected()
-preflight.refuse_to_start()
+preflight.refuse_to_start(preconditions.look_at_start)
 connected()
 """
 
@@ -163,7 +166,7 @@ def test_another_isolation_level_of_the_database(database_url: str) -> None:
             query.SQL("ALTER DATABASE {} SET default_transaction_isolation TO 'serializable'").format(name)
         )
         with environment(APP_ENV="production", DATABASE_URL=url):
-            [problem] = preflight.problems()
+            [problem] = preflight.problems(preconditions.look)
     assert "are serializable by default" in problem
 
 
@@ -237,7 +240,7 @@ def test_a_redis_that_does_not_tell_is_a_warning() -> None:
 @pytest.mark.parametrize(("value", "starts"), [("1", False), ("true", False), ("0", True), ("", True)])
 def test_flasks_debugger(value: str, starts: bool) -> None:  # noqa: FBT001 (one of the parameters)
     with environment(APP_ENV="production", FLASK_DEBUG=value):
-        found = preflight.problems()
+        found = preflight.problems(preconditions.look)
     assert (found == []) is starts
     assert all("FLASK_DEBUG" in problem for problem in found)
 

@@ -1,4 +1,8 @@
-"""The domain: what a clinic decides. Tables, rules and queries; no web framework and no provider."""
+"""The domain: what a clinic decides. Tables, rules and queries; no web framework and no provider.
+
+Its rooms stand in one column: insight, notices, leads, calls, booking, messaging, clinics, base. Each imports
+only those after it in this list.
+"""
 
 # ruff: noqa: F401 -- A foreign key is resolved by its table's name, so every table must be known before the
 # first query.

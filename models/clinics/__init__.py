@@ -1,1 +1,1 @@
-"""Clinics: what they set, their staff, calendars and contacts, and how much of what they may use."""
+"""Clinics: their settings, staff, calendars and contacts, and the allowances that they use up."""

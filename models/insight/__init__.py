@@ -1,1 +1,1 @@
-"""What people of a clinic see of all the rest, and for how long it is kept."""
+"""What the staff see of all the rest, and how long it is kept."""

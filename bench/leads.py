@@ -1,8 +1,8 @@
 """`python -m bench leads`: how well hot calls are told from warm and cold ones, on calls of strangers.
 
 The calls of held_out.jsonl were written and labelled by three writers, w1 to w3, who knew nothing of the
-code, and the facts filled in by a language model that saw a transcript and the SCHEMA of models/calls/facts.py.
-Nothing is learnt from them. Those of w3 were meant to be difficult.
+code, and the facts filled in by a language model that saw a transcript and models/calls/facts.SCHEMA. Nothing
+is learnt from them. Those of w3 were meant to be difficult.
 Those of learnt.jsonl are what models/leads/classifier.py has learnt from, so their figures flatter it.
 """
 

@@ -31,7 +31,7 @@ from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
 from models.insight import clinic_limits
-from models.leads import HotLeadAlert, leads
+from models.leads import leads
 from models.leads.leads import HotLeadAlert
 from models.messaging import senders
 from models.messaging.messages import SmsMessage

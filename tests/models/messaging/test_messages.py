@@ -264,7 +264,7 @@ def test_a_claim_that_is_kept_waiting_between_its_statements_is_not_put_back(
     with transaction(org) as session:
         connection = session.connection()
         event.listen(connection, "before_cursor_execute", wait)
-        claimed = sms.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
+        claimed = messages.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
     assert claimed is not None
 
 

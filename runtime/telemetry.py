@@ -17,7 +17,6 @@ from runtime import logs
 from runtime.masking import mask
 
 if TYPE_CHECKING:
-    from flask import Flask
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Tracer
@@ -28,8 +27,11 @@ if TYPE_CHECKING:
 _OF_AN_ERROR = {"exception.type", "exception.escaped"}
 
 
-def configure(service: str, app: Flask | None = None) -> None:
-    """Start what is set, once a process and after it was forked. `service` is web or worker."""
+def configure(service: str, app: object = None) -> None:
+    """Start what is set, once a process and after it was forked. `service` is web or worker.
+
+    `app`: the Flask application of a web process, which no room but webapp may import.
+    """
     config = settings.get()
     if config.sentry_dsn:
         _report_errors(config.sentry_dsn, service)
@@ -99,7 +101,7 @@ def _as_sentry_has_it(error: Mapping[str, Any]) -> dict[str, Any]:
 # --- OpenTelemetry ------------------------------------------------------------------------------
 
 
-def _trace(service: str, app: Flask | None) -> None:
+def _trace(service: str, app: object) -> None:
     """Spans of requests, tasks and SQL, to where OpenTelemetry's own variables say."""
     from opentelemetry import trace  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415

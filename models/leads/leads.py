@@ -250,8 +250,9 @@ def _alert(session: Session, call: Call, account: IntegrationSettings, scored: S
 
 def _why_not(call: Call, account: IntegrationSettings, scored: Score) -> str | None:
     if not scored.call_back:
-        refused = any(reason.code == "refuses_calls" for reason in scored.reasons)
-        return "the caller wants no calls" if refused else "no call back is needed: the appointment is booked"
+        if scored.refuses_calls:
+            return "the caller wants no calls"
+        return "no call back is needed: the appointment is booked"
     if not account.hot_lead_alert_phone:
         return "no number for alerts is set"
     if call.duration is None:

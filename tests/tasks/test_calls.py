@@ -463,3 +463,25 @@ def test_the_owner_hears_of_a_booked_caller_only_if_a_call_is_wanted(
     ended.score()
     assert ended.one(told) == ("hot", True, None)
     assert ended.texts == 1
+
+
+def test_an_alert_is_held_back_for_the_callers_own_reason_whatever_its_points(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    ended = Ended(client, sql, HOT)
+    rules = '{"weights": {"refuses_calls": 0}}'
+    sql.execute("UPDATE organizations SET lead_rules = %s WHERE id = %s", [rules, ended.org])
+    refused = {"call_back": {"value": "refused", "quote": "Don't ring me about it, please."}}
+    artifact = {
+        "messages": [
+            *({"role": role, "message": text} for role, text in HOT),
+            {"role": "user", "message": "Don't ring me about it, please."},
+        ],
+        "structuredOutputs": {"1": {"name": NAME, "result": {**FACTS, **refused}}},
+    }
+    ended.report([], durationSeconds=400, artifact=artifact)
+    clock.forward(3)
+    ended.score()
+    why = "SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s"
+    assert ended.one(why) == "the caller wants no calls"
+    assert ended.texts == 0

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import func, null, select, update
+from sqlalchemy import func, null, update
 from sqlalchemy.orm import Session
 
 from models.calls.calls import Call
 
 
-def record(
-    session: Session, org_id: uuid.UUID, call_id: str, *, worth_call: bool, by: uuid.UUID
-) -> Call | None:
-    """Note what a person of the staff says of a call, beside its score of this moment. None: no such call.
+def record(session: Session, org_id: uuid.UUID, call_id: str, *, worth_call: bool, by: uuid.UUID) -> None:
+    """Note what a person of the staff says of a call, beside its score of this moment.
 
     The latest word counts. The same word again changes nothing: the person who said it first stays. A call
     that has no score, or whose patient was erased, is not judged.
@@ -36,11 +34,10 @@ def record(
             judged_by=by,
         )
     )
-    return _read(session, org_id, call_id)
 
 
-def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
-    """Forget what was said of a call. None: no such call."""
+def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> None:
+    """Forget what was said of a call."""
     session.execute(
         update(Call)
         .where(Call.org_id == org_id, Call.id == call_id)
@@ -48,8 +45,3 @@ def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
             dict.fromkeys(("worth_call", "judged_at", "judged_score", "judged_band", "judged_by"), null())
         )
     )
-    return _read(session, org_id, call_id)
-
-
-def _read(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
-    return session.scalar(select(Call).where(Call.org_id == org_id, Call.id == call_id))

@@ -225,8 +225,9 @@ def score(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Score:
     caller = [turn.text for turn in evidence.turns if turn.speaker is Speaker.CALLER]
     facts = borne_out(evidence.facts or {}, caller)
     wanted = _stance(evidence, facts)
-    service = _service(evidence, rules, facts, [] if wanted and wanted[0] in _NO_LEADS else caller)
-    facts = _with_rows(facts, evidence, rules)
+    offered = [*evidence.services, *rules.services]
+    service = _service(evidence, facts, offered)
+    facts = _with_rows(facts, evidence, rules, service)
     reasons = [Reason("base", rules.weights.base, "Every call begins here.", "")]
     if wanted:
         reasons += _of_facts(*wanted, facts, evidence, rules.weights)
@@ -240,6 +241,8 @@ def score(evidence: Evidence, rules: Rules = _DEFAULT_RULES) -> Score:
     band = Band.HOT if value >= rules.hot else Band.WARM if value >= rules.warm else Band.COLD
     asks = _is(facts, "call_back", "asked") and band is not Band.COLD
     call_back = not refuses and (asks or (band is Band.HOT and not evidence.booked))
+    if not (service or "treatment" in facts or (wanted and wanted[0] in _NO_LEADS)):
+        service = _last_named(caller, offered)
     kept = tuple(each for each in reasons if each.points)
     return Score(value, band, call_back, refuses is not None, kept, service)
 
@@ -262,10 +265,12 @@ def _stance(evidence: Evidence, facts: CallFacts) -> tuple[str, str] | None:
     return (_PURPOSES[purpose.value], purpose.quote) if purpose else None
 
 
-def _with_rows(facts: dict[str, Fact], evidence: Evidence, rules: Rules) -> dict[str, Fact]:
+def _with_rows(
+    facts: dict[str, Fact], evidence: Evidence, rules: Rules, service: str | None
+) -> dict[str, Fact]:
     """The facts as our own rows correct them: the worth of the service, and who has been here before."""
     worths = {name.casefold(): worth for name, worth in rules.services.items()}
-    if worth := worths.get((_service(evidence, rules, facts, []) or "").casefold()):
+    if worth := worths.get((service or "").casefold()):
         quote = facts["treatment"].quote if "treatment" in facts else ""
         facts["treatment_kind"] = Fact(_KINDS[worth], quote)
     if evidence.returning:
@@ -344,17 +349,18 @@ def _shared(points: int, like: Judgement) -> list[Reason]:
 # --- what the call was about ----------------------------------------------------------------------
 
 
-def _service(evidence: Evidence, rules: Rules, facts: CallFacts, caller: list[str]) -> str | None:
-    """The clinic's service that a fact names as the treatment, else the one that was booked, else, where no
-    fact names a treatment, the last that the caller named.
+def _service(evidence: Evidence, facts: CallFacts, offered: Collection[str]) -> str | None:
+    """The clinic's service that a fact names as the treatment, else the one that was booked.
 
     A caller who books a check-up and asks for implants is a lead for implants.
     """
-    offered = [*evidence.services, *rules.services]
-    if "treatment" in facts:
-        return service_named(facts["treatment"].value, offered) or evidence.service
-    named = (name for turn in reversed(caller) if (name := service_named(turn, offered)))
-    return evidence.service or next(named, None)
+    wanted = service_named(facts["treatment"].value, offered) if "treatment" in facts else None
+    return wanted or evidence.service
+
+
+def _last_named(caller: list[str], offered: Collection[str]) -> str | None:
+    """The service that the caller named last. It may be somebody else's, so its worth does not count."""
+    return next((name for turn in reversed(caller) if (name := service_named(turn, offered))), None)
 
 
 def service_named(said: str, offered: Collection[str]) -> str | None:

@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from models.calls.facts import parse_facts
-from models.leads.scoring import Band, Evidence, Speaker, Turn, score
+from models.leads.scoring import ROLES, Band, Evidence, Turn, score
 
 FOLDER = Path(__file__).parent / "leads"
 BANDS = tuple(Band)
 #: Turns of a call of ten minutes.
 ORDINARY_CALL = 150
-SPEAKERS = {"bot": Speaker.AGENT, "user": Speaker.CALLER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def read(name: str) -> list[Case]:
 
 def _case(row: dict[str, Any]) -> Case:
     evidence = Evidence(
-        tuple(Turn(SPEAKERS[each["role"]], each["message"]) for each in row["messages"]),
+        tuple(Turn(ROLES[each["role"]], each["message"]) for each in row["messages"]),
         duration=row.get("duration_seconds"),
         booked=row.get("booked", False),
         facts=parse_facts(row.get("facts")),

@@ -37,6 +37,10 @@ class Speaker(StrEnum):
     CALLER = "caller"
 
 
+#: Who speaks, by the roles in files of calls: those of bench/leads and of `flask leads try`.
+ROLES = {"user": Speaker.CALLER, "bot": Speaker.AGENT}
+
+
 class Turn(NamedTuple):
     speaker: Speaker
     text: str

@@ -11,7 +11,7 @@ import click
 from models.calls.facts import SCHEMA, parse_facts
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.leads import leads as lead_verbs
-from models.leads.scoring import Evidence, Rules, Speaker, Turn, as_objects, score
+from models.leads.scoring import ROLES, Evidence, Rules, Turn, as_objects, score
 from webapp.cli import lead_rules
 from webapp.cli.common import as_json, at, integration_settings, print_json, print_rows
 from webapp.cli.labelled_calls import export_labelled
@@ -116,7 +116,6 @@ def try_calls(source: IO[str], rules_file: IO[str] | None) -> None:
         click.echo(said if said.isascii() else said.encode(errors="backslashreplace").decode())
 
 
-_SPEAKERS = {"user": Speaker.CALLER, "bot": Speaker.AGENT}
 #: Messages that the platform keeps among the others, in which nobody speaks.
 _SILENT = frozenset({"system", "tool", "tool_calls", "tool_call_result"})
 
@@ -138,9 +137,9 @@ def _call(number: int, line: str) -> tuple[object, Evidence]:
         role, message = (each.get("role"), each.get("message")) if isinstance(each, dict) else (None, None)
         if isinstance(role, str) and role in _SILENT:
             continue
-        if not isinstance(role, str) or role not in _SPEAKERS or not isinstance(message, str):
+        if not isinstance(role, str) or role not in ROLES or not isinstance(message, str):
             raise wrong('each of "messages" must be {"role": "user" or "bot", "message": a text}')
-        turns.append(Turn(_SPEAKERS[role], message))
+        turns.append(Turn(ROLES[role], message))
     duration: Any = row.get("duration_seconds")
     if duration is not None and not _is_duration(duration):
         raise wrong('"duration_seconds" must be a number of seconds or null')

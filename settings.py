@@ -153,6 +153,12 @@ class Settings(BaseSettings):
         description="tool calls a second of one telephone, in all its calls, to one web process; 0: any"
         " number",
     )
+    client_grace: float = Field(
+        default=10.0,
+        gt=0,
+        le=120,
+        description="how long a client may take for the head of a request, and at first for its body",
+    )
     connections_per_address: int = Field(
         default=512,
         ge=0,

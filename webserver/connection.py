@@ -16,7 +16,7 @@ from typing import Any
 from gunicorn.workers.gthread import TConn
 
 from webserver.arrival import Arrival
-from webserver.limits import GRACE, SLOWEST, SMALL
+from webserver.limits import SLOWEST, SMALL
 from webserver.standing import Standing
 
 #: Bytes of answers that the kernel takes off a thread for each connection, whether or not they are read. All
@@ -41,7 +41,7 @@ class ClientSocket(socket.socket):
     """Its sendall waits for a client that reads slowly, but not for ever."""
 
     #: Seconds that a thread may still wait for this client, while it answers one request.
-    patience = GRACE
+    patience = 0.0
     stuck = False
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:

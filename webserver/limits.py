@@ -14,14 +14,14 @@ from webserver.arrival import Refusal
 log = logging.getLogger("holdline.web")
 T = TypeVar("T", bound=Hashable)
 
-#: Seconds for a head, and to begin with for a body and for an answer.
-GRACE = 10.0
+#: Seconds that a client has at most once its worker was told to stop.
+GRACE_AT_THE_END = 10.0
 
 #: Bytes a second that a body must come with after that, and an answer be read with.
 SLOWEST = 64 * 1024
 
-#: Seconds after which an answer that is not being read is thrown away.
-UNREAD_FOR = 30.0
+#: Times CLIENT_GRACE that an answer may lie unread before it is thrown away.
+UNREAD_FOR = 3
 
 #: Bytes of a body that are read of anybody. What is larger is read on once its sender is known.
 SMALL = 64 * 1024

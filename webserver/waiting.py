@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import selectors
 import socket
 import struct
@@ -39,6 +40,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         config = settings.get()
+        self.grace = config.client_grace
         self._waiting: dict[Connection, None] = {}  # the longest wait first
         self._networks: Groups[Connection] = Groups(config.connections_per_address)
         self._credentials: Groups[Connection] = Groups(config.requests_per_credential)
@@ -150,7 +152,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         connection.sock.setblocking(False)
         connection.sock.shutdown(socket.SHUT_WR)
         self._stop_waiting(connection, Phase.WORK)
-        self._wait(connection, Phase.LINGER, limits.GRACE if connection.cut and self.alive else 2.0)
+        self._wait(connection, Phase.LINGER, self.grace if connection.cut and self.alive else 2.0)
 
     def _discard(self, connection: Connection) -> None:
         try:
@@ -161,7 +163,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         if not data or connection.discarded > _MOST_DISCARDED:
             self._drop(connection)
         elif connection.cut:
-            self._wait(connection, Phase.LINGER, limits.GRACE + connection.discarded / limits.SLOWEST)
+            self._wait(connection, Phase.LINGER, self.grace + connection.discarded / limits.SLOWEST)
 
     def _drop(self, connection: Connection, *, reset: bool = False) -> None:
         """Close it; with `reset` what the client has not read is thrown away."""
@@ -184,10 +186,11 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY
+        longest = math.inf if self.alive else limits.GRACE_AT_THE_END
         for each in [*self._waiting]:
             if each.phase is Phase.UNREAD and each.sock.unsent() <= UNREAD:
                 self._guarded(self._hand_over, each)
-            elif now >= each.deadline:
+            elif now >= min(each.deadline, each.since + longest):
                 self._guarded(self._give_up, each)
         self._log.tell()
 
@@ -198,7 +201,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         elif connection.phase is Phase.UNREAD or (
             connection.phase is Phase.LINGER and connection.sock.unsent()
         ):
-            if time.monotonic() >= connection.since + limits.UNREAD_FOR:
+            if time.monotonic() >= connection.since + limits.UNREAD_FOR * self.grace:
                 self._note(connection, Reason.UNREAD)
                 self._drop(connection, reset=True)
         else:

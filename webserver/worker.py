@@ -101,7 +101,7 @@ class PatientWorker(WaitingRoom):
             data = connection.sock.recv(64 * 1024)
         except BlockingIOError:
             if not connection.polled:
-                self._wait(connection, Phase.FRESH, limits.GRACE)
+                self._wait(connection, Phase.FRESH, self.grace)
             return
         if data:
             connection.arrival.feed(data)
@@ -122,7 +122,7 @@ class PatientWorker(WaitingRoom):
         arrival.advance(connection.allowance)
         if arrival.request is None and not arrival.whole:
             if arrival.begun and self._fits(connection):
-                self._wait(connection, Phase.HEAD, limits.GRACE)
+                self._wait(connection, Phase.HEAD, self.grace)
             return
         if not self._admit(connection):
             return
@@ -168,7 +168,7 @@ class PatientWorker(WaitingRoom):
         arrival = connection.arrival
         if arrival.expects_to_be_told():
             connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._wait(connection, Phase.BODY, limits.GRACE + arrival.body.tell() / limits.SLOWEST)
+        self._wait(connection, Phase.BODY, self.grace + arrival.body.tell() / limits.SLOWEST)
 
     # --- a large body
 
@@ -214,12 +214,12 @@ class PatientWorker(WaitingRoom):
     def _hand_over(self, connection: Connection) -> None:
         if connection.sock.unsent() > UNREAD:
             self._stop_waiting(connection, Phase.WORK)
-            self._wait(connection, Phase.UNREAD, limits.UNREAD_FOR)
+            self._wait(connection, Phase.UNREAD, limits.UNREAD_FOR * self.grace)
             return
         self._stop_waiting(connection, Phase.WORK)
         connection.arrival.expects_to_be_told()  # not any more: nothing is waited for
         connection.parser = connection.arrival
-        connection.sock.patience = limits.GRACE
+        connection.sock.patience = self.grace
         self.enqueue_req(connection)
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:

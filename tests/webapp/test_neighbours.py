@@ -189,7 +189,7 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def many(count: int, **of: Any) -> dict[str, Any]:
-    calls = (tool_call("check_availability", id=f"c{n}", date=slot(days=n)[:10]) for n in range(count))
+    calls = (tool_call("check_availability", id=f"c{n}", date=slot(days=n + 1)[:10]) for n in range(count))
     return message(*calls, **of)
 
 

@@ -20,8 +20,11 @@ TOOL = json.dumps({"toolCall": {"arguments": {"date": "tomorrow"}}})
 
 @contextlib.contextmanager
 def one_process(tmp_path_factory: pytest.TempPathFactory, **variables: str) -> Iterator[Web]:
-    """As in production, and one process, which every connection comes to."""
-    variables = {"APP_ENV": "production", "WEB_CONCURRENCY": "1"} | variables
+    """As in production, and one process, which every connection comes to.
+
+    It waits so long for its clients that none is too slow because the machine is busy.
+    """
+    variables = {"APP_ENV": "production", "WEB_CONCURRENCY": "1", "CLIENT_GRACE": "120"} | variables
     with serving(tmp_path_factory.mktemp("web"), free_port(), **variables) as served:
         eventually(served.answers)
         yield served

@@ -14,8 +14,8 @@ from models.base import sealing
 from models.booking import links
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
-from models.messaging import messages, receipts
-from models.messaging.states import Cause
+from models.messaging import messages, outcomes, receipts
+from models.messaging.states import Cause, SmsKind
 from models.notices import texts
 from tasks import providers
 from tasks.providers import Accepted, Account, Misconfigured, Text
@@ -39,10 +39,10 @@ class Outgoing:
 #: Seconds that the provider may hold on to a message of each kind, if it is of use for so long: a late code
 #: is worse than none.
 VALID_FOR = {
-    messages.SmsKind.OTP: 300,
-    messages.SmsKind.CONFIRMATION: 4 * 3600,
-    messages.SmsKind.CANCELLATION: 4 * 3600,
-    messages.SmsKind.HOT_LEAD_ALERT: 4 * 3600,
+    SmsKind.OTP: 300,
+    SmsKind.CONFIRMATION: 4 * 3600,
+    SmsKind.CANCELLATION: 4 * 3600,
+    SmsKind.HOT_LEAD_ALERT: 4 * 3600,
 }
 
 
@@ -57,7 +57,7 @@ def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
         record_problem(session, message, problem)
     except CannotPrepare as problem:
         log.error("sms %s cannot be sent: %s", message.id, problem)  # noqa: TRY400 (a fact, not a crash)
-        messages.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
+        outcomes.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
     return None
 
 
@@ -67,10 +67,10 @@ def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
     body = texts.render(session, message)
     if body is None:
         raise CannotPrepare("what it is about is gone")
-    if message.kind is not messages.SmsKind.OTP:
-        messages.record_body(session, message, links.hidden(body))
-    messages.record_account(session, message, account.account_sid)
-    token = messages.receipt_token(message.id, message.attempt)
+    if message.kind is not SmsKind.OTP:
+        outcomes.record_body(session, message, links.hidden(body))
+    outcomes.record_account(session, message, account.account_sid)
+    token = receipts.receipt_token(message.id, message.attempt)
     public = settings.get().public_base_url.rstrip("/")
     report_to = f"{public}/api/twilio/status/{message.id}/{message.attempt}/{token}"
     return Outgoing(account, Text(message.to_phone, body, report_to, _valid_for(session, message)))
@@ -136,29 +136,29 @@ def record_problem(session: Session, message: messages.SmsMessage, problem: Base
     why = str(problem)
     match problem:
         case providers.Misconfigured():
-            if messages.record_misconfigured(session, message, code=problem.code, reason=why):
+            if outcomes.record_misconfigured(session, message, code=problem.code, reason=why):
                 log.error("%s", receipts.stopped(message.org_id, problem.code, why))
         case providers.Unreachable():
-            messages.record_unreachable(session, message, why)
+            outcomes.record_unreachable(session, message, why)
         case providers.Unavailable():
-            messages.record_unavailable(session, message, why, code=problem.code, later=problem.later)
+            outcomes.record_unavailable(session, message, why, code=problem.code, later=problem.later)
         case providers.OptedOut():
-            messages.record_opted_out(session, message, code=problem.code or "", reason=why)
+            outcomes.record_opted_out(session, message, code=problem.code or "", reason=why)
         case providers.Refused():
-            if problem.alert and messages.is_news(session, message, problem.code):
+            if problem.alert and outcomes.is_news(session, message, problem.code):
                 log.error("%s", receipts.failed(message, problem.code, why))
-            messages.record_refused(session, message, code=problem.code, reason=why)
+            outcomes.record_refused(session, message, code=problem.code, reason=why)
         case _:
             why = why if isinstance(problem, providers.OutcomeUnknown) else "the provider took too long"
             log.warning("sms %s may or may not have been sent: %s", message.id, why)
-            messages.record_unknown(session, message, why)
+            outcomes.record_unknown(session, message, why)
 
 
 def record_accepted(
     session: Session, message: messages.SmsMessage, accepted: Accepted, *, cause: Cause = Cause.ACCEPTED
 ) -> None:
     """The provider has it; the log has it if it has it twice."""
-    twice = messages.record_sent(
+    twice = outcomes.record_sent(
         session,
         message,
         provider_id=accepted.provider_id,

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlche
 
 from celeryconfig import Queue, Task
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import matching, messages, receipts
-from models.messaging.states import Cause
+from models.messaging import matching, messages, outbox, outcomes, receipts, reconciling
+from models.messaging.states import Cause, SmsKind
 from tasks import providers
 from tasks.app import app
 from tasks.beat import Sweep
@@ -32,8 +32,8 @@ RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
-#: Seconds after which a claimed attempt is no longer made; half of its lease (models/messaging/messages.py).
-STALE = messages.LEASE.total_seconds() / 2
+#: Seconds after which a claimed attempt is no longer made; half of its lease (models/messaging/outbox.py).
+STALE = outbox.LEASE.total_seconds() / 2
 
 #: Seconds after which an answer was slow: the clinic's messages then go one at a time.
 SLOW = 2.0
@@ -62,9 +62,9 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     begun = time.monotonic()
     clinic = uuid.UUID(org_id)
     with transaction(clinic) as session:
-        message = messages.claim_for_sending(session, clinic, uuid.UUID(message_id))
+        message = outbox.claim_for_sending(session, clinic, uuid.UUID(message_id))
         outgoing = prepare(session, message) if message else None
-        again = None if outgoing else messages.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
+        again = None if outgoing else outbox.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
     if again:
         _nudge(again)
     if message is None or outgoing is None:
@@ -92,9 +92,9 @@ def _alive(message: messages.SmsMessage) -> Iterator[None]:
     over = threading.Event()
 
     def tell() -> None:
-        while not over.wait(messages.BEAT.total_seconds()):
+        while not over.wait(outbox.BEAT.total_seconds()):
             with suppress(SQLAlchemyError), transaction(message.org_id) as session:
-                messages.keep_alive(session, message)
+                outbox.keep_alive(session, message)
 
     teller = threading.Thread(target=tell, name=f"alive-{message.id}", daemon=True)
     teller.start()
@@ -108,7 +108,7 @@ def _alive(message: messages.SmsMessage) -> Iterator[None]:
 def _try_soon(message: messages.SmsMessage) -> None:
     """Where the clinic's sender is tried again in seconds, do not wait for the sweep."""
     with transaction(message.org_id) as session:
-        again = messages.nudge_for_its_moment(session, message.org_id, message.id)
+        again = outbox.nudge_for_its_moment(session, message.org_id, message.id)
     if again:
         _nudge(again)
 
@@ -121,7 +121,7 @@ def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: floa
         try:
             with transaction(message.org_id) as session:
                 verb(session, message)
-                return messages.record_end(session, message, slow=slow)
+                return outcomes.record_end(session, message, slow=slow)
         except DBAPIError:
             if time.monotonic() > until:
                 raise
@@ -132,14 +132,14 @@ def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: floa
 def sweep_sms() -> None:
     """Nudge what is due and was never nudged: Redis was away, or the web process died after its commit."""
     with system_transaction(Door.SWEEP) as session:
-        due = messages.sweep(session)
+        due = outbox.sweep(session)
     for row in due:
         _nudge(row)
 
 
 def _nudge(due: messages.Due) -> None:
     """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
-    queue = Queue.OTP if due.kind is messages.SmsKind.OTP else Queue.SMS
+    queue = Queue.OTP if due.kind is SmsKind.OTP else Queue.SMS
     deliver_sms.apply_async(
         kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
         queue=queue.value,
@@ -150,13 +150,13 @@ def _nudge(due: messages.Due) -> None:
 @app.task(name=Task.RECONCILE_SMS.value, base=Sweep)
 def reconcile_sms() -> None:
     """Ask about SMS that may or may not have been sent: sent after all, or to be sent again."""
-    _ask_about_each(messages.find_unsettled, _settle)
+    _ask_about_each(reconciling.find_unsettled, _settle)
 
 
 @app.task(name=Task.CHECK_RECEIPTS.value, base=Sweep)
 def check_receipts() -> None:
     """Ask about SMS that were accepted and of which no receipt came, or no price."""
-    _ask_about_each(messages.find_without_receipt, _check)
+    _ask_about_each(reconciling.find_without_receipt, _check)
 
 
 def _ask_about_each(
@@ -183,9 +183,9 @@ def _ask_about_each(
             failures[clinic] += 1
             hangs = time.monotonic() - begun > PATIENCE / 2
             with transaction(clinic) as session:
-                messages.ask_later(session, message)
+                reconciling.ask_later(session, message)
                 if hangs or failures[clinic] >= FAILURES or isinstance(problem, Misconfigured):
-                    messages.ask_others_first(session, clinic)
+                    reconciling.ask_others_first(session, clinic)
 
 
 def _settle(message: messages.SmsMessage) -> None:
@@ -197,7 +197,7 @@ def _settle(message: messages.SmsMessage) -> None:
         # Another account has it, or its words cannot be made again: it stays unknown, for a person to see.
         log.warning("organisation %s: sms %s can no longer be looked for", message.org_id, message.id)
         with transaction(message.org_id) as session:
-            messages.lose_sight_of(session, message)
+            reconciling.lose_sight_of(session, message)
         return
     found = TwilioSms(account, timeout=PATIENCE).find(
         to=message.to_phone, bodies=bodies, since=message.created_at - CLOCK_SKEW
@@ -210,7 +210,7 @@ def _settle(message: messages.SmsMessage) -> None:
             if each.provider_id in own:
                 record_accepted(session, message, each, cause=Cause.FOUND)
         if not own:
-            messages.record_never_sent(session, message)
+            reconciling.record_never_sent(session, message)
 
 
 def _check(message: messages.SmsMessage) -> None:
@@ -223,10 +223,10 @@ def _check(message: messages.SmsMessage) -> None:
         known = TwilioSms(account, timeout=PATIENCE).fetch(message.provider_id) if account else None
     except (Misconfigured, Unavailable):
         with transaction(message.org_id) as session:
-            messages.record_checked(session, message, asked=False)
+            reconciling.record_checked(session, message, asked=False)
         raise
     with transaction(message.org_id) as session:
         if known:
             for alert in receipts.apply(session, message, known, cause=Cause.FOUND):
                 log.error("%s", alert)
-        messages.record_checked(session, message)
+        reconciling.record_checked(session, message)

@@ -19,15 +19,9 @@ from models.clinics import allowances
 from models.clinics.allowances import Allowance, ClinicLimit
 from models.clinics.organizations import Organization
 from models.messaging import limits, opt_outs, twilio_codes
-from models.messaging.messages import (
-    SmsKind,
-    SmsMessage,
-    SmsStatus,
-    count_codes,
-    last_code_of_hold,
-    try_at_once,
-    waiting_code_of_hold,
-)
+from models.messaging.messages import SmsMessage, count_codes, last_code_of_hold, waiting_code_of_hold
+from models.messaging.outbox import try_at_once
+from models.messaging.states import SmsKind, SmsStatus
 from models.messaging.twilio_codes import Action
 
 #: A hold has one challenge for its whole life: a resent code is the same code.

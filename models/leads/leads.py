@@ -39,7 +39,8 @@ from models.leads.scoring import (
     score,
     service_named,
 )
-from models.messaging.messages import Due, SmsKind, SmsMessage
+from models.messaging.messages import Due, SmsMessage
+from models.messaging.states import SmsKind
 
 
 class HotLeadAlert(Base):

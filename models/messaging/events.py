@@ -1,5 +1,5 @@
 """Every move of every SMS, with its time and cause. Written by trigger (migrations/sql/sms_life_v1.sql); only
-that the provider accepted one a second time is no move, and written by models/messaging/messages.py.
+that the provider accepted one a second time is no move, and written by models/messaging/outcomes.py.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sqlalchemy import Over, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 import settings
-from models.messaging import messages
+from models.messaging import outcomes
 from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsStatus
@@ -55,7 +55,7 @@ def own_of(session: Session, message: SmsMessage, found: Mapping[str, datetime |
     None that another row is known to own, and none whose time speaks for another row with the same words,
     whatever is known of that one. Until the end of the transaction nobody else gives one of them away.
     """
-    others = messages.find_other(session, message, found)
+    others = outcomes.find_other(session, message, found)
     attempts = _attempts(session, message)
 
     def is_own(at: datetime | None) -> bool:

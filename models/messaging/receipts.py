@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +11,10 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from models.messaging import messages, opt_outs, senders, twilio_codes
-from models.messaging.states import Cause, SmsStatus
+import settings
+from models.messaging import opt_outs, outcomes, reconciling, senders, twilio_codes
+from models.messaging.messages import ASK_AFTER, SmsMessage, lock
+from models.messaging.states import Cause, SmsStatus, can_become
 from models.messaging.twilio_codes import Action
 
 
@@ -27,13 +31,13 @@ class Report:
 
 
 def apply(
-    session: Session, message: messages.SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
+    session: Session, message: SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
 ) -> list[str]:
     """Move the message to where it is, forward only, and remember what its code says of number and sender.
 
     Returns what somebody should be told of: the caller has a log.
     """
-    moved = messages.apply_receipt(
+    moved = apply_receipt(
         session,
         org_id=message.org_id,
         message_id=message.id,
@@ -45,21 +49,21 @@ def apply(
         cause=cause,
     )
     if message.provider_id not in (None, report.provider_id):
-        news = messages.record_second(session, message, report.provider_id)
+        news = outcomes.record_second(session, message, report.provider_id)
         return [sent_twice(message, report.provider_id)] if news else []
     if report.segments or report.price is not None:
-        messages.record_cost(
+        reconciling.record_cost(
             session, message, segments=report.segments, price=report.price, unit=report.price_unit
         )
     if not moved:
         return []
     if report.status is SmsStatus.DELIVERED:
-        claimed_at = messages.claimed_at(session, message)
+        claimed_at = outcomes.claimed_at(session, message)
         senders.record_success(session, message.org_id, claimed_at=claimed_at, delivered=True)
     return _follow(session, message, report.error_code) if report.error_code else []
 
 
-def _follow(session: Session, message: messages.SmsMessage, code: str) -> list[str]:
+def _follow(session: Session, message: SmsMessage, code: str) -> list[str]:
     """What a code says of more than its own message. Nothing is sent again: it would be another message,
     and the first one is billed and may still arrive.
     """
@@ -70,7 +74,7 @@ def _follow(session: Session, message: messages.SmsMessage, code: str) -> list[s
         reason = meaning.reason
         first = senders.record_stop(session, message.org_id, code=code, reason=reason, late=True)
         return [stopped(message.org_id, code, reason)] if first else []
-    alert = (meaning.action is Action.NOT_ALLOWED or not meaning.known) and messages.is_news(
+    alert = (meaning.action is Action.NOT_ALLOWED or not meaning.known) and outcomes.is_news(
         session, message, code
     )
     return [failed(message, code, meaning.reason)] if alert else []
@@ -81,7 +85,7 @@ def stopped(org_id: uuid.UUID, code: str | None, reason: str) -> str:
     return f"the sender of organisation {org_id} is stopped{_by(code)}: {reason}"
 
 
-def failed(message: messages.SmsMessage, code: str | None, reason: str) -> str:
+def failed(message: SmsMessage, code: str | None, reason: str) -> str:
     return f"sms {message.id} of organisation {message.org_id} failed{_by(code)}: {reason}"
 
 
@@ -89,5 +93,52 @@ def _by(code: str | None) -> str:
     return f" by Twilio error {code}" if code else ""
 
 
-def sent_twice(message: messages.SmsMessage, provider_id: str) -> str:
+def sent_twice(message: SmsMessage, provider_id: str) -> str:
     return f"sms {message.id} was accepted twice: as {message.provider_id or 'another'} and as {provider_id}"
+
+
+def apply_receipt(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    message_id: uuid.UUID,
+    provider_id: str,
+    status: SmsStatus,
+    error_code: str | None,
+    error_reason: str | None = None,
+    at: datetime | None = None,
+    cause: Cause = Cause.RECEIPT,
+) -> bool:
+    """What the provider says became of a message, and when, where it says that. False if we knew as much, or
+    it is of another message.
+
+    That the provider has it is kept, whatever else is known of it: so it is never sent again.
+    """
+    others = outcomes.of_others(session, org_id, message_id, [provider_id])
+    row, now = lock(session, org_id, message_id)
+    if row is None or row.provider_id not in (None, provider_id):
+        return False
+    moves = can_become(row.status, status, accepted=row.provider_id is not None)
+    row.provider_id = None if others else provider_id
+    row.sent_at = row.sent_at or outcomes.in_its_life(row, at, now)
+    if moves:
+        row.status, row.cause = status, cause
+        row.error_code, row.error_reason = error_code, error_reason
+        row.check_at = row.check_at or row.sent_at + ASK_AFTER[0]
+    if moves and status is SmsStatus.DELIVERED:
+        row.delivered_at = max(row.sent_at, outcomes.in_its_life(row, at, now))
+        row.error_code = row.error_reason = None
+    session.flush()
+    return moves
+
+
+def receipt_token(message_id: uuid.UUID, attempt: int, key_id: str | None = None) -> str:
+    """Part of the URL that the provider reports one attempt to: whoever knows it was told by us."""
+    key = settings.get().subkey("sms-receipts", key_id)
+    return hmac.new(key, f"{message_id}|{attempt}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def is_receipt_token(token: str, message_id: uuid.UUID, attempt: int) -> bool:
+    """Whether we gave this token out, with today's SECRET_KEY or a former one."""
+    ours = (receipt_token(message_id, attempt, key_id) for key_id in settings.get().key_ids)
+    return any(hmac.compare_digest(token.encode(), own.encode()) for own in ours)

@@ -240,7 +240,7 @@ _BRING_FORWARD = text(
 
 #: For each message that the provider takes, some of those that it could not take: few, for it may still
 #: take only a part. What it does not want for longer than our own longest wait (BACKOFF in
-#: models/messaging/messages.py) is left to its time.
+#: models/messaging/outcomes.py) is left to its time.
 _HURRY = text(
     "UPDATE sms_messages SET next_attempt_at = app_clock(), nudged_at = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"

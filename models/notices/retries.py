@@ -14,8 +14,8 @@ from models.booking import appointments
 from models.leads import leads
 from models.messaging import twilio_codes
 from models.messaging.events import SmsEvent
-from models.messaging.messages import Due, SmsKind, SmsMessage, SmsStatus
-from models.messaging.states import Cause
+from models.messaging.messages import Due, SmsMessage
+from models.messaging.states import Cause, SmsKind, SmsStatus
 from models.notices import texts
 
 

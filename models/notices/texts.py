@@ -23,7 +23,8 @@ from models.clinics import calendars, organizations
 from models.clinics.organizations import Organization
 from models.leads import leads
 from models.messaging import messages
-from models.messaging.messages import SmsKind, SmsMessage
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsKind
 
 #: What fits into two SMS: each gives some of its room to saying which part it is.
 TWO_SMS = 2 * 153

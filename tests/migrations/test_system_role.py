@@ -25,7 +25,7 @@ import settings
 from models.base import preconditions
 from models.base.session import Door, system_transaction, transaction
 from models.booking import holds
-from models.messaging import messages
+from models.messaging import outbox, receipts
 from runtime import preflight
 from tests.concurrency.databases import ROOT, name_of, new_database
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, slot
@@ -161,7 +161,7 @@ def test_every_door_opens_for_the_second_role(
     # what is due
     system.execute("UPDATE sms_messages SET next_attempt_at = now() - interval '1 minute'")
     with system_transaction(Door.SWEEP) as session:
-        assert {str(due.org_id) for due in messages.sweep(session)} == {org, other}
+        assert {str(due.org_id) for due in outbox.sweep(session)} == {org, other}
     # holds whose time is over give their times back, by triggers on two more tables
     system.execute("UPDATE appointment_holds SET expires_at = now() WHERE status = 'held'")
     assert system.execute("SELECT count(*) FROM occupancies WHERE hold_id IS NOT NULL").fetchone() == (2,)
@@ -172,7 +172,7 @@ def test_every_door_opens_for_the_second_role(
     [message] = system.execute(
         "SELECT id, appointment_id FROM sms_messages WHERE org_id = %s AND kind = 'confirmation'", [org]
     ).fetchall()
-    path = f"/api/twilio/status/{message[0]}/1/{messages.receipt_token(message[0], 1)}"
+    path = f"/api/twilio/status/{message[0]}/1/{receipts.receipt_token(message[0], 1)}"
     form = {"MessageSid": "SM" + "a" * 32, "MessageStatus": "delivered", "AccountSid": ACCOUNT_SID}
     signature = RequestValidator(AUTH_TOKEN).compute_signature(settings.get().public_base_url + path, form)
     assert client.post(path, data=form, headers={"X-Twilio-Signature": signature}).status_code == 204

@@ -15,7 +15,7 @@ from twilio.request_validator import RequestValidator
 import settings
 from models.base import sealing
 from models.base.sealing import CannotUnseal
-from models.messaging import messages
+from models.messaging import receipts
 from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import (
@@ -191,17 +191,17 @@ def report(client: FlaskClient, message: uuid.UUID, token: str) -> int:
 
 def test_an_address_given_out_before_the_rotation_is_still_ours(client: FlaskClient, held: Held) -> None:
     [(message, _)] = held.messages()
-    token = messages.receipt_token(message, 1)
+    token = receipts.receipt_token(message, 1)
     with rotated():
         assert report(client, message, token) == 403
         assert (
-            report(client, message, messages.receipt_token(message, 1)) == 503
+            report(client, message, receipts.receipt_token(message, 1)) == 503
         )  # its account cannot be read
     with rotated(THIRD):
         assert report(client, message, token) == 403
     assert held.messages() == [(message, "queued")]
     with rotated(THIRD, FORMER):
-        assert token != messages.receipt_token(message, 1)
+        assert token != receipts.receipt_token(message, 1)
         assert report(client, message, token) == 204
     assert held.messages() == [(message, "delivered")]
 

@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 from models.base.session import Door, system_transaction
 from models.booking import appointments, codes, holds
 from models.clinics import organizations
-from models.messaging import messages
-from models.messaging.messages import SmsStatus
+from models.messaging import outbox, outcomes, receipts
+from models.messaging.states import SmsStatus
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number, slot
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -142,17 +142,17 @@ def send(org: str, message: uuid.UUID | None) -> str:
     assert message is not None
     provider_id = "SM" + uuid.uuid4().hex
     with system_transaction(Door.OPERATOR) as session:
-        row = messages.claim_for_sending(session, uuid.UUID(org), message)
+        row = outbox.claim_for_sending(session, uuid.UUID(org), message)
         assert row is not None
-        messages.record_body(session, row, "Confirmed: …")
-        messages.record_sent(session, row, provider_id=provider_id, segments=1)
+        outcomes.record_body(session, row, "Confirmed: …")
+        outcomes.record_sent(session, row, provider_id=provider_id, segments=1)
     return provider_id
 
 
 def deliver(org: str, message: uuid.UUID | None, provider_id: str) -> None:
     assert message is not None
     with system_transaction(Door.OPERATOR) as session:
-        assert messages.apply_receipt(
+        assert receipts.apply_receipt(
             session,
             org_id=uuid.UUID(org),
             message_id=message,
@@ -230,9 +230,9 @@ def test_a_refused_sms_was_not_sent_and_says_so(sql: Sql) -> None:
     booked = book(org)
     assert booked.message_id is not None
     with system_transaction(Door.OPERATOR) as session:
-        row = messages.claim_for_sending(session, uuid.UUID(org), booked.message_id)
+        row = outbox.claim_for_sending(session, uuid.UUID(org), booked.message_id)
         assert row is not None
-        messages.record_refused(session, row, code="21610", reason="the patient opted out")
+        outcomes.record_refused(session, row, code="21610", reason="the patient opted out")
     (appointment,) = run(sql, SMS_SENT, APPOINTMENT_ID=booked.appointment_id)
     assert (appointment["status"], appointment["confirmation_sms_sent"]) == ("confirmed", False)
     (log,) = run(sql, DELIVERY_STATUS, APPOINTMENT_ID=booked.appointment_id)

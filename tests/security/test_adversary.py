@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 from twilio.request_validator import RequestValidator
 
 import settings as product
-from models.messaging import messages
+from models.messaging import receipts
 from tasks.calls import score_call
 from tasks.messaging import deliver_sms
 from tests.conftest import Clock
@@ -544,9 +544,9 @@ class Siege(RuleBasedStateMachine):
         row, other = rows[n % len(rows)], self._messages()[0]
         tokens = {
             "zeros": "0" * 32,
-            "of another message": messages.receipt_token(uuid.UUID(other["id"]), 1),
-            "of another attempt": messages.receipt_token(uuid.UUID(row["id"]), 2),
-            "leaked": messages.receipt_token(uuid.UUID(row["id"]), 1),
+            "of another message": receipts.receipt_token(uuid.UUID(other["id"]), 1),
+            "of another attempt": receipts.receipt_token(uuid.UUID(row["id"]), 2),
+            "leaked": receipts.receipt_token(uuid.UUID(row["id"]), 1),
         }
         path = f"/api/twilio/status/{row['id']}/1/{tokens[token]}"
         if row["org_id"] == self.own.org_id or (row["id"] == other["id"] and token == "of another message"):

@@ -29,7 +29,7 @@ from flask.testing import FlaskClient
 from psycopg import sql as compose
 
 import settings
-from models.messaging import messages
+from models.messaging import receipts
 from runtime import logs
 from tasks import providers
 from tasks.messaging import deliver_sms, reconcile_sms, sweep_sms
@@ -361,7 +361,7 @@ def test_no_receipt_can_be_made_from_what_is_kept(story: Story) -> None:
     queued = [kept.text for kept in story.database if kept.where == "sms_messages.id"]
     assert queued
     tokens = {
-        messages.receipt_token(uuid.UUID(message), attempt) for message in queued[-40:] for attempt in (1, 2)
+        receipts.receipt_token(uuid.UUID(message), attempt) for message in queued[-40:] for attempt in (1, 2)
     }
     assert story.places(tokens) == set()
 

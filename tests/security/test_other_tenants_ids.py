@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 
 import settings
-from models.messaging import messages
+from models.messaging import receipts
 from tests.factories import code_of
 from tests.security import ground
 from tests.security.ground import Clinic, Everything, bare_body, found, instant, post, vapi_body
@@ -283,8 +283,8 @@ def test_a_receipt_for_anothers_message_is_refused_like_one_for_nobodys(
     def report(message: str) -> tuple[int, bytes]:
         tokens: dict[str, Callable[[], str]] = {
             "guessed": lambda: "0" * 32,
-            "of one's own message": lambda: messages.receipt_token(uuid.UUID(own["id"]), 1),
-            "leaked": lambda: messages.receipt_token(uuid.UUID(message), 1),
+            "of one's own message": lambda: receipts.receipt_token(uuid.UUID(own["id"]), 1),
+            "leaked": lambda: receipts.receipt_token(uuid.UUID(message), 1),
         }
         path = f"/api/twilio/status/{message}/1/{tokens[token]()}"
         sid = ours.clinic.account_sid

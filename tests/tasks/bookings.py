@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 
 import settings
-from models.messaging import messages
+from models.messaging import receipts
 from tests.conftest import Clock
 from tests.factories import (
     ACCOUNT_SID,
@@ -104,7 +104,7 @@ class Booking:
     def receipt(self, status: str) -> None:
         """Twilio reports what became of the confirmation."""
         attempt, provider_id = self.state("attempt, provider_id")
-        token = messages.receipt_token(uuid.UUID(self.confirmation), attempt)
+        token = receipts.receipt_token(uuid.UUID(self.confirmation), attempt)
         path = f"/api/twilio/status/{self.confirmation}/{attempt}/{token}"
         form = {"MessageSid": provider_id, "AccountSid": ACCOUNT_SID, "MessageStatus": status}
         url = settings.get().public_base_url.rstrip("/") + path

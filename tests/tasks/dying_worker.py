@@ -21,6 +21,8 @@ FILES = (
     "/tasks/delivery.py",
     "/tasks/providers/twilio.py",
     "/models/messaging/messages.py",
+    "/models/messaging/outbox.py",
+    "/models/messaging/outcomes.py",
     "/models/messaging/limits.py",
     "/models/clinics/allowances.py",
     "/models/messaging/senders.py",

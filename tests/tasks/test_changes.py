@@ -17,8 +17,9 @@ from models.base.session import transaction
 from models.booking import appointments, links
 from models.booking.appointments import Change
 from models.insight import privacy
-from models.messaging import messages, opt_outs
+from models.messaging import messages, opt_outs, outbox, outcomes
 from models.messaging.opt_outs import OptOutSource
+from models.messaging.states import SmsKind
 from models.notices import retries
 from models.notices.texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
@@ -63,7 +64,7 @@ class Diary(Linked):
     def take(self, message: uuid.UUID | None = None) -> tuple[messages.SmsMessage, Outgoing] | None:
         """A worker takes it and has not sent it yet."""
         with transaction(self.clinic) as session:
-            taken = messages.claim_for_sending(session, self.clinic, message or self.message)
+            taken = outbox.claim_for_sending(session, self.clinic, message or self.message)
             outgoing = prepare(session, taken) if taken else None
         return (taken, outgoing) if taken and outgoing else None
 
@@ -75,11 +76,11 @@ class Diary(Linked):
         except Problem as problem:
             with transaction(self.clinic) as session:
                 record_problem(session, message, problem)
-                messages.record_end(session, message, slow=False)
+                outcomes.record_end(session, message, slow=False)
         else:
             with transaction(self.clinic) as session:
                 record_accepted(session, message, accepted)
-                messages.record_end(session, message, slow=False)
+                outcomes.record_end(session, message, slow=False)
 
     def rows(self, kind: str) -> list[tuple[Any, ...]]:
         return self.sql.execute(
@@ -209,7 +210,7 @@ def test_a_worker_that_died_with_the_older_text_holds_the_newer_one_up_no_longer
     cancelled = diary.cancel().message_id
     diary.deliver(cancelled)
     assert diary.sms(cancelled, "status") == "queued"
-    clock.forward(messages.LEASE.total_seconds() + 1)
+    clock.forward(outbox.LEASE.total_seconds() + 1)
     diary.deliver(cancelled)
     assert [text.partition(":")[0] for text in texts(twilio, diary)] == ["Cancelled"]
 
@@ -334,7 +335,7 @@ def test_a_failed_text_that_says_what_is_over_is_not_sent_again_by_hand(
     assert taken
     change(diary)
     with transaction(diary.clinic) as session:
-        messages.record_refused(session, taken[0], code="21610", reason="no")
+        outcomes.record_refused(session, taken[0], code="21610", reason="no")
     done = retry(diary, diary.message)
     assert (done.done, done.why) == (False, "what it was about is gone, or another message says it")
     assert diary.sms(columns="status") == "failed"
@@ -350,7 +351,7 @@ def test_a_cancellation_that_was_not_delivered_is_sent_anew_and_confirms_nothing
     )
     done = retry(diary, cancelled)
     assert done.due is not None
-    assert done.due.kind is messages.SmsKind.CANCELLATION
+    assert done.due.kind is SmsKind.CANCELLATION
     diary.deliver(done.due.message_id)
     assert diary.newest() == diary.message  # P2
     assert len(texts(twilio, diary)) == 2

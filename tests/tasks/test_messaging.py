@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import messages, senders
+from models.messaging import messages, outbox, outcomes, senders
 from tasks import providers
 from tasks.delivery import prepare
 from tasks.messaging import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
@@ -58,7 +58,7 @@ def test_the_provider_holds_on_to_it_no_longer_than_it_is_of_use(
         [left, message_id],
     )
     with transaction(org) as session:
-        message = messages.claim_for_sending(session, org, message_id)
+        message = outbox.claim_for_sending(session, org, message_id)
         assert message
         outgoing = prepare(session, message)
     assert outgoing
@@ -155,7 +155,7 @@ def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Cloc
         dying.execute(
             "UPDATE sms_messages SET status = 'sending', attempt = 1,"
             " lease_until = app_clock() + %s WHERE id = %s",
-            [messages.ALIVE, booking.confirmation],
+            [outbox.ALIVE, booking.confirmation],
         )
     sweep_sms.run()
     assert booking.state() == "sending"
@@ -173,7 +173,7 @@ def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Cloc
 def test_the_sweep_nudges_what_no_nudge_reached_and_not_too_often(booking: Booking, clock: Clock) -> None:
     def due() -> list[str]:
         with system_transaction(Door.OPERATOR) as session:
-            return [str(row.message_id) for row in messages.sweep(session) if str(row.org_id) == booking.org]
+            return [str(row.message_id) for row in outbox.sweep(session) if str(row.org_id) == booking.org]
 
     assert due() == []  # its own nudge is still fresh
     clock.forward(3)
@@ -351,13 +351,13 @@ def test_receipts_of_what_went_before_a_stop_do_not_start_the_sender_again(
 
 def test_a_slow_yes_to_what_was_claimed_before_a_stop_does_not_undo_it(booking: Booking, faults: Any) -> None:
     with system_transaction(Door.OPERATOR) as session:
-        early = messages.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+        early = outbox.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
     assert early
     refused = booking.next()
     faults("refuse", code=21606)
     refused.deliver()
     with system_transaction(Door.OPERATOR) as session:
-        messages.record_sent(session, early, provider_id="SM" + "8" * 32, segments=1)
+        outcomes.record_sent(session, early, provider_id="SM" + "8" * 32, segments=1)
     assert booking.state() == "sent"
     assert booking.sender("stopped_code") == ("21606",)
 
@@ -618,12 +618,12 @@ def test_a_message_waits_for_its_clinics_others_without_a_process_and_not_for_a_
     claimed = []
     for each in others:
         with system_transaction(Door.OPERATOR) as session:
-            claimed.append(messages.claim_for_sending(session, org, uuid.UUID(each.confirmation)))
+            claimed.append(outbox.claim_for_sending(session, org, uuid.UUID(each.confirmation)))
     worker.run(1, booking)
     for _ in range(15):
         for message in filter(None, claimed):
             with system_transaction(Door.OPERATOR) as session:
-                messages.keep_alive(session, message)
+                outbox.keep_alive(session, message)
         worker.run(1)  # which looks again and again, and holds no process meanwhile
         assert booking.state("status, attempt") == ("queued", 0)
     worker.run(2.5)  # of both nothing is heard any more
@@ -642,7 +642,7 @@ def test_a_receipt_that_comes_before_a_slow_answer_does_not_free_its_process(
     org = uuid.UUID(booking.org)
     for each in (booking, sent_first):
         with system_transaction(Door.OPERATOR) as session:
-            assert messages.claim_for_sending(session, org, uuid.UUID(each.confirmation))
+            assert outbox.claim_for_sending(session, org, uuid.UUID(each.confirmation))
         booking.sql.execute(
             "UPDATE sms_messages SET provider_id = 'SM' || replace(id::text, '-', '') WHERE id = %s",
             [each.confirmation],
@@ -663,14 +663,14 @@ def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clo
 
     def claim(message: str) -> messages.SmsMessage | None:
         with system_transaction(Door.OPERATOR) as session:
-            return messages.claim_for_sending(session, org, uuid.UUID(message))
+            return outbox.claim_for_sending(session, org, uuid.UUID(message))
 
     assert all(claim(each.confirmation) for each in others)
     code = claim(booking.otp)
     assert code
     assert claim(others[0].otp) is None
     with system_transaction(Door.OPERATOR) as session:
-        messages.record_end(session, code, slow=False)
+        outcomes.record_end(session, code, slow=False)
     clock.forward(0.3)
     assert claim(others[0].otp)
 
@@ -728,7 +728,7 @@ def test_moments_that_were_missed_are_not_all_made_up_for_at_once(sixty: list[Bo
 def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
     booking: Booking, monkeypatch: pytest.MonkeyPatch, twilio: str
 ) -> None:
-    real, calls = messages.record_sent, []
+    real, calls = outcomes.record_sent, []
 
     def away_at_first(*args: Any, **kwargs: Any) -> None:
         calls.append(1)
@@ -736,7 +736,7 @@ def test_a_broken_off_request_is_not_held_against_a_database_that_comes_back(
             raise OperationalError("UPDATE", {}, psycopg.OperationalError("gone"))
         real(*args, **kwargs)
 
-    monkeypatch.setattr("tasks.messaging.messages.record_sent", away_at_first)
+    monkeypatch.setattr("tasks.messaging.outcomes.record_sent", away_at_first)
     booking.deliver()
     assert booking.state() == "sent"
     assert len(inbox(twilio, booking.phone)) == 1
@@ -756,7 +756,7 @@ def test_the_provider_holds_on_to_a_message_no_longer_than_it_is_of_use(
     )
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        claimed = messages.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
+        claimed = outbox.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
         assert claimed
         outgoing = prepare(session, claimed)
     assert outgoing

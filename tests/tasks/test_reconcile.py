@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import matching, messages
+from models.messaging import matching, messages, outbox, outcomes, reconciling
 from models.notices import retries
 from models.notices.retries import Retry
 from tasks.delivery import words_of
@@ -146,7 +146,7 @@ def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
     clock.forward(91)
     again, org = asked_for_again(booking), uuid.UUID(booking.org)
     with transaction(org) as session:
-        claimed = messages.claim_for_sending(session, org, uuid.UUID(again))
+        claimed = outbox.claim_for_sending(session, org, uuid.UUID(again))
         assert claimed
         [words] = words_of(session, claimed)
     post_directly(twilio, booking.phone, words)
@@ -159,12 +159,12 @@ def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> m
     """An attempt that ended after so many seconds with nobody knowing what came of it."""
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        claimed = messages.claim_for_sending(session, org, uuid.UUID(message))
+        claimed = outbox.claim_for_sending(session, org, uuid.UUID(message))
     assert claimed
     clock.forward(seconds)
     with transaction(org) as session:
-        messages.record_unknown(session, claimed, "no answer")
-        messages.record_end(session, claimed, slow=False)
+        outcomes.record_unknown(session, claimed, "no answer")
+        outcomes.record_end(session, claimed, slow=False)
     return claimed
 
 
@@ -226,7 +226,7 @@ def test_the_provider_is_asked_until_it_has_said_what_became_of_it_and_what_it_c
     )
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        messages.record_checked(
+        reconciling.record_checked(
             session, session.get_one(messages.SmsMessage, uuid.UUID(booking.confirmation))
         )
     assert booking.state("check_at IS NOT NULL") is again
@@ -477,17 +477,17 @@ def test_two_that_ask_at_once_do_not_give_one_sms_to_two_messages(booking: Booki
 
     def look() -> None:
         with system_transaction(Door.OPERATOR) as session:
-            seen.append(messages.find_other(session, other, [taken]))
+            seen.append(outcomes.find_other(session, other, [taken]))
 
     looking = threading.Thread(target=look)
     with system_transaction(Door.OPERATOR) as session:
-        assert messages.find_other(session, one, [taken]) == set()
+        assert outcomes.find_other(session, one, [taken]) == set()
         looking.start()
         while booking.sql.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"
         ).fetchone() == (0,):
             assert not seen
-        messages.record_sent(session, one, provider_id=taken, segments=1)
+        outcomes.record_sent(session, one, provider_id=taken, segments=1)
     looking.join()
     assert seen == [{taken}]
 
@@ -497,7 +497,7 @@ def test_an_id_that_another_message_has_already_stays_with_that_one(booking: Boo
     theirs = booking.state("provider_id", booking.otp)
     with system_transaction(Door.OPERATOR) as session:
         message = session.get_one(messages.SmsMessage, booking.confirmation)
-        assert not messages.record_sent(session, message, provider_id=theirs, segments=1)
+        assert not outcomes.record_sent(session, message, provider_id=theirs, segments=1)
     assert booking.state("status, provider_id") == ("sent", None)
     with pytest.raises(psycopg.errors.UniqueViolation):
         booking.sql.execute(
@@ -537,7 +537,7 @@ def test_an_answer_that_comes_after_the_next_attempt_is_in_sight_still_counts(
     message.attempt = 1
     booking.sql.execute("UPDATE sms_messages SET attempt = 1 WHERE id = %s", [booking.confirmation])
     with system_transaction(Door.OPERATOR) as session:
-        messages.record_sent(session, message, provider_id="SM" + "7" * 32, segments=1)
+        outcomes.record_sent(session, message, provider_id="SM" + "7" * 32, segments=1)
     booking.deliver()
     assert booking.state("status, provider_id") == ("sent", "SM" + "7" * 32)
     assert inbox(twilio, booking.phone) == []
@@ -549,10 +549,10 @@ def test_two_runs_at_once_ask_about_different_messages(
     lost(booking, faults)
     clock.forward(91)
     with system_transaction(Door.OPERATOR) as one, system_transaction(Door.OPERATOR) as other:
-        assert len(messages.find_unsettled(one)) == 1
-        assert messages.find_unsettled(other) == []
+        assert len(reconciling.find_unsettled(one)) == 1
+        assert reconciling.find_unsettled(other) == []
     with system_transaction(Door.OPERATOR) as later:
-        assert messages.find_unsettled(later) == []
+        assert reconciling.find_unsettled(later) == []
 
 
 # --- messages without a receipt -----------------------------------------------------------------
@@ -737,7 +737,7 @@ def test_what_is_said_by_a_later_message_or_may_have_arrived_is_not_sent_anew(
     check_receipts.run()
     with system_transaction(Door.OPERATOR) as session:
         message = session.get_one(messages.SmsMessage, booking.confirmation)
-        assert messages.record_second(session, message, "SM" + uuid.uuid4().hex)
+        assert outcomes.record_second(session, message, "SM" + uuid.uuid4().hex)
     assert not retried(booking).done
     booking.sql.execute("DELETE FROM sms_events WHERE provider_id IS NOT NULL")
     booking.sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [booking.appointment])

@@ -14,7 +14,7 @@ from twilio.request_validator import RequestValidator
 
 import settings
 from models.base import sealing
-from models.messaging import messages
+from models.messaging import receipts
 from sandbox.twilio import Exchange, make_sandbox
 from tasks.messaging import deliver_sms
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, create_clinic, reserve
@@ -116,7 +116,7 @@ def test_a_key_without_its_secret_is_no_key(
 
 
 def report(client: FlaskClient, clinic: Clinic, *, signed_with: str | None, token: str | None = None) -> int:
-    token = token or messages.receipt_token(clinic.message, 1)
+    token = token or receipts.receipt_token(clinic.message, 1)
     path = f"/api/twilio/status/{clinic.message}/1/{token}"
     form = {"MessageSid": "SM" + "c" * 32, "MessageStatus": "delivered", "AccountSid": ACCOUNT_SID}
     headers = {}

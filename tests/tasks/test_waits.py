@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
-from models.messaging import messages
+from models.messaging import outbox
 from tasks import providers
 from tasks.delivery import record_accepted
 from tasks.messaging import _record, check_receipts, reconcile_sms
@@ -130,7 +130,7 @@ def test_an_answer_that_took_more_than_two_seconds_was_slow(
 ) -> None:
     """Then the clinic's messages go one at a time, and hold up nobody else's."""
     with transaction(uuid.UUID(booking.org)) as session:
-        message = messages.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+        message = outbox.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
     assert message
     accepted = Accepted("SM" + uuid.uuid4().hex, 1)
     _record(message, partial(record_accepted, accepted=accepted), time.monotonic() - took)

@@ -21,7 +21,8 @@ from sqlalchemy import event, update
 from models.base import session
 from models.base.session import transaction
 from models.clinics.attacks import Kind
-from models.messaging.messages import SmsMessage, SmsStatus
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsStatus
 from runtime.masking import mask
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.places import ROOT

@@ -19,7 +19,8 @@ from flask.testing import FlaskClient
 import settings
 from celeryconfig import Queue
 from models.calls import calls
-from models.messaging.messages import Due, SmsKind
+from models.messaging.messages import Due
+from models.messaging.states import SmsKind
 from tests.factories import bare, code_of, create_clinic, reserve
 from tests.places import free_port
 from webapp import nudge

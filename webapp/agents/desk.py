@@ -31,6 +31,7 @@ from models.calls import calls, tenancy
 from models.clinics import organizations
 from models.clinics.organizations import Organization
 from models.messaging import messages
+from models.messaging.states import SmsStatus
 from webapp import attacks
 from webapp.agents.replies import Code, Reply, Watched, not_booked, refusal
 from webapp.agents.vapi.credentials import Caller
@@ -382,7 +383,7 @@ def _bounded(tool_call_id: str) -> str:
 #: several times a second, and the others answer new calls. One clinic has half of the places at most.
 MOST_WATCHERS = 16
 
-_ON_ITS_WAY = (messages.SmsStatus.QUEUED, messages.SmsStatus.SENDING)
+_ON_ITS_WAY = (SmsStatus.QUEUED, SmsStatus.SENDING)
 
 
 def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> messages.SmsMessage:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from models.messaging import senders, twilio_codes
-from models.messaging.messages import SmsMessage, SmsStatus
-from models.messaging.states import Cause
+from models.messaging.messages import SmsMessage
+from models.messaging.states import Cause, SmsStatus
 from models.messaging.twilio_codes import Action
 from webapp.agents.desk import Desk
 from webapp.agents.replies import Code

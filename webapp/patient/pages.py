@@ -24,7 +24,8 @@ from models.booking import appointments, links
 from models.booking.appointments import AppointmentStatus
 from models.booking.links import Found, LinkOutcome
 from models.messaging import limits, opt_outs
-from models.messaging.messages import Due, SmsKind
+from models.messaging.messages import Due
+from models.messaging.states import SmsKind
 from webapp import attacks, shares
 from webapp.limits import Limiter
 from webapp.nudge import nudge

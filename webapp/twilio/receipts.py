@@ -31,7 +31,7 @@ _UNIT = re.compile(r"[A-Za-z]{3}")
 @blueprint.post("/status/<uuid:message_id>/<int:attempt>/<token>")
 def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
     """204 for whatever is ours, known or new; 403 for the rest; 503 makes Twilio's retry worth while."""
-    if not messages.is_receipt_token(token, message_id, attempt):
+    if not receipts.is_receipt_token(token, message_id, attempt):
         attacks.count(attacks.Kind.FORGED_RECEIPT)
         return Response(status=403)
     form = form_of(request)

@@ -19,7 +19,7 @@ from models.booking import codes, holds
 from models.booking.codes import CodeRefusal, CodeRequest
 from models.booking.holds import HoldStatus
 from models.clinics import organizations
-from models.messaging import messages
+from models.messaging import outbox, outcomes
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 
 Sql = psycopg.Connection[tuple[object, ...]]
@@ -108,9 +108,9 @@ def request(org: str, hold: uuid.UUID) -> CodeRequest:
 def send(org: str, message: uuid.UUID | None) -> None:
     assert message is not None
     with system_transaction(Door.OPERATOR) as session:
-        row = messages.claim_for_sending(session, uuid.UUID(org), message)
+        row = outbox.claim_for_sending(session, uuid.UUID(org), message)
         assert row is not None
-        messages.record_sent(session, row, provider_id="SM" + uuid.uuid4().hex, segments=1)
+        outcomes.record_sent(session, row, provider_id="SM" + uuid.uuid4().hex, segments=1)
 
 
 def test_the_code_stands_nowhere_in_the_database(sql: Sql) -> None:

@@ -15,9 +15,8 @@ from models.base.session import transaction
 from models.booking import appointments, links
 from models.booking.appointments import Appointment, Change
 from models.clinics import calendars
-from models.messaging import messages
-from models.messaging.messages import SmsStatus
-from models.messaging.states import Cause
+from models.messaging import messages, outbox, outcomes
+from models.messaging.states import Cause, SmsStatus
 from models.notices import texts
 from tasks.messaging import deliver_sms
 from tests.conftest import Clock
@@ -474,7 +473,7 @@ def sending(linked: Linked) -> messages.SmsMessage:
     """A worker has the old confirmation in its hands while the appointment is moved."""
     org = uuid.UUID(linked.org)
     with transaction(org) as session:
-        message = messages.claim_for_sending(session, org, linked.message)
+        message = outbox.claim_for_sending(session, org, linked.message)
     assert message is not None
     assert move(linked).success
     assert linked.sms(columns="status") == "sending"
@@ -485,7 +484,7 @@ def test_what_a_worker_could_not_hand_over_is_not_tried_again(
     linked: Linked, sending: messages.SmsMessage
 ) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
-        messages.record_unavailable(session, sending, "no answer")
+        outcomes.record_unavailable(session, sending, "no answer")
     assert linked.sms() == SUPERSEDED
     last = linked.one(
         "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id DESC LIMIT 1",
@@ -496,7 +495,7 @@ def test_what_a_worker_could_not_hand_over_is_not_tried_again(
 
 def test_what_the_provider_took_is_sent_all_the_same(linked: Linked, sending: messages.SmsMessage) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
-        messages.record_sent(session, sending, provider_id="SMold", segments=1)
+        outcomes.record_sent(session, sending, provider_id="SMold", segments=1)
     assert linked.sms(columns="status, provider_id") == ("sent", "SMold")
     assert linked.row("confirmation_sms_sent") is False
 

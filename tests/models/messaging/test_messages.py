@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import messages, opt_outs, senders
+from models.messaging import messages, opt_outs, outbox, outcomes, reconciling, senders
 from models.messaging.messages import SmsMessage
 from models.messaging.opt_outs import OptOutSource
 from models.messaging.states import MOVES, Cause, SmsStatus
@@ -40,7 +40,7 @@ def message_of(booking: Booking) -> SmsMessage:
 def claim(booking: Booking, message: str | None = None) -> SmsMessage | None:
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        return messages.claim_for_sending(session, org, uuid.UUID(message or booking.confirmation))
+        return outbox.claim_for_sending(session, org, uuid.UUID(message or booking.confirmation))
 
 
 # --- moves --------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_every_move_is_noted_with_its_cause_attempt_and_code(booking: Booking) -
     message = claim(booking)
     assert message
     with transaction(message.org_id) as session:
-        messages.record_refused(session, message, code="21211", reason="no such number")
+        outcomes.record_refused(session, message, code="21211", reason="no such number")
     rows = booking.sql.execute(
         "SELECT from_status, to_status, cause, attempt, error_code FROM sms_events"
         " WHERE message_id = %s ORDER BY id",
@@ -111,17 +111,17 @@ def test_a_fence_keeps_an_older_attempt_from_recording_a_failure(booking: Bookin
     old = claim(booking)
     assert old
     with system_transaction(Door.OPERATOR) as session:
-        messages.record_unknown(session, old, "lost")
+        outcomes.record_unknown(session, old, "lost")
     clock.forward(91)
     with system_transaction(Door.OPERATOR) as session:
-        messages.record_never_sent(session, message_of(booking))
+        reconciling.record_never_sent(session, message_of(booking))
     new = claim(booking)
     assert new
     assert new.attempt == old.attempt + 1
     with system_transaction(Door.OPERATOR) as session:
-        messages.record_refused(session, old, code="21211", reason="late")
-        messages.record_unavailable(session, old, "late")
-        messages.record_unknown(session, old, "late")
+        outcomes.record_refused(session, old, code="21211", reason="late")
+        outcomes.record_unavailable(session, old, "late")
+        outcomes.record_unknown(session, old, "late")
     assert booking.state() == "sending"
 
 
@@ -136,8 +136,8 @@ def test_only_one_of_two_claims_has_it(booking: Booking) -> None:
 def test_a_claim_waits_while_another_is_being_made(booking: Booking) -> None:
     org, message = uuid.UUID(booking.org), uuid.UUID(booking.confirmation)
     with transaction(org) as one, transaction(org) as other:
-        assert messages.claim_for_sending(one, org, message)
-        assert messages.claim_for_sending(other, org, message) is None
+        assert outbox.claim_for_sending(one, org, message)
+        assert outbox.claim_for_sending(other, org, message) is None
 
 
 def test_a_claim_respects_expiry(booking: Booking, clock: Clock) -> None:
@@ -222,7 +222,7 @@ def test_hundreds_of_messages_get_a_moment_each_and_a_code_overtakes_them(
 ) -> None:
     org, queued = hundreds
     with transaction(uuid.UUID(org)) as session:
-        went = [messages.claim_for_sending(session, uuid.UUID(org), uuid.UUID(each)) for each in queued]
+        went = [outbox.claim_for_sending(session, uuid.UUID(org), uuid.UUID(each)) for each in queued]
     at_once = sum(message is not None for message in went)
     assert 1 <= at_once <= 40  # those of the first moments, while the others were being put back
     rows = sql.execute(
@@ -235,7 +235,7 @@ def test_hundreds_of_messages_get_a_moment_each_and_a_code_overtakes_them(
     bare(client, "booking/send-otp", holdId=hold)
     [code] = sql.execute("SELECT id FROM sms_messages WHERE hold_id = %s", [hold]).fetchall()
     with transaction(uuid.UUID(org)) as session:
-        assert messages.claim_for_sending(session, uuid.UUID(org), code[0])
+        assert outbox.claim_for_sending(session, uuid.UUID(org), code[0])
 
 
 def test_whoever_has_waited_for_his_moment_is_not_given_another(booking: Booking, clock: Clock) -> None:
@@ -264,7 +264,7 @@ def test_a_claim_that_is_kept_waiting_between_its_statements_is_not_put_back(
     with transaction(org) as session:
         connection = session.connection()
         event.listen(connection, "before_cursor_execute", wait)
-        claimed = messages.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
+        claimed = outbox.claim_for_sending(session, org, uuid.UUID(booking.confirmation))
     assert claimed is not None
 
 
@@ -286,7 +286,7 @@ def test_the_sweep_finds_codes_before_all_else(
     bare(client, "booking/send-otp", holdId=hold)
     clock.forward(3)
     with system_transaction(Door.OPERATOR) as session:
-        due = messages.sweep(session, limit=50)
+        due = outbox.sweep(session, limit=50)
     [code] = sql.execute("SELECT id FROM sms_messages WHERE hold_id = %s", [hold]).fetchall()
     assert code[0] in {row.message_id for row in due}
 
@@ -296,7 +296,7 @@ def test_senders_of_different_clinics_do_not_wait_for_each_other(
 ) -> None:
     other = Booking(client, sql)
     with transaction(uuid.UUID(booking.org)) as session:
-        assert messages.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
+        assert outbox.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
         assert claim(other)
 
 
@@ -304,7 +304,7 @@ def test_the_views_show_what_somebody_should_look_at(booking: Booking, clock: Cl
     message = claim(booking)
     assert message
     with transaction(message.org_id) as session:
-        messages.record_unknown(session, message, "lost")
+        outcomes.record_unknown(session, message, "lost")
     clock.forward(61)
 
     def trouble(which: str) -> Any:
@@ -343,7 +343,7 @@ def test_what_the_provider_says_of_an_attempt_says_nothing_of_a_later_one(bookin
     first = claim(booking)
     assert first
     with transaction(first.org_id) as session:
-        messages.record_unknown(session, first, "lost")
+        outcomes.record_unknown(session, first, "lost")
     stale = message_of(booking)
     later = "next_attempt_at = app_clock(), unknown_since = app_clock() - interval '2 min'"
     for status, more in (("queued", f", {later}"), ("sending", ", attempt = 2"), ("unknown", "")):
@@ -356,10 +356,10 @@ def test_what_the_provider_says_of_an_attempt_says_nothing_of_a_later_one(bookin
     )
     stale.unknown_since = stale.created_at - timedelta(minutes=2)
     with transaction(first.org_id) as session:
-        messages.record_never_sent(session, stale)
+        reconciling.record_never_sent(session, stale)
     assert booking.state("status, attempt") == ("unknown", 2)
     with transaction(first.org_id) as session:
-        messages.record_never_sent(session, session.get_one(SmsMessage, stale.id))
+        reconciling.record_never_sent(session, session.get_one(SmsMessage, stale.id))
     assert booking.state() == "queued"
 
 
@@ -373,7 +373,7 @@ def test_a_confirmation_whose_appointment_was_cancelled_while_it_was_being_sent_
     ).fetchone() == (True,)
     assert booking.state() == "sending"
     with transaction(message.org_id) as session:
-        messages.record_unavailable(session, message, "slower, please")
+        outcomes.record_unavailable(session, message, "slower, please")
     assert booking.state("status, cause") == ("expired", "a later message says something else")
 
 
@@ -400,9 +400,9 @@ def test_an_attempt_that_is_over_comes_to_life_no_more(booking: Booking) -> None
     claimed = claim(booking)
     assert claimed
     with transaction(uuid.UUID(booking.org)) as session:
-        messages.keep_alive(session, claimed)
+        outbox.keep_alive(session, claimed)
     assert booking.state("lease_until IS NOT NULL")
     with transaction(uuid.UUID(booking.org)) as session:
-        messages.record_end(session, claimed, slow=False)
-        messages.keep_alive(session, claimed)
+        outcomes.record_end(session, claimed, slow=False)
+        outbox.keep_alive(session, claimed)
     assert booking.state("lease_until") is None

@@ -9,7 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
-from models.messaging import messages
+from models.messaging import messages, outbox, reconciling
+from models.messaging.states import SmsKind
 from models.notices import retries
 from models.notices.retries import Retry
 from tests.conftest import Clock
@@ -56,7 +57,7 @@ class Confirmation:
     def answer_no(self, asked_about: messages.SmsMessage) -> None:
         """The provider was asked about it as it was then, and has it not."""
         with transaction(uuid.UUID(self.org)) as session:
-            messages.record_never_sent(session, asked_about)
+            reconciling.record_never_sent(session, asked_about)
 
     @property
     def status(self) -> str:
@@ -68,7 +69,7 @@ class Confirmation:
     def is_claimed(self) -> bool:
         org_id = uuid.UUID(self.org)
         with transaction(org_id) as session:
-            return messages.claim_for_sending(session, org_id, uuid.UUID(self.id)) is not None
+            return outbox.claim_for_sending(session, org_id, uuid.UUID(self.id)) is not None
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_what_failed_before_it_reached_the_provider_is_queued_and_can_be_sent(
     outcome = confirmation.retry()
     assert (outcome.done, confirmation.status) == (True, "queued")
     assert outcome.due == messages.Due(
-        uuid.UUID(confirmation.org), uuid.UUID(confirmation.id), messages.SmsKind.CONFIRMATION
+        uuid.UUID(confirmation.org), uuid.UUID(confirmation.id), SmsKind.CONFIRMATION
     )
     assert confirmation.is_claimed
 
@@ -102,14 +103,14 @@ def test_of_what_is_unknown_the_provider_is_asked_first(confirmation: Confirmati
     assert (outcome.done, outcome.due, confirmation.status) == (True, None, "unknown")
     assert not confirmation.is_claimed
     with transaction(uuid.UUID(confirmation.org)) as session:
-        assert str(confirmation.id) in {str(row.id) for row in messages.find_unsettled(session)}
+        assert str(confirmation.id) in {str(row.id) for row in reconciling.find_unsettled(session)}
 
 
 def test_a_person_may_order_one_more_and_the_provider_is_asked_once_again_before(
     confirmation: Confirmation,
 ) -> None:
     confirmation.becomes("sending", "unknown", attempt=1)
-    for _ in range(messages.MOST_ATTEMPTS - 1):
+    for _ in range(reconciling.MOST_ATTEMPTS - 1):
         confirmation.becomes("queued", "sending", "unknown")
     confirmation.becomes(check_at=None, unknown_since="2026-01-01")
     parked = confirmation.row()

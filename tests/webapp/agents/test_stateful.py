@@ -34,8 +34,9 @@ from hypothesis.stateful import (
 
 from models.base.session import Door, system_transaction
 from models.booking import holds as hold_verbs
-from models.messaging import messages
-from models.messaging.messages import SmsMessage, SmsStatus
+from models.messaging import outbox, outcomes, receipts
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsStatus
 from models.notices import texts
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
@@ -979,7 +980,7 @@ class Agent(RuleBasedStateMachine):
     def beat(self) -> None:
         with system_transaction(Door.OPERATOR) as session:
             hold_verbs.expire(session)
-            messages.sweep(session)
+            outbox.sweep(session)
         self._books = None
         for hold in self.holds:  # what was held after its call had ended does not stand for long
             late = hold.live(self.books.now) and (hold.clinic, hold.call) in self.ended
@@ -1048,7 +1049,7 @@ class Agent(RuleBasedStateMachine):
     def _claim(self, message_id: str) -> None:
         row = self.books.by_id("sms_messages")[message_id]
         with system_transaction(Door.OPERATOR) as session:
-            message = messages.claim_for_sending(session, uuid.UUID(row["org_id"]), uuid.UUID(row["id"]))
+            message = outbox.claim_for_sending(session, uuid.UUID(row["org_id"]), uuid.UUID(row["id"]))
             words = texts.render(session, message) if message else None
         self._books = None
         if message is None:
@@ -1060,7 +1061,7 @@ class Agent(RuleBasedStateMachine):
                 hold for hold in self.booked if hold.appointment == row["appointment_id"] and hold.cancelled
             ]
             with system_transaction(Door.OPERATOR) as session:
-                messages.record_refused(session, message, code=None, reason="it was cancelled")
+                outcomes.record_refused(session, message, code=None, reason="it was cancelled")
             return
         if row["kind"] == "otp":
             [hold] = [each for each in self.holds if each.id == row["hold_id"]]
@@ -1078,23 +1079,23 @@ class Agent(RuleBasedStateMachine):
         with system_transaction(Door.OPERATOR) as session:
             match outcome:
                 case "sent":
-                    messages.record_sent(session, message, provider_id=_provider_id(message), segments=1)
+                    outcomes.record_sent(session, message, provider_id=_provider_id(message), segments=1)
                 case "refused":
-                    messages.record_refused(session, message, code="landline", reason="not a mobile")
+                    outcomes.record_refused(session, message, code="landline", reason="not a mobile")
                 case "unavailable":
-                    messages.record_unavailable(session, message, "503")
+                    outcomes.record_unavailable(session, message, "503")
                     self.clock.forward(60)  # or chance would say whether the next attempt is due
                 case _:
-                    messages.record_unknown(session, message, "the answer was lost")
+                    outcomes.record_unknown(session, message, "the answer was lost")
         self._books = None
 
     @precondition(lambda self: self.sent)
     @rule(
         n=_some,
-        receipts=_receipts,
+        statuses=_receipts,
         whose=st.sampled_from(("own", "own", "own", "other clinic", "other message")),
     )
-    def receipts_come(self, n: int, receipts: list[SmsStatus], whose: str) -> None:
+    def receipts_come(self, n: int, statuses: list[SmsStatus], whose: str) -> None:
         message_id = list(self.sent)[n % len(self.sent)]
         row = self.books.by_id("sms_messages")[message_id]
         org_id = row["org_id"]
@@ -1102,9 +1103,9 @@ class Agent(RuleBasedStateMachine):
             org_id = next(clinic.org_id for clinic in self.clinics if clinic.org_id != org_id)
         foreign = whose == "other clinic" or (whose == "other message" and row["provider_id"])
         provider_id = "SM" + "0" * 32 if foreign else "SM" + uuid.UUID(message_id).hex
-        for status in receipts:
+        for status in statuses:
             with system_transaction(Door.OPERATOR) as session:
-                moved = messages.apply_receipt(
+                moved = receipts.apply_receipt(
                     session,
                     org_id=uuid.UUID(org_id),
                     message_id=uuid.UUID(message_id),

@@ -19,7 +19,8 @@ from flask.testing import FlaskClient
 from models.base.session import transaction
 from models.booking import appointments, links
 from models.leads.leads import HotLeadAlert
-from models.messaging.messages import SmsKind, SmsMessage
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsKind
 from models.notices import texts
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked

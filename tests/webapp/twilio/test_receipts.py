@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 import settings
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import messages
+from models.messaging import messages, receipts
 from models.notices import retries
 from runtime.masking import mask
 from tasks.delivery import record_accepted
@@ -50,7 +50,7 @@ class Twilio:
         return response.status_code
 
     def path(self, attempt: int) -> str:
-        token = messages.receipt_token(self.message_id, attempt)
+        token = receipts.receipt_token(self.message_id, attempt)
         return f"/api/twilio/status/{self.message_id}/{attempt}/{token}"
 
     def becomes(self, *statuses: str, **values: Any) -> messages.SmsMessage:
@@ -117,7 +117,7 @@ def test_a_forged_receipt_changes_nothing(twilio_reports: Twilio, forged: dict[s
 
 
 def test_a_receipt_without_a_signature_is_refused(client: FlaskClient, twilio_reports: Twilio) -> None:
-    token = messages.receipt_token(twilio_reports.message_id, 1)
+    token = receipts.receipt_token(twilio_reports.message_id, 1)
     path = f"/api/twilio/status/{twilio_reports.message_id}/1/{token}"
     assert (
         client.post(path, data={"MessageStatus": "delivered", "AccountSid": ACCOUNT_SID}).status_code == 403
@@ -132,7 +132,7 @@ def test_a_receipt_comes_again_while_the_database_is_away(twilio_reports: Twilio
 
 
 def test_a_receipt_of_another_attempt_proves_nothing_of_this_ones_token(twilio_reports: Twilio) -> None:
-    token = messages.receipt_token(twilio_reports.message_id, 1)
+    token = receipts.receipt_token(twilio_reports.message_id, 1)
     path = f"/api/twilio/status/{twilio_reports.message_id}/2/{token}"
     assert twilio_reports.report("delivered", path=path) == 403
 
@@ -340,7 +340,7 @@ def signed(form: list[tuple[str, str]], url: str, algorithm: str = "HMAC_SHA1") 
 def post(
     client: FlaskClient, to: Twilio, form: list[tuple[str, str]], *, query: str = "", **headers: str
 ) -> int:
-    path = f"/api/twilio/status/{to.message_id}/1/{messages.receipt_token(to.message_id, 1)}{query}"
+    path = f"/api/twilio/status/{to.message_id}/1/{receipts.receipt_token(to.message_id, 1)}{query}"
     signature = headers.pop("signature", None) or signed(form, settings.get().public_base_url + path)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     response = client.post(
@@ -406,7 +406,7 @@ def test_a_query_is_part_of_what_is_signed(client: FlaskClient, twilio_reports: 
 def test_the_way_of_signing_is_the_one_that_is_named(
     client: FlaskClient, twilio_reports: Twilio, settings_header: str, algorithm: str, status: int
 ) -> None:
-    token = messages.receipt_token(twilio_reports.message_id, 1)
+    token = receipts.receipt_token(twilio_reports.message_id, 1)
     path = f"/api/twilio/status/{twilio_reports.message_id}/1/{token}"
     signature = signed(FORM, settings.get().public_base_url + path, algorithm)
     headers = {"X_Twilio_Webhooks_Signature_Settings": settings_header, "signature": signature}

@@ -6,7 +6,8 @@ from typing import Any
 
 from models.booking.appointments import AppointmentStatus
 from models.messaging import messages
-from models.messaging.messages import SmsMessage, SmsStatus
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsStatus
 from models.notices import texts
 from webapp.agents.desk import Desk, Tool
 from webapp.agents.hold_replies import appointment_cancelled, same_phone

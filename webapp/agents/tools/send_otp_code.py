@@ -9,7 +9,8 @@ from models.booking import codes
 from models.booking.codes import Cap, CodeRequest
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.messaging import messages, opt_outs
-from models.messaging.messages import SmsMessage, SmsStatus
+from models.messaging.messages import SmsMessage
+from models.messaging.states import SmsStatus
 from webapp.agents.desk import Desk, Tool
 from webapp.agents.hold_replies import (
     booked_before,

@@ -16,7 +16,8 @@ from models.booking.holds import AppointmentHold, HoldStatus
 from models.calls import redaction
 from models.clinics import calendars
 from models.messaging import messages
-from models.messaging.messages import Due, SmsKind, SmsStatus
+from models.messaging.messages import Due
+from models.messaging.states import SmsKind, SmsStatus
 from webapp.agents.desk import Desk, Tool, as_uuid
 from webapp.agents.hold_replies import appointment_cancelled, booked_before, hold_is_over, unknown_hold
 from webapp.agents.replies import Code, Reply, not_booked

@@ -1,0 +1,267 @@
+"""What one attempt to send a message came to."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from random import random
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models.messaging import opt_outs, senders
+from models.messaging.events import SmsEvent
+from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage, lock
+from models.messaging.states import Cause, SmsKind, SmsStatus, can_become
+
+
+def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
+    """When its attempt was claimed; None if it never was."""
+    return session.scalar(
+        select(func.max(SmsEvent.created_at)).where(
+            SmsEvent.message_id == message.id,
+            SmsEvent.to_status == SmsStatus.SENDING.value,
+            SmsEvent.attempt == message.attempt,
+        )
+    )
+
+
+#: How long a row waits after its n-th attempt that was certainly not sent; up to a quarter less, so that many
+#: do not all come back together. Celery's own retries fall into the first three. Codes are waited for on the
+#: telephone; and all else goes out within four minutes of the end of whatever was wrong.
+BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 15, 30, 60))
+
+
+CODE_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 5))
+
+
+#: Where the provider has said that it will not be for some time. A code lives long enough for a few of these.
+LATER = tuple(timedelta(seconds=seconds) for seconds in (90, 180, 300, 600, 900))
+
+
+JITTER = 0.25
+
+
+def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: object) -> None:
+    """Write what became of this attempt, unless a receipt or a later attempt already knows better."""
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.status.in_((SmsStatus.SENDING, *also)),
+        )
+        .values(lease_until=None, **values)
+    )
+
+
+def record_body(session: Session, message: SmsMessage, body: str) -> None:
+    """Keep the text that this attempt sends, from which the caller has taken what makes its link work."""
+    session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(body=body))
+
+
+def record_account(session: Session, message: SmsMessage, account_sid: str) -> None:
+    session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(account_sid=account_sid))
+
+
+def record_sent(
+    session: Session,
+    message: SmsMessage,
+    *,
+    provider_id: str,
+    segments: int | None,
+    accepted_at: datetime | None = None,
+    cause: Cause = Cause.ACCEPTED,
+) -> bool:
+    """The provider has it, whichever attempt that was. A receipt may have come first: then only the gaps
+    are filled. `accepted_at` is the provider's time of it, where it is learnt only later.
+
+    True if it turns out that the provider has it twice: somebody should know.
+    """
+    others = find_other(session, message, [provider_id])
+    row, now = lock(session, message.org_id, message.id)
+    if cause is Cause.ACCEPTED:  # what was found by looking says nothing of how the provider answers now
+        senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
+    if row is None or row.provider_id not in (None, provider_id):
+        return row is not None and record_second(session, row, provider_id)
+    # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
+    moves = can_become(row.status, SmsStatus.SENT, accepted=row.provider_id is not None)
+    if row.provider_id is None or row.segments is None:
+        row.provider_id = None if others else provider_id
+        row.segments = row.segments or segments
+        row.sent_at = row.sent_at or in_its_life(row, accepted_at, now)
+        row.check_at = row.sent_at + ASK_AFTER[0]
+    if moves:
+        row.status, row.cause = SmsStatus.SENT, cause
+        row.lease_until = row.unknown_since = row.error_code = row.error_reason = None
+    session.flush()
+    return False
+
+
+def in_its_life(row: SmsMessage, said: datetime | None, now: datetime) -> datetime:
+    """The provider's time of something, as far as that can be by our clock: the message was made before,
+    and the future is not known. Where it says none, it is now.
+    """
+    return min(max(said, row.created_at), now) if said else now
+
+
+def record_second(session: Session, message: SmsMessage, provider_id: str) -> bool:
+    """Keep that the provider has another attempt of a message, too. True the first time: somebody should
+    know. The row stays with the one that was known first.
+    """
+    noted = insert(SmsEvent).values(
+        org_id=message.org_id,
+        message_id=message.id,
+        from_status=message.status.value,
+        to_status=message.status.value,
+        cause=Cause.SENT_TWICE.value,
+        attempt=message.attempt,
+        provider_id=provider_id,
+        created_at=func.app_clock(),
+    )
+    return session.scalar(noted.on_conflict_do_nothing().returning(SmsEvent.id)) is not None
+
+
+def record_unavailable(
+    session: Session,
+    message: SmsMessage,
+    reason: str,
+    *,
+    code: str | None = None,
+    later: bool = False,
+) -> None:
+    """Certainly not sent: try again, later each time, until it expires. `later`: in minutes."""
+    steps = LATER if later else CODE_BACKOFF if message.kind is SmsKind.OTP else BACKOFF
+    early = random() * JITTER  # noqa: S311 (nothing secret)
+    wait = steps[min(message.attempt, len(steps)) - 1] * (1 - early)
+    _record(
+        session,
+        message,
+        status=SmsStatus.QUEUED,
+        cause=Cause.UNAVAILABLE,
+        next_attempt_at=func.app_clock() + wait,
+        error_code=code,
+        error_reason=reason,
+    )
+
+
+def record_unreachable(session: Session, message: SmsMessage, reason: str) -> None:
+    """Certainly not sent, for nobody answered: the sender pauses if that goes on."""
+    record_unavailable(session, message, reason)
+    senders.record_silence(session, message.org_id)
+
+
+def record_refused(
+    session: Session,
+    message: SmsMessage,
+    *,
+    code: str | None,
+    reason: str,
+    cause: Cause = Cause.REFUSED,
+) -> None:
+    """It will never be sent."""
+    _record(session, message, status=SmsStatus.FAILED, cause=cause, error_code=code, error_reason=reason)
+    if cause is not Cause.CANNOT_PREPARE:
+        senders.record_answer(session, message.org_id)
+
+
+def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:
+    """The request of this attempt is over, whatever came of it, and its process is free for another."""
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id, SmsMessage.attempt == message.attempt)
+        .values(lease_until=None)
+    )
+    senders.record_speed(session, message.org_id, slow=slow)
+
+
+def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
+    """Whether no other message of this organisation failed with that code in the last day."""
+    return (
+        session.scalar(
+            select(SmsMessage.id)
+            .where(
+                SmsMessage.org_id == message.org_id,
+                SmsMessage.id != message.id,
+                SmsMessage.error_code == code,
+                SmsMessage.created_at > func.app_clock() - timedelta(hours=24),
+            )
+            .limit(1)
+        )
+        is None
+    )
+
+
+def record_opted_out(session: Session, message: SmsMessage, *, code: str, reason: str) -> None:
+    """The provider knew before we did that this number wants no more."""
+    record_refused(session, message, code=code, reason=reason, cause=Cause.OPTED_OUT)
+    opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
+
+
+def record_misconfigured(session: Session, message: SmsMessage, *, code: str | None, reason: str) -> bool:
+    """The provider refuses the clinic's sender, whatever it sends: the message waits, the sender stops.
+
+    True the first time, so that one alert is raised.
+    """
+    _record(
+        session,
+        message,
+        status=SmsStatus.QUEUED,
+        cause=Cause.UNAVAILABLE,
+        nudged_at=None,
+        error_code=code,
+        error_reason=reason,
+    )
+    first = senders.record_stop(session, message.org_id, code=code, reason=reason)
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.status == SmsStatus.QUEUED,
+        )
+        .values(next_attempt_at=func.coalesce(senders.next_try(message.org_id), func.app_clock()))
+    )
+    return first
+
+
+def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
+    """It may or may not have been sent. Never resent blindly; a receipt settles it."""
+    now = func.app_clock()
+    _record(
+        session,
+        message,
+        status=SmsStatus.UNKNOWN,
+        cause=Cause.ANSWER_LOST,
+        unknown_since=now,
+        check_at=now + GRACE,
+        error_reason=reason,
+    )
+    senders.record_silence(session, message.org_id)
+
+
+def find_other(session: Session, message: SmsMessage, provider_ids: Collection[str]) -> set[str]:
+    """Those of these ids that are known to be of other messages: a code that was asked for twice has the
+    same words twice.
+
+    Until the end of the transaction nobody else gives one of them to a message.
+    """
+    return of_others(session, message.org_id, message.id, provider_ids)
+
+
+def of_others(
+    session: Session, org_id: uuid.UUID, message_id: uuid.UUID, provider_ids: Collection[str]
+) -> set[str]:
+    for provider_id in sorted(provider_ids):  # two who lock several in one order never wait for each other
+        key = func.hashtextextended(f"sms/{org_id}/{provider_id}", 0)
+        session.execute(select(func.pg_advisory_xact_lock(key)))
+    found = session.scalars(
+        select(SmsMessage.provider_id).where(
+            SmsMessage.org_id == org_id,
+            SmsMessage.id != message_id,
+            SmsMessage.provider_id.in_(provider_ids),
+        )
+    )
+    return {each for each in found if each}

@@ -1,0 +1,160 @@
+"""Messages that the provider is asked about: it took them without a receipt, or its answer was lost."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, and_, case, func, select, update
+from sqlalchemy.orm import Session
+
+from models.messaging.events import SmsEvent
+from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage
+from models.messaging.states import Cause, SmsKind, SmsStatus
+
+#: After so many attempts whose outcome was lost, a person decides.
+MOST_ATTEMPTS = 5
+
+#: Whoever takes a message to ask the provider about it has it for so long. When the provider cannot be
+#: asked, it is at least this long until the next try, half as long again each time, and at most that long.
+ASK_AGAIN, ASK_AGAIN_AT_MOST = timedelta(seconds=60), timedelta(minutes=3)
+
+RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST = timedelta(minutes=5), timedelta(hours=1)
+
+#: How long a message that nobody can be asked about is left alone: the key or the account may come back.
+LOST_SIGHT = timedelta(hours=1)
+
+
+def find_unsettled(session: Session, *, limit: int = 50) -> list[SmsMessage]:
+    """Messages of which nobody knows whether they were sent, once the provider has had time to show them.
+
+    Whoever finds one has it for ASK_AGAIN.
+    """
+    return _take(session, SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN, limit)
+
+
+def find_without_receipt(session: Session, *, limit: int = 50) -> list[SmsMessage]:
+    """Likewise messages that the provider accepted, and whose fate or price nobody has told us in time."""
+    accepted = and_(SmsMessage.status != SmsStatus.UNKNOWN, SmsMessage.provider_id.is_not(None))
+    return _take(session, accepted, RECEIPT_AGAIN, limit)
+
+
+def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: int) -> list[SmsMessage]:
+    now = func.app_clock()
+    due = (
+        select(SmsMessage.id)
+        .where(which, SmsMessage.check_at <= now)
+        .order_by(SmsMessage.check_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = update(SmsMessage).where(SmsMessage.id.in_(due.scalar_subquery())).values(check_at=now + keep)
+    return list(session.scalars(taken.returning(SmsMessage)))
+
+
+def ask_later(session: Session, message: SmsMessage) -> None:
+    """The provider cannot be asked about this message: it stays as it is until it can, and is asked about
+    less often the longer that lasts.
+    """
+    now = func.app_clock()
+    least, most, since = RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST, SmsMessage.sent_at
+    if message.status is SmsStatus.UNKNOWN:
+        least, most, since = ASK_AGAIN, ASK_AGAIN_AT_MOST, SmsMessage.unknown_since
+    wait = func.least(func.greatest((now - since) / 2, least), most)
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id, SmsMessage.check_at.is_not(None))
+        .values(check_at=now + wait)
+    )
+
+
+def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
+    """Put off what is due of a clinic whose provider cannot be asked, so that it does not take the others'
+    turn: for half as long as the message that failed, so that this one is not asked about first again.
+    """
+    now = func.app_clock()
+    again = case((SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN / 2), else_=RECEIPT_AGAIN / 2)
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.org_id == org_id, SmsMessage.check_at <= now + again)
+        .values(check_at=now + again)
+    )
+
+
+def lose_sight_of(session: Session, message: SmsMessage) -> None:
+    """Nobody can be asked about this one message: it stays unknown, in front of a person."""
+    session.execute(
+        update(SmsMessage).where(SmsMessage.id == message.id).values(check_at=func.app_clock() + LOST_SIGHT)
+    )
+
+
+def record_never_sent(session: Session, message: SmsMessage) -> None:
+    """The provider knows nothing of this attempt: the row waits for the next one.
+
+    A code does not: it would come minutes late, and the agent has offered another. After MOST_ATTEMPTS
+    of this kind a person decides: who asked for it gets one more, if the "no" is the answer to that. A "no"
+    before the provider had its time to show it proves nothing.
+    """
+    now = session.scalars(select(func.app_clock())).one()
+    proven = (message.unknown_since or now) + GRACE
+    values: dict[str, object] = {"check_at": None}
+    if proven > now:
+        values = {"check_at": proven}
+    elif message.kind is SmsKind.OTP:
+        reason = Cause.NOT_FOUND.value
+        values |= {"status": SmsStatus.EXPIRED, "cause": Cause.NOT_FOUND, "error_reason": reason}
+    elif message.cause is Cause.OPERATOR or _count_lost(session, message) < MOST_ATTEMPTS:
+        values |= {"status": SmsStatus.QUEUED, "cause": Cause.NOT_FOUND, "unknown_since": None}
+        values |= {"next_attempt_at": now, "nudged_at": None}
+    session.execute(
+        update(SmsMessage)
+        .where(
+            SmsMessage.id == message.id,
+            SmsMessage.attempt == message.attempt,
+            SmsMessage.status == SmsStatus.UNKNOWN,
+            # Else an operator wants it since the question: then it is asked again, and that answer counts.
+            SmsMessage.cause == message.cause,
+        )
+        .values(**values)
+    )
+
+
+def _count_lost(session: Session, message: SmsMessage) -> int:
+    """How many attempts ended with nobody knowing whether the provider has it."""
+    lost = select(func.count()).where(
+        SmsEvent.message_id == message.id, SmsEvent.to_status == SmsStatus.UNKNOWN.value
+    )
+    return session.scalars(lost).one()
+
+
+def record_cost(
+    session: Session, message: SmsMessage, *, segments: int | None, price: Decimal | None, unit: str | None
+) -> None:
+    """What the provider says it was: known only some time after it was sent."""
+    session.execute(
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id)
+        .values(
+            segments=func.coalesce(segments, SmsMessage.segments),
+            # Twilio writes what it charges as a negative amount; here it is a cost.
+            price=func.coalesce(func.abs(price), SmsMessage.price),
+            price_unit=func.coalesce(unit, SmsMessage.price_unit),
+        )
+    )
+
+
+def record_checked(session: Session, message: SmsMessage, *, asked: bool = True) -> None:
+    """The provider was asked after a message that it accepted: ask again later, or never more.
+
+    Three days after the hand-over a message of which nothing is known is `unconfirmed`, whether the
+    provider could be asked or not.
+    """
+    row = session.scalars(select(SmsMessage).where(SmsMessage.id == message.id).with_for_update()).one()
+    now = session.scalars(select(func.app_clock())).one()
+    settled = row.status is not SmsStatus.SENT and row.price is not None
+    later = [row.sent_at + wait for wait in ASK_AFTER if row.sent_at and row.sent_at + wait > now]
+    row.check_at = None if settled or not later else later[0] if asked else now + RECEIPT_AGAIN
+    if row.status is SmsStatus.SENT and not later:
+        row.status, row.cause = SmsStatus.UNCONFIRMED, Cause.NO_RECEIPT
+    session.flush()

@@ -65,6 +65,10 @@ def migrate() -> None:
                 text("SELECT pg_advisory_xact_lock(hashtextextended('holdline/migrations', 0))")
             )
             connection.execute(text("SET LOCAL lock_timeout = '4s'"))
+            # A migration sees the rows of every clinic, and nobody else does until it is over: what it
+            # changes here is seen when all is committed.
+            bind_system_scope(connection, "")
+            connection.execute(text("SELECT set_config('app.scope', 'system', true)"))
             context.run_migrations()
             bind_system_scope(connection, settings.get().system_database_url)
 

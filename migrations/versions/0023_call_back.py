@@ -23,7 +23,6 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("calls", sa.Column("lead_call_back", sa.Boolean(), nullable=True))
     op.add_column("organizations", sa.Column("former_lead_rules", postgresql.JSONB(), nullable=True))
-    op.execute("SELECT set_config('app.scope', 'system', true)")  # or row security hides every clinic
     op.execute(
         "UPDATE organizations SET former_lead_rules = lead_rules,"
         " lead_rules = nullif(lead_rules - 'phrases' - 'weights', '{}')"
@@ -32,7 +31,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("SELECT set_config('app.scope', 'system', true)")
     op.execute("UPDATE organizations SET lead_rules = former_lead_rules WHERE former_lead_rules IS NOT NULL")
     op.drop_column("organizations", "former_lead_rules")
     op.drop_column("calls", "lead_call_back")

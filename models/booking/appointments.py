@@ -19,7 +19,6 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     bindparam,
-    func,
     inspect,
     select,
     text,
@@ -27,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking import availability, links
 from models.clinics import calendars
@@ -216,7 +216,7 @@ def move(
     appointment = get_or_none(session, org_id, appointment_id)
     calendar = appointment and calendars.get_or_none(session, org_id, appointment.calendar_id)
     if appointment and calendar:
-        now = session.scalars(select(func.app_clock())).one()
+        now = clock.now(session)
         closed = availability.why_not_offered(as_long_as(calendar, appointment), starts_at, now)
         if closed:
             return Change(success=False, error="Not an offered time", code=closed.value)

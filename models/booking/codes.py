@@ -14,6 +14,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
+from models.base import locks
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.clinics import allowances
 from models.clinics.allowances import Allowance, ClinicLimit
@@ -259,8 +260,9 @@ def lock_codes(session: Session, org_id: uuid.UUID, *, phone: str, call_sid: str
 
     To be called before the row of a hold or its calendar is locked. Waits at most the lock timeout.
     """
-    for name in [f"codes-call/{org_id}/{call_sid}"] * bool(call_sid) + [f"codes/{org_id}/{phone}"]:
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    if call_sid:
+        locks.take(session, func.codes_of_call_lock_key(org_id, call_sid))
+    locks.take(session, func.codes_of_phone_lock_key(org_id, phone))
 
 
 def may_try(session: Session, organization: Organization, phone: str, asker: Asker) -> bool:
@@ -321,10 +323,9 @@ def request(
     if row is None:
         return CodeRequest(refusal=CodeRefusal.UNKNOWN_HOLD)
     hold: AppointmentHold = row.AppointmentHold
-    if hold.status is not HoldStatus.HELD:
-        return CodeRequest(refusal=CodeRefusal.HOLD_OVER, hold_status=hold.status)
-    if min(hold.expires_at, hold.starts_at) <= row.now:
-        return CodeRequest(refusal=CodeRefusal.HOLD_OVER, hold_status=HoldStatus.EXPIRED)
+    if not hold.is_bookable(row.now):
+        over = HoldStatus.EXPIRED if hold.status is HoldStatus.HELD else hold.status
+        return CodeRequest(refusal=CodeRefusal.HOLD_OVER, hold_status=over)
     if waiting := waiting_code_of_hold(session, organization.id, hold_id):
         try_at_once(session, waiting)
         return CodeRequest(message_id=waiting.id)

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
+    ColumnElement,
     ForeignKeyConstraint,
     Index,
     String,
@@ -25,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import locks
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking.unproved_holds import Asked
 from models.clinics.calendars import Calendar
@@ -88,6 +91,19 @@ class AppointmentHold(Base):
     number_is_callers: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[CreatedAt]
 
+    def is_live(self, now: datetime) -> bool:
+        """Whether it keeps its time: it is held, and has not run out."""
+        return self.status is HoldStatus.HELD and self.expires_at > now
+
+    @classmethod
+    def live_now(cls) -> ColumnElement[bool]:
+        """`is_live` in a query, by the database's clock."""
+        return func.hold_is_live(cls.status, cls.expires_at, func.app_clock(), type_=Boolean)
+
+    def is_bookable(self, now: datetime) -> bool:
+        """Whether its code still makes an appointment: it is live, and its time has not begun."""
+        return self.is_live(now) and self.starts_at > now
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -111,7 +127,7 @@ _CLAIM = text(
 
 
 _OF_PHONE = text(
-    "SELECT count(*) FILTER (WHERE status = 'held' AND expires_at > app_clock()"
+    "SELECT count(*) FILTER (WHERE hold_is_live(status, expires_at, app_clock())"
     "   AND (number_is_callers OR NOT :own) AND (:call IS NULL OR call_sid IS DISTINCT FROM :call))"
     " FROM appointment_holds WHERE org_id = :org AND patient_phone = :phone"
     " AND created_at > app_clock() - interval '24 hours'"
@@ -170,7 +186,7 @@ def claim_instead(
     """
     if before:
         for resource in sorted({hold.resource_id for hold in before} | {calendar.resource_id}):
-            session.execute(select(func.pg_advisory_xact_lock(func.resource_lock_key(org_id, resource))))
+            locks.take(session, func.resource_lock_key(org_id, resource))
     with session.begin_nested() if before else nullcontext() as savepoint:
         for hold in before:
             release(session, org_id=org_id, hold_id=hold.id)
@@ -245,10 +261,7 @@ def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:
     Taken after the lock of the call (begin_tool_call) and before that of any resource (claim_slot_atomic):
     in one order everywhere, so that calls that move their holds cannot wait for each other.
     """
-    session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended('phone/' || :org || '/' || :phone, 0))"),
-        {"org": str(org_id), "phone": phone},
-    )
+    locks.take(session, func.phone_lock_key(org_id, phone))
 
 
 def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, Computed, func, or_, select
+from sqlalchemy import CheckConstraint, Computed, or_, select
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -60,7 +60,7 @@ def find_taken(
             Occupancy.starts_at > begin - LONGEST,
             Occupancy.starts_at < end,
             Occupancy.ends_at > begin,
-            or_(Occupancy.hold_id.is_(None), AppointmentHold.expires_at > func.app_clock()),
+            or_(Occupancy.hold_id.is_(None), AppointmentHold.live_now()),
         )
         .order_by(Occupancy.starts_at)
     )

@@ -1,6 +1,6 @@
 """Holds for which no code was asked: who asks for one, how many there may be, and giving them back.
 
-The counting is in migrations/sql/make_room_for_hold_v1.sql, in the statement that claims; the reasons are in
+The counting is in migrations/sql/make_room_for_hold_v2.sql, in the statement that claims; the reasons are in
 docs/decisions/0023.
 """
 
@@ -88,7 +88,7 @@ class Asker:
 
 _UNPROVED = """
       FROM appointment_holds h
-     WHERE h.org_id = :org AND h.status = 'held' AND h.expires_at > app_clock() AND h.code_digest IS NULL
+     WHERE h.org_id = :org AND hold_is_live(h.status, h.expires_at, app_clock()) AND h.code_digest IS NULL
 """
 
 #: Who holds one time is no matter for anybody.

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock, locks
 from models.base.tables import Base, CreatedAt, Id
 from models.booking import codes
 from models.calls import reports
@@ -249,7 +250,7 @@ def replace_reply(session: Session, tool_call: uuid.UUID, reply: dict[str, Any])
 
 def lock(session: Session, org_id: uuid.UUID, call_id: str) -> None:
     """The lock that `begin` takes, for what is no tool call: the end of the call waits its turn, too."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"call/{org_id}/{call_id}", 0))))
+    locks.take(session, func.call_lock_key(org_id, call_id))
 
 
 #: A call that ended is scored so long after its report: a richer one often follows at once.
@@ -283,7 +284,7 @@ def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: 
     nothing. `final` is the report after the call; a call that ended goes on no more.
     """
     report = reports.without_codes(report, codes.codes_of_call(session, org_id, call_id))
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     began = report.started_at or report.ended_at or now
     session.execute(
         insert(Call)
@@ -334,7 +335,7 @@ class Due:
 
 def due_soon(session: Session, org_id: uuid.UUID, call_id: str) -> Due | None:
     """The call, if it is due to be scored within SOON or already, with the wait that is left."""
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     due_at = session.scalar(
         select(Call.score_due_at).where(
             Call.org_id == org_id, Call.id == call_id, Call.score_due_at <= now + SOON

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base
 from models.clinics.organizations import IntegrationSettings
 
@@ -45,7 +46,7 @@ def take_turn(session: Session, *, every: timedelta) -> Fetch | None:
     It has a key of Vapi's, and an assistant or a number by which its calls are told from those of others
     in the same account.
     """
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     row = session.execute(
         select(IntegrationSettings.org_id, VapiSync.synced_until)
         .outerjoin(VapiSync, VapiSync.org_id == IntegrationSettings.org_id)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base, CreatedAt, Id
 from models.clinics.staff import StaffUser
 
@@ -45,7 +46,7 @@ class StaffSession(Base):
 def begin(session: Session, user: StaffUser, epoch: int, *, device: str, address: str) -> str:
     """Returns the token for the cookie. `epoch` is that of the password that was checked."""
     token = secrets.token_urlsafe(32)
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     user.last_seen_at = now
     session.add(
         StaffSession(

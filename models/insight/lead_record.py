@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
+
+from models.base import clock
 
 #: This month and those before it.
 MONTHS = 12
@@ -56,7 +58,7 @@ def by_month(session: Session, org_id: uuid.UUID, *, zone: ZoneInfo) -> list[Mon
     The months before the first call that was hot or was judged are left out; one between is there with its
     zeros.
     """
-    today = session.scalars(select(func.app_clock())).one().astimezone(zone).date()
+    today = clock.now(session).astimezone(zone).date()
     last = today.replace(day=1)
     first = _months_before(last, MONTHS - 1)
     rows = session.execute(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.booking import changes, unproved_holds
 from models.booking.changes import ChangesMade
 from models.booking.unproved_holds import Asker
@@ -135,7 +136,7 @@ _HOLDS = """
            h.expires_at, h.code_digest IS NOT NULL AS code_sent, h.number_is_callers AS own
       FROM appointment_holds h
       JOIN calendars k ON k.org_id = h.org_id AND k.id = h.calendar_id
-     WHERE h.org_id = :org AND h.status = 'held' AND h.expires_at > app_clock()
+     WHERE h.org_id = :org AND hold_is_live(h.status, h.expires_at, app_clock())
 """
 
 # By way of the confirmations, which have an index on their time; an appointment is made with its own.
@@ -187,7 +188,7 @@ _VERSION = text(f"""
       (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM calls
         WHERE org_id = :org AND created_at > app_clock() - interval '24 hours'),
       (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM appointment_holds
-        WHERE org_id = :org AND status = 'held' AND expires_at > app_clock()),
+        WHERE org_id = :org AND hold_is_live(status, expires_at, app_clock())),
       (SELECT string_agg(m.id::text || ':' || m.xmin::text || ':' || a.xmin::text, ',' ORDER BY m.id)
          FROM sms_messages m JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
         WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today),
@@ -241,7 +242,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
 
 def _clock(session: Session, org_id: uuid.UUID) -> tuple[datetime, datetime]:
     """The database's time, and the midnight in the clinic's zone that it follows."""
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     local = now.astimezone(calendars.zone(session, org_id))
     # Where the clocks go back over midnight the day has two of them, and begins with the first.
     return now, local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Text, and_, cast, func, inspect, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
+from models.base import clock, locks
 from models.base.erased import ERASED, MARK
 from models.base.tables import Base
 from models.booking import holds
@@ -217,7 +218,7 @@ def erase(
     _lock_diaries(session, org_id, phones)
     _lock_sms(session, org_id, find(session, org_id, phones))
     held = find(session, org_id, phones, for_update=True)
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     expected = [
         row for row in held.appointments if row.status is AppointmentStatus.CONFIRMED and row.ends_at > now
     ]
@@ -257,7 +258,7 @@ def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) 
         )
     )
     for resource in sorted(session.scalars(live)):
-        session.execute(select(func.pg_advisory_xact_lock(func.resource_lock_key(org_id, resource))))
+        locks.take(session, func.resource_lock_key(org_id, resource))
 
 
 def _lock_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:

@@ -12,9 +12,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.booking import changes
 from models.booking.changes import AppointmentChange
 from models.calls.calls import BY_SIGNATURE, Call
@@ -367,7 +368,7 @@ _PRICES = """
 
 def figures(session: Session, org_id: uuid.UUID, *, days: int, zone: ZoneInfo) -> Figures:
     """Of the last `days` days in the clinic's zone, today among them."""
-    now = session.scalars(select(func.app_clock())).one().astimezone(zone)
+    now = clock.now(session).astimezone(zone)
     first = now.date() - timedelta(days=days - 1)
     since = datetime(first.year, first.month, first.day, tzinfo=zone)
     of_days = {"first": first, "last": now.date(), "zone": zone.key}

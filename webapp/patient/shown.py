@@ -10,10 +10,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models.base import phones, times
+from models.base import clock, phones, times
 from models.booking import appointments, availability, links
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.availability import Slot
@@ -178,7 +177,7 @@ def read(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Linked:
             calendar = calendars.get_or_none(session, org_id, appointment.calendar_id)
             clinic = organizations.get_or_none(session, org_id)
             if calendar is not None and clinic is not None:
-                now = session.scalars(select(func.app_clock())).one()
+                now = clock.now(session)
                 return Linked(session, link, appointment, calendar, clinic, now)
     raise NotThere
 

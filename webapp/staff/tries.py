@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from flask import request
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.base.audit import AuditEntry
 from models.base.session import Door
 from models.clinics import second_factor, sign_in_limits, staff, staff_sessions
@@ -118,7 +117,7 @@ def confirm(signed: Signed, code: str) -> list[str] | None:
 
     def turn_on(at: Session) -> bool:
         row = at.get_one(StaffUser, user.id, with_for_update=True)
-        made[:] = second_factor.confirm(row, code, _now(at)) or []
+        made[:] = second_factor.confirm(row, code, clock.now(at)) or []
         if made:
             staff_sessions.end_others(at, signed.org_id, signed.id, signed.session_id)
         return bool(made)
@@ -143,7 +142,7 @@ def _try(user: StaffUser, counted: Counted, look: Callable[[], bool], failure: F
 
 def _has_code(user: StaffUser, code: str) -> bool:
     def check(at: Session) -> bool:
-        return second_factor.check(at, at.get_one(StaffUser, user.id), code, _now(at))
+        return second_factor.check(at, at.get_one(StaffUser, user.id), code, clock.now(at))
 
     return in_transaction(user.org_id, check, actor=f"staff {user.email}")
 
@@ -154,11 +153,6 @@ def _verified(user: StaffUser | None, password: str) -> bool:
             return _hashers.submit(staff.verify, user, password).result()
     except NoTurn:
         raise Busy from None
-
-
-def _now(at: Session) -> datetime:
-    now: datetime = at.scalars(select(func.app_clock())).one()
-    return now
 
 
 def failed(how: Failure, email: str, user: StaffUser | None) -> None:

@@ -40,7 +40,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     if not same_phone(desk, arguments.get("patientPhone"), hold.patient_phone):
         return phone_mismatch()
     ending = phones.last_digits(hold.patient_phone)
-    if _is_live(desk, hold) and (trouble := _foreseen(desk, hold)):
+    if hold.is_bookable(desk.now) and (trouble := _foreseen(desk, hold)):
         return _cannot(trouble, ending)  # it would not arrive: no code is spent on it
     lost = _last_lost(desk, hold)
     requested = codes.request(desk.session, desk.clinic, hold.id, desk.asker)
@@ -101,10 +101,6 @@ def _refused(desk: Desk, hold: AppointmentHold, requested: CodeRequest) -> Reply
     if requested.hold_status is not None:
         return hold_is_over(requested.hold_status)
     return unknown_hold(desk, str(hold.id))
-
-
-def _is_live(desk: Desk, hold: AppointmentHold) -> bool:
-    return hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
 
 
 def _tell(message: SmsMessage, ending: str, *, stopped: Trouble | None, lost: Trouble | None) -> Reply:

@@ -160,8 +160,7 @@ def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
         return hold_is_over(hold.status)
     if hold and hold.status is HoldStatus.CONFIRMED and desk.call_id == hold.call_sid is not None:
         return booked_before(desk, hold)  # by this call, which cannot guess at what it has done
-    live = hold and hold.status is HoldStatus.HELD and min(hold.expires_at, hold.starts_at) > desk.now
-    if not (hold and live):
+    if not (hold and hold.is_bookable(desk.now)):
         return None
     sent = messages.codes_of_hold(desk.session, desk.org_id, hold.id)
     if sent and sent[0].status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED):

@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 import models
 from models.base.tables import Base, EnumText
 from models.booking.appointments import Confirmation
-from models.booking.holds import Claim
+from models.booking.holds import AppointmentHold, Claim, HoldStatus
 from tests.factories import create_clinic, phone_number, slot
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -242,6 +242,56 @@ def test_a_stale_hold_is_expired_by_the_claim_that_needs_its_time(sql: Sql, cloc
     assert hold_row(sql, stale) == ("expired", 0, True)
     assert hold_row(sql, fresh.hold_id) == ("held", 0, False)
     assert taken(sql, org) == [(slot(), "hold")]
+
+
+def test_a_claim_expires_every_stale_hold_in_its_way_but_none_that_is_live(
+    sql: Sql, clock: Any
+) -> None:
+    org = create_clinic(("cal-1", "long"), {"resource_id": "room 4", "slot_minutes": 30})
+    sql.execute("UPDATE calendars SET slot_minutes = 90 WHERE org_id = %s AND id = 'long'", [org])
+    first, second = (claim(sql, org, slot=slot(minute=at), minutes=1) for at in (0, 30))
+    clock.forward(30)
+    third = claim(sql, org, slot=slot(hour=11), minutes=1)
+    clock.forward(31)
+    whole = claim(sql, org, calendar="long", call="call-2")
+    assert whole == refusal(
+        "Slot already held", "slot_taken", held_by_call="call-1", expires_at=third.expires_at
+    )
+    assert [hold_row(sql, each.hold_id)[0] for each in (first, second, third)] == ["held"] * 3
+    clock.forward(30)
+    assert claim(sql, org, calendar="long", call="call-2").success
+    assert [hold_row(sql, each.hold_id)[0] for each in (first, second, third)] == ["expired"] * 3
+    assert taken(sql, org) == [(slot(), "hold")]
+
+
+@pytest.mark.parametrize("status", HoldStatus)
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_a_hold_is_live_in_sql_and_in_python_alike(sql: Sql, status: HoldStatus, seconds: int) -> None:
+    now = datetime(2026, 12, 7, 10, tzinfo=UTC)
+    hold = AppointmentHold(status=status, expires_at=now + timedelta(seconds=seconds))
+    assert hold.is_live(now) == one(sql, "SELECT hold_is_live(%s, %s, %s)", status, hold.expires_at, now)
+    assert hold.is_live(now) == (status is HoldStatus.HELD and seconds > 0)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("call_lock_key", "call/{org}/x"),
+        ("codes_of_call_lock_key", "codes-call/{org}/x"),
+        ("codes_of_phone_lock_key", "codes/{org}/x"),
+        ("phone_lock_key", "phone/{org}/x"),
+        ("provider_id_lock_key", "sms/{org}/x"),
+        ("resource_lock_key", "{org}/x"),
+        ("unproved_holds_lock_key", "holds/{org}"),
+    ],
+)
+def test_a_lock_has_the_key_that_it_had_in_every_release(sql: Sql, function: str, name: str) -> None:
+    """Two releases that run side by side wait for each other only where they mean the same lock."""
+    org = uuid.uuid4()
+    key = one(sql, "SELECT hashtextextended(%s, 0)", name.format(org=org))
+    values = [org] if name.startswith("holds/") else [org, "x"]
+    marks = ", ".join(["%s"] * len(values))
+    assert one(sql, f"SELECT {function}({marks})", *values) == key
 
 
 # What '…Z' means.

@@ -1,14 +1,29 @@
-"""The one formatter of times: always the clinic's zone, for the ear and for the eye."""
+"""The one formatter of times: always the clinic's zone, for the ear and for the eye. And instants read."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 
 def instant(moment: datetime) -> str:
     """2026-12-07T10:00:00Z: how the wire and a slotId write a moment."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parsed(text: str, *, zone: tzinfo | None = None) -> datetime | None:
+    """The instant that an ISO 8601 text from elsewhere names, in UTC; None if it names none.
+
+    A time without an offset is taken in `zone`. Without a `zone` it names no instant: it could be anybody's
+    10 o'clock.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None and zone is not None:
+            moment = moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 #: Days from which on a day without its year could be taken for the same one of another year.

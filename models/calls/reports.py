@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from models.base import phones
+from models.base import phones, times
+from models.base.json_values import an_object, objects, word
 from models.calls import redaction
 from models.calls.facts import NAME, SCHEMA, parse_facts
 
@@ -82,22 +83,22 @@ def without_codes(report: Report, codes: Sequence[str]) -> Report:
 
 def read(message: Object) -> Report:
     """Read a webhook's message, or a call of Vapi's API wrapped as {"call": …}. Never raises."""
-    call = _object(message.get("call"))
-    artifact = _object(message.get("artifact")) or _object(call.get("artifact"))
-    analysis = _object(message.get("analysis")) or _object(call.get("analysis"))
+    call = an_object(message.get("call"))
+    artifact = an_object(message.get("artifact")) or an_object(call.get("artifact"))
+    analysis = an_object(message.get("analysis")) or an_object(call.get("analysis"))
     turns = tuple(_within(MOST_SAID, _turns(message, call, artifact)))
     started = _moment(message.get("startedAt")) or _moment(call.get("startedAt"))
     ended = _moment(message.get("endedAt")) or _moment(call.get("endedAt"))
-    numbers = (_word(_object(each.get("customer")).get("number")) for each in (message, call))
+    numbers = (word(an_object(each.get("customer")).get("number")) for each in (message, call))
     return Report(
-        status=_word(message.get("status")) or _word(call.get("status")),
-        ended_reason=_word(message.get("endedReason")) or _word(call.get("endedReason")),
+        status=word(message.get("status")) or word(call.get("status")),
+        ended_reason=word(message.get("endedReason")) or word(call.get("endedReason")),
         started_at=started,
         ended_at=ended,
         duration=_duration(message, call, started, ended, turns),
         caller_number=next(filter(None, map(phones.of_caller, filter(None, numbers))), None),
-        call_type=_word(call.get("type")),
-        assistant_id=_word(call.get("assistantId")),
+        call_type=word(call.get("type")),
+        assistant_id=word(call.get("assistantId")),
         phone_number_id=dialled(message),
         turns=turns,
         summary=_words(analysis.get("summary")) or _words(message.get("summary")),
@@ -109,14 +110,14 @@ def read(message: Object) -> Report:
 
 def dialled(message: Object) -> str | None:
     """Vapi's id of the number that was dialled: of the call itself, or of the number beside it."""
-    call = _object(message.get("call"))
+    call = an_object(message.get("call"))
     places = (
         call.get("phoneNumberId"),
-        _object(message.get("phoneNumber")).get("id"),
-        _object(call.get("phoneNumber")).get("id"),
+        an_object(message.get("phoneNumber")).get("id"),
+        an_object(call.get("phoneNumber")).get("id"),
         message.get("phoneNumberId"),
     )
-    return next(filter(None, map(_word, places)), None)
+    return next(filter(None, map(word, places)), None)
 
 
 # --- who said what ------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def _turns(message: Object, call: Object, artifact: Object) -> Iterator[dict[str
         artifact.get("messagesOpenAIFormatted"),
     )
     for entries in lists:
-        said = [turn for entry in _objects(entries) if (turn := _turn(entry))]
+        said = [turn for entry in objects(entries) if (turn := _turn(entry))]
         if said:
             yield from said[:MOST_TURNS]
             return
@@ -153,7 +154,7 @@ def _turn(entry: Object) -> dict[str, Any] | None:
     who = _SPEAKERS.get(role.lower()) if isinstance(role, str) else None
     content = entry.get("content")
     if isinstance(content, list):  # OpenAI's form, in parts
-        content = " ".join(part["text"] for part in _objects(content) if isinstance(part.get("text"), str))
+        content = " ".join(part["text"] for part in objects(content) if isinstance(part.get("text"), str))
     text = _words(entry.get("message")) or _words(content)
     return {"who": who, "text": text, "at": _seconds(entry.get("secondsFromStart"))} if who and text else None
 
@@ -207,24 +208,21 @@ def _seconds(value: object) -> float | None:
 
 def _moment(value: object) -> datetime | None:
     """An ISO time, or an epoch in milliseconds; UTC."""
-    moment = None
-    try:
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+    moment = times.parsed(value, zone=UTC) if isinstance(value, str) else None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
             moment = datetime.fromtimestamp(value / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+        except (ValueError, OverflowError, OSError):
+            return None
     return moment if moment and moment.year in _YEARS else None
 
 
 def _cost(source: Object) -> Decimal | None:
     """As a sum; else as the breakdown's; else of its parts."""
-    parts = [amount for each in _objects(source.get("costs")) if (amount := _dollars(each.get("cost")))]
+    parts = [amount for each in objects(source.get("costs")) if (amount := _dollars(each.get("cost")))]
     return (
         _dollars(source.get("cost"))
-        or _dollars(_object(source.get("costBreakdown")).get("total"))
+        or _dollars(an_object(source.get("costBreakdown")).get("total"))
         or (sum(parts, Decimal()) if parts else None)
     )
 
@@ -251,12 +249,12 @@ def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
     A clinic may have other outputs besides: ours goes first, even if there was nothing to find, then the
     first in which there is any fact.
     """
-    outputs = _objects([*_object(artifact.get("structuredOutputs")).values()])
+    outputs = objects([*an_object(artifact.get("structuredOutputs")).values()])
     ours = [each.get("result") for each in outputs if each.get("name") == NAME]
     others = [each.get("result") for each in outputs if each.get("name") != NAME]
     if {} in ours:
         return {}
-    found = (_bounded(_object(each)) for each in (*ours, *others, analysis.get("structuredData")))
+    found = (_bounded(an_object(each)) for each in (*ours, *others, analysis.get("structuredData")))
     return next((facts for facts in found if parse_facts(facts)), None)
 
 
@@ -266,27 +264,14 @@ def _bounded(data: Object) -> dict[str, Any]:
         name: {
             part: redaction.redact(_clean(text, 400))
             for part in ("value", "quote")
-            if isinstance(text := _object(data.get(name)).get(part), str)
+            if isinstance(text := an_object(data.get(name)).get(part), str)
         }
         for name in SCHEMA["properties"]
-        if _object(data.get(name))
+        if an_object(data.get(name))
     }
 
 
 # --- texts --------------------------------------------------------------------------------------
-
-
-def _object(value: object) -> Object:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> list[Object]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _word(value: object) -> str | None:
-    """A short text as an id or a status is; 600 reasons for an end are known, and more come."""
-    return (_clean(value, 200) or None) if isinstance(value, str) else None
 
 
 def _words(value: object) -> str | None:

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 import settings
 from models.base import phones
+from models.base.json_values import storable
 from models.base.session import Door
 from models.booking import appointments, holds
 from models.booking.appointments import Appointment
@@ -35,7 +36,7 @@ from models.messaging.states import SmsStatus
 from webapp import attacks
 from webapp.agents.replies import Code, Reply, Watched, not_booked, refusal
 from webapp.agents.vapi.credentials import Caller
-from webapp.agents.vapi.envelope import Envelope, ToolCall, storable
+from webapp.agents.vapi.envelope import Envelope, ToolCall
 from webapp.nudge import nudge
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_system_transaction, in_transaction

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TypeVar
@@ -119,7 +119,7 @@ def cancel(token: str) -> ResponseReturnValue:
 @blueprint.post("/<token>/move")
 def move(token: str) -> ResponseReturnValue:
     """Done twice it is done once: whoever asks again for the time that it was moved to is told so again."""
-    slot = _instant(request.form.get("slot", ""))
+    slot = times.parsed(request.form.get("slot", ""))
     if slot is None:
         return choose(token)
     done = _at(token, lambda linked: _move(linked, slot))
@@ -255,15 +255,6 @@ def _day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        return None
-
-
-def _instant(text: str) -> datetime | None:
-    """As the page's own form has it; one without a zone could be anybody's 10 o'clock."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
         return None
 
 

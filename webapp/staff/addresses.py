@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from flask import abort, request, url_for
 
+from models.base import times
 from models.insight import live
 from models.insight.reports import After
 
@@ -55,10 +55,5 @@ def most() -> int:
 
 def after() -> After | None:
     """Where the page before ended. A time without a zone, or of no year that there is, is none."""
-    try:
-        moment = datetime.fromisoformat(request.args.get("before", ""))
-        if moment.tzinfo is None:
-            return None
-        return After(moment.astimezone(UTC), request.args.get("last", "").replace("\x00", ""))
-    except (ValueError, OverflowError):
-        return None
+    moment = times.parsed(request.args.get("before", ""))
+    return After(moment, request.args.get("last", "").replace("\x00", "")) if moment else None

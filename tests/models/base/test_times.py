@@ -134,3 +134,29 @@ def test_a_day_half_a_year_away_is_spoken_with_its_year(
     """Or it could be taken for the same day of the year before or after."""
     today = date(2026, 12, 7)
     assert ("202" in times.spoken_day(today + timedelta(days=days), today)) is year
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-12-07T10:00:00Z", utc(2026, 12, 7, 10)),
+        ("2026-12-07T10:00:00+05:45", utc(2026, 12, 7, 4, 15)),
+        ("2026-12-07 10:00-05", utc(2026, 12, 7, 15)),
+        ("2026-12-07T10:00:00", None),
+        ("2026-12-07", None),
+        ("2026-13-45T10:00:00Z", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("tomorrow at ten", None),
+        ("\x00", None),
+        ("", None),
+    ],
+)
+def test_a_text_names_an_instant_only_with_its_offset(text: str, instant: datetime | None) -> None:
+    assert times.parsed(text) == instant
+
+
+def test_a_text_without_an_offset_is_taken_in_the_zone_that_is_given() -> None:
+    assert times.parsed("2026-07-06T10:00:00", zone=LONDON) == utc(2026, 7, 6, 9)
+    assert times.parsed("2026-07-06T10:00:00-04:00", zone=LONDON) == utc(2026, 7, 6, 14)
+    assert times.parsed("soon", zone=LONDON) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import settings
@@ -42,7 +42,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     calendar = calendars.get_or_none(desk.session, desk.org_id, arguments.get("calendarId"))
     if calendar is None:
         return not_booked(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
-    starts_at = _instant(arguments["slotId"])
+    starts_at = times.parsed(arguments["slotId"])
     if starts_at is None:
         return not_booked(
             Code.INVALID_SLOT, "Not a slotId", "I need one of the times that calendar/check offered."
@@ -272,15 +272,6 @@ def _refused(desk: Desk, calendar: Calendar, wanted: datetime, code: Code, error
     return Reply(
         reply.say, reply.facts, reply.code, reply.error, offers.dated_ids(calendar, nearest, desk.now)
     )
-
-
-def _instant(slot_id: str) -> datetime | None:
-    """A slotId as an aware time. One without a zone is refused: it could be anybody's 10 o'clock."""
-    try:
-        moment = datetime.fromisoformat(slot_id)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 TOOL = Tool(

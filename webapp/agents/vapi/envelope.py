@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
 from models.base import phones
+from models.base.json_values import an_object, objects, storable, word
 from webapp.agents.vapi import salvage
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
@@ -25,7 +26,6 @@ MAX_VALUES = 1000  # in the arguments of one call
 #: Values in one body, roughly. Objects and numbers take thirty times as much memory as their bytes, and time
 #: in which no other thread runs; a tool call of Vapi's has a few thousand, and the rest is text.
 MOST_VALUES = 100_000
-MAX_WORD = 255  # of an id, a name, a number: longer ones overflow a database index
 
 Object: TypeAlias = dict[str, object]
 
@@ -96,7 +96,7 @@ def read(body: bytes) -> Envelope:
         problem = str(error)
     if not isinstance(root, dict):
         raise Unreadable(*guess(body), problem)
-    return _vapi(_object(root["message"])) if "message" in root else _bare(root)
+    return _vapi(an_object(root["message"])) if "message" in root else _bare(root)
 
 
 def salvaged(body: bytes) -> tuple[Envelope, bool]:
@@ -163,27 +163,22 @@ def results(answers: Sequence[Answer], form: Form = Form.VAPI) -> Object:
     return {"results": entries, **legacy}
 
 
-def storable(text: str) -> str:
-    """The text without what PostgreSQL and UTF-8 refuse: NUL, and halves of surrogate pairs."""
-    return text.translate(_UNSTORABLE)
-
-
 def _vapi(message: Object) -> Envelope:
-    event = _word(message.get("type"))
-    call = _object(message.get("call"))  # a chat has none
+    event = word(message.get("type"))
+    call = an_object(message.get("call"))  # a chat has none
     legacy = event == "function-call"
     calls: tuple[ToolCall, ...] = ()
     if legacy:
-        calls = tuple(_call(entry) for entry in _objects(message.get("functionCall")))
+        calls = tuple(_call(entry) for entry in objects(message.get("functionCall")))
     elif event == "tool-calls":
         calls = _tool_calls(message)
     return Envelope(
         form=Form.LEGACY_FUNCTION if legacy else Form.VAPI,
         calls=calls,
         event=event,
-        call_id=_word(call.get("id")),
+        call_id=word(call.get("id")),
         caller_number=_number(call.get("customer")) or _number(message.get("customer")),
-        status=_word(message.get("status")) if event == "status-update" else None,
+        status=word(message.get("status")) if event == "status-update" else None,
         message=message,
     )
 
@@ -191,10 +186,10 @@ def _vapi(message: Object) -> Envelope:
 def _tool_calls(message: Object) -> tuple[ToolCall, ...]:
     """The calls of the first list that has any, since the same call stands in several lists at once."""
     lists = (message.get(key) for key in ("toolCallList", "toolCalls", "toolCall"))
-    entries = next(filter(None, map(_objects, lists)), None)
+    entries = next(filter(None, map(objects, lists)), None)
     if entries is None:
-        wrappers = _objects(message.get("toolWithToolCallList"))
-        entries = [_unwrapped(wrapper) for wrapper in wrappers if _objects(wrapper.get("toolCall"))]
+        wrappers = objects(message.get("toolWithToolCallList"))
+        entries = [_unwrapped(wrapper) for wrapper in wrappers if objects(wrapper.get("toolCall"))]
     if len(entries) > MOST_CALLS:
         ids = tuple(str(_id(entry)) for entry in entries[:MAX_CALLS] if _id(entry))
         raise TooLarge(Form.VAPI, ids, f"There are more than {MOST_CALLS} tool calls in one message.")
@@ -218,16 +213,16 @@ def _unwrapped(wrapper: Object) -> Object:
     Never with the wrapper's `parameters` or `function.parameters`: those are the static parameters,
     which Vapi has merged into the arguments already, and the JSON schema of the tool.
     """
-    call = _object(wrapper.get("toolCall"))
-    names = (call.get("name"), wrapper.get("name"), _object(wrapper.get("function")).get("name"))
-    return call | {"name": next(filter(None, map(_word, names)), None)}
+    call = an_object(wrapper.get("toolCall"))
+    names = (call.get("name"), wrapper.get("name"), an_object(wrapper.get("function")).get("name"))
+    return call | {"name": next(filter(None, map(word, names)), None)}
 
 
 def _call(entry: Object) -> ToolCall:
-    function = _object(entry.get("function"))
+    function = an_object(entry.get("function"))
     call = ToolCall(
         id=_id(entry),
-        name=_word(function.get("name")) or _word(entry.get("name")),
+        name=word(function.get("name")) or word(entry.get("name")),
     )
     raws = (source.get(key) for source in (function, entry) for key in ("arguments", "parameters"))
     try:
@@ -236,7 +231,7 @@ def _call(entry: Object) -> ToolCall:
         return replace(call, problem=str(error))
     if call.id == "hook-function-call":  # the actions of Vapi's hooks send {"properties": {X: {"value": …}}}
         properties = arguments.get("properties")
-        if isinstance(properties, dict) and all("value" in _object(each) for each in properties.values()):
+        if isinstance(properties, dict) and all("value" in an_object(each) for each in properties.values()):
             arguments = {key: each["value"] for key, each in properties.items()}
     return replace(call, arguments=arguments)
 
@@ -254,7 +249,7 @@ def _bare(root: Object) -> Envelope:
     tool_call = replace(_call(call), name=None)
     if tool_call.problem:
         raise Unreadable(Form.BARE, (), tool_call.problem)
-    call_id = _word(_object(root.get("call")).get("id")) if "toolCall" in root else None
+    call_id = word(an_object(root.get("call")).get("id")) if "toolCall" in root else None
     return Envelope(form=Form.BARE, calls=(tool_call,), call_id=call_id)
 
 
@@ -322,24 +317,8 @@ def _no_number(_: str) -> NoReturn:
     raise ValueError("not a finite number")
 
 
-def _object(value: object) -> Object:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> list[Object]:
-    """The objects of a list (or the one in place of a list) that hold anything."""
-    items = value if isinstance(value, list) else [value]
-    return [item for item in items if isinstance(item, dict) and item]
-
-
-def _word(value: object) -> str | None:
-    """A short text as it may be stored and compared, or None."""
-    word = storable(value).strip() if isinstance(value, str) else ""
-    return word if 0 < len(word) <= MAX_WORD else None
-
-
 def _number(customer: object) -> str | None:
-    number = _word(_object(customer).get("number"))
+    number = word(an_object(customer).get("number"))
     return number and phones.of_caller(number)
 
 
@@ -351,4 +330,3 @@ _ID_PLACES: tuple[list[bytes | None], ...] = (
     [None, b"message", b"toolWithToolCallList", None, b"toolCall"],
 )
 _GAP = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")  # \s holds U+2028 and U+2029
-_UNSTORABLE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd") | {0: None}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.base.json_values import storable
 from webapp.agents.vapi import envelope
 from webapp.agents.vapi.envelope import Answer, Envelope, Form, ToolCall, Unreadable
 
@@ -566,7 +567,7 @@ def holds(raw: bytes) -> None:
         )
         assert r"\u0000" not in stored.replace(r"\\", "")
         json.dumps(json.loads(stored), ensure_ascii=False).encode()
-        json.dumps([envelope.storable(str(call.id)) for call in read.calls], ensure_ascii=False).encode()
+        json.dumps([storable(str(call.id)) for call in read.calls], ensure_ascii=False).encode()
         assert all(call.problem is None or not call.arguments for call in read.calls)
     answers = [
         Answer(one, name, f"answer {i}\n") for i, (one, name) in enumerate(zip(ids, names, strict=True))

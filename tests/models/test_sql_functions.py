@@ -244,9 +244,7 @@ def test_a_stale_hold_is_expired_by_the_claim_that_needs_its_time(sql: Sql, cloc
     assert taken(sql, org) == [(slot(), "hold")]
 
 
-def test_a_claim_expires_every_stale_hold_in_its_way_but_none_that_is_live(
-    sql: Sql, clock: Any
-) -> None:
+def test_a_claim_expires_every_stale_hold_in_its_way_but_none_that_is_live(sql: Sql, clock: Any) -> None:
     org = create_clinic(("cal-1", "long"), {"resource_id": "room 4", "slot_minutes": 30})
     sql.execute("UPDATE calendars SET slot_minutes = 90 WHERE org_id = %s AND id = 'long'", [org])
     first, second = (claim(sql, org, slot=slot(minute=at), minutes=1) for at in (0, 30))

@@ -14,7 +14,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 import settings
-from models.base import locks
+from models.base import digests, locks
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.clinics import allowances
 from models.clinics.allowances import Allowance, ClinicLimit
@@ -45,9 +45,7 @@ def digest(hold_id: uuid.UUID, code: str, *, key_id: str | None = None) -> str:
 
     Raises settings.UnknownKey.
     """
-    message = f"{hold_id}|{_CHALLENGE}|{code}".encode()
-    key = settings.get().subkey("otp-check", key_id)
-    return hmac.new(key, message, hashlib.sha256).hexdigest()
+    return digests.keyed("otp-check", f"{hold_id}|{_CHALLENGE}|{code}", key_id=key_id)
 
 
 def codes_of_call(session: Session, org_id: uuid.UUID, call_id: str) -> list[str]:

@@ -6,8 +6,6 @@ docs/decisions/0023.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import uuid
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import Text, Uuid, bindparam, text
 from sqlalchemy.orm import Session
 
-import settings
+from models.base import digests
 from models.clinics.organizations import Organization
 
 
@@ -64,8 +62,7 @@ class Asked:
 
 def caller_digest(number: str) -> str:
     """What holds keep of the number that a call comes from: enough to see that two come from one."""
-    secret = settings.get().subkey("holds-caller")
-    return hmac.new(secret, number.encode(), hashlib.sha256).hexdigest()[:32]
+    return digests.keyed("holds-caller", number)[:32]
 
 
 # --- seen and given back ------------------------------------------------------------------------

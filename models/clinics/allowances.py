@@ -6,8 +6,6 @@ messages, alerts. A limit that only protects a process is in webapp/limits.py.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,7 +16,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, delete, func, select, text, tuple_
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-import settings
+from models.base import digests
 from models.base.tables import Base
 from models.clinics.organizations import Organization
 
@@ -59,8 +57,7 @@ class Allowance:
 
 def digest_of(kind: str, who: str) -> str:
     """What stands in the table for whose an allowance is; `who` is empty for the clinic as a whole."""
-    secret = settings.get().subkey("allowances")
-    return hmac.new(secret, f"{kind}|{who}".encode(), hashlib.sha256).hexdigest()[:32]
+    return digests.keyed("allowances", f"{kind}|{who}")[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ as one e-mail address from one network, is stored as a digest.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-import settings
+from models.base import digests
 from models.base.tables import Base
 
 
@@ -50,9 +48,7 @@ class Limit:
         return self.free + math.ceil(math.log2(self.longest / self.first)) + 1
 
     def of(self, what: object) -> Counted:
-        key = settings.get().subkey("sign-in-limits")
-        digest = hmac.new(key, f"{self.name} {what}".encode(), hashlib.sha256).hexdigest()
-        return Counted(self, digest[:32])
+        return Counted(self, digests.keyed("sign-in-limits", f"{self.name} {what}")[:32])
 
 
 @dataclass(frozen=True, slots=True)

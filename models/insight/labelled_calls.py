@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import uuid
 from collections.abc import Collection
@@ -14,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-import settings
+from models.base import digests
 from models.booking import appointments, codes
 from models.booking.appointments import AppointmentStatus
 from models.calls import redaction
@@ -124,8 +122,7 @@ def _labelled(
 
 def _id(call: Call) -> str:
     """The same each time, so that a call is not learnt from twice; without our key it leads to no call."""
-    key = settings.get().subkey("labelled-calls")
-    return hmac.new(key, f"{call.org_id}/{call.id}".encode(), hashlib.sha256).hexdigest()[:32]
+    return digests.keyed("labelled-calls", f"{call.org_id}/{call.id}")[:32]
 
 
 def _cleaned(fact: object, nameless: Nameless) -> object:

@@ -221,5 +221,11 @@ def test_the_functions_of_a_call_keep_how_they_are_planned(sql: psycopg.Connecti
     found = {name: set(settings) for name, settings in rows}
     once = "plan_cache_mode=force_generic_plan"
     assert found["begin_tool_call"] >= {once, "enable_seqscan=off"}
-    assert once in found["claim_slot_atomic"]
-    assert once in found["confirm_held_slot"]
+    for name in (
+        "claim_slot_atomic",
+        "clear_time",
+        "confirm_held_slot",
+        "make_room_for_hold",
+        "move_appointment",
+    ):
+        assert once in found[name]

@@ -101,8 +101,7 @@ def is_the_person(signed: Signed, typed: str) -> bool:
 
     Raises TooSoon, Busy or DatabaseAway.
     """
-    user = in_transaction(signed.org_id, lambda at: at.get_one(StaffUser, signed.id))
-    counted = sign_in_limits.SECOND_FACTOR.of(f"{user.id} in {signed.session_id}")
+    user, counted = _counted(signed)
     return _try(user, counted, lambda: _verified(user, typed) or _has_code(user, typed), Failure.PASSWORD)
 
 
@@ -111,8 +110,7 @@ def confirm(signed: Signed, code: str) -> list[str] | None:
 
     Raises TooSoon, Busy or DatabaseAway.
     """
-    user = in_transaction(signed.org_id, lambda at: at.get_one(StaffUser, signed.id))
-    counted = sign_in_limits.SECOND_FACTOR.of(f"{user.id} in {signed.session_id}")
+    user, counted = _counted(signed)
     made: list[str] = []
 
     def turn_on(at: Session) -> bool:
@@ -126,6 +124,12 @@ def confirm(signed: Signed, code: str) -> list[str] | None:
         user, counted, lambda: in_transaction(user.org_id, turn_on, actor=signed.actor), Failure.CODE
     )
     return made if looked else None
+
+
+def _counted(signed: Signed) -> tuple[StaffUser, Counted]:
+    """Who is signed in, and what the failures in that session are counted as."""
+    user = in_transaction(signed.org_id, lambda at: at.get_one(StaffUser, signed.id))
+    return user, sign_in_limits.SECOND_FACTOR.of(f"{user.id} in {signed.session_id}")
 
 
 def _try(user: StaffUser, counted: Counted, look: Callable[[], bool], failure: Failure) -> bool:

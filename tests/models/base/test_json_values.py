@@ -16,7 +16,7 @@ def test_objects_are_found_in_a_list_or_in_its_place() -> None:
     assert an_object({"a": 1}) == {"a": 1}
     assert objects([{"a": 1}, None, {}, "x", [{"c": 3}], {"b": 2}]) == [{"a": 1}, {"b": 2}]
     assert objects({"a": 1}) == [{"a": 1}]
-    assert [objects(nothing) for nothing in (None, [], "x", 7, [{}])] == [[]] * 5
+    assert not any(map(objects, (None, {}, [], "x", 7, [{}])))
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,8 @@ def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> Appoin
     )
 
 
-def find_live_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> list[AppointmentHold]:
+def find_held_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> list[AppointmentHold]:
+    """What a call has not given back, holds among it that have run out and were not marked yet."""
     return list(
         session.scalars(
             select(AppointmentHold).where(
@@ -266,10 +267,10 @@ def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:
 
 def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> int:
     """Release what an ended call still holds; how many slots that freed."""
-    live = find_live_of_call(session, org_id, call_sid)
+    held = find_held_of_call(session, org_id, call_sid)
     # The order in which locks are taken, here as in claim_instead: Python's, whatever the collation is.
-    live.sort(key=lambda hold: hold.resource_id)
-    return sum(release(session, org_id=org_id, hold_id=hold.id) for hold in live)
+    held.sort(key=lambda hold: hold.resource_id)
+    return sum(release(session, org_id=org_id, hold_id=hold.id) for hold in held)
 
 
 #: A tool call may come after the end of its telephone call. So long what it holds may stand all the same.

@@ -88,6 +88,11 @@ def get_or_none(session: Session, org_id: uuid.UUID, calendar_id: str | None) ->
     return session.scalar(_NAMED, {"org_id": org_id, "calendar_id": calendar_id})
 
 
+def list_of_clinic(session: Session, org_id: uuid.UUID) -> list[Calendar]:
+    """All calendars of a clinic, by their ids."""
+    return list(session.scalars(select(Calendar).where(Calendar.org_id == org_id).order_by(Calendar.id)))
+
+
 def zone(session: Session, org_id: uuid.UUID) -> ZoneInfo:
     """The clinic's time zone, which is that of its first calendar; UTC where it has none."""
     name = session.scalar(

@@ -18,7 +18,7 @@ from models.booking.appointments import AppointmentStatus
 from models.calls import redaction
 from models.calls.calls import Call
 from models.calls.reports import CALLER
-from models.clinics.calendars import Calendar
+from models.clinics import calendars
 from models.clinics.organizations import Organization
 from models.clinics.staff import StaffUser
 from models.insight import names_said
@@ -84,11 +84,11 @@ def read(session: Session, org_id: uuid.UUID, *, days: int) -> Labelled:
 
 def _of_the_clinic(session: Session, org_id: uuid.UUID) -> tuple[set[str], set[str]]:
     """The names of the clinic, its calendars and its staff; and its services."""
-    calendars = session.scalars(select(Calendar).where(Calendar.org_id == org_id)).all()
-    names = {calendar.name for calendar in calendars}
+    of_clinic = calendars.list_of_clinic(session, org_id)
+    names = {calendar.name for calendar in of_clinic}
     names |= set(session.scalars(select(StaffUser.name).where(StaffUser.org_id == org_id)))
     names |= set(session.scalars(select(Organization.name).where(Organization.id == org_id)))
-    return names, {service for calendar in calendars for service in calendar.services}
+    return names, {service for calendar in of_clinic for service in calendar.services}
 
 
 def _labelled(

@@ -107,7 +107,7 @@ class Caller:
         assert calendar is not None
         wish = self._wish()
         wish["asked"] = self._asked(session, wish)
-        before = holds.find_live_of_call(session, self.org_id, f"call-{self.number}")
+        before = holds.find_held_of_call(session, self.org_id, f"call-{self.number}")
         moved = holds.claim_instead(session, before, org_id=self.org_id, calendar=calendar, **wish)
         return bool(before) and moved.success
 
@@ -279,7 +279,7 @@ def hang_up_and_move(engine: Engine, sql: Connection, blocker: Connection, this:
             assert calendar is not None
             return holds.claim_instead(
                 session,
-                holds.find_live_of_call(session, org_id, "moves"),
+                holds.find_held_of_call(session, org_id, "moves"),
                 org_id=org_id,
                 calendar=calendar,
                 starts_at=SLOT + 12 * QUARTER,

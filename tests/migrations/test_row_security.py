@@ -751,7 +751,7 @@ def test_the_wall_leaves_the_look_ups_their_indexes(full: tuple[str, list[uuid.U
         with explained(within) as by_id:
             assert holds.get_or_none(within, orgs[3], hold) is not None
         with explained(within) as by_call:
-            assert len(holds.find_live_of_call(within, orgs[3], "call-8")) == CALENDARS
+            assert len(holds.find_held_of_call(within, orgs[3], "call-8")) == CALENDARS
         with explained(within) as by_phone:
             assert holds.count_of_phone(within, orgs[3], "+8") == CALENDARS
         with explained(within) as begun:

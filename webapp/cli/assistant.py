@@ -9,13 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import settings
 from models.base import sealing
-from models.clinics import organizations
-from models.clinics.calendars import Calendar
+from models.clinics import calendars, organizations
 from models.clinics.organizations import IntegrationSettings, Organization
 from webapp.agents.vapi import assistant
 from webapp.agents.vapi.envelope import one_line
@@ -76,12 +74,9 @@ def _build(org_id: uuid.UUID) -> tuple[dict[str, Any], IntegrationSettings]:
 
 def wanted(session: Session, clinic: Organization, account: IntegrationSettings) -> dict[str, Any]:
     """The assistant as it should be at Vapi now. Raises NoCalendar."""
-    calendars = session.scalars(
-        select(Calendar).where(Calendar.org_id == clinic.id).order_by(Calendar.id)
-    ).all()
     return assistant.build(
         clinic,
-        calendars,
+        calendars.list_of_clinic(session, clinic.id),
         account,
         settings.get().public_base_url,
         signs_as=organizations.signing_name(session, clinic.id),

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.booking.appointments import Appointment, AppointmentStatus
+from models.clinics import calendars
 from models.clinics.calendars import Calendar
 from webapp.cli import hours
 from webapp.cli.common import as_json, at, print_rows, whole_numbers
@@ -122,7 +123,7 @@ def add(
 def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
     """The calendars of ORG_ID."""
     with at(org_id) as (session, _):
-        found = session.scalars(select(Calendar).where(Calendar.org_id == org_id).order_by(Calendar.id))
+        found = calendars.list_of_clinic(session, org_id)
         rows = [
             {
                 "id": row.id,

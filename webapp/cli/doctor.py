@@ -26,8 +26,7 @@ from models.base.session import Door, system_transaction, transaction
 from models.booking.appointments import Appointment
 from models.calls.calls import Call
 from models.calls.facts import SCHEMA
-from models.clinics import organizations, sealed_columns, sweeps
-from models.clinics.calendars import Calendar
+from models.clinics import calendars, organizations, sealed_columns, sweeps
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
 from models.insight import clinic_limits
@@ -299,7 +298,7 @@ def _required(clinic: Organization) -> Callable[..., Finding]:
 
 
 def _calendars(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
-    rows = session.scalars(select(Calendar).where(Calendar.org_id == clinic.id).order_by(Calendar.id)).all()
+    rows = calendars.list_of_clinic(session, clinic.id)
     if not rows:
         yield missing(
             "calendar",

@@ -178,7 +178,7 @@ def _too_many_unproved(code: str) -> Reply:
 def _hold(desk: Desk, calendar: Calendar, starts_at: datetime, name: str, number: str) -> Reply:
     before = []
     if desk.call_id and desk.call_holds_a_slot:
-        before = holds.find_live_of_call(desk.session, desk.org_id, desk.call_id)
+        before = holds.find_held_of_call(desk.session, desk.org_id, desk.call_id)
     for hold in before:
         if (hold.calendar_id, hold.starts_at, hold.patient_phone) == (
             calendar.id,

@@ -5,7 +5,7 @@ only those after it in this list.
 """
 
 # ruff: noqa: F401 -- A foreign key is resolved by its table's name, so every table must be known before the
-# first query.
+# first query; and every notice before the first message.
 
 import models.base.audit
 import models.booking.appointments
@@ -30,3 +30,4 @@ import models.messaging.events
 import models.messaging.messages
 import models.messaging.opt_outs
 import models.messaging.senders
+import models.notices.kinds

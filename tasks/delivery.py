@@ -15,8 +15,8 @@ from models.booking import links
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from models.messaging import messages, outcomes, receipts
-from models.messaging.states import Cause, SmsKind
-from models.notices import texts
+from models.messaging.states import Cause
+from models.notices import registry
 from tasks import providers
 from tasks.providers import Accepted, Account, Misconfigured, Text
 
@@ -36,16 +36,6 @@ class Outgoing:
     text: Text
 
 
-#: Seconds that the provider may hold on to a message of each kind, if it is of use for so long: a late code
-#: is worse than none.
-VALID_FOR = {
-    SmsKind.OTP: 300,
-    SmsKind.CONFIRMATION: 4 * 3600,
-    SmsKind.CANCELLATION: 4 * 3600,
-    SmsKind.HOT_LEAD_ALERT: 4 * 3600,
-}
-
-
 # --- before -------------------------------------------------------------------------------------
 
 
@@ -55,6 +45,8 @@ def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
         return _outgoing(session, message)
     except Misconfigured as problem:
         record_problem(session, message, problem)
+    except registry.Superseded:
+        outcomes.record_superseded(session, message)
     except CannotPrepare as problem:
         log.error("sms %s cannot be sent: %s", message.id, problem)  # noqa: TRY400 (a fact, not a crash)
         outcomes.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
@@ -62,12 +54,12 @@ def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
 
 
 def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
-    """Raises CannotPrepare or Misconfigured."""
+    """Raises CannotPrepare, Misconfigured or registry.Superseded."""
     account = account_of(session, message)
-    body = texts.render(session, message)
+    body = registry.words(session, message)
     if body is None:
         raise CannotPrepare("what it is about is gone")
-    if message.kind is not SmsKind.OTP:
+    if registry.of(message.kind).keeps_text:
         outcomes.record_body(session, message, links.hidden(body))
     outcomes.record_account(session, message, account.account_sid)
     token = receipts.receipt_token(message.id, message.attempt)
@@ -78,7 +70,7 @@ def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
 
 def _valid_for(session: Session, message: messages.SmsMessage) -> int:
     """Seconds, at least the one that Twilio asks for: a claim leaves alone what is of no use any more."""
-    usual = VALID_FOR[message.kind]
+    usual = int(registry.of(message.kind).valid_for.total_seconds())
     if message.expires_at is None:
         return usual
     left = message.expires_at - session.scalars(select(func.app_clock())).one()
@@ -175,5 +167,5 @@ def record_accepted(
 
 def words_of(session: Session, message: messages.SmsMessage) -> set[str]:
     """The texts by which the provider's copy of a message is known; none if they cannot be made again."""
-    text = texts.as_sent(session, message)
+    text = registry.as_sent(session, message)
     return {text} if text else set()

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlche
 from celeryconfig import Queue, Task
 from models.base.session import Door, system_transaction, transaction
 from models.messaging import matching, messages, outbox, outcomes, receipts, reconciling
-from models.messaging.states import Cause, SmsKind
+from models.messaging.states import Cause
 from tasks import providers
 from tasks.app import app
 from tasks.beat import Sweep
@@ -139,7 +139,7 @@ def sweep_sms() -> None:
 
 def _nudge(due: messages.Due) -> None:
     """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
-    queue = Queue.OTP if due.kind is SmsKind.OTP else Queue.SMS
+    queue = Queue.OTP if due.urgent else Queue.SMS
     deliver_sms.apply_async(
         kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
         queue=queue.value,

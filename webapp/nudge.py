@@ -13,7 +13,6 @@ import settings
 from celeryconfig import Queue, Task
 from models.calls import calls
 from models.messaging import messages
-from models.messaging.states import SmsKind
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ def _message(due: Due) -> tuple[Task, Queue, dict[str, str]]:
     """
     if isinstance(due, calls.Due):
         return Task.SCORE_CALL, Queue.CALLS, {"call_id": due.call_id}
-    queue = Queue.OTP if due.kind is SmsKind.OTP else Queue.SMS
+    queue = Queue.OTP if due.urgent else Queue.SMS
     return Task.DELIVER_SMS, queue, {"message_id": str(due.message_id)}
 
 

@@ -21,7 +21,7 @@ from models.booking.changes import AppointmentChange
 from models.calls.calls import BY_SIGNATURE, Call
 from models.leads.leads import HotLeadAlert
 from models.messaging import messages
-from models.notices import retries
+from models.notices import registry, retries
 
 #: Rows of one page.
 PAGE = 50
@@ -192,6 +192,11 @@ class Trouble:
     def anew(self) -> bool:
         """Whether the provider had it and another message may take its place."""
         return self.provider_id is not None and retries.may_be_sent_anew(self.status, self.error_code)
+
+    @property
+    def never_by_hand(self) -> str | None:
+        """Why a person may not have it sent again, as a sentence."""
+        return registry.why_never_by_hand(self.kind)
 
 
 @dataclass(frozen=True, slots=True)

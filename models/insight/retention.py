@@ -34,8 +34,9 @@ from models.clinics.organizations import Organization
 from models.clinics.signed_requests import SignedRequest
 from models.insight import privacy
 from models.leads.leads import HotLeadAlert
+from models.messaging import handling
 from models.messaging.messages import SmsMessage
-from models.messaging.states import SmsKind, SmsStatus
+from models.messaging.states import SmsStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,7 @@ def _seen_since(
         .where(
             seen.c.org_id == org_id,
             seen.c.to_phone == number,
-            seen.c.kind != SmsKind.HOT_LEAD_ALERT,
+            seen.c.kind.not_in(handling.to_clinic()),
             or_(seen.c.created_at >= until, seen.c.status == SmsStatus.SENDING),
         )
         .exists(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -285,10 +285,12 @@ def alerts_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
     )
 
 
-def alert_by(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, *, instead_of: uuid.UUID) -> None:
-    """Have another message tell the owner of what one told of."""
+def alert_by(
+    session: Session, org_id: uuid.UUID, message_id: uuid.UUID, *, instead_of: Collection[uuid.UUID]
+) -> None:
+    """Have this message tell the owner what other messages told."""
     session.execute(
         update(HotLeadAlert)
-        .where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id == instead_of)
+        .where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id.in_(instead_of))
         .values(message_id=message_id, alert_sent_at=None)
     )

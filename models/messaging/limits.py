@@ -9,37 +9,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import phonenumbers
-from sqlalchemy import text
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from models.base import phones
 from models.clinics import allowances, organizations
 from models.clinics.allowances import Allowance, ClinicLimit
 from models.clinics.organizations import Organization
-from models.messaging.states import Cause, SmsKind
-
-if TYPE_CHECKING:
-    from models.messaging.messages import SmsMessage
+from models.messaging import handling
+from models.messaging.messages import SmsMessage
+from models.messaging.states import Cause, SmsKind, SmsStatus
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
-
-#: Into how many segments a text of each kind goes at most: the templates are bounded, and of GSM characters
-#: alone (models/notices/texts.py).
-SEGMENTS = {
-    SmsKind.OTP: 1,
-    SmsKind.CONFIRMATION: 2,
-    SmsKind.CANCELLATION: 1,
-    SmsKind.HOT_LEAD_ALERT: 2,
-}
 
 #: What a segment counts that goes to another country than those of the clinic's own numbering plan.
 ABROAD = 4
 
-#: The share of the clinic's segments that codes and alerts may use. The rest is for what is owed to patients
-#: whose appointments stand.
+#: The share of the clinic's segments that codes and messages to the clinic, such as alerts, may use. The rest
+#: is for what is owed to patients whose appointments stand.
 OF_CODES = 0.8
 
 #: A text about an appointment waits for room no longer than until so long before the appointment, or half of
@@ -92,14 +81,15 @@ def of_code(organization: Organization, to_phone: str) -> Allowance:
 
 
 def units(organization: Organization, kind: SmsKind, to_phone: str) -> int:
-    """The segments of one text, each as much as the country makes of it."""
+    """The segments of the longest text of this kind, each as much as the country makes of it."""
+    segments = handling.of(kind).segments
     try:
         phones.check_country(to_phone, phones.home_regions(organization.region))
     except phones.CountryNotAllowed:
-        return SEGMENTS[kind] * ABROAD
+        return segments * ABROAD
     except phonenumbers.NumberParseException:
         pass  # of a patient who was erased: it is not sent
-    return SEGMENTS[kind]
+    return segments
 
 
 def will_wait(session: Session, organization: Organization, to_phone: str) -> bool:
@@ -120,19 +110,20 @@ def hold_back(session: Session, message: SmsMessage, now: datetime) -> Held | No
     """Count a message that is about to be sent, or say until when it has to wait. The caller has locked its
     row and its clinic's sender.
     """
-    if message.attempt or message.kind is SmsKind.OTP:
+    kind = handling.of(message.kind)
+    if message.attempt or kind.urgent:
         return None  # it is counted already
     clinic = organizations.get_or_none(session, message.org_id)
     if clinic is None:
         return None
-    is_alert = message.kind is SmsKind.HOT_LEAD_ALERT
     segments = of_clinic(
         clinic,
         amount=units(clinic, message.kind, message.to_phone),
-        share=OF_CODES if is_alert else 1.0,
+        share=OF_CODES if kind.to_clinic else 1.0,
     )
-    number = _of_owner(session, message) if is_alert else _of_number(clinic, message.to_phone)
-    free = _is_owed_at_once(session, message)
+    number = _of_owner(session, message) if kind.to_clinic else _of_number(clinic, message.to_phone)
+    # What a person of the clinic has sent anew waits for no limit of its number, either.
+    free = message.cause is Cause.OPERATOR or kind.owed_at_once(session, message)
     short = allowances.take(session, clinic.id, [segments] if free else [number, segments])
     latest = _latest(message)
     if short and latest and latest <= now:
@@ -143,10 +134,10 @@ def hold_back(session: Session, message: SmsMessage, now: datetime) -> Held | No
         tell(session, clinic, segments.amount)
         if free:
             allowances.take(session, clinic.id, [number])
-        if is_alert:
+        if kind.told_together:
             _take_along(session, message)
         return None
-    if is_alert and _is_told_by_another(session, message):
+    if kind.told_together and _is_told_by_another(session, message):
         return Held(Cause.TOGETHER)
     cause = Cause.CLINIC_HAD_MANY if short.allowance == segments else Cause.NUMBER_HAD_MANY
     until = now + short.wait
@@ -163,25 +154,6 @@ def _of_owner(session: Session, message: SmsMessage) -> Allowance:
     return Allowance(_OWNER, message.to_phone, most, HOUR)
 
 
-def _is_owed_at_once(session: Session, message: SmsMessage) -> bool:
-    """Whether the number's limit does not hold it up: the confirmation of a booking, which took a code from
-    that telephone, and what a person of the clinic has sent anew.
-    """
-    if message.cause is Cause.OPERATOR:
-        return True
-    return (
-        message.kind is SmsKind.CONFIRMATION
-        and message.appointment_id is not None
-        and not session.scalar(_WAS_MOVED, {"org": message.org_id, "appointment": message.appointment_id})
-    )
-
-
-_WAS_MOVED = text("""
-    SELECT EXISTS (SELECT FROM appointment_changes
-                    WHERE org_id = :org AND appointment_id = :appointment AND change = 'moved')
-""")
-
-
 def _latest(message: SmsMessage) -> datetime | None:
     """The moment from which it waits for no room."""
     if message.expires_at is None:
@@ -189,42 +161,47 @@ def _latest(message: SmsMessage) -> datetime | None:
     return message.expires_at - min(BEFORE, (message.expires_at - message.created_at) / 2)
 
 
-# --- alerts ---------------------------------------------------------------------------------------
-# An alert's message tells of all the leads that point to it (models/leads/leads.py).
+# --- told together --------------------------------------------------------------------------------
+# Of alerts to the owner that wait for room, one tells of the leads of all.
 
-_WAITING = f"""
-    SELECT id FROM sms_messages
-     WHERE org_id = :org AND to_phone = :number AND id <> :message AND kind = 'hot_lead_alert'
-       AND status = 'queued' AND attempt = 0
-       AND cause IN ('{Cause.NUMBER_HAD_MANY.value}', '{Cause.CLINIC_HAD_MANY.value}')
-     ORDER BY created_at, id
-"""
-# One that is locked is being claimed, and its claim waits for the sender, which is ours.
-_ONE_WAITING = text(f"{_WAITING} LIMIT 1 FOR UPDATE SKIP LOCKED")
-_ALL_WAITING = text(f"{_WAITING} FOR UPDATE SKIP LOCKED")
-_POINT = text(
-    "UPDATE hot_lead_alerts SET message_id = :into WHERE org_id = :org AND message_id = ANY (:others)"
-)
-_SETTLE = text(
-    "UPDATE sms_messages SET status = 'expired', cause = :cause, error_reason = :cause"
-    " WHERE org_id = :org AND id = ANY (:others)"
-)
+
+def _waiting(message: SmsMessage) -> Select[SmsMessage]:
+    """Others of its kind to its number that wait for room.
+
+    One that is locked is being claimed, and its claim waits for the sender, which is ours.
+    """
+    return (
+        select(SmsMessage)
+        .where(
+            SmsMessage.org_id == message.org_id,
+            SmsMessage.to_phone == message.to_phone,
+            SmsMessage.id != message.id,
+            SmsMessage.kind == message.kind,
+            SmsMessage.status == SmsStatus.QUEUED,
+            SmsMessage.attempt == 0,
+            SmsMessage.cause.in_((Cause.NUMBER_HAD_MANY, Cause.CLINIC_HAD_MANY)),
+        )
+        .order_by(SmsMessage.created_at, SmsMessage.id)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def _is_told_by_another(session: Session, message: SmsMessage) -> bool:
-    """Have an alert's lead told by a message to the same number that waits already, if there is one."""
-    values = {"org": message.org_id, "number": message.to_phone, "message": message.id}
-    another = session.scalar(_ONE_WAITING, values)
+    """Have another message that waits tell what this one was to tell, if there is one."""
+    another = session.scalar(_waiting(message).limit(1))
     if another is None:
         return False
-    session.execute(_POINT, {"org": message.org_id, "into": another, "others": [message.id]})
+    handling.of(message.kind).take_over(session, [message], another.id)
     return True
 
 
 def _take_along(session: Session, message: SmsMessage) -> None:
-    """Have this alert tell of all that wait."""
-    values = {"org": message.org_id, "number": message.to_phone, "message": message.id}
-    others = list(session.scalars(_ALL_WAITING, values))
-    if others:
-        session.execute(_POINT, {"org": message.org_id, "into": message.id, "others": others})
-        session.execute(_SETTLE, {"org": message.org_id, "cause": Cause.TOGETHER.value, "others": others})
+    """Have this message tell what all that wait were to tell."""
+    others = list(session.scalars(_waiting(message)))
+    if not others:
+        return
+    handling.of(message.kind).take_over(session, others, message.id)
+    for other in others:
+        other.status, other.cause = SmsStatus.EXPIRED, Cause.TOGETHER
+        other.error_reason = Cause.TOGETHER.value
+    session.flush()

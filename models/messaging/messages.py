@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
+from models.messaging import handling
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
 #: How long the provider may take to show a message it accepted. Asked earlier, its "no" proves nothing.
@@ -36,6 +37,11 @@ GRACE = timedelta(seconds=90)
 #: After this long without a receipt the provider is asked, counted from the hand-over; after the last
 #: one it is given up.
 ASK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))
+
+
+def _about(kind: SmsKind, names: str) -> CheckConstraint:
+    """What a message of this kind names, and what not."""
+    return CheckConstraint(f"kind <> '{kind.value}' OR ({names})", name=f"about_{kind.value}")
 
 
 class SmsMessage(Base):
@@ -47,10 +53,10 @@ class SmsMessage(Base):
         UniqueConstraint("id", "appointment_id"),
         ForeignKeyConstraint(["org_id", "appointment_id"], ["appointments.org_id", "appointments.id"]),
         ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
-        CheckConstraint(
-            "(kind IN ('confirmation', 'cancellation')) = (appointment_id IS NOT NULL)",
-            name="about_an_appointment",
-        ),
+        _about(SmsKind.OTP, "hold_id IS NOT NULL AND appointment_id IS NULL"),
+        _about(SmsKind.CONFIRMATION, "appointment_id IS NOT NULL"),
+        _about(SmsKind.CANCELLATION, "appointment_id IS NOT NULL"),
+        _about(SmsKind.HOT_LEAD_ALERT, "appointment_id IS NULL"),
         # P4: no code in clear at rest.
         CheckConstraint("kind <> 'otp' OR (hold_id IS NOT NULL AND body IS NULL)", name="code_is_not_kept"),
         Index(
@@ -120,7 +126,7 @@ class SmsMessage(Base):
     check_at: Mapped[datetime | None]
     #: Why it is in the state that it is in.
     cause: Mapped[Cause] = mapped_column(EnumText(Cause), server_default="created")
-    #: After this it is not worth sending: the end of the hold, or the beginning of the appointment.
+    #: After this it is not worth sending: the end of the hold, or the beginning of the appointment, mostly.
     expires_at: Mapped[datetime | None]
     #: Twilio's message sid, SM….
     provider_id: Mapped[str | None]
@@ -142,6 +148,11 @@ class Due:
     message_id: uuid.UUID
     kind: SmsKind
     wait: timedelta = timedelta()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes through the queue of what somebody waits for on the telephone."""
+        return handling.of(self.kind).urgent
 
 
 def get_or_none(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> SmsMessage | None:
@@ -166,22 +177,20 @@ def last_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -
 
 def codes_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> Sequence[SmsMessage]:
     """The codes for this hold, whatever became of them, newest first: a handful, by the caps."""
-    return session.scalars(
+    # The kind is left to us: else a planner without statistics reads all the codes of a clinic.
+    rows = session.scalars(
         select(SmsMessage)
         .where(SmsMessage.org_id == org_id, SmsMessage.hold_id == hold_id)
         .order_by(SmsMessage.created_at.desc())
-    ).all()
+    )
+    return [row for row in rows if row.kind is SmsKind.OTP]
 
 
 def waiting_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> SmsMessage | None:
     """A code for this hold that is still on its way to the provider."""
-    return session.scalar(
-        select(SmsMessage).where(
-            SmsMessage.org_id == org_id,
-            SmsMessage.hold_id == hold_id,
-            SmsMessage.status.in_((SmsStatus.QUEUED, SmsStatus.SENDING)),
-        )
-    )
+    on_its_way = (SmsStatus.QUEUED, SmsStatus.SENDING)
+    found = (code for code in codes_of_hold(session, org_id, hold_id) if code.status in on_its_way)
+    return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from models.clinics.organizations import IntegrationSettings
-from models.messaging import limits, opt_outs, senders
+from models.messaging import handling, limits, opt_outs, senders
 from models.messaging.messages import GRACE, Due, SmsMessage
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
@@ -32,8 +32,8 @@ BEAT = timedelta(seconds=0.4)
 #: sweep looks so far ahead.
 SOON = timedelta(seconds=10)
 
-#: The processes that send (Procfile): for codes, and for all else. One clinic takes all but one of them, so
-#: that none holds up the others, and only one while its answers come slowly.
+#: The processes that send (Procfile): for what is urgent, as codes are, and for all else. One clinic takes
+#: all but one of them, so that none holds up the others, and only one while its answers come slowly.
 PROCESSES = {True: 2, False: 3}
 
 #: How long a message waits for another one of its clinic to be done: in seconds where it takes seconds. Of
@@ -144,22 +144,23 @@ def _moment_of(
 ) -> datetime | None:
     """When it is to be tried again; None if it may go now.
 
-    It waits for others of its clinic that are under way, and for its moment in the clinic's pace; a code
-    waits for other codes alone, and goes ahead of all else. A moment that was missed still counts where the
-    pace is not used up: a thousand of them do not all go at once, and one that waited is not sent back.
+    It waits for others of its clinic that are under way, and for its moment in the clinic's pace; an urgent
+    one waits for other urgent ones alone, and goes ahead of all else. A moment that was missed still counts
+    where the pace is not used up: a thousand of them do not all go at once, and one that waited is not sent
+    back.
     """
-    is_code = message.kind is SmsKind.OTP
+    urgent = handling.of(message.kind).urgent
     pace = session.scalar(
         select(IntegrationSettings.sms_per_second).where(IntegrationSettings.org_id == message.org_id)
     )
-    most = 1 if sender.slow else PROCESSES[is_code] - 1
+    most = 1 if sender.slow else PROCESSES[urgent] - 1
     if _count_under_way(session, message) >= most:
         wait = SLOW_TURN if sender.slow else NEXT_TURN
-        if is_code:
+        if urgent:
             return now + wait
         looks = min(pace or LOOKS_A_SECOND, LOOKS_A_SECOND)
         return senders.take_slot(session, message.org_id, per_second=looks, wait=wait)
-    if is_code or not pace:
+    if urgent or not pace:
         return None
     moment = message.slot_at or senders.take_slot(session, message.org_id, per_second=pace)
     # Read again: a process that was kept waiting since would put back a message whose moment is now.
@@ -174,12 +175,13 @@ def _count_under_way(session: Session, message: SmsMessage) -> int:
     """The clinic's other messages that hold a process of the same queue, which they do until its request is
     over: a receipt may have come before. One whose process died has none.
     """
+    of_its_queue = SmsMessage.kind.in_(handling.urgent())
     return session.scalars(
         select(func.count()).where(
             SmsMessage.org_id == message.org_id,
             SmsMessage.id != message.id,
             SmsMessage.lease_until > func.app_clock(),
-            (SmsMessage.kind == SmsKind.OTP) == (message.kind is SmsKind.OTP),
+            of_its_queue if handling.of(message.kind).urgent else ~of_its_queue,
         )
     ).one()
 
@@ -247,7 +249,7 @@ def sweep(session: Session, *, limit: int = 500) -> list[Due]:
     due = (
         select(SmsMessage.id)
         .where(SmsMessage.status == SmsStatus.QUEUED, or_(missed, _IS_SOON))
-        .order_by(SmsMessage.kind != SmsKind.OTP, SmsMessage.next_attempt_at)  # codes first
+        .order_by(SmsMessage.kind.not_in(handling.urgent()), SmsMessage.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

@@ -11,10 +11,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.messaging import opt_outs, senders
+from models.messaging import handling, opt_outs, senders
 from models.messaging.events import SmsEvent
 from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage, lock
-from models.messaging.states import Cause, SmsKind, SmsStatus, can_become
+from models.messaging.states import Cause, SmsStatus, can_become
 
 
 def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
@@ -34,7 +34,7 @@ def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
 BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 15, 30, 60))
 
 
-CODE_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 5))
+URGENT_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 5))
 
 
 #: Where the provider has said that it will not be for some time. A code lives long enough for a few of these.
@@ -133,7 +133,7 @@ def record_unavailable(
     later: bool = False,
 ) -> None:
     """Certainly not sent: try again, later each time, until it expires. `later`: in minutes."""
-    steps = LATER if later else CODE_BACKOFF if message.kind is SmsKind.OTP else BACKOFF
+    steps = LATER if later else URGENT_BACKOFF if handling.of(message.kind).urgent else BACKOFF
     early = random() * JITTER  # noqa: S311 (nothing secret)
     wait = steps[min(message.attempt, len(steps)) - 1] * (1 - early)
     _record(
@@ -165,6 +165,12 @@ def record_refused(
     _record(session, message, status=SmsStatus.FAILED, cause=cause, error_code=code, error_reason=reason)
     if cause is not Cause.CANNOT_PREPARE:
         senders.record_answer(session, message.org_id)
+
+
+def record_superseded(session: Session, message: SmsMessage) -> None:
+    """What it was to say is no longer so: it never goes out, and nobody has to look at it."""
+    cause = Cause.SUPERSEDED
+    _record(session, message, status=SmsStatus.EXPIRED, cause=cause, error_reason=cause.value)
 
 
 def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:

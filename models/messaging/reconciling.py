@@ -9,9 +9,10 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, and_, case, func, select, update
 from sqlalchemy.orm import Session
 
+from models.messaging import handling
 from models.messaging.events import SmsEvent
 from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage
-from models.messaging.states import Cause, SmsKind, SmsStatus
+from models.messaging.states import Cause, SmsStatus
 
 #: After so many attempts whose outcome was lost, a person decides.
 MOST_ATTEMPTS = 5
@@ -92,16 +93,16 @@ def lose_sight_of(session: Session, message: SmsMessage) -> None:
 def record_never_sent(session: Session, message: SmsMessage) -> None:
     """The provider knows nothing of this attempt: the row waits for the next one.
 
-    A code does not: it would come minutes late, and the agent has offered another. After MOST_ATTEMPTS
-    of this kind a person decides: who asked for it gets one more, if the "no" is the answer to that. A "no"
-    before the provider had its time to show it proves nothing.
+    An urgent one does not: a code would come minutes late, and the agent has offered another. After
+    MOST_ATTEMPTS of this kind a person decides: who asked for it gets one more, if the "no" is the answer to
+    that. A "no" before the provider had its time to show it proves nothing.
     """
     now = session.scalars(select(func.app_clock())).one()
     proven = (message.unknown_since or now) + GRACE
     values: dict[str, object] = {"check_at": None}
     if proven > now:
         values = {"check_at": proven}
-    elif message.kind is SmsKind.OTP:
+    elif handling.of(message.kind).urgent:
         reason = Cause.NOT_FOUND.value
         values |= {"status": SmsStatus.EXPIRED, "cause": Cause.NOT_FOUND, "error_reason": reason}
     elif message.cause is Cause.OPERATOR or _count_lost(session, message) < MOST_ATTEMPTS:

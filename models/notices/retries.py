@@ -1,4 +1,4 @@
-"""An operator's "try that one again", which cannot send anything twice."""
+"""How a person has a message sent again, which cannot send anything twice."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from models.base.erased import is_erased
-from models.booking import appointments
-from models.leads import leads
 from models.messaging import twilio_codes
 from models.messaging.events import SmsEvent
 from models.messaging.messages import Due, SmsMessage
-from models.messaging.states import Cause, SmsKind, SmsStatus
-from models.notices import texts
+from models.messaging.states import Cause, SmsStatus
+from models.notices import registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,11 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
         return f"it is not to be sent any more: {cause}"
     if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"
-    if message.kind is SmsKind.OTP:
-        return "a code is not sent again by hand: the agent offers another one"
+    if why := registry.of(message.kind).never_by_hand:
+        return f"it is not sent again by hand. {why}"
     if message.expires_at is not None and message.expires_at <= now:
-        return "it is of no use any more: what it is about has begun"
-    if message.status is not SmsStatus.UNKNOWN and texts.render(session, message) is None:
+        return "it is of no use any more: its time is over"
+    if message.status is not SmsStatus.UNKNOWN and registry.render(session, message) is None:
         return "what it was about is gone, or another message says it"
     return None
 
@@ -111,6 +109,7 @@ def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
         kind=message.kind,
         to_phone=message.to_phone,
         appointment_id=message.appointment_id,
+        hold_id=message.hold_id,
         call_sid=message.call_sid,
         cause=Cause.OPERATOR,
         expires_at=message.expires_at,
@@ -120,9 +119,6 @@ def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
     session.add(anew)
     message.cause = Cause.SENT_ANEW
     session.flush()
-    if message.kind is SmsKind.CONFIRMATION and message.appointment_id:
-        appointments.confirm_by(session, message.org_id, message.appointment_id, anew.id)
-    else:
-        leads.alert_by(session, message.org_id, anew.id, instead_of=message.id)
+    registry.of(message.kind).take_over(session, [message], anew.id)
     why = "the provider could not deliver it: another one like it is queued"
     return Retry(done=True, why=why, due=Due(anew.org_id, anew.id, anew.kind))

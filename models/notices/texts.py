@@ -1,4 +1,7 @@
-"""The words of every SMS. Templates with bounded fields; nothing a caller said stands in them freely."""
+"""The sentences of every SMS: templates with bounded fields, in which no words of a caller's stand freely.
+
+Values in, text out: kinds.py reads the values from the rows.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,9 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.orm import Session
-
-import settings
 from models.base import phones, times
-from models.base.erased import is_erased
-from models.booking import appointments, codes, holds, links
-from models.booking.appointments import AppointmentStatus
-from models.calls import calls
-from models.clinics import calendars, organizations
-from models.clinics.organizations import Organization
-from models.leads import leads
-from models.messaging import messages
-from models.messaging.messages import SmsMessage
-from models.messaging.states import SmsKind
 
 #: What fits into two SMS: each gives some of its room to saying which part it is.
 TWO_SMS = 2 * 153
@@ -123,103 +112,6 @@ def _place(clinic: str) -> str:
     return gsm(clinic, limit=40) or "at the clinic"
 
 
-def render(session: Session, message: SmsMessage) -> str | None:
-    """The words of a message, made from the rows it is about; None if those are gone."""
-    clinic = organizations.get_or_none(session, message.org_id)
-    if clinic is None:
-        return None
-    if message.kind is SmsKind.OTP and message.hold_id:
-        hold = holds.get_or_none(session, message.org_id, message.hold_id)
-        if hold:
-            try:
-                digits = codes.derive(
-                    hold.id,
-                    hold.patient_phone,
-                    length=hold.code_length or clinic.code_length,
-                    key_id=hold.code_key,
-                )
-            except settings.UnknownKey:
-                return None  # its SECRET_KEY is gone: another code can be asked for
-            return code(clinic.name, digits)
-    if message.appointment_id:
-        return _about_appointment(session, message, message.appointment_id, clinic)
-    if message.kind is SmsKind.HOT_LEAD_ALERT:
-        return _alert(session, message)
-    return None
-
-
-class _Facts(TypedDict):
-    """What every SMS about an appointment says."""
-
-    clinic: str
-    clinic_phone: str | None
-    starts_at: datetime
-    zone: ZoneInfo
-    appointment_id: uuid.UUID
-
-
-def _about_appointment(
-    session: Session, message: SmsMessage, appointment_id: uuid.UUID, clinic: Organization
-) -> str | None:
-    """What an appointment has become, if this message is still the one to say it."""
-    appointment = appointments.get_or_none(session, message.org_id, appointment_id)
-    if appointment is None or not _stands(appointment, message):
-        return None
-    calendar = calendars.get_or_none(session, message.org_id, appointment.calendar_id)
-    if calendar is None:
-        return None
-    facts = _Facts(
-        clinic=clinic.name,
-        clinic_phone=clinic.phone,
-        starts_at=appointment.scheduled_at,
-        zone=calendar.zone,
-        appointment_id=appointment.id,
-    )
-    if message.kind is SmsKind.CANCELLATION:
-        return cancellation(**facts)
-    link = links.address(session, message.org_id, message.id)
-    moved_from = messages.time_told_before(session, message)
-    if moved_from and moved_from != appointment.scheduled_at:
-        return move(**facts, moved_from=moved_from, link=link)
-    return confirmation(**facts, link=link)
-
-
-def _alert(session: Session, message: SmsMessage) -> str | None:
-    """One lead with what is known of it; of several how many there are, and where they are shown."""
-    alerts = [
-        alert
-        for alert in leads.alerts_of_message(session, message.org_id, message.id)
-        if not is_erased(alert.lead_phone)
-    ]
-    if len(alerts) > 1:
-        return hot_leads(
-            count=len(alerts),
-            since=alerts[0].created_at,
-            zone=calendars.zone(session, message.org_id),
-            best=max(alert.lead_score for alert in alerts),
-            page=f"{settings.get().public_base_url.rstrip('/')}/dashboard/live",
-        )
-    alert = next(iter(alerts), None)
-    call = session.get(calls.Call, (alert.org_id, alert.call_id)) if alert else None
-    if alert is None or call is None:
-        return None
-    return hot_lead(
-        name=alert.lead_name,
-        number=alert.lead_phone,
-        service=call.lead_service,
-        score=alert.lead_score,
-        # What every call has says nothing of this one; several sentences may have one reason.
-        reasons=list(
-            dict.fromkeys(
-                str(reason["why"]).rstrip(".")
-                for reason in call.lead_reasons or ()
-                if int(reason["points"]) > 0 and reason["code"] != "base"
-            )
-        ),
-        seconds=call.duration,
-    )
-
-
 def hot_lead(
     *,
     name: str | None,
@@ -270,36 +162,6 @@ def _no_link(said: str) -> str:
     """
     apart = re.sub(r"(?<=\S)[./:@\\_]+(?=\S)|//+|@", " ", said)
     return " ".join(re.sub(r"\d{5,}|\d(?:[^A-Za-z0-9]{0,3}\d){5,}", " ", apart).split()).rstrip(".")
-
-
-def _stands(appointment: appointments.Appointment, message: SmsMessage) -> bool:
-    """Whether the appointment is still what this message says: cancelled, or confirmed by this one.
-
-    keep_back_superseded_sms judges likewise (migrations/sql/newer_confirmation_v2.sql).
-    """
-    cancelled = appointment.status is AppointmentStatus.CANCELLED
-    if message.kind is SmsKind.CANCELLATION:
-        return cancelled
-    return not cancelled and appointment.confirmation_message_id == message.id
-
-
-def as_shown(session: Session, message: SmsMessage) -> str | None:
-    """The words as they may be kept, shown and told: never a code, and of a link not what makes it work."""
-    if message.kind is SmsKind.OTP:
-        return None
-    text = message.body or render(session, message)
-    return text and links.hidden(text)
-
-
-def as_sent(session: Session, message: SmsMessage) -> str | None:
-    """The words as the provider was given them, to find the message there by; None if they are gone."""
-    if message.body is None:
-        return render(session, message)
-    link = links.get_or_none(session, message.org_id, message.id)
-    if link is None or not links.has_hidden(message.body):
-        return message.body
-    token = links.token_of(link)
-    return links.revealed(message.body, token) if token else None  # its SECRET_KEY is gone
 
 
 def reference(appointment_id: uuid.UUID) -> str:

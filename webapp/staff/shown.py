@@ -8,13 +8,8 @@ from zoneinfo import ZoneInfo
 
 from models.base import phones, times
 from models.base.erased import ERASED, is_erased
+from models.notices import registry
 
-_KINDS = {
-    "otp": "Code",
-    "confirmation": "Confirmation",
-    "cancellation": "Cancellation",
-    "hot_lead_alert": "Hot-lead alert",
-}
 _SMS = {
     "queued": "text waiting",
     "sending": "text being sent",
@@ -142,7 +137,7 @@ class Words:
 
     @staticmethod
     def kind(kind: str) -> str:
-        return _KINDS.get(kind, kind)
+        return registry.label(kind)
 
     @staticmethod
     def trouble(trouble: str) -> str:

@@ -17,7 +17,7 @@ import settings
 from models.base.session import Door, system_transaction, transaction
 from models.booking import links
 from models.messaging import messages
-from models.notices import texts
+from models.notices import registry
 from tests.concurrency.racing import confirm, hold_with_code, make_clinic
 from tests.linked import Linked, at
 from tests.surroundings import environment
@@ -35,7 +35,7 @@ def text_of(linked: Linked) -> str:
     with transaction(uuid.UUID(linked.org)) as session:
         message = messages.get_or_none(session, uuid.UUID(linked.org), linked.newest())
         assert message is not None
-        text = texts.render(session, message)
+        text = registry.render(session, message)
     assert text is not None
     return text
 
@@ -109,7 +109,7 @@ def test_a_confirmation_by_plain_sql_has_no_link_and_no_mention_of_one(sql: psyc
     with transaction(uuid.UUID(org)) as session:
         message = messages.get_or_none(session, uuid.UUID(org), confirmed.message_id)
         assert message is not None
-        assert "/a/" not in (texts.render(session, message) or "")
+        assert "/a/" not in (registry.render(session, message) or "")
 
 
 def test_a_code_that_is_read_twice_makes_one_link(client: FlaskClient, sql: psycopg.Connection) -> None:
@@ -172,8 +172,8 @@ def test_what_was_sent_is_kept_with_three_dots_and_known_again(linked: Linked, t
     with transaction(uuid.UUID(linked.org)) as session:
         message = messages.get_or_none(session, uuid.UUID(linked.org), linked.message)
         assert message is not None
-        assert texts.as_sent(session, message) == sent
-        assert texts.as_shown(session, message) == body
+        assert registry.as_sent(session, message) == sent
+        assert registry.as_shown(session, message) == body
 
 
 def test_before_it_is_sent_it_is_shown_without_its_token_too(linked: Linked) -> None:
@@ -181,7 +181,7 @@ def test_before_it_is_sent_it_is_shown_without_its_token_too(linked: Linked) -> 
         message = messages.get_or_none(session, uuid.UUID(linked.org), linked.message)
         assert message is not None
         assert message.body is None
-        shown = texts.as_shown(session, message)
+        shown = registry.as_shown(session, message)
     assert shown is not None
     assert shown == text_of(linked).replace(linked.token, "...")
 
@@ -191,7 +191,7 @@ def test_a_code_is_never_shown(linked: Linked) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
         message = messages.get_or_none(session, uuid.UUID(linked.org), otp)
         assert message is not None
-        assert texts.as_shown(session, message) is None
+        assert registry.as_shown(session, message) is None
 
 
 def test_a_text_is_hidden_and_revealed_at_its_link_alone() -> None:

@@ -17,7 +17,7 @@ from models.booking.appointments import Appointment, Change
 from models.clinics import calendars
 from models.messaging import messages, outbox, outcomes
 from models.messaging.states import Cause, SmsStatus
-from models.notices import texts
+from models.notices import registry
 from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, reserve, slot
@@ -94,8 +94,8 @@ def test_what_the_new_one_says_is_the_new_time_and_the_old_one_says_nothing(link
         old, new = (messages.get_or_none(session, org, each) for each in (linked.message, change.message_id))
         assert old is not None
         assert new is not None
-        text = texts.render(session, new)
-        assert texts.render(session, old) is None
+        text = registry.render(session, new)
+        assert registry.render(session, old) is None
     assert text is not None
     assert "at 3:00 pm" in text
     assert f"/a/{links.derive(change.message_id)}" in text

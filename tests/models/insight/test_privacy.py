@@ -22,7 +22,7 @@ from models.insight import privacy
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause
 from models.notices import retries
-from models.notices.texts import render
+from models.notices.registry import render
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.linked import Linked

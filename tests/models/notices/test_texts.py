@@ -12,9 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.messaging import limits
 from models.messaging.states import SmsKind
-from models.notices import texts
+from models.notices import registry, texts
 from sandbox.segments import count_segments
 
 #: The basic set of GSM 03.38, written out here a second time.
@@ -296,4 +295,4 @@ def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
     assert set(kinds) == set(SmsKind)
     for kind, longest in kinds.items():
         for text in longest:
-            assert count_segments(text) <= limits.SEGMENTS[kind], (kind, len(text), text)
+            assert count_segments(text) <= registry.of(kind).segments, (kind, len(text), text)

@@ -37,7 +37,7 @@ from models.booking import holds as hold_verbs
 from models.messaging import outbox, outcomes, receipts
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
-from models.notices import texts
+from models.notices import registry
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
 from tests.webapp.agents import agent
@@ -1050,7 +1050,7 @@ class Agent(RuleBasedStateMachine):
         row = self.books.by_id("sms_messages")[message_id]
         with system_transaction(Door.OPERATOR) as session:
             message = outbox.claim_for_sending(session, uuid.UUID(row["org_id"]), uuid.UUID(row["id"]))
-            words = texts.render(session, message) if message else None
+            words = registry.render(session, message) if message else None
         self._books = None
         if message is None:
             return

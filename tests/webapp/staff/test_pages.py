@@ -21,7 +21,7 @@ from models.booking import appointments, links
 from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind
-from models.notices import texts
+from models.notices import registry
 from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.agents.calls import PhoneCall
@@ -184,7 +184,7 @@ def test_what_weighs_most_is_said_first_wherever_a_lead_is_told_of(
         session.flush()
         session.add(HotLeadAlert(org_id=org, call_id=call, lead_score=90, message_id=message.id))
         session.flush()
-        text = texts.render(session, message)
+        text = registry.render(session, message)
     assert text
     assert re.findall(r"Because (\w+)", text) == ["many", "some", "few"]
 

@@ -8,7 +8,7 @@ from models.booking.appointments import AppointmentStatus
 from models.messaging import messages
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
-from models.notices import texts
+from models.notices import registry
 from webapp.agents.desk import Desk, Tool
 from webapp.agents.hold_replies import appointment_cancelled, same_phone
 from webapp.agents.replies import Code, Reply, Watched, not_booked, refusal
@@ -39,7 +39,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
     if appointment.status is AppointmentStatus.CANCELLED:
         return appointment_cancelled()
     message = messages.get_or_none(desk.session, desk.org_id, appointment.confirmation_message_id)
-    content = message and texts.as_shown(desk.session, message)
+    content = message and registry.as_shown(desk.session, message)
     return Watched(desk.org_id, appointment.confirmation_message_id, lambda row: _tell(row, content or ""))
 
 

@@ -35,8 +35,8 @@ class Handling:
     #: The number of segments that its longest text takes: what it counts before it is sent.
     segments: int
     #: Somebody waits for it on the telephone. It goes through a queue of its own, ahead of all other
-    #: messages, and is tried again in seconds or not at all. It waits for no room under a limit: its maker has
-    #: to count it. In SQL `sms_is_urgent` says the same, for the view of messages in trouble.
+    #: messages, and is tried again in seconds or not at all. It waits for no room under a limit: its maker
+    #: has to count it. In SQL `sms_is_urgent` says the same, for the view of messages in trouble.
     urgent: bool = False
     #: It goes to a telephone of the clinic, and counts for that one's limit. Else it goes to a patient.
     to_clinic: bool = False

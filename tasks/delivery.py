@@ -9,20 +9,19 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-import settings
-from models.base import sealing
 from models.booking import links
 from models.clinics import organizations
-from models.clinics.organizations import IntegrationSettings
 from models.messaging import messages, outcomes, receipts
+from models.messaging.meanings import Failure
 from models.messaging.states import Cause
 from models.notices import registry
 from tasks import providers
-from tasks.providers import Accepted, Account, Misconfigured, Text
+from tasks.providers import Accepted, Misconfigured, SmsProvider, Text
+from tasks.providers import registry as sms_providers
 
 log = logging.getLogger(__name__)
 
-#: How far Twilio's clock may be behind ours.
+#: How far a provider's clock may be behind ours.
 CLOCK_SKEW = timedelta(seconds=60)
 
 
@@ -32,7 +31,7 @@ class CannotPrepare(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    account: Account
+    provider: SmsProvider
     text: Text
 
 
@@ -49,27 +48,26 @@ def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
         outcomes.record_superseded(session, message)
     except CannotPrepare as problem:
         log.error("sms %s cannot be sent: %s", message.id, problem)  # noqa: TRY400 (a fact, not a crash)
-        outcomes.record_refused(session, message, code=None, reason=str(problem), cause=Cause.CANNOT_PREPARE)
+        outcomes.record_refused(session, message, Failure(str(problem)), cause=Cause.CANNOT_PREPARE)
     return None
 
 
 def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
     """Raises CannotPrepare, Misconfigured or registry.Superseded."""
-    account = account_of(session, message)
+    provider = provider_of(session, message)
     body = registry.words(session, message)
     if body is None:
         raise CannotPrepare("what it is about is gone")
     if registry.of(message.kind).keeps_text:
         outcomes.record_body(session, message, links.hidden(body))
-    outcomes.record_account(session, message, account.account_sid)
+    outcomes.record_account(session, message, provider.account)
     token = receipts.receipt_token(message.id, message.attempt)
-    public = settings.get().public_base_url.rstrip("/")
-    report_to = f"{public}/api/twilio/status/{message.id}/{message.attempt}/{token}"
-    return Outgoing(account, Text(message.to_phone, body, report_to, _valid_for(session, message)))
+    receipt = f"{message.id}/{message.attempt}/{token}"
+    return Outgoing(provider, Text(message.to_phone, body, receipt, _valid_for(session, message)))
 
 
 def _valid_for(session: Session, message: messages.SmsMessage) -> int:
-    """Seconds, at least the one that Twilio asks for: a claim leaves alone what is of no use any more."""
+    """Seconds, at least one: a claim leaves alone what is of no use any more."""
     usual = int(registry.of(message.kind).valid_for.total_seconds())
     if message.expires_at is None:
         return usual
@@ -77,44 +75,21 @@ def _valid_for(session: Session, message: messages.SmsMessage) -> int:
     return max(1, min(usual, int(left.total_seconds())))
 
 
-def account_of(session: Session, message: messages.SmsMessage) -> Account:
-    """Raises Misconfigured: what waits is sent once the account is put right."""
-    config = organizations.get_integration_settings(session, message.org_id)
-    if config is None or not config.twilio_account_sid:
-        raise Misconfigured(None, "the clinic has no Twilio account set")
-    if not config.twilio_from_number and not config.twilio_messaging_service_sid:
-        raise Misconfigured(None, "the clinic has no number to send from")
-    try:
-        username, password = _signs_in_with(config)
-    except sealing.CannotUnseal as error:
-        raise Misconfigured(None, str(error)) from error
-    return Account(
-        config.twilio_account_sid,
-        username,
-        password,
-        config.twilio_from_number,
-        config.twilio_messaging_service_sid,
-    )
+def provider_of(
+    session: Session, message: messages.SmsMessage, *, timeout: float | None = None
+) -> SmsProvider:
+    """The provider that sends for the clinic. Raises Misconfigured."""
+    clinic = organizations.get_integration_settings(session, message.org_id)
+    return sms_providers.provider_of(clinic, timeout=timeout)
 
 
-def asked_of(session: Session, message: messages.SmsMessage) -> Account | None:
-    """The account that knows of a message; None if the clinic has another one now. Raises Misconfigured."""
-    account = account_of(session, message)
-    return account if message.account_sid in (None, account.account_sid) else None
+def asked_of(session: Session, message: messages.SmsMessage, *, timeout: float) -> SmsProvider | None:
+    """The provider, with the account that knows of a message; None if the clinic has another account now.
 
-
-def _signs_in_with(config: IntegrationSettings) -> tuple[str, str]:
-    """User name and password for Twilio: an API key if there is one, else account and auth token.
-
-    Raises Misconfigured or sealing.CannotUnseal.
+    Raises Misconfigured.
     """
-    if config.twilio_api_key_sid and config.twilio_api_key_secret_sealed:
-        secret = sealing.unseal(config.org_id, "twilio_api_key_secret", config.twilio_api_key_secret_sealed)
-        return config.twilio_api_key_sid, secret
-    if config.twilio_account_sid and config.twilio_auth_token_sealed:
-        token = sealing.unseal(config.org_id, "twilio_auth_token", config.twilio_auth_token_sealed)
-        return config.twilio_account_sid, token
-    raise Misconfigured(None, "the clinic has no auth token and no API key for Twilio set")
+    provider = provider_of(session, message, timeout=timeout)
+    return provider if message.account_sid in (None, provider.account) else None
 
 
 # --- after --------------------------------------------------------------------------------------
@@ -125,25 +100,25 @@ def record_problem(session: Session, message: messages.SmsMessage, problem: Base
 
     Whatever is not one of the providers' Problems broke off in the middle: nobody knows what came of it.
     """
-    why = str(problem)
     match problem:
-        case providers.Misconfigured():
-            if outcomes.record_misconfigured(session, message, code=problem.code, reason=why):
-                log.error("%s", receipts.stopped(message.org_id, problem.code, why))
-        case providers.Unreachable():
+        case providers.Misconfigured(failure=why):
+            if outcomes.record_misconfigured(session, message, why):
+                log.error("%s", receipts.stopped(message.org_id, why))
+        case providers.Unreachable(failure=why):
             outcomes.record_unreachable(session, message, why)
-        case providers.Unavailable():
-            outcomes.record_unavailable(session, message, why, code=problem.code, later=problem.later)
-        case providers.OptedOut():
-            outcomes.record_opted_out(session, message, code=problem.code or "", reason=why)
-        case providers.Refused():
-            if problem.alert and outcomes.is_news(session, message, problem.code):
-                log.error("%s", receipts.failed(message, problem.code, why))
-            outcomes.record_refused(session, message, code=problem.code, reason=why)
+        case providers.Unavailable(failure=why):
+            outcomes.record_unavailable(session, message, why)
+        case providers.OptedOut(failure=why):
+            outcomes.record_opted_out(session, message, why)
+        case providers.Refused(failure=why):
+            if problem.alert and outcomes.is_news(session, message, why.code):
+                log.error("%s", receipts.failed(message, why))
+            outcomes.record_refused(session, message, why)
         case _:
-            why = why if isinstance(problem, providers.OutcomeUnknown) else "the provider took too long"
-            log.warning("sms %s may or may not have been sent: %s", message.id, why)
-            outcomes.record_unknown(session, message, why)
+            unknown = isinstance(problem, providers.OutcomeUnknown)
+            reason = str(problem) if unknown else "the provider took too long"
+            log.warning("sms %s may or may not have been sent: %s", message.id, reason)
+            outcomes.record_unknown(session, message, reason)
 
 
 def record_accepted(

@@ -9,6 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 
 from billiard.exceptions import SoftTimeLimitExceeded
@@ -23,7 +24,6 @@ from tasks.app import app
 from tasks.beat import Sweep
 from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_accepted, record_problem, words_of
 from tasks.providers import Misconfigured, Unavailable
-from tasks.providers.twilio import TwilioSms
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ STALE = outbox.LEASE.total_seconds() / 2
 #: Seconds after which an answer was slow: the clinic's messages then go one at a time.
 SLOW = 2.0
 
-#: Seconds after which a run begins no further question to Twilio, and for one question.
+#: Seconds after which a run begins no further question to a provider, and for one question.
 RUN = 8.0
 PATIENCE = 4.0
 
@@ -69,13 +69,12 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
         _nudge(again)
     if message is None or outgoing is None:
         return
-    twilio = TwilioSms(outgoing.account)
     if time.monotonic() - begun > STALE:
         return  # this process was frozen: the lease may be over, and somebody else's attempt under way
     asked = time.monotonic()
     try:
         with _alive(message):
-            accepted = twilio.send(outgoing.text)
+            accepted = outgoing.provider.send(outgoing.text)
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
         _record(message, partial(record_problem, problem=problem), asked)
         if isinstance(problem, Unavailable) and not problem.later and message.attempt <= RETRIES:
@@ -191,19 +190,18 @@ def _ask_about_each(
 def _settle(message: messages.SmsMessage) -> None:
     """Raises Misconfigured or Unavailable."""
     with transaction(message.org_id) as session:
-        account = asked_of(session, message)
+        provider = asked_of(session, message, timeout=PATIENCE)
         bodies = words_of(session, message)
-    if account is None or not bodies:
+    if provider is None or not bodies:
         # Another account has it, or its words cannot be made again: it stays unknown, for a person to see.
         log.warning("organisation %s: sms %s can no longer be looked for", message.org_id, message.id)
         with transaction(message.org_id) as session:
             reconciling.lose_sight_of(session, message)
         return
-    found = TwilioSms(account, timeout=PATIENCE).find(
-        to=message.to_phone, bodies=bodies, since=message.created_at - CLOCK_SKEW
-    )
+    found = provider.find(to=message.to_phone, bodies=bodies, since=message.created_at - CLOCK_SKEW)
     with transaction(message.org_id) as session:
-        own = matching.own_of(session, message, {each.provider_id: each.at for each in found})
+        times = {each.provider_id: each.at for each in found}
+        own = matching.own_of(session, message, times, longest=timedelta(seconds=provider.longest))
         # One settles it, whichever attempt it was: the first is what the patient got first.
         newest_first = sorted(found, key=lambda each: each.at or message.created_at, reverse=True)
         for each in reversed(newest_first):
@@ -219,8 +217,8 @@ def _check(message: messages.SmsMessage) -> None:
         return
     try:
         with transaction(message.org_id) as session:
-            account = asked_of(session, message)
-        known = TwilioSms(account, timeout=PATIENCE).fetch(message.provider_id) if account else None
+            provider = asked_of(session, message, timeout=PATIENCE)
+        known = provider.fetch(message.provider_id) if provider else None
     except (Misconfigured, Unavailable):
         with transaction(message.org_id) as session:
             reconciling.record_checked(session, message, asked=False)

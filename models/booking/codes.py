@@ -19,11 +19,11 @@ from models.booking.holds import AppointmentHold, HoldStatus
 from models.clinics import allowances
 from models.clinics.allowances import Allowance, ClinicLimit
 from models.clinics.organizations import Organization
-from models.messaging import limits, opt_outs, twilio_codes
+from models.messaging import limits, opt_outs
+from models.messaging.meanings import Action
 from models.messaging.messages import SmsMessage, count_codes, last_code_of_hold, waiting_code_of_hold
 from models.messaging.outbox import try_at_once
 from models.messaging.states import SmsKind, SmsStatus
-from models.messaging.twilio_codes import Action
 
 #: A hold has one challenge for its whole life: a resent code is the same code.
 _CHALLENGE = 1
@@ -150,7 +150,7 @@ _NOT_ARRIVED = (SmsStatus.FAILED, SmsStatus.UNDELIVERED)
 
 
 def _action(message: SmsMessage) -> Action | None:
-    return twilio_codes.meaning(message.error_code).action if message.error_code else None
+    return message.error_meaning.action if message.error_meaning else None
 
 
 DAY = timedelta(hours=24)

@@ -94,7 +94,11 @@ class IntegrationSettings(Base):
     twilio_api_key_secret_sealed: Mapped[str | None]
     twilio_from_number: Mapped[str | None]
     twilio_messaging_service_sid: Mapped[str | None]
-    #: How many SMS a second its sender takes; 0 leaves the pace to Twilio's own queue.
+    #: Who sends the clinic's SMS: a name in tasks/providers/registry.py.
+    sms_provider: Mapped[str] = mapped_column(server_default="twilio")
+    #: The account with a provider that has no columns of its own here: as that provider writes it, sealed.
+    sms_account_sealed: Mapped[str | None]
+    #: How many SMS a second its sender takes; 0 leaves the pace to the provider's own queue.
     sms_per_second: Mapped[int] = mapped_column(server_default="10")
     hot_lead_alert_phone: Mapped[str | None]
     #: A score of this much, of 100, makes a hot lead.

@@ -36,6 +36,7 @@ def _of_settings(column: InstrumentedAttribute[str | None], purpose: str) -> Sea
 SEALED = (
     _of_settings(IntegrationSettings.twilio_auth_token_sealed, "twilio_auth_token"),
     _of_settings(IntegrationSettings.twilio_api_key_secret_sealed, "twilio_api_key_secret"),
+    _of_settings(IntegrationSettings.sms_account_sealed, "sms_account"),
     _of_settings(IntegrationSettings.vapi_api_key_sealed, "vapi_api_key"),
     SealedColumn(VapiCredential.secret_sealed, VapiCredential.id, VapiCredential.org_id, "vapi_hmac"),
     SealedColumn(StaffUser.totp_sealed, StaffUser.id, StaffUser.org_id, second_factor.PURPOSE),

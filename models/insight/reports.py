@@ -21,6 +21,7 @@ from models.booking.changes import AppointmentChange
 from models.calls.calls import BY_SIGNATURE, Call
 from models.leads.leads import HotLeadAlert
 from models.messaging import messages
+from models.messaging.meanings import Meaning
 from models.notices import registry, retries
 
 #: Rows of one page.
@@ -180,6 +181,7 @@ class Trouble:
     attempt: int
     next_attempt_at: datetime
     error_code: str | None
+    error_meaning: str | None
     error_reason: str | None
     provider_id: str | None
     cause: str
@@ -191,7 +193,8 @@ class Trouble:
     @property
     def anew(self) -> bool:
         """Whether the provider had it and another message may take its place."""
-        return self.provider_id is not None and retries.may_be_sent_anew(self.status, self.error_code)
+        meaning = Meaning(self.error_meaning) if self.error_meaning else None
+        return self.provider_id is not None and retries.may_be_sent_anew(self.status, meaning)
 
     @property
     def never_by_hand(self) -> str | None:
@@ -212,7 +215,7 @@ class SmsHealth:
 
 _TROUBLE = text("""
     SELECT t.id, t.kind, t.status, t.trouble, t.created_at, t.age, t.attempt, t.next_attempt_at,
-           t.error_code, t.error_reason, t.provider_id, m.cause, m.to_phone,
+           t.error_code, m.error_meaning, t.error_reason, t.provider_id, m.cause, m.to_phone,
            coalesce(a.patient_name, h.patient_name) AS name,
            coalesce(m.expires_at <= app_clock(), false) AS over
       FROM sms_trouble t

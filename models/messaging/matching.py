@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import Over, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-import settings
 from models.messaging import outcomes
 from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
@@ -49,14 +48,16 @@ class _Attempt:
         return outside, abs(at - self.begun)
 
 
-def own_of(session: Session, message: SmsMessage, found: Mapping[str, datetime | None]) -> set[str]:
+def own_of(
+    session: Session, message: SmsMessage, found: Mapping[str, datetime | None], *, longest: timedelta
+) -> set[str]:
     """Which of these ids of the provider's, with the times of their acceptance, are this message's own.
 
     None that another row is known to own, and none whose time speaks for another row with the same words,
     whatever is known of that one. Until the end of the transaction nobody else gives one of them away.
     """
     others = outcomes.find_other(session, message, found)
-    attempts = _attempts(session, message)
+    attempts = _attempts(session, message, longest)
 
     def is_own(at: datetime | None) -> bool:
         if at is None or not attempts:
@@ -66,7 +67,7 @@ def own_of(session: Session, message: SmsMessage, found: Mapping[str, datetime |
     return {each for each, at in found.items() if each not in others and is_own(at)}
 
 
-def _attempts(session: Session, message: SmsMessage) -> list[_Attempt]:
+def _attempts(session: Session, message: SmsMessage, longest: timedelta) -> list[_Attempt]:
     """The attempts that an acceptance may be of: of this message, and of all that have its words."""
     same_words = and_(
         SmsMessage.org_id == message.org_id,
@@ -103,7 +104,6 @@ def _attempts(session: Session, message: SmsMessage) -> list[_Attempt]:
             func.coalesce(moves.c.cause, "").not_in([cause.value for cause in _NEVER_SENT]),
         )
     )
-    longest = timedelta(seconds=settings.get().twilio_timeout)
     return [
         _Attempt(row.message_id, row.begun, min(row.ended or row.begun + longest, row.begun + longest))
         for row in rows

@@ -29,6 +29,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.messaging import handling
+from models.messaging.meanings import Meaning
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
 #: How long the provider may take to show a message it accepted. Asked earlier, its "no" proves nothing.
@@ -50,6 +51,7 @@ class SmsMessage(Base):
         one_of("kind", SmsKind),
         one_of("status", SmsStatus),
         one_of("cause", Cause),
+        one_of("error_meaning", Meaning),
         UniqueConstraint("id", "appointment_id"),
         ForeignKeyConstraint(["org_id", "appointment_id"], ["appointments.org_id", "appointments.id"]),
         ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
@@ -128,9 +130,11 @@ class SmsMessage(Base):
     cause: Mapped[Cause] = mapped_column(EnumText(Cause), server_default="created")
     #: After this it is not worth sending: the end of the hold, or the beginning of the appointment, mostly.
     expires_at: Mapped[datetime | None]
-    #: Twilio's message sid, SM….
+    #: The provider's own id of the message.
     provider_id: Mapped[str | None]
+    #: Why it was not sent or not delivered: the provider's code, what that means, and a sentence for staff.
     error_code: Mapped[str | None]
+    error_meaning: Mapped[Meaning | None] = mapped_column(EnumText(Meaning))
     error_reason: Mapped[str | None]
     segments: Mapped[int | None]
     price: Mapped[Decimal | None] = mapped_column(Numeric(10, 5))

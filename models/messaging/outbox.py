@@ -121,6 +121,7 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
         message.slot_at = None  # its moment passes in the pause
         if sender.stopped_at:  # whoever asks after this message hears why it waits
             message.error_code, message.error_reason = sender.stopped_code, sender.stopped_reason
+            message.error_meaning = sender.stopped_meaning
     elif _is_another_under_way(session, message):
         until = message.slot_at = now + (SLOW_TURN if sender.slow else NEXT_TURN)
     else:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from models.messaging import handling, opt_outs, senders
 from models.messaging.events import SmsEvent
+from models.messaging.meanings import Action, Failure
 from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage, lock
 from models.messaging.states import Cause, SmsStatus, can_become
 
@@ -95,7 +96,8 @@ def record_sent(
         row.check_at = row.sent_at + ASK_AFTER[0]
     if moves:
         row.status, row.cause = SmsStatus.SENT, cause
-        row.lease_until = row.unknown_since = row.error_code = row.error_reason = None
+        row.lease_until = row.unknown_since = None
+        row.error_code = row.error_meaning = row.error_reason = None
     session.flush()
     return False
 
@@ -124,15 +126,17 @@ def record_second(session: Session, message: SmsMessage, provider_id: str) -> bo
     return session.scalar(noted.on_conflict_do_nothing().returning(SmsEvent.id)) is not None
 
 
-def record_unavailable(
-    session: Session,
-    message: SmsMessage,
-    reason: str,
-    *,
-    code: str | None = None,
-    later: bool = False,
-) -> None:
-    """Certainly not sent: try again, later each time, until it expires. `later`: in minutes."""
+def _why(failure: Failure) -> dict[str, object]:
+    return {
+        "error_code": failure.code,
+        "error_meaning": failure.meaning,
+        "error_reason": failure.reason,
+    }
+
+
+def record_unavailable(session: Session, message: SmsMessage, why: Failure) -> None:
+    """Certainly not sent: try again, later each time, until it expires."""
+    later = why.meaning is not None and why.meaning.action is Action.RETRY_LATER
     steps = LATER if later else URGENT_BACKOFF if handling.of(message.kind).urgent else BACKOFF
     early = random() * JITTER  # noqa: S311 (nothing secret)
     wait = steps[min(message.attempt, len(steps)) - 1] * (1 - early)
@@ -142,27 +146,21 @@ def record_unavailable(
         status=SmsStatus.QUEUED,
         cause=Cause.UNAVAILABLE,
         next_attempt_at=func.app_clock() + wait,
-        error_code=code,
-        error_reason=reason,
+        **_why(why),
     )
 
 
-def record_unreachable(session: Session, message: SmsMessage, reason: str) -> None:
+def record_unreachable(session: Session, message: SmsMessage, why: Failure) -> None:
     """Certainly not sent, for nobody answered: the sender pauses if that goes on."""
-    record_unavailable(session, message, reason)
+    record_unavailable(session, message, why)
     senders.record_silence(session, message.org_id)
 
 
 def record_refused(
-    session: Session,
-    message: SmsMessage,
-    *,
-    code: str | None,
-    reason: str,
-    cause: Cause = Cause.REFUSED,
+    session: Session, message: SmsMessage, why: Failure, *, cause: Cause = Cause.REFUSED
 ) -> None:
     """It will never be sent."""
-    _record(session, message, status=SmsStatus.FAILED, cause=cause, error_code=code, error_reason=reason)
+    _record(session, message, status=SmsStatus.FAILED, cause=cause, **_why(why))
     if cause is not Cause.CANNOT_PREPARE:
         senders.record_answer(session, message.org_id)
 
@@ -200,13 +198,13 @@ def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
     )
 
 
-def record_opted_out(session: Session, message: SmsMessage, *, code: str, reason: str) -> None:
+def record_opted_out(session: Session, message: SmsMessage, why: Failure) -> None:
     """The provider knew before we did that this number wants no more."""
-    record_refused(session, message, code=code, reason=reason, cause=Cause.OPTED_OUT)
+    record_refused(session, message, why, cause=Cause.OPTED_OUT)
     opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
 
 
-def record_misconfigured(session: Session, message: SmsMessage, *, code: str | None, reason: str) -> bool:
+def record_misconfigured(session: Session, message: SmsMessage, why: Failure) -> bool:
     """The provider refuses the clinic's sender, whatever it sends: the message waits, the sender stops.
 
     True the first time, so that one alert is raised.
@@ -217,10 +215,9 @@ def record_misconfigured(session: Session, message: SmsMessage, *, code: str | N
         status=SmsStatus.QUEUED,
         cause=Cause.UNAVAILABLE,
         nudged_at=None,
-        error_code=code,
-        error_reason=reason,
+        **_why(why),
     )
-    first = senders.record_stop(session, message.org_id, code=code, reason=reason)
+    first = senders.record_stop(session, message.org_id, why)
     session.execute(
         update(SmsMessage)
         .where(

@@ -12,17 +12,18 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 import settings
-from models.messaging import opt_outs, outcomes, reconciling, senders, twilio_codes
+from models.messaging import opt_outs, outcomes, reconciling, senders
+from models.messaging.meanings import Action, Failure
 from models.messaging.messages import ASK_AFTER, SmsMessage, lock
 from models.messaging.states import Cause, SmsStatus, can_become
-from models.messaging.twilio_codes import Action
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     provider_id: str
     status: SmsStatus
-    error_code: str | None = None
+    #: Why it was not delivered, where the provider says so.
+    why: Failure | None = None
     segments: int | None = None
     price: Decimal | None = None
     price_unit: str | None = None
@@ -43,8 +44,7 @@ def apply(
         message_id=message.id,
         provider_id=report.provider_id,
         status=report.status,
-        error_code=report.error_code,
-        error_reason=twilio_codes.reason_of(report.error_code),
+        why=report.why,
         at=report.at,
         cause=cause,
     )
@@ -60,37 +60,35 @@ def apply(
     if report.status is SmsStatus.DELIVERED:
         claimed_at = outcomes.claimed_at(session, message)
         senders.record_success(session, message.org_id, claimed_at=claimed_at, delivered=True)
-    return _follow(session, message, report.error_code) if report.error_code else []
+    return _follow(session, message, report.why) if report.why else []
 
 
-def _follow(session: Session, message: SmsMessage, code: str) -> list[str]:
-    """What a code says of more than its own message. Nothing is sent again: it would be another message,
+def _follow(session: Session, message: SmsMessage, why: Failure) -> list[str]:
+    """What a failure says of more than its own message. Nothing is sent again: it would be another message,
     and the first one is billed and may still arrive.
     """
-    meaning = twilio_codes.meaning(code)
-    if meaning.action is Action.OPT_OUT:
+    if why.meaning is None:
+        return []
+    if why.meaning.action is Action.OPT_OUT:
         opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
-    elif meaning.action in twilio_codes.STOPPING:
-        reason = meaning.reason
-        first = senders.record_stop(session, message.org_id, code=code, reason=reason, late=True)
-        return [stopped(message.org_id, code, reason)] if first else []
-    alert = (meaning.action is Action.NOT_ALLOWED or not meaning.known) and outcomes.is_news(
-        session, message, code
-    )
-    return [failed(message, code, meaning.reason)] if alert else []
+    elif why.meaning.stops_sender:
+        first = senders.record_stop(session, message.org_id, why, late=True)
+        return [stopped(message.org_id, why)] if first else []
+    alert = why.meaning.needs_somebody and outcomes.is_news(session, message, why.code)
+    return [failed(message, why)] if alert else []
 
 
-def stopped(org_id: uuid.UUID, code: str | None, reason: str) -> str:
-    """The line for the log. "Twilio error" keeps the code in it from being masked as a patient's."""
-    return f"the sender of organisation {org_id} is stopped{_by(code)}: {reason}"
+def stopped(org_id: uuid.UUID, why: Failure) -> str:
+    """The line for the log. "error" keeps the code after it from being masked as a patient's."""
+    return f"the sender of organisation {org_id} is stopped{_by(why)}: {why.reason}"
 
 
-def failed(message: SmsMessage, code: str | None, reason: str) -> str:
-    return f"sms {message.id} of organisation {message.org_id} failed{_by(code)}: {reason}"
+def failed(message: SmsMessage, why: Failure) -> str:
+    return f"sms {message.id} of organisation {message.org_id} failed{_by(why)}: {why.reason}"
 
 
-def _by(code: str | None) -> str:
-    return f" by Twilio error {code}" if code else ""
+def _by(why: Failure) -> str:
+    return f" by the provider's error {why.code}" if why.code else ""
 
 
 def sent_twice(message: SmsMessage, provider_id: str) -> str:
@@ -104,8 +102,7 @@ def apply_receipt(
     message_id: uuid.UUID,
     provider_id: str,
     status: SmsStatus,
-    error_code: str | None,
-    error_reason: str | None = None,
+    why: Failure | None = None,
     at: datetime | None = None,
     cause: Cause = Cause.RECEIPT,
 ) -> bool:
@@ -123,11 +120,13 @@ def apply_receipt(
     row.sent_at = row.sent_at or outcomes.in_its_life(row, at, now)
     if moves:
         row.status, row.cause = status, cause
-        row.error_code, row.error_reason = error_code, error_reason
+        row.error_code = why.code if why else None
+        row.error_meaning = why.meaning if why else None
+        row.error_reason = why.reason if why else None
         row.check_at = row.check_at or row.sent_at + ASK_AFTER[0]
     if moves and status is SmsStatus.DELIVERED:
         row.delivered_at = max(row.sent_at, outcomes.in_its_life(row, at, now))
-        row.error_code = row.error_reason = None
+        row.error_code = row.error_meaning = row.error_reason = None
     session.flush()
     return moves
 

@@ -14,7 +14,8 @@ from sqlalchemy import ForeignKey, ScalarSelect, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base.tables import Base
+from models.base.tables import Base, EnumText, one_of
+from models.messaging.meanings import Failure, Meaning
 from models.messaging.states import Cause
 
 #: How long a stopped sender waits before each try with one message, counted from the stop or the try before.
@@ -37,6 +38,7 @@ EARLY = timedelta(seconds=0.2)
 
 class SmsSender(Base):
     __tablename__ = "sms_senders"
+    __table_args__ = (one_of("stopped_meaning", Meaning),)
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     #: The first moment in the clinic's pace that no message has taken yet.
@@ -52,6 +54,7 @@ class SmsSender(Base):
     #: Set while the provider refuses everything, with its code and what that means.
     stopped_at: Mapped[datetime | None]
     stopped_code: Mapped[str | None]
+    stopped_meaning: Mapped[Meaning | None] = mapped_column(EnumText(Meaning))
     stopped_reason: Mapped[str | None]
     #: It is refused only after a message was accepted, so that the next one is accepted, too.
     stopped_late: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -193,9 +196,7 @@ def record_silence(session: Session, org_id: uuid.UUID) -> None:
         session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=until))
 
 
-def record_stop(
-    session: Session, org_id: uuid.UUID, *, code: str | None, reason: str, late: bool = False
-) -> bool:
+def record_stop(session: Session, org_id: uuid.UUID, why: Failure, *, late: bool = False) -> bool:
     """The provider refuses the sender itself; `late`: by a receipt, of a message that it had accepted.
 
     True the first time, so that one alert is raised. Only the first time is a try set: what comes later is
@@ -203,7 +204,8 @@ def record_stop(
     """
     sender = lock(session, org_id)
     first = sender.stopped_at is None
-    sender.stopped_code, sender.stopped_reason, sender.stopped_late = code, reason, late
+    sender.stopped_code, sender.stopped_meaning, sender.stopped_reason = why.code, why.meaning, why.reason
+    sender.stopped_late = late
     if first:
         now = session.scalars(select(func.app_clock())).one()
         sender.stopped_at, sender.tries = now, 0
@@ -222,6 +224,7 @@ def resume(session: Session, org_id: uuid.UUID) -> None:
             retry_at=None,
             stopped_at=None,
             stopped_code=None,
+            stopped_meaning=None,
             stopped_reason=None,
             stopped_late=False,
             tries=0,
@@ -233,7 +236,7 @@ def resume(session: Session, org_id: uuid.UUID) -> None:
 
 _BRING_FORWARD = text(
     "UPDATE sms_messages SET next_attempt_at = greatest(app_clock(), slot_at), nudged_at = NULL,"
-    " error_code = NULL, error_reason = NULL"
+    " error_code = NULL, error_meaning = NULL, error_reason = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"
     " AND (next_attempt_at > app_clock() OR error_reason IS NOT NULL) FOR UPDATE SKIP LOCKED)"
 )

@@ -10,8 +10,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from models.base.erased import is_erased
-from models.messaging import twilio_codes
 from models.messaging.events import SmsEvent
+from models.messaging.meanings import Meaning
 from models.messaging.messages import Due, SmsMessage
 from models.messaging.states import Cause, SmsStatus
 from models.notices import registry
@@ -65,6 +65,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
                     check_at=None,
                     unknown_since=None,
                     error_code=None,
+                    error_meaning=None,
                     error_reason=None,
                 )
             )
@@ -79,7 +80,7 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
     cause = Cause.ERASED if is_erased(message.to_phone) else message.cause
     if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {cause}"
-    if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_code):
+    if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_meaning):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"
     if why := registry.of(message.kind).never_by_hand:
         return f"it is not sent again by hand. {why}"
@@ -90,9 +91,10 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
     return None
 
 
-def may_be_sent_anew(status: str, code: str | None) -> bool:
+def may_be_sent_anew(status: str, meaning: Meaning | None) -> bool:
     """Whether a message that the provider accepted never arrived, and another like it may."""
-    return status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED) and twilio_codes.may_pass(code)
+    arrived_not = status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED)
+    return arrived_not and meaning is not None and meaning.may_pass
 
 
 def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:

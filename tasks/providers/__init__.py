@@ -1,77 +1,96 @@
-"""What an SMS provider is asked, and its kinds of bad answer. One file a provider beside this."""
+"""What an SMS provider is asked to do, and the ways in which it can fail. Each provider has a file here.
+
+tasks/providers/registry.py makes the provider of a clinic; the tasks know this protocol and no provider.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from models.messaging.meanings import Action, Failure, Meaning
 from models.messaging.receipts import Report
 
 
 class Problem(Exception):
-    """A bad answer, or none. Its text is a plain sentence of ours, and names nobody."""
+    """A request that did not succeed. Its text is a plain sentence of ours, and names no patient.
+
+    `code` is the provider's own, and `meaning` what that means, where they are known.
+    """
+
+    def __init__(self, reason: str, *, code: str | None = None, meaning: Meaning | None = None) -> None:
+        super().__init__(reason)
+        self.failure = Failure(reason, code, meaning)
 
 
 class Unavailable(Problem):
     """Certainly not sent, and worth another try: in seconds, or `later`, in minutes."""
 
-    def __init__(self, reason: str, *, code: str | None = None, later: bool = False) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.later = later
+    @property
+    def later(self) -> bool:
+        meaning = self.failure.meaning
+        return meaning is not None and meaning.action is Action.RETRY_LATER
 
 
 class Unreachable(Unavailable):
-    """Nobody answered, and the wait for it took its time."""
+    """Nobody answered, and the wait for an answer took its whole time."""
 
 
 class Refused(Problem):
-    """Never to be sent as it stands. `code` is the provider's own; `alert`: somebody should know of it."""
+    """Never to be sent as it stands."""
 
-    def __init__(self, code: str | None, reason: str, *, alert: bool = False) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.alert = alert
+    @property
+    def alert(self) -> bool:
+        """Whether somebody should know of it."""
+        return self.failure.meaning is not None and self.failure.meaning.needs_somebody
 
 
 class OptedOut(Refused):
-    """The provider sends this number nothing any more, because it asked for that."""
+    """The provider sends this number nothing any more, because the recipient asked for that."""
 
 
 class Misconfigured(Problem):
     """The clinic's account or sender is refused, whatever it sends. Certainly not sent."""
 
-    def __init__(self, code: str | None, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
+    def __init__(
+        self, reason: str, *, code: str | None = None, meaning: Meaning | None = Meaning.MISCONFIGURED
+    ) -> None:
+        super().__init__(reason, code=code, meaning=meaning)
 
 
 class OutcomeUnknown(Problem):
     """It may have been sent: the answer was lost. Never resend on this alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A clinic's account with the provider, and who its SMS come from: a number or a messaging service.
+_PROBLEMS: dict[Action, Callable[..., Problem]] = {
+    Action.CONFIGURATION: Misconfigured,
+    Action.LIMIT: Misconfigured,
+    Action.OPT_OUT: OptedOut,
+    Action.RETRY: Unavailable,
+    Action.RETRY_LATER: Unavailable,
+    Action.UNKNOWN: OutcomeUnknown,
+}
 
-    It signs in with the account's own id and auth token, or with an API key and its secret.
-    """
 
-    account_sid: str
-    username: str
-    password: str
-    from_number: str | None
-    messaging_service_sid: str | None
+def problem(failure: Failure) -> Problem:
+    """The problem that a refusal amounts to, by what its code means."""
+    kind = _PROBLEMS.get(failure.meaning.action, Refused) if failure.meaning else Refused
+    return kind(failure.reason, code=failure.code, meaning=failure.meaning)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One SMS. The provider reports to `report_to`, and gives up after `valid_for` seconds."""
+    """One SMS. The provider gives up after `valid_for` seconds.
+
+    `receipt` is a path, "message/attempt/token", which no two attempts share. A provider that reports by
+    itself is given a URL that ends with it; one that takes a reference of ours may be given it as that.
+    """
 
     to: str
     body: str
-    report_to: str
+    receipt: str
     valid_for: int
 
 
@@ -85,6 +104,16 @@ class Accepted:
 
 
 class SmsProvider(Protocol):
+    """A provider with the account of one clinic. Making one calls nobody."""
+
+    @property
+    def account(self) -> str:
+        """The account's id, which no account of any other provider has: its messages are known there only."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds after which an attempt to send is certainly over."""
+
     def send(self, text: Text) -> Accepted:
         """Hand one SMS over. Raises one of the Problems, and nothing else."""
 

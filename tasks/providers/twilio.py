@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
@@ -13,21 +13,21 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 import settings
-from models.messaging import twilio_codes
+from models.base import sealing
+from models.clinics.organizations import IntegrationSettings
+from models.messaging.meanings import Meaning
 from models.messaging.receipts import Report
-from models.messaging.twilio_codes import Action, Meaning
 from tasks.providers import (
     Accepted,
-    Account,
     Misconfigured,
-    OptedOut,
     OutcomeUnknown,
     Problem,
-    Refused,
     Text,
     Unavailable,
     Unreachable,
+    problem,
 )
+from vendors import twilio_codes
 
 #: Messages to one number that are looked through, and of how many Twilio tells at once: for nearly every
 #: number one request. All of them, for Twilio promises an order only of those that have left: what it took
@@ -37,10 +37,26 @@ _LOOK_THROUGH, _AT_ONCE = 3000, 1000
 _UNREADABLE = (TwilioException, ValueError, KeyError, TypeError, AttributeError)
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A clinic's account with Twilio, and who its SMS come from: a number or a messaging service.
+
+    It signs in with the account's own id and auth token, or with an API key and its secret.
+    """
+
+    account_sid: str
+    username: str
+    password: str
+    from_number: str | None
+    messaging_service_sid: str | None
+
+
 class TwilioSms:
     def __init__(self, account: Account, *, timeout: float | None = None) -> None:
         config = settings.get()
         self._account = account
+        self.account = account.account_sid
+        self.longest = float(config.twilio_timeout)
         # No pool: a connection that Twilio closed meanwhile would end in a reset, which tells nothing.
         self._client = Client(
             account.username,
@@ -52,6 +68,11 @@ class TwilioSms:
         # TWILIO_EDGE and TWILIO_REGION, set for Twilio's own tools, would change the host behind our back.
         self._client.edge = self._client.region = None
 
+    @classmethod
+    def of_clinic(cls, clinic: IntegrationSettings, *, timeout: float | None = None) -> TwilioSms:
+        """Raises Misconfigured."""
+        return cls(_account_of(clinic), timeout=timeout)
+
     def send(self, text: Text) -> Accepted:
         sender: dict[str, str] = {}
         if self._account.messaging_service_sid:
@@ -62,7 +83,7 @@ class TwilioSms:
             message = self._client.messages.create(
                 to=text.to,
                 body=text.body,
-                status_callback=text.report_to,
+                status_callback=_receipt_url(text),
                 validity_period=text.valid_for,
                 **sender,
             )
@@ -96,7 +117,7 @@ class TwilioSms:
             return Report(
                 provider_id,
                 twilio_codes.STATUS[message.status],
-                error_code=str(message.error_code) if message.error_code else None,
+                why=twilio_codes.failure(message.error_code) if message.error_code else None,
                 segments=_whole(message.num_segments),
                 price=price(message.price),
                 price_unit=message.price_unit,
@@ -106,6 +127,44 @@ class TwilioSms:
             if isinstance(error, TwilioRestException) and error.status == requests.codes.not_found:
                 return None
             raise Unavailable("Twilio could not be asked") from error
+
+
+def _receipt_url(text: Text) -> str:
+    """Where webapp/twilio/receipts.py listens."""
+    return f"{settings.get().public_base_url.rstrip('/')}/api/twilio/status/{text.receipt}"
+
+
+def _account_of(clinic: IntegrationSettings) -> Account:
+    """Raises Misconfigured."""
+    if not clinic.twilio_account_sid:
+        raise Misconfigured("the clinic has no Twilio account set")
+    if not clinic.twilio_from_number and not clinic.twilio_messaging_service_sid:
+        raise Misconfigured("the clinic has no number to send from")
+    try:
+        username, password = _signs_in_with(clinic, clinic.twilio_account_sid)
+    except sealing.CannotUnseal as error:
+        raise Misconfigured(str(error)) from error
+    return Account(
+        clinic.twilio_account_sid,
+        username,
+        password,
+        clinic.twilio_from_number,
+        clinic.twilio_messaging_service_sid,
+    )
+
+
+def _signs_in_with(clinic: IntegrationSettings, account_sid: str) -> tuple[str, str]:
+    """User name and password: an API key if there is one, else the account and its auth token.
+
+    Raises Misconfigured or sealing.CannotUnseal.
+    """
+    if clinic.twilio_api_key_sid and clinic.twilio_api_key_secret_sealed:
+        secret = sealing.unseal(clinic.org_id, "twilio_api_key_secret", clinic.twilio_api_key_secret_sealed)
+        return clinic.twilio_api_key_sid, secret
+    if clinic.twilio_auth_token_sealed:
+        token = sealing.unseal(clinic.org_id, "twilio_auth_token", clinic.twilio_auth_token_sealed)
+        return account_sid, token
+    raise Misconfigured("the clinic has no auth token and no API key for Twilio set")
 
 
 def _has(body: str | None, bodies: set[str]) -> bool:
@@ -139,32 +198,18 @@ _OF_THE_ACCOUNT = (
 
 
 def _meaning_of(error: TwilioRestException | TwilioServiceException) -> Problem:
-    code = str(error.code) if error.code else None
     if not _is_a_refusal(error.status):
         return OutcomeUnknown(f"Twilio answered {error.status}")
-    meaning = twilio_codes.meaning(code)
+    failure = twilio_codes.failure(error.code)
+    unexplained = failure.meaning is Meaning.UNEXPLAINED
     if error.status == requests.codes.too_many_requests and (
-        not meaning.known or meaning.action is Action.UNKNOWN
+        unexplained or failure.meaning is Meaning.MAYBE_SENT
     ):
         # Documented as never processed. A code that means more is believed: there are limits of a day, too.
-        return Unavailable("Twilio asked to slow down", code=code)
-    if not meaning.known and error.status in _OF_THE_ACCOUNT:
-        return Misconfigured(code, "Twilio does not accept the clinic's credentials")
-    return _PROBLEMS.get(meaning.action, _refused)(code, meaning)
-
-
-def _refused(code: str | None, meaning: Meaning) -> Problem:
-    return Refused(code, meaning.reason, alert=meaning.action is Action.NOT_ALLOWED or not meaning.known)
-
-
-_PROBLEMS: dict[Action, Callable[[str | None, Meaning], Problem]] = {
-    Action.CONFIGURATION: lambda code, meaning: Misconfigured(code, meaning.reason),
-    Action.LIMIT: lambda code, meaning: Misconfigured(code, meaning.reason),
-    Action.OPT_OUT: lambda code, meaning: OptedOut(code, meaning.reason),
-    Action.RETRY: lambda code, meaning: Unavailable(meaning.reason, code=code),
-    Action.RETRY_LATER: lambda code, meaning: Unavailable(meaning.reason, code=code, later=True),
-    Action.UNKNOWN: lambda _, meaning: OutcomeUnknown(meaning.reason),
-}
+        return Unavailable("Twilio asked to slow down", code=failure.code, meaning=Meaning.SLOW_DOWN)
+    if unexplained and error.status in _OF_THE_ACCOUNT:
+        return Misconfigured("Twilio does not accept the clinic's credentials", code=failure.code)
+    return problem(failure)
 
 
 def _is_a_refusal(status: int) -> bool:

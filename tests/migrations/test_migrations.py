@@ -137,6 +137,40 @@ def test_a_clinics_rules_for_scoring_survive_the_upgrade_where_they_still_mean_s
             assert sql.execute(select).fetchall() == before
 
 
+#: What messages that failed before the upgrade had for a code, and what it means.
+MEANT = {
+    "20003": "misconfigured",
+    "20503": "maybe_sent",
+    "21610": "opted_out",
+    "21705": "misconfigured",
+    "29999": "unexplained",
+    "30003": "switched_off",
+    "30006": "landline",
+    "63038": "day_full",
+    "opted_out": None,
+    None: None,
+}
+
+
+def test_what_a_message_failed_of_before_the_upgrade_is_understood_after_it(database_url: str) -> None:
+    clinic = "(SELECT id FROM organizations)"
+    with new_database(database_url) as url:
+        run(url, "upgrade", "0023_call_back")
+        with psycopg.connect(url, autocommit=True, options="-c app.scope=system") as sql:
+            sql.execute("INSERT INTO organizations (name, phone, region) VALUES ('C', '+442079460958', 'GB')")
+            sql.execute(f"INSERT INTO sms_senders (org_id, stopped_code) VALUES ({clinic}, '20003')".encode())
+            for code in MEANT:
+                sql.execute(
+                    "INSERT INTO sms_messages (org_id, kind, to_phone, error_code)"
+                    f" VALUES ({clinic}, 'hot_lead_alert', '+447700900123', %s)".encode(),
+                    [code],
+                )
+            run(url, "upgrade", "head")
+            after = sql.execute("SELECT error_code, error_meaning FROM sms_messages").fetchall()
+            assert dict(after) == MEANT
+            assert sql.execute("SELECT stopped_meaning FROM sms_senders").fetchall() == [("misconfigured",)]
+
+
 def test_there_is_one_head_and_every_revision_is_named_after_its_file() -> None:
     scripts = ScriptDirectory.from_config(Config(str(ROOT / "alembic.ini")))
     revisions = list(scripts.walk_revisions())

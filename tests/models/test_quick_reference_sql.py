@@ -15,6 +15,7 @@ from models.base.session import Door, system_transaction
 from models.booking import appointments, codes, holds
 from models.clinics import organizations
 from models.messaging import outbox, outcomes, receipts
+from models.messaging.meanings import Failure
 from models.messaging.states import SmsStatus
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic, phone_number, slot
 
@@ -158,7 +159,6 @@ def deliver(org: str, message: uuid.UUID | None, provider_id: str) -> None:
             message_id=message,
             provider_id=provider_id,
             status=SmsStatus.DELIVERED,
-            error_code=None,
         )
 
 
@@ -232,7 +232,7 @@ def test_a_refused_sms_was_not_sent_and_says_so(sql: Sql) -> None:
     with system_transaction(Door.OPERATOR) as session:
         row = outbox.claim_for_sending(session, uuid.UUID(org), booked.message_id)
         assert row is not None
-        outcomes.record_refused(session, row, code="21610", reason="the patient opted out")
+        outcomes.record_refused(session, row, Failure("the patient opted out", "21610"))
     (appointment,) = run(sql, SMS_SENT, APPOINTMENT_ID=booked.appointment_id)
     assert (appointment["status"], appointment["confirmation_sms_sent"]) == ("confirmed", False)
     (log,) = run(sql, DELIVERY_STATUS, APPOINTMENT_ID=booked.appointment_id)

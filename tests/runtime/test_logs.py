@@ -445,8 +445,8 @@ def test_celery_tells_of_a_failed_task_without_its_words(lines: Lines) -> None:
     "said",
     [
         "sms 0b1f6c3e-7c55-4f6e-9a5e-123456789012 refused: Twilio error 21610",
-        "sms 0b1f6c3e-7c55-4f6e-9a5e-123456789012 failed by Twilio error 63038: all that it may within a day",
-        "stopped by Twilio error 572005: on trial",
+        "sms 0b1f6c3e-7c55-4f6e-9a5e-123456789012 failed by the provider's error 63038: all that it may",
+        "stopped by the provider's error 572005: on trial",
         "holds 12345678-1234-4234-8234-123456789012 and 12345678-1234-4234-8234-123456789013",
         "Booting worker with pid: 12345",
         "Listening at: http://0.0.0.0:3001",

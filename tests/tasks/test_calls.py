@@ -129,7 +129,11 @@ def test_an_alert_that_was_not_delivered_may_be_sent_anew(
     told = "SELECT message_id::text, alert_sent_at IS NOT NULL FROM hot_lead_alerts WHERE org_id = %s"
     first, _ = ended.one(told)
     deliver_sms.run(org_id=ended.org, message_id=first)
-    sql.execute("UPDATE sms_messages SET status = 'undelivered', error_code = '30003' WHERE id = %s", [first])
+    sql.execute(
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30003',"
+        " error_meaning = 'switched_off' WHERE id = %s",
+        [first],
+    )
     org = uuid.UUID(ended.org)
     for done in (True, False):
         with transaction(org) as session:

@@ -18,6 +18,7 @@ from models.booking import appointments, links
 from models.booking.appointments import Change
 from models.insight import privacy
 from models.messaging import messages, opt_outs, outbox, outcomes
+from models.messaging.meanings import Failure
 from models.messaging.opt_outs import OptOutSource
 from models.messaging.states import SmsKind
 from models.notices import retries
@@ -25,7 +26,6 @@ from models.notices.texts import reference
 from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
 from tasks.messaging import deliver_sms, reconcile_sms
 from tasks.providers import Problem
-from tasks.providers.twilio import TwilioSms
 from tests.conftest import Clock
 from tests.factories import create_clinic, slot
 from tests.linked import Linked, at
@@ -72,7 +72,7 @@ class Diary(Linked):
         """What that worker does then."""
         message, outgoing = taken
         try:
-            accepted = TwilioSms(outgoing.account).send(outgoing.text)
+            accepted = outgoing.provider.send(outgoing.text)
         except Problem as problem:
             with transaction(self.clinic) as session:
                 record_problem(session, message, problem)
@@ -335,7 +335,7 @@ def test_a_failed_text_that_says_what_is_over_is_not_sent_again_by_hand(
     assert taken
     change(diary)
     with transaction(diary.clinic) as session:
-        outcomes.record_refused(session, taken[0], code="21610", reason="no")
+        outcomes.record_refused(session, taken[0], Failure("no", "21610"))
     done = retry(diary, diary.message)
     assert (done.done, done.why) == (False, "what it was about is gone, or another message says it")
     assert diary.sms(columns="status") == "failed"
@@ -347,7 +347,9 @@ def test_a_cancellation_that_was_not_delivered_is_sent_anew_and_confirms_nothing
     cancelled = diary.cancel().message_id
     diary.deliver(cancelled)
     diary.sql.execute(
-        "UPDATE sms_messages SET status = 'undelivered', error_code = '30003' WHERE id = %s", [cancelled]
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30003',"
+        " error_meaning = 'switched_off' WHERE id = %s",
+        [cancelled],
     )
     done = retry(diary, cancelled)
     assert done.due is not None

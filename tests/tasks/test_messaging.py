@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from models.base.session import Door, system_transaction, transaction
 from models.messaging import messages, outbox, outcomes, senders
+from models.messaging.meanings import Failure, Meaning
 from tasks import providers
 from tasks.delivery import prepare
 from tasks.messaging import RETRIES, RETRY_LONGEST, RETRY_ON, deliver_sms, reconcile_sms, sweep_sms
@@ -298,7 +299,7 @@ def test_a_broken_sender_is_one_alert_and_no_failed_message(
     booking.deliver(booking.otp)
     assert booking.state("attempt") == 2
     assert booking.state("status, attempt", booking.otp) == ("expired", 0)
-    why = "by Twilio error 21606: the number that the clinic sends from cannot send SMS"
+    why = "by the provider's error 21606: the number that the clinic sends from cannot send SMS"
     assert alerts(caplog) == [f"the sender of organisation {booking.org} is stopped {why}"]
     assert inbox(twilio, booking.phone) == []
 
@@ -540,7 +541,7 @@ def test_a_limit_of_the_day_stops_the_sender_and_is_no_please_slow_down(
         why,
     )
     assert alerts(caplog) == [
-        f"the sender of organisation {booking.org} is stopped by Twilio error 63038: {why}"
+        f"the sender of organisation {booking.org} is stopped by the provider's error 63038: {why}"
     ]
     clock.forward(6)
     booking.due_now()
@@ -778,7 +779,7 @@ def test_a_task_that_ran_out_of_time_in_a_request_has_an_unknown_outcome(
     def drips(*_: object) -> None:
         raise SoftTimeLimitExceeded
 
-    monkeypatch.setattr("tasks.messaging.TwilioSms.send", drips)
+    monkeypatch.setattr("tasks.providers.twilio.TwilioSms.send", drips)
     booking.deliver()
     assert booking.state("status, cause") == ("unknown", "its answer was lost")
     assert booking.sender("failures") == (1,)
@@ -789,7 +790,7 @@ def test_who_still_has_to_wait_does_not_use_up_the_one_try_of_a_stopped_sender(
 ) -> None:
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
-        senders.record_stop(session, org, code="21606", reason="no")
+        senders.record_stop(session, org, Failure("no", "21606", Meaning.MISCONFIGURED))
     booking.deliver()
     assert booking.state("status, attempt") == ("queued", 0)
     clock.forward(601)

@@ -171,7 +171,7 @@ def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> m
 def own(booking: Booking, message: messages.SmsMessage, at: datetime) -> bool:
     """Whether what the provider took at that moment is this message's."""
     with transaction(uuid.UUID(booking.org)) as session:
-        return bool(matching.own_of(session, message, {"SM1": at}))
+        return bool(matching.own_of(session, message, {"SM1": at}, longest=timedelta(seconds=10)))
 
 
 def test_a_whole_second_is_not_taken_for_the_attempt_that_had_just_ended(

@@ -12,7 +12,6 @@ import pytest
 import requests
 
 from tasks.providers import (
-    Account,
     Misconfigured,
     OptedOut,
     OutcomeUnknown,
@@ -22,12 +21,12 @@ from tasks.providers import (
     Unavailable,
     Unreachable,
 )
-from tasks.providers.twilio import TwilioSms, _of_the_network
+from tasks.providers.twilio import Account, TwilioSms, _of_the_network
 from tests.factories import ACCOUNT_SID
 from tests.places import free_port
 from tests.surroundings import environment
 
-TEXT = Text("+447700900123", "Hello", "http://127.0.0.1:1/x", 300)
+TEXT = Text("+447700900123", "Hello", "message/1/token", 300)
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.messaging import senders, twilio_codes
+from models.messaging import senders
+from models.messaging.meanings import Action
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsStatus
-from models.messaging.twilio_codes import Action
 from webapp.agents.desk import Desk
 from webapp.agents.replies import Code
 
@@ -58,10 +58,10 @@ def stop_of_sender(desk: Desk) -> Trouble | None:
 
 def trouble_of(message: SmsMessage) -> Trouble | None:
     """Why it did not arrive, or does not go out; None where nothing speaks against it."""
-    meaning = twilio_codes.meaning(message.error_code) if message.error_code else None
+    meaning = message.error_meaning
     # A code may be left from a try before: of what was handed over, or may have been, it says nothing.
     open_or_lost = message.status not in (*HANDED_OVER, SmsStatus.UNKNOWN)
-    if meaning and meaning.action in twilio_codes.STOPPING and open_or_lost:
+    if meaning and meaning.stops_sender and open_or_lost:
         return replace(SENDER_STOPPED, why=meaning.spoken) if meaning.spoken else SENDER_STOPPED
     if message.status not in LOST:
         return _why_it_waits(message) if message.status is SmsStatus.QUEUED else None
@@ -78,5 +78,5 @@ def trouble_of(message: SmsMessage) -> Trouble | None:
 def _why_it_waits(message: SmsMessage) -> Trouble | None:
     if message.cause is Cause.CLINIC_HAD_MANY:
         return WAITS
-    meaning = twilio_codes.meaning(message.error_code) if message.error_code else None
+    meaning = message.error_meaning
     return HELD_UP if meaning and meaning.action is Action.RETRY_LATER else None

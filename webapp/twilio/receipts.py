@@ -14,8 +14,9 @@ from werkzeug.datastructures import MultiDict
 from models.base import sealing
 from models.base.session import Door
 from models.clinics import organizations
-from models.messaging import messages, receipts, twilio_codes
+from models.messaging import messages, receipts
 from models.messaging.receipts import Report
+from vendors import twilio_codes
 from webapp import attacks, shares
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
@@ -82,11 +83,12 @@ def _read(form: MultiDict[str, str]) -> Report | None:
     provider_id = sid(form.get("MessageSid"))
     if became is None or provider_id is None:
         return None
+    code = _matching(_CODE, form.get("ErrorCode"))
     price = _matching(_PRICE, form.get("Price"))
     return Report(
         provider_id,
         became,
-        error_code=_matching(_CODE, form.get("ErrorCode")),
+        why=twilio_codes.failure(code) if code else None,
         segments=_whole(form.get("NumSegments")),
         price=Decimal(price) if price else None,
         price_unit=_matching(_UNIT, form.get("PriceUnit")),

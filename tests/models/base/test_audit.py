@@ -18,6 +18,7 @@ from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.messaging import opt_outs, senders
+from models.messaging.meanings import Failure
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 
 SECRET = "a-value-that-nobody-should-read"
@@ -114,7 +115,7 @@ def test_who_opted_out_was_rung_back_or_stops_a_sender_is_audited(sql: psycopg.C
     org_id = uuid.UUID(org)
     with transaction(org_id, actor="staff jo") as session:
         opt_outs.record(session, org_id, "+447700900001", opt_outs.OptOutSource.STAFF)
-        senders.record_stop(session, org_id, code="20003", reason="Authenticate")
+        senders.record_stop(session, org_id, Failure("Authenticate", "20003"))
         session.add(Call(org_id=org_id, id="call-1", status="ended"))
         session.flush()
         call_backs.record(session, org_id, "call-1", by="Jo")

@@ -16,6 +16,7 @@ from models.booking import appointments, links
 from models.booking.appointments import Appointment, Change
 from models.clinics import calendars
 from models.messaging import messages, outbox, outcomes
+from models.messaging.meanings import Failure
 from models.messaging.states import Cause, SmsStatus
 from models.notices import registry
 from tasks.messaging import deliver_sms
@@ -484,7 +485,7 @@ def test_what_a_worker_could_not_hand_over_is_not_tried_again(
     linked: Linked, sending: messages.SmsMessage
 ) -> None:
     with transaction(uuid.UUID(linked.org)) as session:
-        outcomes.record_unavailable(session, sending, "no answer")
+        outcomes.record_unavailable(session, sending, Failure("no answer"))
     assert linked.sms() == SUPERSEDED
     last = linked.one(
         "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id DESC LIMIT 1",

@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from models.base.session import Door, system_transaction, transaction
 from models.messaging import messages, opt_outs, outbox, outcomes, reconciling, senders
+from models.messaging.meanings import Failure, Meaning
 from models.messaging.messages import SmsMessage
 from models.messaging.opt_outs import OptOutSource
 from models.messaging.states import MOVES, Cause, SmsStatus
@@ -22,6 +23,7 @@ from tests.conftest import Clock
 from tests.factories import bare, create_clinic, phone_number, reserve, slot
 from tests.tasks.bookings import Booking
 
+STOP = Failure("credentials", "20003", Meaning.MISCONFIGURED)
 PAIRS = list(itertools.product(SmsStatus, SmsStatus))
 
 
@@ -94,7 +96,7 @@ def test_every_move_is_noted_with_its_cause_attempt_and_code(booking: Booking) -
     message = claim(booking)
     assert message
     with transaction(message.org_id) as session:
-        outcomes.record_refused(session, message, code="21211", reason="no such number")
+        outcomes.record_refused(session, message, Failure("no such number", "21211"))
     rows = booking.sql.execute(
         "SELECT from_status, to_status, cause, attempt, error_code FROM sms_events"
         " WHERE message_id = %s ORDER BY id",
@@ -119,8 +121,8 @@ def test_a_fence_keeps_an_older_attempt_from_recording_a_failure(booking: Bookin
     assert new
     assert new.attempt == old.attempt + 1
     with system_transaction(Door.OPERATOR) as session:
-        outcomes.record_refused(session, old, code="21211", reason="late")
-        outcomes.record_unavailable(session, old, "late")
+        outcomes.record_refused(session, old, Failure("late", "21211"))
+        outcomes.record_unavailable(session, old, Failure("late"))
         outcomes.record_unknown(session, old, "late")
     assert booking.state() == "sending"
 
@@ -187,8 +189,8 @@ def test_an_answer_ends_a_silence(booking: Booking) -> None:
 def test_a_refused_message_does_not_undo_a_stop(booking: Booking) -> None:
     message = message_of(booking)
     with transaction(message.org_id) as session:
-        assert senders.record_stop(session, message.org_id, code="20003", reason="credentials")
-        assert not senders.record_stop(session, message.org_id, code="20003", reason="credentials")
+        assert senders.record_stop(session, message.org_id, STOP)
+        assert not senders.record_stop(session, message.org_id, STOP)
         senders.record_answer(session, message.org_id)
     assert claim(booking) is None
 
@@ -196,7 +198,7 @@ def test_a_refused_message_does_not_undo_a_stop(booking: Booking) -> None:
 def test_resuming_a_sender_brings_forward_what_waited_for_it(booking: Booking) -> None:
     message = message_of(booking)
     with transaction(message.org_id) as session:
-        senders.record_stop(session, message.org_id, code="20003", reason="credentials")
+        senders.record_stop(session, message.org_id, STOP)
     assert claim(booking) is None
     with transaction(message.org_id) as session:
         senders.resume(session, message.org_id)
@@ -373,7 +375,7 @@ def test_a_confirmation_whose_appointment_was_cancelled_while_it_was_being_sent_
     ).fetchone() == (True,)
     assert booking.state() == "sending"
     with transaction(message.org_id) as session:
-        outcomes.record_unavailable(session, message, "slower, please")
+        outcomes.record_unavailable(session, message, Failure("slower, please"))
     assert booking.state("status, cause") == ("expired", "a later message says something else")
 
 

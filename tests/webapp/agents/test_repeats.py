@@ -175,7 +175,9 @@ def test_a_code_that_was_lost_meanwhile_is_not_said_to_be_sent(talk: Talk) -> No
     talk.ask("send_otp_code")
     talk.texts()
     talk.sql.execute(
-        "UPDATE sms_messages SET status = 'undelivered', error_code = '30006' WHERE call_sid = %s", [talk.id]
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30006', error_meaning = 'landline'"
+        " WHERE call_sid = %s",
+        [talk.id],
     )
     assert "cannot_receive_sms" in talk.ask("send_otp_code")
     assert talk.texts() == 1
@@ -247,7 +249,7 @@ def test_the_truth_about_a_confirmation_is_told_as_soon_as_it_changes(talk: Talk
     assert "messageSent=true" in talk.ask("send_confirmation_sms")
     assert talk.texts() == 2
     talk.sql.execute(
-        "UPDATE sms_messages SET status = 'undelivered', error_code = '30006'"
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30006', error_meaning = 'landline'"
         " WHERE call_sid = %s AND kind = 'confirmation'",
         [talk.id],
     )

@@ -23,13 +23,17 @@ import settings
 from celeryconfig import Queue
 from models.base.session import transaction
 from models.messaging import opt_outs, senders
+from models.messaging.meanings import Failure, Meaning
 from models.messaging.opt_outs import OptOutSource
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.stack import eventually
 from tests.surroundings import environment
 from tests.webapp.agents.calls import PhoneCall
+from vendors.twilio_codes import failure
 from webapp.agents.desk import MOST_WATCHERS
+
+STOP = Failure("credentials", "20003", Meaning.MISCONFIGURED)
 
 
 class Line:
@@ -57,9 +61,9 @@ class Line:
         """As a worker or a receipt would have it."""
         self.sql.execute("ALTER TABLE sms_messages DISABLE TRIGGER legal_moves")
         self.sql.execute(
-            "UPDATE sms_messages SET status = %s, error_code = %s, cause = %s"
+            "UPDATE sms_messages SET status = %s, error_code = %s, error_meaning = %s, cause = %s"
             " WHERE org_id = %s AND kind = %s",
-            [status, code, cause, self.org, kind],
+            [status, code, failure(code).meaning if code else None, cause, self.org, kind],
         )
         self.sql.execute("ALTER TABLE sms_messages ENABLE TRIGGER legal_moves")
 
@@ -377,7 +381,7 @@ def test_a_clinics_share_of_threads_watches_texts_and_the_others_answer_at_once(
 
 def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
     with transaction(uuid.UUID(line.org)) as session:
-        senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+        senders.record_stop(session, uuid.UUID(line.org), STOP)
     answer = line.send()
     assert (answer["success"], answer["code"], answer["status"]) == (False, "sms_failed", "queued")
     assert "not going out at the moment" in answer["say"]
@@ -385,7 +389,7 @@ def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
 
 def test_a_code_that_a_stopped_sender_keeps_back_is_not_asked_for_once_more(line: Line) -> None:
     with transaction(uuid.UUID(line.org)) as session:
-        senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+        senders.record_stop(session, uuid.UUID(line.org), STOP)
     line.send()
     for said in (line.wrong(), "I have no code"):
         answer = line.verify(said)
@@ -398,7 +402,7 @@ def test_an_earlier_code_that_came_is_still_asked_for_where_the_sender_stopped_s
     line.send()
     line.became("delivered")
     with transaction(uuid.UUID(line.org)) as session:
-        senders.record_stop(session, uuid.UUID(line.org), code="20003", reason="credentials")
+        senders.record_stop(session, uuid.UUID(line.org), STOP)
     line.send()
     assert line.verify(line.wrong())["code"] == "wrong_code"
 

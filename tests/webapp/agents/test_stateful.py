@@ -35,6 +35,7 @@ from hypothesis.stateful import (
 from models.base.session import Door, system_transaction
 from models.booking import holds as hold_verbs
 from models.messaging import outbox, outcomes, receipts
+from models.messaging.meanings import Failure
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
 from models.notices import registry
@@ -1061,7 +1062,7 @@ class Agent(RuleBasedStateMachine):
                 hold for hold in self.booked if hold.appointment == row["appointment_id"] and hold.cancelled
             ]
             with system_transaction(Door.OPERATOR) as session:
-                outcomes.record_refused(session, message, code=None, reason="it was cancelled")
+                outcomes.record_refused(session, message, Failure("it was cancelled"))
             return
         if row["kind"] == "otp":
             [hold] = [each for each in self.holds if each.id == row["hold_id"]]
@@ -1081,9 +1082,9 @@ class Agent(RuleBasedStateMachine):
                 case "sent":
                     outcomes.record_sent(session, message, provider_id=_provider_id(message), segments=1)
                 case "refused":
-                    outcomes.record_refused(session, message, code="landline", reason="not a mobile")
+                    outcomes.record_refused(session, message, Failure("not a mobile", "landline"))
                 case "unavailable":
-                    outcomes.record_unavailable(session, message, "503")
+                    outcomes.record_unavailable(session, message, Failure("503"))
                     self.clock.forward(60)  # or chance would say whether the next attempt is due
                 case _:
                     outcomes.record_unknown(session, message, "the answer was lost")
@@ -1111,7 +1112,6 @@ class Agent(RuleBasedStateMachine):
                     message_id=uuid.UUID(message_id),
                     provider_id=provider_id,
                     status=status,
-                    error_code=None,
                 )
             assert not (moved and foreign), "a receipt for another message moved this one"
             self._books = None

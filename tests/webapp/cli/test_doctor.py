@@ -23,6 +23,7 @@ from models.booking import codes
 from models.clinics import allowances
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.messaging import senders
+from models.messaging.meanings import Failure
 from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.places import ROOT, free_port
@@ -318,7 +319,7 @@ def test_a_sender_that_twilio_refuses_is_found_and_resumes_when_it_is_set_anew(
     operator: Operator, live: str
 ) -> None:
     with transaction(uuid.UUID(live)) as session:
-        senders.record_stop(session, uuid.UUID(live), code="20003", reason="Authenticate")
+        senders.record_stop(session, uuid.UUID(live), Failure("Authenticate", "20003"))
     found = findings(operator, live)
     assert states(found, "missing") == {"sender"}
     assert "Authenticate" in found["sender"]["why"]

@@ -293,7 +293,8 @@ def test_what_the_provider_could_not_deliver_is_sent_anew_once(
 ) -> None:
     linked = Linked(client, sql, person.org, patientName="Tom")
     sql.execute(
-        "UPDATE sms_messages SET status = 'undelivered', provider_id = 'SM1', error_code = '30003'"
+        "UPDATE sms_messages SET status = 'undelivered', provider_id = 'SM1', error_code = '30003',"
+        " error_meaning = 'switched_off'"
         " WHERE id = %s",
         [linked.message],
     )

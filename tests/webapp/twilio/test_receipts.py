@@ -201,7 +201,7 @@ def test_whatever_stops_a_sender_stops_it_with_one_alert_that_names_the_code(
     # Twilio accepts the next one, too: each try is a message that is billed and lost.
     assert row == (code, True, timedelta(minutes=1))
     [alert] = errors(caplog)
-    assert f"is stopped by Twilio error {code}: " in mask(alert)
+    assert f"is stopped by the provider's error {code}: " in mask(alert)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_what_somebody_should_know_of_is_told_once_with_its_code_and_stops_nothi
     assert twilio_reports.report("undelivered", ErrorCode=code) == 204
     [alert] = errors(caplog)
     assert f"sms {twilio_reports.message_id} of organisation " in alert
-    assert f"failed by Twilio error {code}: " in mask(alert)
+    assert f"failed by the provider's error {code}: " in mask(alert)
     assert says in alert
     sql, first = twilio_reports.sql, twilio_reports.message_id
     twilio_reports.message_id = sql.execute(

@@ -1,4 +1,4 @@
-"""The one table of Twilio's codes."""
+"""The one table of Twilio's codes, and what follows from the meanings that it gives them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from models.messaging import twilio_codes
-from models.messaging.twilio_codes import STATUS, Action, meaning
+from models.messaging.meanings import Action, Meaning
+from vendors import twilio_codes
+from vendors.twilio_codes import STATUS, failure
 
 #: What follows from each code, as its page in Twilio's dictionary of errors describes it.
 FOLLOWS = (
@@ -90,10 +91,20 @@ TOLD = {
 }
 
 
+def meaning(code: str | int | None) -> Meaning:
+    found = failure(code).meaning
+    assert found
+    return found
+
+
+def is_known(code: str | int | None) -> bool:
+    return meaning(code) is not Meaning.UNEXPLAINED
+
+
 @pytest.mark.parametrize(("action", "codes"), FOLLOWS)
 def test_what_follows_from_a_code(action: Action, codes: str) -> None:
     assert {code: meaning(code).action for code in codes.split()} == dict.fromkeys(codes.split(), action)
-    assert all(meaning(code).known for code in codes.split())
+    assert all(is_known(code) for code in codes.split())
 
 
 def test_no_code_is_missing_from_what_is_expected_here() -> None:
@@ -102,12 +113,12 @@ def test_no_code_is_missing_from_what_is_expected_here() -> None:
 
 def test_what_the_patient_hears_of_a_code() -> None:
     expected = {code: words for words, codes in SAID.items() for code in codes.split()}
-    assert {str(code): m.spoken for code, m in twilio_codes._CODES.items() if m.spoken} == expected
+    assert {str(code): m.spoken for code, (m, _) in twilio_codes._CODES.items() if m.spoken} == expected
 
 
 @pytest.mark.parametrize(("code", "word"), TOLD.items())
 def test_what_staff_read_of_a_code(code: str, word: str) -> None:
-    assert word in (twilio_codes.reason_of(code) or "")
+    assert word in failure(code).reason
 
 
 @pytest.mark.parametrize(
@@ -126,23 +137,23 @@ def test_what_staff_read_of_a_code(code: str, word: str) -> None:
 )
 def test_a_family_of_codes_begins_and_ends_where_twilios_does(action: Action, first: int, last: int) -> None:
     assert [meaning(code).action for code in (first, last)] == [action, action]
-    assert [meaning(code).known for code in (first - 1, first, last, last + 1)] == [False, True, True, False]
+    assert [is_known(code) for code in (first - 1, first, last, last + 1)] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("code", [None, "", "0", "400", "29999", "no code", "-1", "60205", "21xxx"])
 def test_what_is_not_known_is_final_and_says_that_it_is_not_known(code: str | None) -> None:
-    assert (meaning(code).action, meaning(code).known) == (Action.REFUSED, False)
+    assert (meaning(code).action, is_known(code)) == (Action.REFUSED, False)
 
 
 def test_a_number_that_cannot_receive_has_words_for_the_agent() -> None:
-    for code, found in twilio_codes._CODES.items():
-        if found.action in (Action.NUMBER, Action.NOT_ALLOWED):
-            assert found.spoken, code
+    for means in Meaning:
+        if means.action in (Action.NUMBER, Action.NOT_ALLOWED):
+            assert means.spoken, means
 
 
 def test_the_words_are_plain_sentences() -> None:
-    for code, found in twilio_codes._CODES.items():
-        for words in filter(None, (found.reason, found.spoken)):
+    for code, (means, reason) in twilio_codes._CODES.items():
+        for words in filter(None, (reason, means.spoken)):
             assert len(words) < 100, code
             assert not words.endswith("."), code
             assert not re.search(r"\d{3}", words), code
@@ -157,9 +168,9 @@ def test_every_state_that_twilio_has_for_an_sms_is_known() -> None:
 
 
 def test_what_passes_by_itself_may_be_sent_anew_and_what_does_not_may_not() -> None:
-    passing = {code for code in map(str, range(20000, 35000)) if twilio_codes.may_pass(code)}
+    passing = {code for code in map(str, range(20000, 35000)) if meaning(code).may_pass}
     expected = (
         "21611 21730 30001 30003 30008 30017 30020 30021 30022 30023 30027 30450 30453 30485 30500 30610"
     )
     assert passing == set(expected.split())
-    assert not twilio_codes.may_pass(None)
+    assert not meaning(None).may_pass

@@ -1,0 +1,1 @@
+"""What both adapters know of a vendor, so that neither imports the other: tables in the domain's words."""

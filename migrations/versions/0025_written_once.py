@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0025_written_once"
-down_revision = "0023_call_back"
+down_revision = "0024_notices"
 branch_labels = None
 depends_on = None
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0026_meanings"
-down_revision = "0023_call_back"
+down_revision = "0025_written_once"
 branch_labels = None
 depends_on = None
 

@@ -6,8 +6,7 @@ import psycopg
 
 import settings
 from webapp import attacks, limits, nudge, shares
-from webapp.agents import desk
-from webapp.agents.vapi import credentials
+from webapp.agents import credentials, desk
 from webapp.patient import pages
 from webapp.patient.guesses import Guesses
 from webapp.staff import pages as dashboard

@@ -69,7 +69,7 @@ def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
 
 
 #: A signature is good for ten minutes at most: five before and after its own time
-#: (webapp/agents/vapi/signatures.py).
+#: (webapp/agents/signatures.py).
 _SIGNATURES_KEPT = timedelta(hours=1)
 
 

@@ -27,7 +27,8 @@ from tests.webapp.agents.calls import message, tool_call
 from tests.webapp.agents.vapi.signing import make_secret
 from tests.webapp.staff.browsers import employ
 from webapp import limits, shares
-from webapp.agents.vapi import credentials, envelope, routes, salvage
+from webapp.agents import credentials
+from webapp.agents.vapi import envelope, routes, salvage
 from webapp.shares import Shares
 
 WEBHOOK = "/api/vapi/webhook"

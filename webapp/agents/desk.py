@@ -34,8 +34,8 @@ from models.clinics.organizations import Organization
 from models.messaging import messages
 from models.messaging.states import SmsStatus
 from webapp import attacks
+from webapp.agents.credentials import Caller
 from webapp.agents.replies import Code, Reply, Watched, not_booked, refusal
-from webapp.agents.vapi.credentials import Caller
 from webapp.agents.vapi.envelope import Envelope, ToolCall
 from webapp.nudge import nudge
 from webapp.shares import Shares

@@ -14,7 +14,8 @@ from flask import Request
 
 import settings
 from webapp import addresses, attacks, proxies
-from webapp.agents.vapi import credentials, routes
+from webapp.agents import credentials
+from webapp.agents.vapi import routes
 from webapp.unit_of_work import Busy, DatabaseAway
 from webserver.standing import Headers, Standing
 

@@ -20,8 +20,8 @@ from models.clinics.organizations import (
     SignatureEncoding,
     VapiCredential,
 )
-from webapp.agents.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED
-from webapp.agents.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from webapp.agents.credentials import CREDENTIAL_HEADER, REMEMBERED
+from webapp.agents.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from webapp.cli.common import Words, as_heard, as_json, at, print_rows
 
 

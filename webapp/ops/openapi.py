@@ -11,11 +11,11 @@ from flask import Blueprint, Response, jsonify
 from marshmallow import Schema, fields
 
 import settings
+from webapp.agents.credentials import CREDENTIAL_HEADER
 from webapp.agents.desk import Tool
 from webapp.agents.replies import Code
+from webapp.agents.signatures import SIGNATURE_HEADER
 from webapp.agents.tools import TOOLS
-from webapp.agents.vapi.credentials import CREDENTIAL_HEADER
-from webapp.agents.vapi.signatures import SIGNATURE_HEADER
 from webapp.ops import openapi_examples as examples
 
 blueprint = Blueprint("openapi", __name__)

@@ -43,7 +43,7 @@ from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
 from tests.webapp.agents import agent
 from tests.webapp.agents.agent import PATHS, PHONES, Ask, Books, Clinic, Hold, Line, Request, Said
-from webapp.agents.vapi import credentials
+from webapp.agents import credentials
 
 EXAMPLES = int(os.environ.get("HOLDLINE_EXAMPLES", "80"))
 STEPS = 25

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 import settings
 from tests.webapp.cli.commands import ACTOR, Operator
-from webapp.agents.vapi import credentials
+from webapp.agents import credentials
 
 PATH = "/api/vapi/tools/calendar/check"
 BODY = json.dumps({"toolCall": {"arguments": {"date": "2026-12-07"}}})

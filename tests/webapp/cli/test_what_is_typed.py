@@ -20,7 +20,7 @@ from models.leads.scoring import Rules, Weights
 from tests.places import ROOT
 from tests.webapp.cli.commands import Operator
 from webapp import cli
-from webapp.agents.vapi import credentials
+from webapp.agents import credentials
 from webapp.cli import lead_rules
 
 # --- help ---------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ValidationError
 from models.calls import facts
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization
+from webapp.agents.credentials import CREDENTIAL_HEADER
 from webapp.agents.desk import Tool
 from webapp.agents.tools import TOOLS
-from webapp.agents.vapi.credentials import CREDENTIAL_HEADER
 
 if TYPE_CHECKING:
     from vapi.types.create_assistant_dto import CreateAssistantDto

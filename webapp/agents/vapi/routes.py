@@ -15,11 +15,12 @@ import settings
 from models.base import phones
 from runtime import logs
 from webapp import attacks, limits, shares
+from webapp.agents import credentials
+from webapp.agents.credentials import Caller, Replayed, Unauthorized, WrongSignature
 from webapp.agents.desk import Tool, busy, serve, trouble, unavailable
 from webapp.agents.replies import Code, Reply, refusal
 from webapp.agents.tools import BY_NAME, TOOLS
-from webapp.agents.vapi import credentials, envelope, events
-from webapp.agents.vapi.credentials import Caller, Replayed, Unauthorized, WrongSignature
+from webapp.agents.vapi import envelope, events
 from webapp.agents.vapi.envelope import Answer, Envelope, Form, TooLarge, ToolCall, Unreadable
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway

@@ -29,15 +29,15 @@ from models.clinics.organizations import (
     VapiCredential,
 )
 from tests.factories import create_clinic, slot
-from webapp.agents.vapi import credentials
-from webapp.agents.vapi.credentials import CREDENTIAL_HEADER
+from webapp.agents import credentials
+from webapp.agents.credentials import CREDENTIAL_HEADER
 
 CHECK, WEBHOOK = "/api/vapi/tools/calendar/check", "/api/vapi/webhook"
 OWN_HEADERS = ("X-Clinic-Signature", "X-Clinic-Time")
 
 
 class Hands:
-    """The clock of webapp/agents/vapi/credentials.py, in the test's hands; it does not go by itself."""
+    """The clock of webapp/agents/credentials.py, in the test's hands; it does not go by itself."""
 
     def __init__(self) -> None:
         self.now, self.passed = float(int(time.time())), 0.0

@@ -44,9 +44,9 @@ from tests.webapp.agents.vapi.signing import (
     refused,
 )
 from tests.webapp.agents.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
-from webapp.agents.vapi import credentials, signatures
-from webapp.agents.vapi.credentials import CREDENTIAL_HEADER, REMEMBERED
-from webapp.agents.vapi.signatures import WINDOW
+from webapp.agents import credentials, signatures
+from webapp.agents.credentials import CREDENTIAL_HEADER, REMEMBERED
+from webapp.agents.signatures import WINDOW
 
 
 @pytest.fixture(scope="module", params=["production", "development"])

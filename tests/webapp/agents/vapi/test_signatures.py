@@ -34,8 +34,8 @@ from tests.webapp.agents.vapi.signing import (
     refused,
 )
 from tests.webapp.agents.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
-from webapp.agents.vapi import credentials
-from webapp.agents.vapi.credentials import CREDENTIAL_HEADER
+from webapp.agents import credentials
+from webapp.agents.credentials import CREDENTIAL_HEADER
 
 TOOLS = "/api/vapi/tools"
 RESERVE, SEND, VERIFY = (f"{TOOLS}/booking/{name}" for name in ("reserve-atomic", "send-otp", "verify-otp"))

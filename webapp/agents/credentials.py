@@ -33,7 +33,7 @@ from models.clinics import organizations, signed_requests
 from models.clinics.signed_requests import Use
 from webapp import snapshots
 from webapp.addresses import group
-from webapp.agents.vapi.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, Effort, Signing, Writing
+from webapp.agents.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, Effort, Signing, Writing
 from webapp.snapshots import Snapshot
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 

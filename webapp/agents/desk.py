@@ -24,7 +24,7 @@ import settings
 from models.base import phones
 from models.base.json_values import storable
 from models.base.session import Door
-from models.booking import appointments, holds
+from models.booking import appointments, holds, rules
 from models.booking.appointments import Appointment
 from models.booking.codes import Asker
 from models.booking.holds import AppointmentHold
@@ -75,26 +75,20 @@ class Desk:
         self.due.append(due)
 
     def hold(self, given: str | None) -> AppointmentHold | None:
-        """The hold that is meant: this call's, or the one that is named if this call may name it."""
-        own = holds.latest_of_call(self.session, self.org_id, self.call_id) if self.call_id else None
-        if given is None:
-            return own
+        """The hold that is meant; None for an id that is none, or that this call may not name."""
         hold_id = as_uuid(given)
-        named = hold_id and holds.get_or_none(self.session, self.org_id, hold_id)
-        return named if named and self._may_name(named.call_sid) else None
+        if given is not None and hold_id is None:
+            return None
+        return rules.find_hold(self.session, self.org_id, call_id=self.call_id, hold_id=hold_id)
 
     def appointment(self, given: str | None) -> Appointment | None:
         """Likewise of appointments."""
-        own = appointments.latest_of_call(self.session, self.org_id, self.call_id) if self.call_id else None
-        if given is None:
-            return own
         appointment_id = as_uuid(given)
-        named = appointment_id and appointments.get_or_none(self.session, self.org_id, appointment_id)
-        return named if named and self._may_name(named.call_sid) else None
-
-    def _may_name(self, call_sid: str | None) -> bool:
-        # What was made in a telephone call belongs to that call.
-        return call_sid is None or self.call_id is None or call_sid == self.call_id
+        if given is not None and appointment_id is None:
+            return None
+        return rules.find_appointment(
+            self.session, self.org_id, call_id=self.call_id, appointment_id=appointment_id
+        )
 
 
 def _succeeded(_desk: Desk, _arguments: dict[str, Any], reply: Reply) -> bool:

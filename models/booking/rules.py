@@ -1,0 +1,206 @@
+"""What a caller may have of the diary, whichever way the wish arrives.
+
+A front door reads what was said and puts the outcome into words. What is allowed is decided here, so that no
+door can book past it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+import settings
+from models.base import phones
+from models.booking import appointments, availability, holds
+from models.booking.appointments import Appointment
+from models.booking.availability import Closed
+from models.booking.codes import Asker
+from models.booking.holds import AppointmentHold, Claim
+from models.booking.unproved_holds import Asked
+from models.clinics.calendars import Calendar
+from models.clinics.organizations import Organization
+
+
+class Refusal(StrEnum):
+    """Why a caller gets no hold, where the clinic's hours are not the reason (that is Closed)."""
+
+    COUNTRY_NOT_ALLOWED = "country_not_allowed"
+    NOT_A_MOBILE = "not_a_mobile"
+    TOO_MANY_HOLDS_OF_NUMBER = "too_many_holds_of_number"
+    TOO_MANY_HOLDS_OF_CALLER = "too_many_holds"
+    TOO_MANY_UNPROVED_HOLDS = "too_many_unproved_holds"
+    SLOT_TAKEN = "slot_taken"
+    SLOT_IN_THE_PAST = "slot_in_the_past"
+    INVALID_SLOT = "invalid_slot"
+    UNKNOWN_CALENDAR = "unknown_calendar"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One time for one patient. `patient_phone` is in E.164; `call_id` is None outside a telephone call."""
+
+    clinic: Organization
+    calendar: Calendar
+    starts_at: datetime
+    patient_name: str
+    patient_phone: str
+    asker: Asker
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    hold_id: uuid.UUID | None
+    contact_id: uuid.UUID | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`error` is the database's own short word, where it was the database that refused."""
+
+    why: Refusal | Closed
+    error: str = ""
+
+
+def reserve(
+    session: Session, wish: Wish, now: datetime, *, call_holds_a_slot: bool = True
+) -> Held | Appointment | Refused:
+    """Hold a time, or learn why not; the appointment if this call has booked that very time already.
+
+    A call that asks for its own time again is given its own hold, and one that asks for another time moves
+    its hold. `call_holds_a_slot`: false only where the caller of this function knows that the call holds
+    none, which saves a query. Waits for the locks of the number and of the calendar, at most the lock
+    timeout (LockNotAvailable after it).
+    """
+    if refusal := _refuses_number(session, wish):
+        return Refused(refusal)
+    if closed := availability.why_not_offered(wish.calendar, wish.starts_at, now):
+        return Refused(closed)
+    before = []
+    if wish.call_id and call_holds_a_slot:
+        before = holds.find_live_of_call(session, wish.clinic.id, wish.call_id)
+    for hold in before:
+        if _is_what_is_wished(hold, wish) and hold.expires_at > now:
+            hold.patient_name = wish.patient_name  # a name that was misheard may be put right
+            return Held(hold.id, hold.contact_id, hold.expires_at)
+    claim = _claim(session, wish, before, now)
+    if claim.success and claim.expires_at is not None:
+        return Held(claim.hold_id, claim.contact_id, claim.expires_at)
+    why = Refusal(claim.code) if claim.code in set(Refusal) else Refusal.SLOT_TAKEN
+    if why not in _FOR_OTHERS and (booked := _booked_before(session, wish)):
+        return booked
+    return Refused(why, claim.error or "")
+
+
+#: What a claim is refused for the sake of other callers.
+_FOR_OTHERS = (Refusal.TOO_MANY_HOLDS_OF_CALLER, Refusal.TOO_MANY_UNPROVED_HOLDS)
+
+
+def can_be_texted(clinic: Organization, number: str) -> bool:
+    """Whether an E.164 number may receive the clinic's codes.
+
+    Numbers of films and examples are for sandbox clinics, and for developers.
+    """
+    try:
+        phones.check_mobile(
+            number,
+            landlines=clinic.landlines_allowed or clinic.sandbox,
+            fiction=clinic.sandbox or settings.get().development,
+        )
+    except phones.NotAMobile:
+        return False
+    return True
+
+
+def _refuses_number(session: Session, wish: Wish) -> Refusal | None:
+    """The limits that keep a clinic's diary, and its bill for SMS, from callers who mean harm."""
+    clinic, number = wish.clinic, wish.patient_phone
+    # A sandbox clinic's numbers are of no country; a list that was set is kept to even there.
+    if clinic.allowed_countries or not clinic.sandbox:
+        try:
+            phones.check_country(number, clinic.countries)
+        except phones.CountryNotAllowed:
+            return Refusal.COUNTRY_NOT_ALLOWED
+    if not can_be_texted(clinic, number):
+        return Refusal.NOT_A_MOBILE
+    holds.lock_phone(session, clinic.id, number)
+    # What this call holds already gives way to the new time.
+    own = wish.asker.proves(number)
+    held = holds.count_of_phone(session, clinic.id, number, but_for_call=wish.call_id, own=own)
+    return Refusal.TOO_MANY_HOLDS_OF_NUMBER if held >= clinic.holds_per_phone else None
+
+
+def _is_what_is_wished(hold: AppointmentHold, wish: Wish) -> bool:
+    held = (hold.calendar_id, hold.starts_at, hold.patient_phone)
+    return held == (wish.calendar.id, wish.starts_at, wish.patient_phone)
+
+
+def _claim(session: Session, wish: Wish, before: list[AppointmentHold], now: datetime) -> Claim:
+    asker = wish.asker
+    return holds.claim_instead(
+        session,
+        before,
+        org_id=wish.clinic.id,
+        calendar=wish.calendar,
+        starts_at=wish.starts_at,
+        call_sid=wish.call_id,
+        patient_name=wish.patient_name,
+        patient_phone=wish.patient_phone,
+        asked=Asked(
+            wish.clinic,
+            asker.credential,
+            asker.number,
+            asker.proves(wish.patient_phone),
+            availability.day_of(wish.calendar, wish.starts_at, now),
+        ),
+    )
+
+
+def _booked_before(session: Session, wish: Wish) -> Appointment | None:
+    """What this call itself has booked at that time: "taken" would send the patient elsewhere."""
+    if not wish.call_id:
+        return None
+    return appointments.find_in_call(
+        session,
+        wish.clinic.id,
+        wish.call_id,
+        calendar_id=wish.calendar.id,
+        starts_at=wish.starts_at,
+        patient_phone=wish.patient_phone,
+    )
+
+
+# --- which hold or appointment is meant ---------------------------------------------------------
+
+
+def may_name(call_id: str | None, made_in: str | None) -> bool:
+    """Whether a call may name what was made in another: what a telephone call made belongs to that call.
+
+    Without a call id on either side the id alone decides, and it cannot be guessed.
+    """
+    return made_in is None or call_id is None or made_in == call_id
+
+
+def find_hold(
+    session: Session, org_id: uuid.UUID, *, call_id: str | None, hold_id: uuid.UUID | None
+) -> AppointmentHold | None:
+    """The hold that a caller means: the named one if this call may name it, else the call's newest."""
+    if hold_id is None:
+        return holds.latest_of_call(session, org_id, call_id) if call_id else None
+    hold = holds.get_or_none(session, org_id, hold_id)
+    return hold if hold and may_name(call_id, hold.call_sid) else None
+
+
+def find_appointment(
+    session: Session, org_id: uuid.UUID, *, call_id: str | None, appointment_id: uuid.UUID | None
+) -> Appointment | None:
+    """The appointment that a caller means: the named one if this call may name it, else the call's newest."""
+    if appointment_id is None:
+        return appointments.latest_of_call(session, org_id, call_id) if call_id else None
+    appointment = appointments.get_or_none(session, org_id, appointment_id)
+    return appointment if appointment and may_name(call_id, appointment.call_sid) else None

@@ -25,13 +25,6 @@ from sandbox.seed import CALENDAR, LONDON
 from sandbox.story import Teller, Terminal
 
 WEB, INBOX = "http://127.0.0.1:3001", "http://127.0.0.1:3002"  # where make demo has them
-TOOL_PATHS = {
-    "check_availability": "calendar/check",
-    "reserve_atomic": "booking/reserve-atomic",
-    "send_otp_code": "booking/send-otp",
-    "verify_otp": "booking/verify-otp",
-    "send_confirmation_sms": "booking/send-confirmation",
-}
 VAPI_PATIENCE = 20.0  # seconds that Vapi waits for a tool, if it is not told otherwise
 SMS_PATIENCE = 30.0
 
@@ -145,7 +138,7 @@ class Call:
             "type": "function",
             "async": False,
             "function": {"name": name, "parameters": {"type": "object", "properties": {}}},
-            "server": {"url": self._tool_url(name), "timeoutSeconds": int(VAPI_PATIENCE)},
+            "server": {"url": self._server, "timeoutSeconds": int(VAPI_PATIENCE)},
             "parameters": [{"key": "tenantId", "value": self.tenant_id}],
             "messages": [],
             "toolCall": tool_call,
@@ -162,7 +155,7 @@ class Call:
         tool_call = envelope["message"]["toolCallList"][0]
         name, arguments = tool_call["function"]["name"], tool_call["function"]["arguments"]
         began = time.monotonic()
-        response = self._post(self._tool_url(name), envelope)
+        response = self._post(self._server, envelope)
         ms = (time.monotonic() - began) * 1000
         answer = Answer(_result(response, tool_call["id"]), response.status_code, ms)
         self.teller.tool(name, arguments, answer.text, ms)
@@ -172,7 +165,7 @@ class Call:
         """The call ends; Vapi reports it."""
         self.teller.event(f"the call ends: {reason}")
         event = self._message("status-update", status="ended", endedReason=reason)
-        response = self._post(f"{self.web_url}/api/vapi/webhook", event)
+        response = self._post(self._server, event)
         must(response.ok, "the end of the call is taken in", f"{response.status_code} {response.text[:300]}")
 
     def report(self, said: list[dict[str, str]], seconds: int, facts: Mapping[str, object]) -> None:
@@ -188,11 +181,13 @@ class Call:
             },
             analysis={"summary": "", "successEvaluation": "true"},
         )
-        response = self._post(f"{self.web_url}/api/vapi/webhook", event)
+        response = self._post(self._server, event)
         must(response.ok, "the report is taken in", f"{response.status_code} {response.text[:300]}")
 
-    def _tool_url(self, name: str) -> str:
-        return f"{self.web_url}/api/vapi/tools/{TOOL_PATHS[name]}"
+    @property
+    def _server(self) -> str:
+        """The one server URL of the assistant: it takes the calls of all tools, and every event."""
+        return f"{self.web_url}/api/vapi/webhook"
 
     def _message(self, kind: str, **rest: object) -> dict[str, Any]:
         customer = {"number": self.customer} if self.customer else {}

@@ -6,7 +6,7 @@ import psycopg
 
 import settings
 from webapp import attacks, limits, nudge, shares
-from webapp.agents import credentials, desk
+from webapp.agents import credentials, watching
 from webapp.patient import pages
 from webapp.patient.guesses import Guesses
 from webapp.staff import pages as dashboard
@@ -34,6 +34,6 @@ def forget_all(database: psycopg.Connection) -> None:
     # These are made once a process, and some places may still be taken. They are made here, out of the
     # settings of all tests, and not in the first test that asks, which may have other settings for a while.
     shares.threads()
-    desk._watchers()
+    watching._watchers()
     dashboard._places()
     database.execute(_ROWS_OF_NOBODY)

@@ -8,7 +8,7 @@ import settings
 from models.base import preconditions
 from runtime import logs, preflight, telemetry
 from webapp import cli, errors, proxies, security_headers, shares
-from webapp.agents.vapi import routes as vapi
+from webapp.agents.platforms import PLATFORMS
 from webapp.ops import api_page, health, metrics, openapi
 from webapp.patient import pages
 from webapp.staff import pages as dashboard
@@ -30,7 +30,8 @@ def create_app() -> Flask:
     in_front = settings.get().proxies_in_front
     app.wsgi_app = proxies.BehindProxies(app.wsgi_app, in_front)  # type: ignore[method-assign]
     app.register_blueprint(health.blueprint)
-    app.register_blueprint(vapi.blueprint)
+    for platform in PLATFORMS:
+        app.register_blueprint(platform.blueprint)
     app.register_blueprint(receipts.blueprint)
     app.register_blueprint(inbound.blueprint)
     app.register_blueprint(pages.blueprint)

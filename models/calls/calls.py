@@ -171,7 +171,7 @@ _FINAL = text(
     "SELECT reply FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id AND final"
     " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
 )
-# In place of an earlier answer where the tool call was no repeat of that one (webapp/agents/desk.py).
+# In place of an earlier answer where the tool call was no repeat of that one (webapp/agents/repeats.py).
 _KEEP = text(
     "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, final, created_at)"
     " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final, app_clock())"

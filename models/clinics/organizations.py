@@ -141,6 +141,10 @@ class PayloadFormat(StrEnum):
     REQUEST = "{timestamp}.{method}.{url}.{body}"
 
 
+#: What a signing key is sealed as. It stands in sealed rows, and so it does not change.
+SIGNING_KEY = "vapi_hmac"
+
+
 class VapiCredential(Base):
     __tablename__ = "vapi_credentials"
     __table_args__ = (

@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.base import sealing
 from models.clinics import second_factor
-from models.clinics.organizations import IntegrationSettings, VapiCredential
+from models.clinics.organizations import SIGNING_KEY, IntegrationSettings, VapiCredential
 from models.clinics.staff import StaffUser
 
 
@@ -38,7 +38,7 @@ SEALED = (
     _of_settings(IntegrationSettings.twilio_api_key_secret_sealed, "twilio_api_key_secret"),
     _of_settings(IntegrationSettings.sms_account_sealed, "sms_account"),
     _of_settings(IntegrationSettings.vapi_api_key_sealed, "vapi_api_key"),
-    SealedColumn(VapiCredential.secret_sealed, VapiCredential.id, VapiCredential.org_id, "vapi_hmac"),
+    SealedColumn(VapiCredential.secret_sealed, VapiCredential.id, VapiCredential.org_id, SIGNING_KEY),
     SealedColumn(StaffUser.totp_sealed, StaffUser.id, StaffUser.org_id, second_factor.PURPOSE),
 )
 

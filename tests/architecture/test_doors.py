@@ -39,7 +39,7 @@ DOORS = {
     ("webapp.twilio.inbound._read", Door.CREDENTIAL),
     ("webapp.agents.credentials._note_use", Door.CREDENTIAL),
     ("webapp.agents.credentials._read", Door.CREDENTIAL),
-    ("webapp.agents.desk._organization_of", Door.DEVELOPMENT),
+    ("webapp.agents.runner._organization_of", Door.DEVELOPMENT),
     ("webapp.agents.vapi.events._account", Door.DEVELOPMENT),
     ("webapp.agents.vapi.events.note", Door.DEVELOPMENT),
 }

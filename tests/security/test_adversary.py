@@ -43,7 +43,7 @@ from tests.security import ground
 from tests.security.ground import Clinic, Ears, Everything, found, instant, marks
 from tests.webapp.agents import agent
 from tests.webapp.agents.agent import PATHS
-from webapp.agents.desk import REPEATED_WITHIN
+from webapp.agents.repeats import REPEATED_WITHIN
 
 LONGER = "HOLDLINE_EXAMPLES" in os.environ
 #: What is found is told as it was found: making it small again takes minutes.

@@ -27,8 +27,8 @@ from tests.webapp.agents.calls import message, tool_call
 from tests.webapp.agents.vapi.signing import make_secret
 from tests.webapp.staff.browsers import employ
 from webapp import limits, shares
-from webapp.agents import credentials
-from webapp.agents.vapi import envelope, routes, salvage
+from webapp.agents import admission, credentials
+from webapp.agents.vapi import envelope, salvage
 from webapp.shares import Shares
 
 WEBHOOK = "/api/vapi/webhook"
@@ -276,7 +276,7 @@ def test_bytes_cost_as_events_do(app: Flask, size: int) -> None:
     clinic, neighbour = Clinic(app), Clinic(app)
     body = json.dumps(event("conversation-update", text="x" * size)).encode()
     burst = int(settings.get().rate_per_credential * limits.BURST_OF_A_CLINIC)
-    fit = burst // (len(body) // routes.BYTES_OF_AN_EVENT)
+    fit = burst // (len(body) // admission.BYTES_OF_AN_EVENT)
     answers = [clinic.post(WEBHOOK, body).status_code for _ in range(fit + 1)]
     assert answers == [200] * fit + [429]
     large_call = many(2, call_id="c") | {"padding": "x" * size}

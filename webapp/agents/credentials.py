@@ -1,11 +1,11 @@
 """Whose call this is: the credential decides, and nothing that a language model says.
 
-Three kinds, as Vapi's custom credentials have them: `Authorization: Bearer …`, `X-Vapi-Secret: …`, or a
-signature over the raw body with the time it was made at, and over method and address where the credential
-was made so. The first two are looked up by their digest. A signature names nobody, so the request names a
-credential of its clinic (`X-Holdline-Credential: <id>`, which the assistant that we configure sends, or
-`?credential=<id>` in the server URL), and those of that clinic are tried; without a name, as many of all as
-the effort allows.
+Three kinds: `Authorization: Bearer …`, the secret alone in a header of the platform's own (`secret_headers`
+below), or a signature over the raw body with the time it was made at, and over method and address where the
+credential was made so. The first two are looked up by their digest. A signature names nobody, so the request
+names a credential of its clinic (`X-Holdline-Credential: <id>`, which the assistant that we configure sends,
+or `?credential=<id>` in the server URL), and those of that clinic are tried; without a name, as many of all
+as the effort allows.
 
 All credentials are in this process's memory, read once a second: a wrong one costs no work of the database's.
 """
@@ -18,8 +18,8 @@ import threading
 import time
 import uuid
 from collections import OrderedDict, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +34,7 @@ from models.clinics.signed_requests import Use
 from webapp import snapshots
 from webapp.addresses import group
 from webapp.agents.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, Effort, Signing, Writing
+from webapp.agents.wire import Caller
 from webapp.snapshots import Snapshot
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 
@@ -52,18 +53,6 @@ class Replayed(Unauthorized):
     """A signature that was used at another path before, and does not say which it is for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The first two are None only in development, for a request without a credential."""
-
-    org_id: uuid.UUID | None
-    credential_id: uuid.UUID | None = None
-    #: By what a signed request is known when it comes again; None for any other.
-    signature: str | None = None
-    #: When it came for the first time, by the database's clock; None if that is now.
-    seen_at: datetime | None = None
-
-
 #: Seconds for which what was read of the credentials counts; so long may a revoked one live.
 REMEMBERED = snapshots.REMEMBERED
 
@@ -74,7 +63,6 @@ MOST_HASHED = 256 * 1024 * 1024
 MOST_USED = 10_000
 
 CREDENTIAL_HEADER = "X-Holdline-Credential"
-_SECRET_HEADERS = ("Authorization", "X-Vapi-Secret")
 
 _NOTED_EVERY = 60.0
 
@@ -82,23 +70,27 @@ _noted: dict[uuid.UUID, float] = {}
 _quiet_until = [0.0]
 
 
-def by_headers(request: Request) -> Caller | None:
+def by_headers(request: Request, secret_headers: Collection[str] = ()) -> Caller | None:
     """Whose request it is, as far as its headers say; None where only a signature over the body could.
 
     Raises Unauthorized, Busy or DatabaseAway.
     """
-    return None if _presented(request) is None and _is_signed(request) else resolve(request, b"")
+    if _presented(request, secret_headers) is None and _is_signed(request):
+        return None
+    return resolve(request, b"", secret_headers)
 
 
-def resolve(request: Request, body: bytes) -> Caller:
+def resolve(request: Request, body: bytes, secret_headers: Collection[str] = ()) -> Caller:
     """Raises Unauthorized, Busy or DatabaseAway. A wrong credential is refused in development, too."""
-    if (digest := _presented(request)) is not None:
+    if (digest := _presented(request, secret_headers)) is not None:
         caller = _credentials.ask(lambda known: known.by_digest.get(digest), _network(request))
         if caller is None:
             raise Unauthorized
     elif _is_signed(request):
         caller = _by_signature(request, body)
-    elif settings.get().development and not any(header in request.headers for header in _SECRET_HEADERS):
+    elif settings.get().development and not any(
+        header in request.headers for header in ("Authorization", *secret_headers)
+    ):
         return Caller(None)
     else:
         raise Unauthorized
@@ -181,7 +173,7 @@ def _opened(row: Row[Any]) -> Signing | None:
 @lru_cache(maxsize=4096)
 def _secret(org_id: uuid.UUID, sealed: str) -> bytes:
     """Opened once a process, and not every second."""
-    return sealing.unseal(org_id, "vapi_hmac", sealed).encode()
+    return sealing.unseal(org_id, organizations.SIGNING_KEY, sealed).encode()
 
 
 def _clock() -> float:
@@ -195,13 +187,14 @@ _effort = Effort(MOST_HASHED, clock=_clock)
 # --- a secret, as it is -------------------------------------------------------------------------
 
 
-def _presented(request: Request) -> str | None:
+def _presented(request: Request, secret_headers: Collection[str]) -> str | None:
     """The digest of the secret that the request brings."""
     authorization = request.headers.get("Authorization", "")
     scheme, _, bearer = authorization.partition(" ")
-    secret = (
-        bearer.strip() if scheme.lower() == "bearer" else request.headers.get("X-Vapi-Secret", "").strip()
-    )
+    if scheme.lower() == "bearer":
+        secret = bearer.strip()
+    else:
+        secret = next(filter(None, (request.headers.get(name, "").strip() for name in secret_headers)), "")
     return hashlib.sha256(secret.encode()).hexdigest() if secret else None
 
 

@@ -73,7 +73,7 @@ def same_phone(desk: Desk, given: str | None, fixed: str) -> bool:
     if phones.means_the_callers(given):
         given = desk.caller_number or ""
     try:
-        return phones.e164(given, region=desk.clinic.region, sandbox=desk.clinic.sandbox) == fixed
+        return desk.read_number(given) == fixed
     except phones.ImpossibleNumber:
         return False
 

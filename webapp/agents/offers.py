@@ -23,7 +23,7 @@ def offered(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> list[di
 
 
 def ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
-    """For Vapi's line: which words stand for which slotId."""
+    """For the line at the end of a spoken answer: which words stand for which slotId."""
     pairs = [
         f"{times.spoken_time(slot.starts_at, calendar.zone)} = {times.instant(slot.starts_at)}"
         for slot in slots

@@ -65,7 +65,7 @@ class Code(StrEnum):
 class Reply:
     """One answer. `say` is for the ear, `facts` are the named values of the bare form.
 
-    A refusal has a code and an error. `line` replaces the facts in Vapi's one line of text.
+    A refusal has a code and an error. `line` replaces the facts in the one line of text that an agent is given.
     """
 
     say: str
@@ -88,7 +88,7 @@ class Reply:
         return answer | {"say": self.say}
 
     def spoken(self) -> str:
-        """Vapi's form: what to say, then the facts."""
+        """One line of text, for an agent: what to say, then the facts."""
         line = self.line
         if line is None:
             plain = {name: value for name, value in self.facts.items() if isinstance(value, str | bool | int)}

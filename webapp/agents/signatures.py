@@ -18,7 +18,7 @@ from flask import Request
 from models.clinics.organizations import PayloadFormat, SignatureAlgorithm, SignatureEncoding
 from webapp.addresses import url_of
 
-#: Seconds that a signature's time may lie from ours, either way (Vapi's own advice).
+#: Seconds that a signature's time may lie from ours, either way.
 WINDOW = 300
 
 SIGNATURE_HEADER = "x-signature"
@@ -90,7 +90,7 @@ class Signing:
 
 
 def _recent(stamp: str, now: float) -> bool:
-    """Vapi does not say whether it counts seconds or milliseconds; twelve digits are never seconds."""
+    """Some platforms count in milliseconds and do not say so; twelve digits are never seconds."""
     if not re.fullmatch(r"[0-9]{1,14}", stamp):
         return False
     seconds = int(stamp) / (1000 if len(stamp) > 11 else 1)

@@ -14,17 +14,15 @@ from flask import Request
 
 import settings
 from webapp import addresses, attacks, proxies
-from webapp.agents import credentials
-from webapp.agents.vapi import routes
+from webapp.agents import credentials, platforms
+from webapp.agents.platform import Platform
 from webapp.unit_of_work import Busy, DatabaseAway
 from webserver.standing import Headers, Standing
 
 log = logging.getLogger(__name__)
 
 #: Bytes of a body that are of use: one more than are read shows that there are more.
-MOST_OF_A_BODY = routes.MOST_OF_AN_EVENT + 1
-
-_NAMING = ("AUTHORIZATION", "X-VAPI-SECRET", credentials.CREDENTIAL_HEADER.upper())
+MOST_OF_A_BODY = max(platform.most_of_a_body for platform in platforms.PLATFORMS) + 1
 
 
 def key(headers: Headers, query: str) -> str | None:
@@ -32,7 +30,9 @@ def key(headers: Headers, query: str) -> str | None:
 
     None where there is none.
     """
-    named = [f"{name}:{value}" for name, value in headers if name in _NAMING]
+    secrets = [name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers]
+    naming = {"AUTHORIZATION", credentials.CREDENTIAL_HEADER.upper(), *secrets}
+    named = [f"{name}:{value}" for name, value in headers if name in naming]
     named += parse_qs(query).get("credential", []) if "credential=" in query else []
     return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
 
@@ -55,7 +55,8 @@ def judge(path: str, query: str, headers: Headers, network: str) -> Standing:
     """Looks the credential up, and so may wait for the database. A wrong one is counted by the application,
     which is asked next.
     """
-    if not path.startswith(f"{routes.blueprint.url_prefix}/"):
+    platform = next((each for each in platforms.PLATFORMS if each.is_asked_at(path)), None)
+    if platform is None:
         return Standing.SMALL
     environ = {
         "REQUEST_METHOD": "POST",
@@ -69,7 +70,7 @@ def judge(path: str, query: str, headers: Headers, network: str) -> Standing:
     }
     environ |= {f"HTTP_{name.replace('-', '_')}": value for name, value in headers}
     try:
-        return _judged(Request(environ))
+        return _judged(platform, Request(environ))
     except (credentials.Unauthorized, Busy, DatabaseAway):
         return Standing.REFUSED
     except Exception:
@@ -77,8 +78,8 @@ def judge(path: str, query: str, headers: Headers, network: str) -> Standing:
         return Standing.REFUSED
 
 
-def _judged(request: Request) -> Standing:
-    if credentials.by_headers(request):
+def _judged(platform: Platform, request: Request) -> Standing:
+    if credentials.by_headers(request, platform.secret_headers):
         return Standing.KNOWN
     match credentials.names_a_signer(request):
         case None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.base import sealing
 from models.clinics.organizations import (
+    SIGNING_KEY,
     CredentialKind,
     PayloadFormat,
     SignatureAlgorithm,
@@ -214,7 +215,7 @@ def _make(
     secret = secrets.token_urlsafe(32)
     made = VapiCredential(id=uuid.uuid4(), org_id=org_id, kind=kind, label=label)
     if signature:
-        made.secret_sealed = sealing.seal(org_id, "vapi_hmac", secret)
+        made.secret_sealed = sealing.seal(org_id, SIGNING_KEY, secret)
         made.algorithm = signature.algorithm
         made.encoding = signature.encoding
         made.signature_prefix = signature.prefix

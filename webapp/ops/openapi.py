@@ -12,9 +12,9 @@ from marshmallow import Schema, fields
 
 import settings
 from webapp.agents.credentials import CREDENTIAL_HEADER
-from webapp.agents.desk import Tool
 from webapp.agents.replies import Code
 from webapp.agents.signatures import SIGNATURE_HEADER
+from webapp.agents.tool import Tool
 from webapp.agents.tools import TOOLS
 from webapp.ops import openapi_examples as examples
 
@@ -123,9 +123,13 @@ def as_json() -> Response:
     return jsonify(document())
 
 
-@cache
 def document() -> dict[str, Any]:
     """The document as a dict; what is at /openapi.json and, for people, at /docs."""
+    return _document(tuple(TOOLS))
+
+
+@cache
+def _document(tools: tuple[Tool, ...]) -> dict[str, Any]:
     spec = APISpec(
         title="Holdline",
         version="0.1.0",
@@ -142,13 +146,13 @@ def document() -> dict[str, Any]:
         spec.components.security_scheme(name, scheme)
     for schema in (VapiToolCalls, VapiResults, VapiEvent, Received, SmsReceipt, SmsReply):
         spec.components.schema(schema.__name__, schema=schema)
-    for tool in TOOLS:
+    for tool in tools:
         _add_tool(spec, tool)
     _add_events(spec)
     _add_receipts(spec)
     described = spec.to_dict()
     codes = [code.value for code in Code]
-    for tool in TOOLS:
+    for tool in tools:
         described["components"]["schemas"][tool.answer.__name__]["properties"]["code"]["enum"] = codes
     return described
 
@@ -215,15 +219,15 @@ def _add_tool(spec: APISpec, tool: Tool) -> None:
                         bare,
                         "VapiToolCalls",
                         examples={
-                            "bare": {"summary": "bare form", "value": examples.bare_request(tool.name)},
-                            "vapi": {"summary": "Vapi's form", "value": examples.vapi_request(tool.name)},
+                            "bare": {"summary": "bare form", "value": examples.bare_request(tool)},
+                            "vapi": {"summary": "Vapi's form", "value": examples.vapi_request(tool)},
                         },
                     ),
                 },
                 "responses": {
                     "200": {
                         "description": "the answer, or a refusal; in Vapi's form always this",
-                        "content": _json(answer, "VapiResults", examples=examples.answers(tool.name)),
+                        "content": _json(answer, "VapiResults", examples=examples.answers(tool)),
                     },
                     "400": trouble("the body cannot be read"),
                     "401": {"description": "no valid credential, in both forms", "content": _json(answer)},

@@ -16,8 +16,8 @@ import settings
 from tests.factories import create_clinic, phone_number, slot
 from tests.webapp.agents.calls import message, tool_call
 from webapp.agents.replies import Reply
-from webapp.agents.schemas import CheckAvailabilityArguments
 from webapp.agents.tools import BY_NAME, TOOLS
+from webapp.agents.tools.check_availability import CheckAvailabilityArguments
 
 PATHS = [f"/api/vapi/tools/{tool.path}" for tool in TOOLS]
 EVERY_PATH = [*PATHS, "/api/vapi/webhook"]

@@ -31,7 +31,7 @@ from tests.stack import eventually
 from tests.surroundings import environment
 from tests.webapp.agents.calls import PhoneCall
 from vendors.twilio_codes import failure
-from webapp.agents.desk import MOST_WATCHERS
+from webapp.agents.watching import MOST_WATCHERS
 
 STOP = Failure("credentials", "20003", Meaning.MISCONFIGURED)
 

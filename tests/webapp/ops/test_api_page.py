@@ -17,7 +17,6 @@ from webapp.agents.replies import Code
 from webapp.agents.tools import TOOLS
 from webapp.ops import api_page, openapi
 from webapp.ops.openapi import document
-from webapp.ops.openapi_examples import EXAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +67,8 @@ def test_every_operation_is_there_with_its_fields_answers_and_examples(page: str
         for name, field in tool.arguments().fields.items():
             assert name in words
             assert field.metadata.get("description", "") in words
-        assert json.dumps(EXAMPLES[tool.name].reply.bare(), indent=2) in words
-        assert json.dumps(EXAMPLES[tool.name].refused.bare(), indent=2) in words
+        assert json.dumps(tool.example.reply.bare(), indent=2) in words
+        assert json.dumps(tool.example.refused.bare(), indent=2) in words
     assert all(code.value in words for code in Code)
 
 

@@ -13,10 +13,9 @@ from sqlalchemy import make_url
 from tests.factories import bare, code_of, create_clinic, reserve, slot
 from tests.places import free_port
 from tests.surroundings import environment
-from webapp.agents.desk import Tool
 from webapp.agents.replies import Code
+from webapp.agents.tool import Tool
 from webapp.agents.tools import BY_NAME, TOOLS
-from webapp.ops.openapi_examples import EXAMPLES
 
 
 def test_the_document_describes_every_tool(client: FlaskClient) -> None:
@@ -63,7 +62,7 @@ def test_every_operation_in_the_document_is_served(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_the_examples_are_what_the_tool_takes_and_gives(client: FlaskClient, tool: Tool) -> None:
-    example = EXAMPLES[tool.name]
+    example = tool.example
     assert set(tool.arguments().load(example.arguments)) == set(example.arguments)
     for reply in (example.reply, example.refused):
         assert tool.answer().validate(reply.bare()) == {}

@@ -1,8 +1,10 @@
-"""The five tools, by name and by path. One file a tool."""
+"""The tools by name, in the order in which a call uses them. One file a tool, and one line here."""
 
 from __future__ import annotations
 
-from webapp.agents.desk import Tool
+from collections.abc import Collection
+
+from webapp.agents.tool import Tool
 from webapp.agents.tools import (
     check_availability,
     reserve_atomic,
@@ -11,11 +13,16 @@ from webapp.agents.tools import (
     verify_otp,
 )
 
-TOOLS: tuple[Tool, ...] = (
-    check_availability.TOOL,
-    reserve_atomic.TOOL,
-    send_otp_code.TOOL,
-    verify_otp.TOOL,
-    send_confirmation_sms.TOOL,
-)
-BY_NAME = {tool.name: tool for tool in TOOLS}
+BY_NAME: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        check_availability.TOOL,
+        reserve_atomic.TOOL,
+        send_otp_code.TOOL,
+        verify_otp.TOOL,
+        send_confirmation_sms.TOOL,
+    )
+}
+
+#: The same tools; a view, so that it always shows what BY_NAME has.
+TOOLS: Collection[Tool] = BY_NAME.values()

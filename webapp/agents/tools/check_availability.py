@@ -5,15 +5,38 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from marshmallow import fields
+
 from models.base import times
 from models.booking import availability
 from models.booking.availability import Closed, Slot
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
-from webapp.agents import days, offers
-from webapp.agents.desk import Desk, Tool
+from webapp.agents import days, examples, offers
+from webapp.agents.desk import Desk
 from webapp.agents.replies import Code, Reply, refusal
-from webapp.agents.schemas import CheckAvailabilityAnswer, CheckAvailabilityArguments
+from webapp.agents.schemas import WORDS, Answer, Arguments, OfferedSlot, Said
+from webapp.agents.tool import Example, Tool
+
+_DATE = "2026-12-07, or as it was said: today, tomorrow, a weekday, 7 December, Monday the 7th"
+
+
+class CheckAvailabilityArguments(Arguments):
+    date = Said(required=True, metadata={WORDS: "the day", "description": _DATE, "example": "2026-12-07"})
+    calendarId = Said(metadata={"description": "the clinic's first calendar if left out", "example": "cal-1"})
+
+
+class CheckAvailabilityAnswer(Answer):
+    date = fields.Date()
+    today = fields.Date(metadata={"description": "in the clinic's zone"})
+    timeZone = fields.String()
+    calendarId = fields.String()
+    services = fields.List(fields.String())
+    slots = fields.List(fields.Nested(OfferedSlot))
+    nextOpenings = fields.List(
+        fields.Nested(OfferedSlot), metadata={"description": "when the day itself has none"}
+    )
+
 
 _CLOSED = {
     Closed.PAST: (Code.DAY_IN_THE_PAST, "That day has passed", "has already passed"),
@@ -90,12 +113,46 @@ def _today(today: date) -> str:
     return f"Today is {times.spoken_day(today)}."
 
 
+_PHASE = """\
+Check availability
+Ask what the appointment is for and which day suits, and call check_availability. Offer two or three of the \
+times that it answers with, in exactly its words: do not convert, reckon or shorten them, and offer no \
+others."""
+
+_EXAMPLE = Example(
+    {"date": "2026-12-07", "calendarId": "cal-1"},
+    Reply(
+        "Monday 7 December, 2026: 2 times are free: 9:00 and 9:30 in the morning."
+        " Today is Monday 30 November, 2026.",
+        {
+            "date": "2026-12-07",
+            "today": "2026-11-30",
+            "timeZone": "Europe/London",
+            "calendarId": "cal-1",
+            "services": ["check-up", "cleaning"],
+            "slots": [examples.SLOT, examples.LATER],
+        },
+        line="calendarId=cal-1; slotId by time: 9:00 in the morning = 2026-12-07T09:00:00Z,"
+        " 9:30 in the morning = 2026-12-07T09:30:00Z",
+    ),
+    refusal(
+        Code.DAY_IN_THE_PAST,
+        "That day has passed",
+        "Monday 23 November, 2026, has already passed. The next openings are Monday 7 December at 9:00"
+        " in the morning.",
+        nextOpenings=[examples.SLOT],
+    ),
+)
+
 TOOL = Tool(
     name="check_availability",
     path="calendar/check",
     summary="The free times of a day",
+    use="The free times of a day, in the words to say and with their slotId.",
+    phase=_PHASE,
     arguments=CheckAvailabilityArguments,
     answer=CheckAvailabilityAnswer,
+    example=_EXAMPLE,
     run=run,
     says_not_booked=False,
     is_kept=lambda _desk, _arguments, reply: bool(reply.facts.get("slots")),  # a full day may have room again

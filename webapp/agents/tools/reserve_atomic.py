@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from marshmallow import fields
+
 from models.base import phones, times
 from models.booking import availability, rules
 from models.booking.appointments import Appointment
@@ -14,10 +16,43 @@ from models.booking.rules import Held, Refusal, Refused, Wish
 from models.calls import calls, redaction
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
-from webapp.agents import offers
-from webapp.agents.desk import Desk, Tool
+from webapp.agents import examples, offers
+from webapp.agents.desk import Desk
 from webapp.agents.replies import Code, Reply, not_booked
-from webapp.agents.schemas import ReserveAnswer, ReserveArguments
+from webapp.agents.schemas import WORDS, Answer, Arguments, OfferedSlot, Said
+from webapp.agents.tool import Example, Tool
+
+
+class ReserveArguments(Arguments):
+    slotId = Said(
+        required=True,
+        metadata={
+            WORDS: "which time was chosen",
+            "description": "from calendar/check: the start in UTC",
+            "example": "2026-12-07T10:00:00Z",
+        },
+    )
+    calendarId = Said(metadata={"example": "cal-1"})
+    patientName = Said(120, required=True, metadata={WORDS: "the patient's name", "example": "John"})
+    patientPhone = Said(
+        metadata={
+            WORDS: "the patient's telephone number",
+            "description": "the caller's own number if left out in a call",
+            "example": "+442079460123",
+        },
+    )
+
+
+class ReserveAnswer(Answer):
+    holdId = fields.UUID()
+    contactId = fields.UUID()
+    calendarId = fields.String()
+    slotId = fields.String()
+    expiresAt = fields.String(metadata={"description": "UTC; missing where the call has booked this time"})
+    appointmentId = fields.UUID(metadata={"description": "only where the call has booked this time"})
+    label = fields.String()
+    nearest = fields.List(fields.Nested(OfferedSlot), metadata={"description": "in a refusal: free instead"})
+
 
 #: Refusals that have nothing to do with the time: code, error, and what to say.
 _NO_OTHER_TIME_HELPS: dict[Refusal | Closed, tuple[Code, str, str]] = {
@@ -126,7 +161,7 @@ def _number(desk: Desk, said: str | None) -> str | Reply:
 
 def _read(desk: Desk, said: str) -> str | phones.ImpossibleNumber:
     try:
-        return phones.e164(said, region=desk.clinic.region, sandbox=desk.clinic.sandbox)
+        return desk.read_number(said)
     except phones.ImpossibleNumber as problem:
         return problem
 
@@ -195,11 +230,48 @@ def _refused(desk: Desk, calendar: Calendar, wanted: datetime, refused: Refused)
     return replace(reply, line=offers.dated_ids(calendar, nearest, desk.now))
 
 
+_PHASE = """\
+Reserve atomic ({hold}-minute hold)
+Ask for the patient's name. Call reserve_atomic with the slotId of the chosen time, exactly as it was given. \
+Leave patientPhone out: the number that the caller rings from is known. Ask for a number, and pass it on, \
+only if the tool says that it needs one or another one, or if the caller wants the text messages on another \
+telephone, for instance because this one is a landline or the appointment is somebody else's. \
+This reserves the time; it books nothing."""
+
+_EXAMPLE = Example(
+    {
+        "slotId": "2026-12-07T09:00:00Z",
+        "calendarId": "cal-1",
+        "patientName": "John",
+        "patientPhone": "+442079460123",
+    },
+    Reply(
+        "Monday 7 December, 9:00 in the morning is held for 10 minutes, but not booked yet: a code by"
+        " text message comes next, which the patient reads back.",
+        {
+            "holdId": examples.HOLD,
+            "contactId": examples.CONTACT,
+            **examples.SLOT,
+            "expiresAt": "2026-11-30T10:10:00Z",
+        },
+        line=f"holdId={examples.HOLD} contactId={examples.CONTACT} expiresAt=2026-11-30T10:10:00Z",
+    ),
+    not_booked(
+        Code.SLOT_TAKEN,
+        "Slot already held",
+        "that time has just gone. The nearest free times are Monday 7 December at 9:30 in the morning.",
+        nearest=[examples.LATER],
+    ),
+)
+
 TOOL = Tool(
     name="reserve_atomic",
     path="booking/reserve-atomic",
     summary="Hold one time for ten minutes",
+    use="Hold one of the offered times. This does not book it yet.",
+    phase=_PHASE,
     arguments=ReserveArguments,
     answer=ReserveAnswer,
+    example=_EXAMPLE,
     run=run,
 )

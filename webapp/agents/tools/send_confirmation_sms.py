@@ -4,16 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import fields
+
 from models.booking.appointments import AppointmentStatus
 from models.messaging import messages
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
 from models.notices import registry
-from webapp.agents.desk import Desk, Tool
+from webapp.agents import examples
+from webapp.agents.desk import Desk
 from webapp.agents.hold_replies import appointment_cancelled, same_phone
 from webapp.agents.replies import Code, Reply, Watched, not_booked, refusal
-from webapp.agents.schemas import SendConfirmationAnswer, SendConfirmationArguments
+from webapp.agents.schemas import NOT_FOR_MODELS, WORDS, Answer, Arguments, Said
 from webapp.agents.sms_replies import HANDED_OVER, LOST, trouble_of
+from webapp.agents.tool import Example, Tool
+
+
+class SendConfirmationArguments(Arguments):
+    appointmentId = Said(
+        metadata={
+            WORDS: "which appointment is meant",
+            "description": "this call's appointment if left out in a call",
+        }
+    )
+    patientPhone = Said(
+        metadata={
+            WORDS: "the patient's telephone number",
+            NOT_FOR_MODELS: True,
+            "description": "if given, it must be the appointment's number",
+        }
+    )
+    contactId = Said(metadata={"description": "if given, it must be the appointment's contact"})
+
+
+class SendConfirmationAnswer(Answer):
+    messageSent = fields.Boolean(metadata={"description": "true once the provider has accepted the SMS"})
+    messageId = fields.String(metadata={"description": "the provider's id, SM…"})
+    status = fields.String(metadata={"description": "of the SMS: sent, delivered, queued, failed …"})
+    content = fields.String(metadata={"description": "the words of the SMS"})
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
@@ -77,12 +105,40 @@ def _tell(message: SmsMessage, content: str) -> Reply:
     return Reply(say, facts, line=line)
 
 
+_PHASE = """\
+Send confirmation SMS
+CANNOT SKIP: "You MUST call send_confirmation_sms() after OTP verification". Then say day and time once \
+more, and what the tool answered about the text message."""
+
+_EXAMPLE = Example(
+    {"appointmentId": examples.APPOINTMENT},
+    Reply(
+        "The confirmation has been sent by text message.",
+        {
+            "messageSent": True,
+            "status": "sent",
+            "content": "Confirmed: Mon 7 Dec 2026 at 9:00 am, Bright Smile Dental."
+            " To change it, call +44 20 7946 0958. Ref K3XQ7A",
+            "messageId": "SMba88af57a83458595b73d6844f3db4cf",
+        },
+        line="messageSent=true messageId=SMba88af57a83458595b73d6844f3db4cf",
+    ),
+    not_booked(
+        Code.UNKNOWN_APPOINTMENT,
+        "Unknown appointment",
+        "there is no such appointment. It exists once the code has been verified.",
+    ),
+)
+
 TOOL = Tool(
     name="send_confirmation_sms",
     path="booking/send-confirmation",
     summary="Whether the confirmation has gone out",
+    use="Always after verify_otp: whether the confirmation has gone out.",
+    phase=_PHASE,
     arguments=SendConfirmationArguments,
     answer=SendConfirmationAnswer,
+    example=_EXAMPLE,
     run=run,
     says_not_booked=False,
     is_kept=lambda *_: False,  # it has no effect, and a receipt may have come since

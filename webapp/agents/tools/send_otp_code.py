@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import fields
+
 from models.base import phones
 from models.booking import codes
 from models.booking.codes import Cap, CodeRequest
@@ -11,7 +13,8 @@ from models.booking.holds import AppointmentHold, HoldStatus
 from models.messaging import messages, opt_outs
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
-from webapp.agents.desk import Desk, Tool
+from webapp.agents import examples
+from webapp.agents.desk import Desk
 from webapp.agents.hold_replies import (
     booked_before,
     hold_is_over,
@@ -20,7 +23,7 @@ from webapp.agents.hold_replies import (
     unknown_hold,
 )
 from webapp.agents.replies import Code, Reply, Watched, not_booked
-from webapp.agents.schemas import SendOtpAnswer, SendOtpArguments
+from webapp.agents.schemas import NOT_FOR_MODELS, WORDS, Answer, Arguments, Said
 from webapp.agents.sms_replies import (
     ANOTHER_NUMBER,
     HANDED_OVER,
@@ -31,6 +34,28 @@ from webapp.agents.sms_replies import (
     stop_of_sender,
     trouble_of,
 )
+from webapp.agents.tool import Example, Tool
+
+
+class SendOtpArguments(Arguments):
+    holdId = Said(
+        metadata={
+            WORDS: "which reservation is meant",
+            "description": "this call's hold if left out in a call",
+        }
+    )
+    patientPhone = Said(
+        metadata={
+            WORDS: "the patient's telephone number",
+            NOT_FOR_MODELS: True,
+            "description": "if given, it must be the hold's number",
+        }
+    )
+
+
+class SendOtpAnswer(Answer):
+    codeSent = fields.Boolean(metadata={"description": "true once the provider has accepted the SMS"})
+    status = fields.String(metadata={"description": "of the SMS: sent, queued, failed …"})
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
@@ -139,12 +164,33 @@ def _is_kept(desk: Desk, arguments: dict[str, Any], reply: Reply) -> bool:
     return reply.success and not (hold and _last_lost(desk, hold))
 
 
+_PHASE = """\
+Send OTP code via SMS
+Call send_otp_code, and say that a code of {digits} digits is coming by text message."""
+
+_EXAMPLE = Example(
+    {"holdId": examples.HOLD},
+    Reply(
+        "A code has been sent by text message to the number ending in 23. Ask for its digits.",
+        {"codeSent": True, "status": "sent"},
+    ),
+    not_booked(
+        Code.TOO_MANY_CODES,
+        "Too many codes",
+        "no more codes can be sent to that number today. Ask for another mobile number, and reserve again"
+        " with it. If there is none, the clinic can book this by hand.",
+    ),
+)
+
 TOOL = Tool(
     name="send_otp_code",
     path="booking/send-otp",
     summary="Text a one-time code to the patient",
+    use="Text the code to the patient, or text it again. Also says whether the reservation still stands.",
+    phase=_PHASE,
     arguments=SendOtpArguments,
     answer=SendOtpAnswer,
+    example=_EXAMPLE,
     run=run,
     is_kept=_is_kept,
 )

@@ -7,6 +7,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from marshmallow import fields
+
 import settings
 from models.base import times
 from models.base.spoken import digits_said
@@ -18,11 +20,38 @@ from models.clinics import calendars
 from models.messaging import messages
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind, SmsStatus
-from webapp.agents.desk import Desk, Tool, as_uuid
+from webapp.agents import examples
+from webapp.agents.desk import Desk, as_uuid
 from webapp.agents.hold_replies import appointment_cancelled, booked_before, hold_is_over, unknown_hold
 from webapp.agents.replies import Code, Reply, not_booked
-from webapp.agents.schemas import VerifyOtpAnswer, VerifyOtpArguments
+from webapp.agents.schemas import WORDS, Answer, Anything, Arguments, Said
 from webapp.agents.sms_replies import LOST, stop_of_sender, trouble_of
+from webapp.agents.tool import Example, Tool
+
+
+class VerifyOtpArguments(Arguments):
+    holdId = Said(
+        metadata={
+            WORDS: "which reservation is meant",
+            "description": "this call's hold if left out in a call",
+        }
+    )
+    providedOTP = Anything(
+        required=True,
+        metadata={
+            WORDS: "the code from the text message",
+            "description": "as it was said: 1234, '1 2 3 4', 'double three four five'",
+        },
+    )
+    contactId = Said(metadata={"description": "if given, it must be the hold's contact"})
+    serviceType = Said(120, metadata={"example": "check-up"})
+
+
+class VerifyOtpAnswer(Answer):
+    appointmentId = fields.UUID()
+    scheduledAt = fields.String(metadata={"description": "UTC"})
+    label = fields.String()
+
 
 log = logging.getLogger(__name__)
 
@@ -198,12 +227,41 @@ def _not_accepted() -> Reply:
     )
 
 
+_PHASE = """\
+Verify OTP (patient reads back digits)
+Ask for the digits and call verify_otp with them as they were said, and with what the appointment is for as \
+serviceType. Never guess a code, and never say one. \
+If the code is refused, ask for it once more. If it is refused again, call send_otp_code again: its answer \
+tells whether the reservation still stands. If it does, ask for the digits of the newest text message; if \
+not, go back to PHASE 1. Go back to PHASE 1 at once if the answer says that the time was given back."""
+
+_EXAMPLE = Example(
+    {"holdId": examples.HOLD, "providedOTP": "1 2 3 4", "serviceType": "check-up"},
+    Reply(
+        "Booked: Monday 7 December, 9:00 in the morning. A confirmation by text message follows.",
+        {
+            "appointmentId": examples.APPOINTMENT,
+            "scheduledAt": "2026-12-07T09:00:00Z",
+            "label": "Monday 7 December, 9:00 in the morning",
+        },
+        line=f"appointmentId={examples.APPOINTMENT}",
+    ),
+    not_booked(
+        Code.WRONG_CODE,
+        "Wrong code",
+        "I could not accept that code. Please read it to me once more, digit by digit.",
+    ),
+)
+
 TOOL = Tool(
     name="verify_otp",
     path="booking/verify-otp",
     summary="Book, with the code that the patient read back",
+    use="Book the reserved time with the code that the patient read back.",
+    phase=_PHASE,
     arguments=VerifyOtpArguments,
     answer=VerifyOtpAnswer,
+    example=_EXAMPLE,
     run=run,
     is_kept=lambda *_: True,  # a wrong code has cost a try, and stays wrong
 )

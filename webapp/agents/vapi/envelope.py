@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
 from models.base import phones
 from models.base.json_values import an_object, objects, storable, word
 from webapp.agents.vapi import salvage
+from webapp.agents.wire import Caller, Object, Request, ToolCall, storable
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
 MAX_CALLS = 32  # in one message; the calls beyond are answered, not run
@@ -26,8 +27,6 @@ MAX_VALUES = 1000  # in the arguments of one call
 #: Values in one body, roughly. Objects and numbers take thirty times as much memory as their bytes, and time
 #: in which no other thread runs; a tool call of Vapi's has a few thousand, and the rest is text.
 MOST_VALUES = 100_000
-
-Object: TypeAlias = dict[str, object]
 
 
 class Form(StrEnum):
@@ -53,16 +52,6 @@ class TooLarge(Unreadable):
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
-    """One thing the agent asks for. With a `problem` (one sentence) the arguments are empty."""
-
-    id: str | float  # exactly as received, so `storable` before it meets the database; "" if there is none
-    name: str | None  # None in the bare form, where the path decides
-    arguments: Object = field(default_factory=dict, repr=False)
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Envelope:
     """One request, read. Every other message type than tool calls has no `calls`."""
 
@@ -73,6 +62,10 @@ class Envelope:
     caller_number: str | None = None  # as sent, so perhaps a SIP URI; None if withheld
     status: str | None = None  # of a status-update
     message: Object = field(default_factory=dict, repr=False)  # as received: clean what you keep of it
+
+    def asked_by(self, caller: Caller) -> Request:
+        """Its tool calls, as the runner takes them."""
+        return Request(caller, self.calls, self.call_id, self.caller_number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from models.booking import holds
 from models.calls import calls, reports, tenancy
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
-from webapp.agents.credentials import Caller
 from webapp.agents.vapi.envelope import Envelope
+from webapp.agents.wire import Caller
 from webapp.nudge import nudge
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 

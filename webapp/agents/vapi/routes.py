@@ -5,28 +5,34 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Response, g, jsonify, request
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 
 import settings
-from models.base import phones
 from runtime import logs
-from webapp import attacks, limits, shares
-from webapp.agents import credentials
-from webapp.agents.credentials import Caller, Replayed, Unauthorized, WrongSignature
-from webapp.agents.desk import Tool, busy, serve, trouble, unavailable
-from webapp.agents.replies import Code, Reply, refusal
+from webapp import attacks, limits
+from webapp.agents import admission, credentials
+from webapp.agents.admission import may, too_fast, too_much
+from webapp.agents.credentials import Unauthorized
+from webapp.agents.platform import Platform
+from webapp.agents.replies import Code, Reply
+from webapp.agents.runner import busy, serve, trouble, unavailable
+from webapp.agents.tool import Tool
 from webapp.agents.tools import BY_NAME, TOOLS
 from webapp.agents.vapi import envelope, events
-from webapp.agents.vapi.envelope import Answer, Envelope, Form, TooLarge, ToolCall, Unreadable
+from webapp.agents.vapi.envelope import Answer, Envelope, Form, TooLarge, Unreadable
+from webapp.agents.wire import Caller, ToolCall
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("vapi", __name__, url_prefix="/api/vapi")
+
+#: Where Vapi's server secret stands.
+SECRET_HEADERS = ("X-Vapi-Secret",)
 
 #: Where the bare form's few troubles have a status of their own; all else is 200 with success false.
 _STATUS = {
@@ -49,6 +55,8 @@ BUDGET = 5.0
 #: Bytes of an event that are read. A report holds the whole call, several times over.
 MOST_OF_AN_EVENT = 32 * 1024 * 1024
 
+PLATFORM = Platform(blueprint, MOST_OF_AN_EVENT, SECRET_HEADERS)
+
 #: What is read and thrown away of a body that is too large: many clients hear no answer before they
 #: have sent it all.
 _DRAIN = 64 * 1024 * 1024
@@ -56,9 +64,6 @@ _DRAIN = 64 * 1024 * 1024
 #: How many bodies are read at once beyond max_body_bytes: of clinics whose secret we know, one each, and one
 #: of all others together.
 _LARGE = {True: Shares(2), False: Shares(1)}
-
-#: So many bytes of a body cost as much as one event.
-BYTES_OF_AN_EVENT = 64 * 1024
 
 #: Up to so many bytes a message is read for the ids of its tool calls, though none of them is worked on.
 _READ_TO_REFUSE = 256 * 1024
@@ -68,10 +73,13 @@ def _tool_view(tool: Tool) -> ResponseReturnValue:
     return _handle(tool)
 
 
-for _tool in TOOLS:
-    blueprint.add_url_rule(
-        f"/tools/{_tool.path}", _tool.name, _tool_view, methods=["POST"], defaults={"tool": _tool}
-    )
+@blueprint.record
+def _add_tools(state: BlueprintSetupState) -> None:
+    """An address for each tool that there is when the application is made."""
+    for tool in TOOLS:
+        state.add_url_rule(
+            f"/tools/{tool.path}", tool.name, _tool_view, methods=["POST"], defaults={"tool": tool}
+        )
 
 
 @blueprint.post("/webhook")
@@ -85,19 +93,20 @@ def _handle(tool: Tool | None) -> ResponseReturnValue:
     most = settings.get().max_body_bytes
     body = b""
     try:
-        known = credentials.by_headers(request)  # a wrong secret is not worth reading a body for
+        # A wrong secret is not worth reading a body for.
+        known = credentials.by_headers(request, SECRET_HEADERS)
         body, rest = _read_body(most)
         g.body = body  # a stream is read once, and whatever goes wrong wants an answer in the right form
         if not rest:
-            caller = known or credentials.resolve(request, body)
+            caller = known or credentials.resolve(request, body, SECRET_HEADERS)
             g.body = plain = _inflated(body, most)
         if rest or len(plain) > most:
             return _large(tool, body)
     except Unauthorized as error:
-        return _unauthorized(error)
+        return jsonify(admission.unauthorized(error).bare()), 401
     except (Busy, DatabaseAway):
         return _away(tool, _inflated(body or _read_body(most)[0], most))
-    if (refuse := _too_much(caller, len(plain))) is not None:
+    if (refuse := too_much(caller, len(plain))) is not None:
         return _not_now(tool, plain, refuse)
     try:
         read = envelope.read(plain)
@@ -107,30 +116,14 @@ def _handle(tool: Tool | None) -> ResponseReturnValue:
         return _bare(tool, caller, read) if read.form is Form.BARE else _message(caller, read)
 
 
-def _unauthorized(error: Unauthorized) -> ResponseReturnValue:
-    """The same for whatever is wrong about a credential; only whoever has a good one learns of a replay."""
-    if isinstance(error, Replayed):
-        attacks.count(attacks.Kind.REPLAYED_SIGNATURE)
-        reply = refusal(
-            Code.REPLAYED,
-            "This signature was used at another path before",
-            "That request was made for something else. Please ask me once more.",
-        )
-    else:
-        wrong = isinstance(error, WrongSignature)
-        attacks.count(attacks.Kind.WRONG_SIGNATURE if wrong else attacks.Kind.WRONG_CREDENTIAL)
-        reply = refusal(Code.UNAUTHORIZED, "No valid credential", "This line is not connected to a clinic.")
-    return jsonify(reply.bare()), 401
-
-
 def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
     """A body beyond max_body_bytes: an event is taken in as far as MOST_OF_AN_EVENT, a tool call refused.
 
     Few at a time in this process, for the memory; a signature is only known once all of it is there, and so
     whoever merely says that it is signed waits in another line. Raises Unauthorized, Busy or DatabaseAway.
     """
-    known = credentials.by_headers(request)
-    if known and (refuse := _too_much(known, request.content_length or MOST_OF_AN_EVENT)) is not None:
+    known = credentials.by_headers(request, SECRET_HEADERS)
+    if known and (refuse := too_much(known, request.content_length or MOST_OF_AN_EVENT)) is not None:
         return _not_now(tool, start, refuse)
     with _LARGE[known is not None].place(known and known.org_id, wait=BUDGET if known else 0) as got:
         if not got:
@@ -139,8 +132,8 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
         if known is None and rest:
             attacks.count(attacks.Kind.OVERSIZED)
             return _not_received(Code.TOO_LARGE, "That is too large for its signature to be checked.")
-        caller = known or credentials.resolve(request, body)
-        if known is None and (refuse := _too_much(caller, len(body))) is not None:
+        caller = known or credentials.resolve(request, body, SECRET_HEADERS)
+        if known is None and (refuse := too_much(caller, len(body))) is not None:
             return _not_now(tool, start, refuse)
         body = _inflated(body, MOST_OF_AN_EVENT)
         read, whole = envelope.salvaged(body)
@@ -156,8 +149,8 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
 def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
     """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
     code = Code.TOO_LARGE if isinstance(error, TooLarge) else Code.UNREADABLE
-    if caller.credential_id and not _may(limits.Kind.EVENTS, caller.credential_id):
-        return _not_now(tool, body[:_PEEK], _too_fast)
+    if caller.credential_id and not may(limits.Kind.EVENTS, caller.credential_id):
+        return _not_now(tool, body[:_PEEK], too_fast)
     read, whole = envelope.salvaged(b"" if error.tool_call_ids else body)
     if _is_event(tool, read, error.tool_call_ids):
         if read.event is None and error.form is Form.BARE:  # sent again it would say no more of what it is
@@ -197,7 +190,7 @@ def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: 
 def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
     """A message of Vapi's: tool calls, an event, or its one question."""
     if not _within_limits(caller, read):
-        return _refused(read, _too_fast)
+        return _refused(read, too_fast)
     if read.event == events.ASSISTANT_REQUEST:
         return jsonify(events.assistant_for(caller, read))
     if not events.note(caller, read):
@@ -206,73 +199,13 @@ def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
     return _vapi(read, [_answer(caller, read, call, until) for call in read.calls])
 
 
-def _too_much(caller: Caller, size: int) -> Callable[[Tool | None], Reply] | None:
-    """How it is said that this request is not worked on, of so many bytes; None if it may be.
-
-    Decided before any of it is read: when its clinic has as many threads as it may, or sends too many bytes.
-    """
-    if not shares.admit(caller.org_id):
-        attacks.count(attacks.Kind.LIMITED_CLINIC, org_id=caller.org_id)
-        return busy
-    units = size // BYTES_OF_AN_EVENT
-    if caller.credential_id and not _may(limits.Kind.EVENTS, caller.credential_id, units):
-        return _too_fast
-    return None
-
-
 def _within_limits(caller: Caller, read: Envelope) -> bool:
-    """Whether this credential, call and telephone may ask so much more now.
-
-    An event counts if anything is done with it. The nearest limit comes first: what
-    one call or telephone is refused does not use up what its clinic may ask.
-    """
-    if not read.calls:
-        is_work = events.is_read(read) or read.event == events.ASSISTANT_REQUEST
-        key = caller.credential_id
-        return not is_work or key is None or _may(limits.Kind.EVENTS, key)
-    for telephone, count in _telephones(caller, read).items():
-        if not _may(limits.Kind.PHONE, telephone, count):
-            return False
-    many = len(read.calls)
-    if read.call_id and not _may(limits.Kind.CALL, (caller.org_id, read.call_id), many):
-        return False
-    return not caller.credential_id or _may(limits.Kind.CREDENTIAL, caller.credential_id, many)
-
-
-_COUNTED_AS = {
-    limits.Kind.EVENTS: attacks.Kind.LIMITED_CREDENTIAL,
-    limits.Kind.CREDENTIAL: attacks.Kind.LIMITED_CREDENTIAL,
-    limits.Kind.CALL: attacks.Kind.LIMITED_CALL,
-    limits.Kind.PHONE: attacks.Kind.LIMITED_PHONE,
-}
-
-
-def _may(kind: limits.Kind, key: Hashable, cost: int = 1) -> bool:
-    """Whether so many more may be worked on now. What is refused is counted."""
-    allowed = limits.allow(kind, key, cost)
-    if not allowed:
-        attacks.count(_COUNTED_AS[kind])
-    return allowed
-
-
-def _telephones(caller: Caller, read: Envelope) -> Counter[str]:
-    """Whose tool calls they are, as keys of limits: the caller's, or else, apart, those that are named."""
-    found: Counter[str] = Counter()
-    for call in read.calls:
-        said = read.caller_number or call.arguments.get("patientPhone")
-        number = phones.of_caller(str(said)) if isinstance(said, str | int) else None
-        if number:
-            org = caller.org_id or call.arguments.get("tenantId")
-            # Who only names a number asks for nothing on its owner's account.
-            whose = (org, "caller" if read.caller_number else "said")
-            found[limits.telephone(whose, number)] += 1
-    return found
-
-
-def _too_fast(tool: Tool | None) -> Reply:
-    return trouble(
-        tool, Code.RATE_LIMITED, "Too many requests", "one moment please, that was too much at once."
-    )
+    """Whether so much more may be asked now. An event counts if anything is done with it."""
+    if read.calls:
+        return admission.within_limits(read.asked_by(caller))
+    is_work = events.is_read(read) or read.event == events.ASSISTANT_REQUEST
+    key = caller.credential_id
+    return not is_work or key is None or may(limits.Kind.EVENTS, key)
 
 
 def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnValue:
@@ -282,8 +215,8 @@ def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnVa
     if call.problem:
         return _as_bare(trouble(tool, Code.UNREADABLE, "Unreadable request", call.problem))
     if not _within_limits(caller, read):
-        return _as_bare(_too_fast(tool))
-    return _as_bare(serve(tool, caller, read, call))
+        return _as_bare(too_fast(tool))
+    return _as_bare(serve(tool, read.asked_by(caller), call))
 
 
 def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Answer:
@@ -295,7 +228,7 @@ def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Ans
         text = trouble(tool, Code.UNREADABLE, "Unreadable arguments", call.problem).say
         return Answer(call.id, call.name, text, is_error=True)
     with logs.bound(tool_call_id=call.id):
-        reply = serve(tool, caller, read, call) if time.monotonic() < until else busy(tool)
+        reply = serve(tool, read.asked_by(caller), call) if time.monotonic() < until else busy(tool)
     return Answer(call.id, call.name, reply.spoken())
 
 

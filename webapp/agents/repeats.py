@@ -1,0 +1,68 @@
+"""Once and once only: how a tool call is recognised when it comes again, and when that is a repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+
+import settings
+from models.calls import calls
+from webapp.agents.desk import Desk
+from webapp.agents.wire import Request, ToolCall, storable
+
+
+def key_of(tool: str, request: Request, call: ToolCall) -> calls.ToolCallKey | None:
+    """How a tool call is recognised when it comes again: within its telephone call, or else by its signature.
+
+    None without either: then nothing tells a repeat from somebody else's first.
+    """
+    if request.call_id is not None:
+        return _key(tool, request.call_id, call)
+    signature = request.caller.signature
+    return _key(tool, calls.BY_SIGNATURE + signature, call) if signature else None
+
+
+def _key(tool: str, call_id: str, call: ToolCall) -> calls.ToolCallKey:
+    canonical = json.dumps(call.arguments, sort_keys=True).encode()
+    digest = hmac.new(settings.get().subkey("tool-arguments"), canonical, hashlib.sha256).hexdigest()
+    return calls.ToolCallKey(call_id, _bounded(storable(str(call.id))), tool, digest)
+
+
+#: The longest time between a tool call and its repeat: platforms give a tool call some 20 seconds.
+REPEATED_WITHIN = timedelta(seconds=30)
+
+
+def came_before(desk: Desk, request: Request, key: calls.ToolCallKey) -> bool:
+    """Whether the answer that is kept was given after this very signature came for the first time.
+
+    A new wish is signed anew. So what brings an old signature is a repeat, however late it comes and whatever
+    was asked in between, and even a refusal is given again.
+    """
+    seen_at = request.caller.seen_at
+    if seen_at is None:
+        return False
+    answered_at, _ = calls.answered_since(desk.session, desk.org_id, key)
+    return answered_at >= seen_at
+
+
+def is_a_repeat(desk: Desk, request: Request, key: calls.ToolCallKey) -> bool:
+    """Whether a tool call that was answered before is the same request once more, and not a new wish.
+
+    Its id does not tell, because models reuse ids ("call_0"). It is the same request if it comes soon after
+    its answer and nothing else was asked in the telephone call since. What follows it in its own message
+    does not count: a message that is repeated brings all of its tool calls again.
+    """
+    answered_at, since = calls.answered_since(desk.session, desk.org_id, key)
+    if desk.now - answered_at > REPEATED_WITHIN:
+        return False
+    message = [_key(each.name or "", request.call_id or "", each) for each in request.tool_calls]
+    following = message[message.index(key) + 1 :] if key in message else []
+    return since <= set(following)
+
+
+def _bounded(tool_call_id: str) -> str:
+    """An index takes no text of any length."""
+    long = len(tool_call_id) > 200
+    return hashlib.sha256(tool_call_id.encode()).hexdigest() if long else tool_call_id

@@ -1,0 +1,56 @@
+"""What every voice platform hands to the runner: who asks, in which telephone call, and for what.
+
+An adapter (webapp/agents/<platform>) makes these out of its own messages; nothing beyond it knows their form.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+Object: TypeAlias = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The clinic that a credential stands for.
+
+    The first two are None only in development, for a request without a credential.
+    """
+
+    org_id: uuid.UUID | None
+    credential_id: uuid.UUID | None = None
+    #: By what a signed request is known when it comes again; None for any other.
+    signature: str | None = None
+    #: When it came for the first time, by the database's clock; None if that is now.
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One thing that the agent asks for. With a `problem` (one sentence) the arguments are empty."""
+
+    id: str | float  # exactly as received, so `storable` before it meets the database; "" if there is none
+    name: str | None  # None where the address decides which tool it is
+    arguments: Object = field(default_factory=dict, repr=False)
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a platform, with all of its tool calls in their order."""
+
+    caller: Caller
+    tool_calls: tuple[ToolCall, ...]
+    call_id: str | None = None  # of the telephone call
+    caller_number: str | None = None  # as sent, so perhaps a SIP address; None if withheld
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL and UTF-8 refuse: NUL, and halves of surrogate pairs."""
+    return text.translate(_UNSTORABLE)
+
+
+_UNSTORABLE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd") | {0: None}

@@ -65,7 +65,7 @@ class Code(StrEnum):
 class Reply:
     """One answer. `say` is for the ear, `facts` are the named values of the bare form.
 
-    A refusal has a code and an error. `line` replaces the facts in the one line of text that an agent is given.
+    A refusal has a code and an error. `line` replaces the facts in the line of text that an agent is given.
     """
 
     say: str

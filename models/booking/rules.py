@@ -83,9 +83,9 @@ def reserve(
         return Refused(closed)
     before = []
     if wish.call_id and call_holds_a_slot:
-        before = holds.find_live_of_call(session, wish.clinic.id, wish.call_id)
+        before = holds.find_held_of_call(session, wish.clinic.id, wish.call_id)
     for hold in before:
-        if _is_what_is_wished(hold, wish) and hold.expires_at > now:
+        if _is_what_is_wished(hold, wish) and hold.is_live(now):
             hold.patient_name = wish.patient_name  # a name that was misheard may be put right
             return Held(hold.id, hold.contact_id, hold.expires_at)
     claim = _claim(session, wish, before, now)

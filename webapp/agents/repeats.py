@@ -8,9 +8,10 @@ import json
 from datetime import timedelta
 
 import settings
+from models.base.json_values import storable
 from models.calls import calls
 from webapp.agents.desk import Desk
-from webapp.agents.wire import Request, ToolCall, storable
+from webapp.agents.wire import Request, ToolCall
 
 
 def key_of(tool: str, request: Request, call: ToolCall) -> calls.ToolCallKey | None:

@@ -32,7 +32,9 @@ class Caller:
 class ToolCall:
     """One thing that the agent asks for. With a `problem` (one sentence) the arguments are empty."""
 
-    id: str | float  # exactly as received, so `storable` before it meets the database; "" if there is none
+    id: (
+        str | float
+    )  # as received, so not yet storable in the database; "" if there is none
     name: str | None  # None where the address decides which tool it is
     arguments: Object = field(default_factory=dict, repr=False)
     problem: str | None = None
@@ -46,11 +48,3 @@ class Request:
     tool_calls: tuple[ToolCall, ...]
     call_id: str | None = None  # of the telephone call
     caller_number: str | None = None  # as sent, so perhaps a SIP address; None if withheld
-
-
-def storable(text: str) -> str:
-    """The text without what PostgreSQL and UTF-8 refuse: NUL, and halves of surrogate pairs."""
-    return text.translate(_UNSTORABLE)
-
-
-_UNSTORABLE = dict.fromkeys(range(0xD800, 0xE000), "\ufffd") | {0: None}

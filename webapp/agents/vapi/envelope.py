@@ -17,7 +17,7 @@ from typing import NoReturn
 from models.base import phones
 from models.base.json_values import an_object, objects, storable, word
 from webapp.agents.vapi import salvage
-from webapp.agents.wire import Caller, Object, Request, ToolCall, storable
+from webapp.agents.wire import Caller, Object, Request, ToolCall
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
 MAX_CALLS = 32  # in one message; the calls beyond are answered, not run

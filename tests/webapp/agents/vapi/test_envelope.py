@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.base.json_values import storable
 from webapp.agents.vapi import envelope
 from webapp.agents.vapi.envelope import Answer, Envelope, Form, Unreadable
-from webapp.agents.wire import ToolCall, storable
+from webapp.agents.wire import ToolCall
 
 ARGUMENTS: dict[str, object] = {"service": "cleaning", "tenantId": "t1"}
 AS_STRING = json.dumps(ARGUMENTS)

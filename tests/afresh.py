@@ -8,7 +8,6 @@ import settings
 from webapp import attacks, limits, nudge, shares
 from webapp.agents import credentials, watching
 from webapp.patient import pages
-from webapp.patient.guesses import Guesses
 from webapp.staff import pages as dashboard
 from webapp.twilio import inbound
 
@@ -28,9 +27,9 @@ def forget_all(database: psycopg.Connection) -> None:
     inbound.accounts.forget()
     attacks.forget()
     limits._limiters.cache_clear()
-    limits._quiet_until.clear()
+    limits._lines.forget()
     nudge._nudger._closed_until = 0.0
-    pages.guesses = Guesses()
+    pages.guesses.forget()
     # These are made once a process, and some places may still be taken. They are made here, out of the
     # settings of all tests, and not in the first test that asks, which may have other settings for a while.
     shares.threads()

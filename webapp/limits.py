@@ -1,9 +1,11 @@
-"""How much one credential, one telephone call and one telephone may ask, counted in this process's memory.
+"""How often something may happen, counted in this process's memory: tool calls of one credential, telephone
+call or telephone, pages of one link, unknown links of one address, reads of a snapshot, lines in the log.
 
-Tool calls are counted, and not messages, of which one can have many.
+Of a request it is the tool calls that are counted, not the messages, each of which can hold many.
 
-So the limits hold while Redis and the database are away, and cost a dictionary look-up. Every web process
-counts for itself: together they let through so many times as much.
+The limits hold while Redis and the database are away, and cost a dictionary look-up. Every web process counts
+for itself: several processes together let through several times as much. Where that will not do, the count
+is kept in rows: failed sign-ins (models/clinics/sign_in_limits.py) and SMS (models/messaging/limits.py).
 """
 
 from __future__ import annotations
@@ -31,9 +33,6 @@ BURST_OF_A_CLINIC = 30.0
 
 #: Keys that are remembered. Beyond these the one that asked least recently is forgotten: it starts afresh.
 MOST_KEYS = 10_000
-
-#: One line in the log for each kind of limit in so many seconds: a flood must not become a flood of lines.
-_TOLD_EVERY = 10.0
 
 #: What the digests of telephone numbers hang on.
 _KEY = secrets.token_bytes(16)
@@ -72,7 +71,14 @@ class Limiter:
         self._lock = threading.Lock()
         self._full_again: OrderedDict[Hashable, float] = OrderedDict()
 
+    def has_room(self, key: Hashable) -> bool:
+        """Whether `allow` would let one more through now. Counts nothing."""
+        with self._lock:
+            now = self._clock()
+            return max(self._full_again.get(key, now), now) + self._step - now <= self._longest
+
     def allow(self, key: Hashable, cost: int = 1) -> bool:
+        """Whether `cost` more may happen now; if so, they have been counted."""
         if not self._step or not cost:
             return True
         step = min(cost * self._step, self._whole)
@@ -86,6 +92,11 @@ class Limiter:
             if len(self._full_again) > self._most_keys:
                 self._full_again.popitem(last=False)
             return True
+
+    def forget(self) -> None:
+        """As after a start of the process."""
+        with self._lock:
+            self._full_again.clear()
 
     def __len__(self) -> int:
         return len(self._full_again)
@@ -103,7 +114,8 @@ def _limiters() -> dict[Kind, Limiter]:
     return {kind: Limiter(rate, burst=BURST_OF_A_CLINIC) for kind, rate in rates.items()}
 
 
-_quiet_until: dict[Kind, float] = {}
+#: One line in the log for each kind of limit every ten seconds: a flood must not become a flood of lines.
+_lines = Limiter(1 / 10)
 
 
 def telephone(org: object, number: str) -> str:
@@ -119,7 +131,6 @@ def telephone(org: object, number: str) -> str:
 def allow(kind: Kind, key: Hashable, cost: int = 1) -> bool:
     """Whether so many more may be worked on now; if so, they have been counted."""
     allowed = _limiters()[kind].allow(key, cost)
-    if not allowed and time.monotonic() >= _quiet_until.get(kind, 0.0):
-        _quiet_until[kind] = time.monotonic() + _TOLD_EVERY
+    if not allowed and _lines.allow(kind):
         log.warning("a %s asks too often and is refused", kind.value, extra={"limited": str(key)})
     return allowed

@@ -1,7 +1,8 @@
 """How often one may fail at signing in: a few times for nothing, then each time after a longer wait.
 
-Kept in rows, so that all web processes count together and a restart forgets nothing. What is counted, such
-as one e-mail address from one network, is stored as a digest.
+Kept in rows, and not by webapp/limits.py in memory: all web processes count together, a restart forgets
+nothing, and the wait grows with every failure, which a rate cannot say. What is counted, such as one e-mail
+address from one network, is stored as a digest.
 """
 
 from __future__ import annotations

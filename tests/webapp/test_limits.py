@@ -58,6 +58,19 @@ def test_what_is_refused_counts_for_nothing() -> None:
     assert allowed(limiter, "a", 5000) == 1
 
 
+def test_to_ask_whether_there_is_room_counts_for_nothing() -> None:
+    clock = Clock()
+    limiter = Limiter(1, clock=clock)
+    assert all(limiter.has_room("a") for _ in range(50))
+    assert len(limiter) == 0
+    assert allowed(limiter, "a", 50) == 10
+    assert not limiter.has_room("a")
+    assert limiter.has_room("b")
+    clock.now += 1
+    assert limiter.has_room("a")
+    assert Limiter(0, clock=clock).has_room("a")
+
+
 def test_keys_do_not_know_of_each_other() -> None:
     limiter = Limiter(1, clock=Clock())
     assert allowed(limiter, "a", 50) == 10

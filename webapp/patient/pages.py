@@ -27,9 +27,9 @@ from models.messaging import limits, opt_outs
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind
 from webapp import attacks, shares
+from webapp.addresses import group
 from webapp.limits import Limiter
 from webapp.nudge import nudge
-from webapp.patient.guesses import Guesses
 from webapp.patient.shown import Linked, NotThere, Openings, Shown, State, Time, read, time_of
 from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import (
@@ -65,7 +65,10 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-guesses = Guesses()
+#: Unknown links of one address: ten are mistakes, and one more every six seconds. Further ones are guesses.
+MOST_UNKNOWN = 10
+_A_MINUTE = 60.0
+guesses = Limiter(MOST_UNKNOWN / _A_MINUTE, burst=_A_MINUTE)
 #: Pages a second of one link. Not of one address: behind it may be a whole mobile network.
 requests = Limiter(2.0)
 #: Look-ups at once in this process for addresses that guess: so many connections they may have.
@@ -280,16 +283,20 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
 
 
 def _found(token: str, address: str) -> Found:
-    """Whose link it is. A good link opens and counts for nothing also where others behind the same address
-    guess; only unknown ones are refused. Raises UnknownLink, TooMany, Busy or DatabaseAway.
+    """Whose link it is. Only an unknown link is counted and may be refused: a good link opens, and counts for
+    nothing, even where others behind the same address guess.
+
+    Raises UnknownLink, TooMany, Busy or DatabaseAway.
     """
-    with guesses.attempt(address) as attempt:
-        found = _found_in_turn(token) if attempt.too_many else _find(token)
-        attempt.wrong = found is None
+    whose = group(address)
+    found = _find(token) if guesses.has_room(whose) else _found_in_turn(token)
     if found is not None:
         return found
-    attacks.count(attacks.Kind.LIMITED_LINK if attempt.too_many else attacks.Kind.GUESSED_LINK)
-    raise TooMany if attempt.too_many else UnknownLink
+    if guesses.allow(whose):
+        attacks.count(attacks.Kind.GUESSED_LINK)
+        raise UnknownLink
+    attacks.count(attacks.Kind.LIMITED_LINK)
+    raise TooMany
 
 
 def _found_in_turn(token: str) -> Found | None:

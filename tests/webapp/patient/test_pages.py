@@ -34,9 +34,8 @@ from tests.linked import Linked, at
 from tests.places import ROOT
 from webapp import unit_of_work
 from webapp.limits import Limiter
-from webapp.patient import guesses as guesses_module
 from webapp.patient import pages
-from webapp.patient.guesses import MOST, Guesses
+from webapp.patient.pages import MOST_UNKNOWN
 
 NEW = slot(hour=15)
 NO_SUCH = "0" * 12
@@ -516,14 +515,23 @@ def test_every_wrong_token_gets_the_same_page(linked: Linked) -> None:
     assert "We cannot find this appointment" in html.unescape(text)
 
 
+@pytest.fixture
+def guesses_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, in seconds, by which guesses are counted. It stands still, however slow the machine is."""
+    now = [100.0]
+    monkeypatch.setattr(pages.guesses, "_clock", lambda: now[0])
+    return now
+
+
 @pytest.mark.parametrize("path", ["", "/cancel", "/move"])
+@pytest.mark.usefixtures("guesses_at")
 def test_guesses_are_counted_by_address(linked: Linked, path: str) -> None:
     client = linked.client
 
     def ask(token: str, address: str = "192.0.2.1") -> int:
         return client.get(f"/a/{token}{path}", environ_base={"REMOTE_ADDR": address}).status_code
 
-    assert [ask(NO_SUCH) for _ in range(MOST + 2)] == [404] * MOST + [429] * 2
+    assert [ask(NO_SUCH) for _ in range(MOST_UNKNOWN + 2)] == [404] * MOST_UNKNOWN + [429] * 2
     assert ask(linked.token) == 200  # whoever else is behind this address did not guess
     assert ask(NO_SUCH) == 429
     assert ask(linked.token, "192.0.2.2") == 200
@@ -533,8 +541,9 @@ def test_guesses_are_counted_by_address(linked: Linked, path: str) -> None:
     assert "Please wait a minute" in words(limited)
 
 
+@pytest.mark.usefixtures("guesses_at")
 def test_guessing_by_post_is_counted_too_and_does_nothing(linked: Linked) -> None:
-    for _ in range(MOST):
+    for _ in range(MOST_UNKNOWN):
         assert linked.client.post(f"/a/{NO_SUCH}/cancel").status_code == 404
     assert linked.client.post(f"/a/{NO_SUCH}/cancel").status_code == 429
     assert linked.row("status") == "confirmed"
@@ -542,29 +551,31 @@ def test_guessing_by_post_is_counted_too_and_does_nothing(linked: Linked) -> Non
 
 
 def test_a_good_link_is_never_counted(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(MOST * 3):
+    for _ in range(MOST_UNKNOWN * 3):
         assert linked.client.get(linked.path).status_code == 200
-    assert not pages.guesses._counts
+    assert not len(pages.guesses)
 
     def away(*_: object) -> None:
         raise unit_of_work.DatabaseAway
 
     with monkeypatch.context() as patch:
         patch.setattr(pages, "in_system_transaction", away)
-        for _ in range(MOST * 3):
+        for _ in range(MOST_UNKNOWN * 3):
             assert linked.client.get(linked.path).status_code == 503
     assert linked.client.get(f"/a/{NO_SUCH}").status_code == 404
 
 
+@pytest.mark.usefixtures("guesses_at")
 def test_many_guesses_at_once_are_counted_too(app: Flask, linked: Linked) -> None:
     with ThreadPoolExecutor(24) as pool:
         answers = list(
-            pool.map(lambda _: app.test_client().get(f"/a/{NO_SUCH}").status_code, range(MOST * 6))
+            pool.map(lambda _: app.test_client().get(f"/a/{NO_SUCH}").status_code, range(MOST_UNKNOWN * 6))
         )
-    assert answers.count(404) <= MOST
+    assert answers.count(404) <= MOST_UNKNOWN
     assert set(answers) == {404, 429}
 
 
+@pytest.mark.usefixtures("guesses_at")
 def test_a_flood_of_guesses_looks_up_two_at_once_and_a_good_link_still_opens(
     app: Flask, linked: Linked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,7 +596,7 @@ def test_a_flood_of_guesses_looks_up_two_at_once_and_a_good_link_still_opens(
         while not over.is_set():
             assert app.test_client().get(f"/a/{NO_SUCH}").status_code == 429
 
-    for _ in range(MOST):
+    for _ in range(MOST_UNKNOWN):
         linked.client.get(f"/a/{NO_SUCH}")
     monkeypatch.setattr(pages, "_find", find)
     monkeypatch.setattr(pages, "LONGEST_WAIT", 30.0)  # however slow the machine is
@@ -600,9 +611,10 @@ def test_a_flood_of_guesses_looks_up_two_at_once_and_a_good_link_still_opens(
     assert most[0] <= pages.MOST_LOOK_UPS
 
 
+@pytest.mark.usefixtures("guesses_at")
 def test_where_no_turn_comes_the_link_is_not_counted(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "LONGEST_WAIT", 0.01)
-    for _ in range(MOST):
+    for _ in range(MOST_UNKNOWN):
         linked.client.get(f"/a/{NO_SUCH}")
     with pages.look_ups.turn(longest=1), pages.look_ups.turn(longest=1):
         assert linked.client.get(linked.path).status_code == 429
@@ -618,59 +630,37 @@ def test_good_links_may_be_opened_often_but_not_without_end(
     assert linked.client.get(other.path).status_code == 200  # another's, behind the same address
 
 
-def guess(guesses: Guesses, address: str) -> bool:
-    """Whether a wrong link from this address is one too many."""
-    with guesses.attempt(address) as attempt:
-        attempt.wrong = True
-    return attempt.too_many
+def test_an_address_that_guessed_may_be_mistaken_once_more_every_six_seconds(
+    linked: Linked, guesses_at: list[float]
+) -> None:
+    def statuses(tries: int) -> list[int]:
+        return [linked.client.get(f"/a/{NO_SUCH}").status_code for _ in range(tries)]
+
+    assert statuses(MOST_UNKNOWN + 2) == [404] * MOST_UNKNOWN + [429] * 2
+    guesses_at[0] += 5.9
+    assert statuses(1) == [429]
+    guesses_at[0] += 0.2
+    assert statuses(3) == [404, 429, 429]
+    guesses_at[0] += 60
+    assert statuses(MOST_UNKNOWN + 2) == [404] * MOST_UNKNOWN + [429] * 2
 
 
-def test_a_minute_later_the_count_begins_anew() -> None:
-    now = [100.0]
-    guesses = Guesses(clock=lambda: now[0])
-    for _ in range(MOST):
-        assert not guess(guesses, "192.0.2.1")
-    assert guess(guesses, "192.0.2.1")
-    now[0] += 61
-    assert not guess(guesses, "192.0.2.1")
-    with guesses.attempt("192.0.2.1"):
-        now[0] += 61
-        assert not guess(guesses, "192.0.2.1")  # what is taken back now belongs to a minute that is over
-    assert [count for _, count in guesses._counts.values()] == [1]
+@pytest.mark.parametrize(
+    ("addresses", "another"),
+    [
+        ([f"2001:db8:1:2::{number:x}" for number in range(1, 12)], "2001:db8:1:3::1"),
+        (["192.0.2.77", "::ffff:192.0.2.77", "::ffff:c000:24d"] * 4, "192.0.2.78"),
+    ],
+)
+@pytest.mark.usefixtures("guesses_at")
+def test_one_who_has_a_whole_network_is_one(linked: Linked, addresses: list[str], another: str) -> None:
+    def guess(address: str) -> int:
+        where = {"REMOTE_ADDR": address}
+        return linked.client.get(f"/a/{NO_SUCH}", environ_base=where).status_code
 
-
-def test_ten_wrong_links_a_minute_are_mistakes_and_more_are_guesses() -> None:
-    now = [100.0]
-    guesses = Guesses(clock=lambda: now[0])
-    assert [guess(guesses, "192.0.2.1") for _ in range(12)] == [False] * 10 + [True] * 2
-    now[0] += 59.9
-    assert guess(guesses, "192.0.2.1")
-    now[0] += 0.2
-    assert not guess(guesses, "192.0.2.1")
-
-
-def test_one_who_has_a_whole_network_is_one() -> None:
-    guesses = Guesses()
-    for number in range(MOST):
-        assert not guess(guesses, f"2001:db8:1:2::{number:x}")
-    assert guess(guesses, "2001:db8:1:2:ffff::1")
-    assert not guess(guesses, "2001:db8:1:3::1")
-    for number in range(MOST):
-        assert not guess(guesses, f"::ffff:192.0.2.{number}")
-    for number in range(MOST - 1):
-        assert not guess(guesses, ("192.0.2.77", "::ffff:192.0.2.77", "192.0.2.77:5000")[number % 3])
-    assert not guess(guesses, "::ffff:c000:24d")
-    assert guess(guesses, "192.0.2.77")
-    assert not guess(guesses, "not an address")
-    assert not guess(guesses, "")
-
-
-def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guesses_module, "MOST_ADDRESSES", 3)
-    guesses = Guesses()
-    for number in range(10):
-        guess(guesses, f"192.0.2.{number}")
-    assert len(guesses._counts) == 3
+    answers = [guess(address) for address in addresses]
+    assert answers == [404] * MOST_UNKNOWN + [429] * (len(addresses) - MOST_UNKNOWN)
+    assert guess(another) == 404
 
 
 # --- what every page keeps to -------------------------------------------------------------------
@@ -688,7 +678,7 @@ def every_page(linked: Linked) -> Iterator[TestResponse]:
     yield client.post(f"/a/{newest}/cancel")
     yield client.get(f"/a/{newest}")
     yield client.get(f"/a/{NO_SUCH}")
-    for _ in range(MOST):
+    for _ in range(MOST_UNKNOWN):
         last = client.get(f"/a/{NO_SUCH}")
     yield last
 

@@ -44,7 +44,7 @@ imports = ("tasks.beat", "tasks.messaging", "tasks.booking", "tasks.housekeeping
 task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
 task_default_queue = Queue.HOUSEKEEPING.value
 task_create_missing_queues = False
-#: A nudge for a code goes to the otp queue instead; whoever nudges says so (queue_for_code).
+#: A nudge for a code goes to the otp queue instead, which webapp/nudge.py and tasks/messaging.py name.
 task_routes = {
     Task.DELIVER_SMS: {"queue": Queue.SMS.value},
     Task.SWEEP_SMS: {"queue": Queue.HOUSEKEEPING.value},

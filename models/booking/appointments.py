@@ -36,6 +36,7 @@ from models.clinics.calendars import Calendar
 class AppointmentStatus(StrEnum):
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
+    #: Whether the patient came, as the desk will note it in the diary; nothing writes these two before that.
     COMPLETED = "completed"
     NO_SHOW = "no_show"
 

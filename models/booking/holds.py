@@ -107,19 +107,18 @@ class AppointmentHold(Base):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What claim_slot_atomic answered. `held_by_call` and `expires_at` also tell of whoever was first."""
+    """What claim_slot_atomic answered. In a refusal `expires_at` is of the hold that is in the way."""
 
     success: bool
     hold_id: uuid.UUID | None
     error: str | None
     code: str | None
     expires_at: datetime | None
-    held_by_call: str | None
     contact_id: uuid.UUID | None
 
 
 _CLAIM = text(
-    "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id "
+    "SELECT success, hold_id, error, code, expires_at, contact_id "
     "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes, CAST(:asked AS jsonb))"
 ).bindparams(
     bindparam("call", type_=String), bindparam("name", type_=String), bindparam("asked", type_=String)

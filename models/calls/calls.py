@@ -61,6 +61,7 @@ class Call(Base):
     duration: Mapped[int | None]
     #: As Vapi has it: E.164, a SIP address, or null where it was withheld.
     caller_number: Mapped[str | None]
+    #: By what it came, in Vapi's word; shown where the words for it are known (webapp/staff/shown.py).
     call_type: Mapped[str | None]
     assistant_id: Mapped[str | None]
     phone_number_id: Mapped[str | None]

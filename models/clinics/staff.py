@@ -17,6 +17,8 @@ from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 
 
 class StaffRole(StrEnum):
+    """What somebody is at the clinic, as `flask staff` is told and tells. Every page is open to both."""
+
     OWNER = "owner"
     STAFF = "staff"
 

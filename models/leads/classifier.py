@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -81,13 +81,9 @@ def matter(turns: Sequence[str]) -> list[str]:
 def ngrams(turns: Sequence[str]) -> Iterator[str]:
     """The words of each turn, and its pairs of words, without the numbers."""
     for turn in matter(turns):
-        found = _words(turn)
+        found = [word for word in words(turn) if word.isalpha()]
         yield from found
         yield from map(" ".join, pairwise(found))
-
-
-def _words(turn: str) -> list[str]:
-    return [word for word in words(turn) if word.isalpha()]
 
 
 @lru_cache(maxsize=1)
@@ -100,27 +96,28 @@ def model() -> Model:
 def judge(caller: Sequence[str]) -> Judgement | None:
     """What the caller's turns say of the call; None where they are few, or few of them known."""
     known = model().features
-    said = [word for turn in matter(caller) for word in _words(turn) if len(word) > 1]
+    features = list(ngrams(caller))
+    said = [each for each in features if " " not in each and len(each) > 1]
     if len(said) <= FEWEST_WORDS or sum(word in known for word in said) < LEAST_KNOWN * len(said):
         return None
-    counts = Counter(each for each in ngrams(caller) if each in known)
+    counts = Counter(each for each in features if each in known)
     values = {name: (1 + log(count)) * known[name].idf for name, count in counts.items()}
     length = sqrt(sum(value * value for value in values.values()))
     #: What one occurrence of a feature brings.
     shares = {name: value / length / counts[name] for name, value in values.items()}
 
-    def margins(turns: Sequence[str]) -> tuple[float, float]:
-        found = [name for name in ngrams(turns) if name in shares]
+    def margins(of: Iterable[str]) -> tuple[float, float]:
+        found = [name for name in of if name in shares]
         hot = sum(shares[name] * known[name].hot for name in found)
         return hot, sum(shares[name] * known[name].warm for name in found)
 
-    hot, warm = margins(caller)
+    hot, warm = margins(features)
     bias = model().bias
     sentences = dict.fromkeys(each.strip() for turn in caller for each in _SENTENCE.findall(turn))
     return Judgement(
         _probability(hot + bias.hot),
         _probability(warm + bias.warm),
-        tuple(Sentence(each, *margins([each])) for each in sentences if each),
+        tuple(Sentence(each, *margins(ngrams([each]))) for each in sentences if each),
     )
 
 

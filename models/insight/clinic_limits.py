@@ -36,10 +36,7 @@ class Used:
     def says(self) -> str:
         """For the clinic's staff, once there is a level. It does not change with each unit that is used."""
         how_many = "Nearly all" if self.level is Level.NEARLY_ALL else "More than half"
-        return (
-            f"{how_many} of {self.limit.words} are used for now; they come back by the hour."
-            f" {self.limit.then}"
-        )
+        return f"{how_many} of {self.limit.words} are used; they come back by the hour. {self.limit.then}"
 
 
 def find_low(session: Session, org_id: uuid.UUID) -> list[Used]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -73,9 +74,12 @@ class HotLead:
     scored_at: datetime
     called_back_at: datetime | None
     called_back_by: str | None
-    #: When the owner was told by SMS; else why not, if that is so for good.
+    #: When the SMS to the owner went out; else why there is none.
     told_at: datetime | None
     not_told: str | None
+    #: The state of that SMS, and when it is tried next; null where there is none.
+    sms: str | None
+    sms_due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Live:
+    #: As `version` gave it just before: what was committed since may be in the lists already.
+    version: str
     now: datetime
     calls: Part[CallUnderWay]
     holds: Part[LiveHold]
@@ -164,9 +170,11 @@ _LEADS = """
            (SELECT r ->> 'why' FROM jsonb_array_elements(c.lead_reasons) WITH ORDINALITY e(r, place)
              WHERE r ->> 'code' <> 'base' ORDER BY place LIMIT 1) AS why,
            coalesce(c.lead_call_back, true) AS call_back, c.scored_at, c.called_back_at, c.called_back_by,
-           l.alert_sent_at AS told_at, l.suppressed_reason AS not_told
+           l.alert_sent_at AS told_at, l.suppressed_reason AS not_told,
+           m.status AS sms, m.next_attempt_at AS sms_due_at
       FROM calls c
       LEFT JOIN hot_lead_alerts l ON l.org_id = c.org_id AND l.call_id = c.id
+      LEFT JOIN sms_messages m ON m.org_id = l.org_id AND m.id = l.message_id
       LEFT JOIN contacts p ON p.org_id = c.org_id AND p.phone = c.caller_number
      WHERE c.org_id = :org AND c.lead_band = 'hot' AND c.created_at > app_clock() - interval '24 hours'
        AND c.erased_at IS NULL
@@ -196,8 +204,9 @@ _VERSION = text(f"""
          FROM appointment_changes c JOIN appointments a ON a.id = c.appointment_id AND a.org_id = c.org_id
          LEFT JOIN sms_messages x ON x.appointment_id = c.appointment_id AND x.kind = 'cancellation'
         WHERE c.org_id = :org AND c.created_at >= :today),
-      (SELECT string_agg(id::text || ':' || xmin::text, ',' ORDER BY id) FROM hot_lead_alerts
-        WHERE org_id = :org AND created_at > app_clock() - interval '24 hours'),
+      (SELECT string_agg(concat_ws(':', l.id, l.xmin::text, m.xmin::text), ',' ORDER BY l.id)
+         FROM hot_lead_alerts l LEFT JOIN sms_messages m ON m.org_id = l.org_id AND m.id = l.message_id
+        WHERE l.org_id = :org AND l.created_at > app_clock() - interval '24 hours'),
       (SELECT string_agg(concat_ws(':', id, session_epoch, disabled_at), ',' ORDER BY id) FROM staff_users
         WHERE org_id = :org),
       (SELECT string_agg(id::text, ',' ORDER BY id) FROM staff_sessions WHERE org_id = :org),
@@ -211,13 +220,18 @@ def version(session: Session, org_id: uuid.UUID) -> str:
     changed, or whenever the session of a member of staff may have ended.
     """
     _, today = _clock(session, org_id)
-    low = ",".join(f"{each.limit.name}:{each.level}" for each in clinic_limits.find_low(session, org_id))
-    return str(session.scalar(_VERSION, {"org": org_id, "today": today, "low": low}))
+    return _version(session, org_id, today, clinic_limits.find_low(session, org_id))
+
+
+def _version(session: Session, org_id: uuid.UUID, today: datetime, low: Iterable[Used]) -> str:
+    levels = ",".join(f"{each.limit.name}:{each.level}" for each in low)
+    return str(session.scalar(_VERSION, {"org": org_id, "today": today, "low": levels}))
 
 
 def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
     """The state now, with at most so many rows of each list."""
     now, today = _clock(session, org_id)
+    low = clinic_limits.find_low(session, org_id)
 
     def part(kind: type[T], query: str, *, order: str, open_: str = "true") -> Part[T]:
         values: dict[str, object] = {"org": org_id, "most": most}
@@ -229,6 +243,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         return Part([kind(**row) for row in rows], *(counts[0] if counts else (0, 0)))
 
     return Live(
+        version=_version(session, org_id, today, low),
         now=now,
         calls=part(CallUnderWay, _CALLS, order="since DESC, id"),
         holds=part(LiveHold, _HOLDS, order="expires_at, id"),
@@ -236,7 +251,7 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
         bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
         leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_=_TO_RING),
         changes=changes.made_since(session, org_id, today, most=most),
-        low=clinic_limits.find_low(session, org_id),
+        low=low,
     )
 
 

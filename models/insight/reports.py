@@ -75,6 +75,8 @@ class CallDetails:
     row: CallRow
     call: Call
     alert: HotLeadAlert | None
+    #: The SMS that tells the owner.
+    alert_sms: messages.SmsMessage | None
     service: str | None
     appointment_at: datetime | None
     #: What became of it since, oldest first.
@@ -153,6 +155,7 @@ def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails 
     alert = session.scalar(
         select(HotLeadAlert).where(HotLeadAlert.org_id == org_id, HotLeadAlert.call_id == call_id)
     )
+    sms = session.get(messages.SmsMessage, alert.message_id) if alert and alert.message_id else None
     booked = session.execute(
         text(
             "SELECT id, service_type, scheduled_at FROM appointments WHERE org_id = :org AND call_sid = :call"
@@ -162,7 +165,7 @@ def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails 
     ).one_or_none()
     appointment_id, service, starts_at = booked or (None, None, None)
     changed = changes.list_of(session, org_id, appointment_id) if appointment_id else []
-    return CallDetails(CallRow(**found._mapping), call, alert, service, starts_at, changed)
+    return CallDetails(CallRow(**found._mapping), call, alert, sms, service, starts_at, changed)
 
 
 # --- messages -----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from models.clinics import second_factor, staff_sessions
 from models.clinics.staff import StaffUser
 from webapp.staff import people, tries
-from webapp.staff.guard import blueprint, read, signed
+from webapp.staff.guard import blueprint, in_clinic, signed
 from webapp.staff.sign_in import too_soon
 from webapp.staff.tries import TooSoon
 
@@ -26,7 +26,7 @@ def account() -> ResponseReturnValue:
 
 def _facts() -> dict[str, object]:
     who = signed()
-    user, sessions = read(
+    user, sessions = in_clinic(
         lambda at, org_id: (at.get_one(StaffUser, who.id), staff_sessions.list_of(at, org_id, who.id))
     )
     return {"on": second_factor.is_on(user), "left": len(user.recovery_digests), "sessions": sessions}
@@ -55,7 +55,7 @@ def start_second_factor() -> ResponseReturnValue:
             second_factor.start(user)
         return user
 
-    return _key(read(start))
+    return _key(in_clinic(start))
 
 
 @blueprint.post("/account/second-factor/confirm")
@@ -67,7 +67,7 @@ def confirm_second_factor() -> ResponseReturnValue:
         return too_soon("dashboard/account.html", soon, **_facts())
     if codes:
         return render_template("dashboard/recovery_codes.html", codes=codes)
-    user = read(lambda at, _: at.get_one(StaffUser, signed().id))
+    user = in_clinic(lambda at, _: at.get_one(StaffUser, signed().id))
     if second_factor.is_on(user) or not user.totp_sealed:
         return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
     return _key(user, problem="wrong"), HTTPStatus.FORBIDDEN
@@ -77,7 +77,7 @@ def confirm_second_factor() -> ResponseReturnValue:
 def end_second_factor() -> ResponseReturnValue:
     if refusal := _refusal():
         return refusal
-    read(lambda at, _: second_factor.turn_off(at.get_one(StaffUser, signed().id, with_for_update=True)))
+    in_clinic(lambda at, _: second_factor.turn_off(at.get_one(StaffUser, signed().id, with_for_update=True)))
     flash("The second factor is off.", "done")
     return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
 

@@ -55,7 +55,7 @@ def signed() -> Signed:
     return who
 
 
-def read(work: Callable[[Session, uuid.UUID], T]) -> T:
+def in_clinic(work: Callable[[Session, uuid.UUID], T]) -> T:
     """Do something in one transaction of this person's clinic, whose zone the page is in from here on."""
     who = signed()
 

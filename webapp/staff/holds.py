@@ -10,13 +10,13 @@ from flask.typing import ResponseReturnValue
 
 from models.booking import unproved_holds
 from webapp.staff import addresses
-from webapp.staff.guard import blueprint, read
+from webapp.staff.guard import blueprint, in_clinic
 
 
 @blueprint.post("/holds/<uuid:hold_id>/give-back")
 def give_back(hold_id: uuid.UUID) -> ResponseReturnValue:
     """Pressed twice, or after a code was asked for, nothing more is done."""
-    return _told(read(lambda at, org_id: unproved_holds.give_back(at, org_id, hold_id=hold_id)))
+    return _told(in_clinic(lambda at, org_id: unproved_holds.give_back(at, org_id, hold_id=hold_id)))
 
 
 @blueprint.post("/holds/give-back")
@@ -30,7 +30,7 @@ def give_back_all() -> ResponseReturnValue:
     if (caller is None) == (credential_id is None):
         abort(HTTPStatus.BAD_REQUEST)
     return _told(
-        read(
+        in_clinic(
             lambda at, org_id: unproved_holds.give_back(
                 at, org_id, caller=caller, credential_id=credential_id
             )

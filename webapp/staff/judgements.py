@@ -13,7 +13,7 @@ from models.clinics import calendars
 from models.insight import lead_record, reports
 from models.leads import judgements
 from webapp.staff import addresses, csv_files
-from webapp.staff.guard import blueprint, read, signed
+from webapp.staff.guard import blueprint, in_clinic, signed
 
 _SAID = {"yes": True, "no": False, "unsaid": None}
 
@@ -36,7 +36,7 @@ def judge(call_id: str) -> ResponseReturnValue:
             judgements.record(at, org_id, known, worth_call=worth_call, by=signed().id)
         return reports.find_call(at, org_id, known)
 
-    found = read(note)
+    found = in_clinic(note)
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
     noted = found.row.worth_call is worth_call
@@ -59,5 +59,5 @@ def _back_to(call_id: str) -> str:
 
 @blueprint.get("/lead-record.csv")
 def lead_record_csv() -> ResponseReturnValue:
-    months = read(lambda at, org_id: lead_record.by_month(at, org_id, zone=calendars.zone(at, org_id)))
+    months = in_clinic(lambda at, org_id: lead_record.by_month(at, org_id, zone=calendars.zone(at, org_id)))
     return csv_files.answer("lead-record", csv_files.MONTHS, map(csv_files.month, months))

@@ -34,7 +34,7 @@ from models.leads.scoring import Band
 from models.notices import retries
 from webapp.nudge import nudge
 from webapp.staff import account, addresses, csv_files, feed, holds, judgements, people, sign_in
-from webapp.staff.guard import blueprint, for_every_page, read, signed
+from webapp.staff.guard import blueprint, for_every_page, in_clinic, signed
 from webapp.staff.people import Signed
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
 
@@ -65,18 +65,18 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/live")
 def live_page() -> ResponseReturnValue:
-    _, now = _state(addresses.most())
-    return render_template("dashboard/live.html", **_live_facts(now))
+    return render_template("dashboard/live.html", **_live_facts(_state(addresses.most())))
 
 
 @blueprint.get("/live/state")
 def live_state() -> ResponseReturnValue:
     """The same as a fragment, for whoever has no stream: 304 while nothing changed."""
-    version = read(live.version)
+    version = in_clinic(live.version)
     if request.if_none_match.contains_weak(version):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
     else:
-        version, now = _state(addresses.most())
+        now = _state(addresses.most())
+        version = now.version
         response = Response(render_template("dashboard/live_parts.html", **_live_facts(now)))
     response.set_etag(version, weak=True)
     response.headers["Cache-Control"] = "private, no-cache"
@@ -115,17 +115,17 @@ def _events(who: Signed, place: feed.Place) -> Iterator[str]:
                 changed = watch.wait(who.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
                 if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
                     continue
-                version, now = _state(addresses.most()) if changed else (sent, None)
+                now = _state(addresses.most()) if changed else None
                 # After reading: what was committed once the session had ended is never shown.
                 if not people.still(who):
                     return
                 spoke = time.monotonic()
                 if changed:
                     seen = changed
-                    if now and version != sent:
-                        sent = version
+                    if now and now.version != sent:
+                        sent = now.version
                         fragment = render_template("dashboard/live_parts.html", **_live_facts(now))
-                        yield _event(version, fragment)
+                        yield _event(now.version, fragment)
                 else:
                     yield ": nothing new\n\n"
     except (Busy, DatabaseAway):
@@ -134,14 +134,13 @@ def _events(who: Signed, place: feed.Place) -> Iterator[str]:
         place.give_back()
 
 
-def _event(version: str | None, fragment: str) -> str:
+def _event(version: str, fragment: str) -> str:
     data = "\n".join(f"data: {line}" for line in fragment.splitlines())
     return f"id: {version}\n{data}\n\n"
 
 
-def _state(most: int) -> tuple[str, live.Live]:
-    """The version is read first: whatever is committed in between is shown, and then shown again."""
-    return read(lambda at, org_id: (live.version(at, org_id), live.read(at, org_id, most=most)))
+def _state(most: int) -> live.Live:
+    return in_clinic(lambda at, org_id: live.read(at, org_id, most=most))
 
 
 def _live_facts(now: live.Live) -> dict[str, Any]:
@@ -189,7 +188,7 @@ def _lead_filter() -> tuple[str | None, bool]:
 
 @blueprint.get("/leads/<path:call_id>")
 def lead(call_id: str) -> ResponseReturnValue:
-    found = read(lambda at, org_id: reports.find_call(at, org_id, addresses.known(call_id)))
+    found = in_clinic(lambda at, org_id: reports.find_call(at, org_id, addresses.known(call_id)))
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
     return render_template("dashboard/lead.html", found=found, row=found.row, **addresses.came())
@@ -204,7 +203,7 @@ def called_back(call_id: str) -> ResponseReturnValue:
             return call_backs.take_back(at, org_id, addresses.known(call_id))
         return call_backs.record(at, org_id, addresses.known(call_id), by=signed().name)
 
-    if read(note) is None:
+    if in_clinic(note) is None:
         abort(HTTPStatus.NOT_FOUND)
     return redirect(
         url_for("dashboard.lead", call_id=call_id, **addresses.came()["here"]), HTTPStatus.SEE_OTHER
@@ -220,7 +219,7 @@ def calls() -> ResponseReturnValue:
 def _page(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[T]]) -> tuple[list[T], bool]:
     """The rows of one page, and whether others follow."""
     after = addresses.after()
-    rows = read(lambda at, org_id: find(at, org_id, after, reports.PAGE + 1))
+    rows = in_clinic(lambda at, org_id: find(at, org_id, after, reports.PAGE + 1))
     return rows[: reports.PAGE], len(rows) > reports.PAGE
 
 
@@ -229,7 +228,7 @@ def _page(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[T
 
 @blueprint.get("/messages")
 def messages() -> ResponseReturnValue:
-    health, low = read(
+    health, low = in_clinic(
         lambda at, org_id: (reports.sms_health(at, org_id), clinic_limits.find_low(at, org_id))
     )
     rows, more = _page(
@@ -249,7 +248,7 @@ def retry(message_id: uuid.UUID) -> ResponseReturnValue:
             return None
         return retries.retry(at, org_id, message_id)
 
-    done = read(again)
+    done = in_clinic(again)
     if done is None:
         abort(HTTPStatus.NOT_FOUND)
     if done.due:
@@ -269,7 +268,7 @@ def figures() -> ResponseReturnValue:
         zone = calendars.zone(at, org_id)
         return reports.figures(at, org_id, days=days, zone=zone), lead_record.by_month(at, org_id, zone=zone)
 
-    found, record = read(count)
+    found, record = in_clinic(count)
     return render_template(
         "dashboard/reports.html",
         figures=found,
@@ -282,7 +281,9 @@ def figures() -> ResponseReturnValue:
 @blueprint.get("/reports.csv")
 def figures_csv() -> ResponseReturnValue:
     days = _days()
-    found = read(lambda at, org_id: reports.figures(at, org_id, days=days, zone=calendars.zone(at, org_id)))
+    found = in_clinic(
+        lambda at, org_id: reports.figures(at, org_id, days=days, zone=calendars.zone(at, org_id))
+    )
     return csv_files.answer("daily-report", csv_files.DAYS, map(csv_files.day, found.days))
 
 
@@ -330,7 +331,7 @@ def _every(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[
 def _batch(
     find: Callable[[Session, uuid.UUID, reports.After | None, int], list[R]], after: reports.After | None
 ) -> list[R]:
-    return read(lambda at, org_id: find(at, org_id, after, BATCH))
+    return in_clinic(lambda at, org_id: find(at, org_id, after, BATCH))
 
 
 def _days() -> int:

@@ -21,6 +21,19 @@ _SMS = {
     "unknown": "text: outcome not known",
     "expired": "text not sent in time",
 }
+_OWNERS_TEXT = {
+    "sending": "on its way",
+    "undelivered": "not delivered",
+    "unconfirmed": "sent, delivery not known",
+    "failed": "failed",
+    "unknown": "outcome not known",
+    "expired": "not sent in time",
+}
+#: In Vapi's words.
+_WAYS = {
+    "webCall": "a web page, and no telephone",
+    "outboundPhoneCall": "the agent, which rang the patient",
+}
 _TROUBLE = {
     "late": "Late",
     "held": "Held",
@@ -127,6 +140,25 @@ class Words:
     @staticmethod
     def sms(status: str) -> str:
         return _SMS.get(status, status)
+
+    def owners_text(
+        self, sent_at: datetime | None, none: str | None, status: str | None, due_at: datetime | None
+    ) -> str:
+        """What became of the SMS that tells the owner of a hot lead, after the words "owner's text"."""
+        if none:
+            return f"not sent: {none}"
+        if status is None:
+            return "not sent"
+        if status == "queued" and due_at:
+            return f"waits; next try at {self.clock(due_at)}"
+        if sent_at and status in ("sent", "delivered"):
+            return f"sent at {self.clock(sent_at)}"
+        return _OWNERS_TEXT.get(status, status)
+
+    @staticmethod
+    def way(call_type: str | None) -> str | None:
+        """By what a call came, where that is not the clinic's telephone."""
+        return _WAYS.get(call_type or "")
 
     @staticmethod
     def by(actor: str) -> str:

@@ -26,7 +26,7 @@ from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.staff.browsers import Person, employ
-from tests.webapp.staff.rows import add_call, fail
+from tests.webapp.staff.rows import add_call, fail, now
 from webapp.staff import csv_files, pages
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -187,6 +187,64 @@ def test_what_weighs_most_is_said_first_wherever_a_lead_is_told_of(
         text = registry.render(session, message)
     assert text
     assert re.findall(r"Because (\w+)", text) == ["many", "some", "few"]
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("queued", "waits; next try at 10:40 am"),
+        ("sending", "on its way"),
+        ("sent", "sent at 10:30 am"),
+        ("failed", "failed"),
+        ("unknown", "outcome not known"),
+        ("suppressed", "not sent: no number for alerts is set"),
+        ("no alert", "not sent"),
+    ],
+)
+def test_a_hot_lead_says_what_became_of_the_owners_text(
+    person: Person, sql: psycopg.Connection, state: str, says: str
+) -> None:
+    org, call = uuid.UUID(person.org), add_call(sql, person.org)
+    today = now(sql).date().isoformat()
+    message = uuid.uuid4() if state not in ("suppressed", "no alert") else None
+    if message:
+        sql.execute(
+            "INSERT INTO sms_messages (id, org_id, kind, to_phone, next_attempt_at)"
+            " VALUES (%s, %s, 'hot_lead_alert', '+447700900010', %s)",
+            [message, org, f"{today} 10:40 Europe/London"],
+        )
+    if state != "no alert":
+        reason = "no number for alerts is set" if state == "suppressed" else None
+        sql.execute(
+            "INSERT INTO hot_lead_alerts (id, org_id, call_id, lead_score, message_id, suppressed_reason)"
+            " VALUES (%s, %s, %s, 90, %s, %s)",
+            [uuid.uuid4(), org, call, message, reason],
+        )
+    before = person.get("live/state").headers["ETag"]
+    if state not in ("queued", "suppressed", "no alert"):
+        sql.execute("UPDATE sms_messages SET status = 'sending' WHERE id = %s", [message])
+        if state != "sending":
+            values = {"state": state, "at": f"{today} 10:30 Europe/London", "id": message}
+            sql.execute(
+                "UPDATE sms_messages SET status = %(state)s, sent_at = CASE WHEN %(state)s = 'sent'"
+                " THEN CAST(%(at)s AS timestamptz) END WHERE id = %(id)s",
+                values,
+            )
+        assert person.get("live/state").headers["ETag"] != before
+    assert f"owner's text {says}</p>" in html.unescape(person.get("live").text)
+    if state != "no alert":
+        assert f"<dd>{says}</dd>" in person.get(f"leads/{call}").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [("webCall", "a web page"), ("inboundPhoneCall", None), (None, None)]
+)
+def test_a_call_that_came_by_no_telephone_says_so(
+    person: Person, sql: psycopg.Connection, kind: str | None, says: str | None
+) -> None:
+    page = person.get(f"leads/{add_call(sql, person.org, call_type=kind, caller_number=None)}").text
+    assert ("Came by" in page) == bool(says)
+    assert (says or "") in page
 
 
 def test_lists_go_on_where_the_page_before_ended(

@@ -17,7 +17,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from models.booking.appointments import Confirmation
-from models.booking.holds import Claim
+from tests.claimed import Claimed
 
 R = TypeVar("R")
 
@@ -144,8 +144,8 @@ def claim(
     caller: int = 0,
     call_sid: str | None = None,
     minutes: int = 10,
-) -> Claim:
-    with connection.cursor(row_factory=class_row(Claim)) as cursor:
+) -> Claimed:
+    with connection.cursor(row_factory=class_row(Claimed)) as cursor:
         cursor.execute(
             "SELECT * FROM claim_slot_atomic(%s, %s, %s, %s, %s, %s, %s)",
             [org, calendar, slot, call_sid or f"call-{caller}", "John", f"+447700{caller:06d}", minutes],
@@ -155,11 +155,11 @@ def claim(
     return answer
 
 
-def race_for_one_slot(racers: Sequence[Connection], org: str) -> list[Claim | psycopg.Error]:
+def race_for_one_slot(racers: Sequence[Connection], org: str) -> list[Claimed | psycopg.Error]:
     return race(racers, lambda connection, n: claim(connection, org, caller=n))
 
 
-def race_for_overlapping_slots(racers: Sequence[Connection], org: str) -> list[Claim | psycopg.Error]:
+def race_for_overlapping_slots(racers: Sequence[Connection], org: str) -> list[Claimed | psycopg.Error]:
     return race(racers, lambda connection, n: claim(connection, org, slot=OVERLAPPING[n], caller=n))
 
 
@@ -269,5 +269,5 @@ def errors_in(results: Sequence[object]) -> list[psycopg.Error]:
     return [result for result in results if isinstance(result, psycopg.Error)]
 
 
-def winners_of(results: Sequence[Claim | psycopg.Error]) -> list[Claim]:
-    return [result for result in results if isinstance(result, Claim) and result.success]
+def winners_of(results: Sequence[Claimed | psycopg.Error]) -> list[Claimed]:
+    return [result for result in results if isinstance(result, Claimed) and result.success]

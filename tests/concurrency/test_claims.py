@@ -7,7 +7,7 @@ from datetime import UTC, timedelta
 import pytest
 from psycopg import IsolationLevel, errors
 
-from models.booking.holds import Claim
+from tests.claimed import Claimed
 from tests.concurrency.racing import (
     OVERLAPPING,
     QUARTER,
@@ -38,16 +38,16 @@ def test_of_one_hundred_callers_for_one_slot_exactly_one_has_it(racers: list[Con
         assert errors_in(results) == []
         (winner,) = winners_of(results)
         losers = {
-            (loser.error, loser.code, loser.hold_id, loser.contact_id, loser.expires_at)
+            (loser.error, loser.code, loser.hold_id, loser.contact_id, loser.held_by_call)
             for loser in results
-            if isinstance(loser, Claim) and not loser.success
+            if isinstance(loser, Claimed) and not loser.success
         }
         row = racers[0].execute(
-            "SELECT id, expires_at, starts_at, ends_at FROM appointment_holds WHERE org_id = %s", [org]
+            "SELECT id, call_sid, starts_at, ends_at FROM appointment_holds WHERE org_id = %s", [org]
         )
         (hold,) = row.fetchall()
         assert hold == (winner.hold_id, hold[1], SLOT, SLOT + timedelta(minutes=30))
-        # Everybody else left nothing behind, and was told until when it is held.
+        # Everybody else left nothing behind, and was told whose it is.
         assert losers == {("Slot already held", "slot_taken", None, None, hold[1])}
         contacts = racers[0].execute("SELECT id FROM contacts WHERE org_id = %s", [org]).fetchall()
         assert contacts == [(winner.contact_id,)]
@@ -62,7 +62,9 @@ def test_overlapping_starts_never_both_win_and_nobody_is_refused_for_nothing(
         results = race_for_overlapping_slots(racers, org)
         assert errors_in(results) == []
         won = [
-            OVERLAPPING[n] for n, result in enumerate(results) if isinstance(result, Claim) and result.success
+            OVERLAPPING[n]
+            for n, result in enumerate(results)
+            if isinstance(result, Claimed) and result.success
         ]
         assert won
         assert double_bookings(racers[0], org) == 0
@@ -123,7 +125,7 @@ def test_a_snapshot_from_before_the_lock_never_lets_two_in(
         for session in sessions:
             session.isolation_level = isolation
 
-        def claim_and_commit(connection: Connection, n: int) -> Claim:
+        def claim_and_commit(connection: Connection, n: int) -> Claimed:
             claimed = claim(connection, org, caller=n)
             connection.commit()
             return claimed
@@ -224,12 +226,11 @@ def test_two_calendars_of_one_resource_exclude_each_other(database_url: str, sql
     org = make_clinic(sql, doctor={"resource_id": "room"}, nurse={"resource_id": "room"})
     with connections(database_url, 2) as (first, second):
         with first.transaction():
-            held = claim(first, org, "doctor", caller=1)
-            assert held.success
+            assert claim(first, org, "doctor", caller=1).success
             waiting = meanwhile(lambda: claim(second, org, "nurse", SLOT + QUARTER, caller=2))
             wait_until_blocked(sql, second, by="advisory")
         refused = waiting.result(120)
-        assert (refused.success, refused.code, refused.expires_at) == (False, "slot_taken", held.expires_at)
+        assert (refused.success, refused.code, refused.held_by_call) == (False, "slot_taken", "call-1")
         assert claim(second, org, "nurse", SLOT + timedelta(minutes=30), caller=2).success
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from models.base.session import sqlalchemy_url
 from models.booking import holds
 from models.booking.appointments import Confirmation
-from models.booking.holds import Claim
+from tests.claimed import Claimed
 from tests.concurrency.racing import (
     RIGHT,
     SLOT,
@@ -191,13 +191,13 @@ def test_a_slot_at_its_expiry_goes_to_the_one_who_confirms_or_to_the_one_who_cla
     org = make_clinic(sql)
     hold = hold_with_code(sql, org, expires_in=expires_in)
 
-    def act(connection: Connection, n: int) -> Claim | Confirmation:
+    def act(connection: Connection, n: int) -> Claimed | Confirmation:
         return confirm(connection, org, hold) if n % 2 else claim(connection, org, caller=n)
 
     results = race(fifty[:4], act)
     assert errors_in(results) == []
     booked = len(confirmed(results))
-    claimed = sum(isinstance(answer, Claim) and answer.success for answer in results)
+    claimed = sum(isinstance(answer, Claimed) and answer.success for answer in results)
     assert booked + claimed <= 1
     if expires_in == NOT_YET:
         assert (booked, claimed) == (1, 0)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from psycopg.rows import class_row
 
-from models.booking.holds import Claim
+from tests.claimed import Claimed
 from tests.concurrency.racing import (
     QUARTER,
     RIGHT,
@@ -138,14 +138,14 @@ def test_a_move_and_a_claim_race_for_one_slot(dozen: list[Connection], sql: Conn
     org = make_clinic(sql)
     appointment = book(sql, org)
 
-    def act(connection: Connection, n: int) -> Claim | Answer:
+    def act(connection: Connection, n: int) -> Claimed | Answer:
         return move(connection, org, appointment) if n == 0 else claim(connection, org, slot=LATER, caller=n)
 
     results = race(dozen[:2] if _round % 2 else dozen[1::-1], act)
     assert errors_in(results) == []
     won_by_move, won_by_claim = (
         len(moved(results)),
-        len(winners_of([r for r in results if isinstance(r, Claim)])),
+        len(winners_of([r for r in results if isinstance(r, Claimed)])),
     )
     assert won_by_move + won_by_claim == 1
     assert is_free(sql, org, SLOT) == bool(won_by_move)
@@ -180,7 +180,7 @@ def test_a_dozen_claims_and_moves_of_overlapping_times_have_one_winner(
     org = make_clinic(sql)
     booked = [book(sql, org, SLOT - timedelta(hours=n + 1)) for n in range(6)]
 
-    def act(connection: Connection, n: int) -> Claim | Answer:
+    def act(connection: Connection, n: int) -> Claimed | Answer:
         slot = LATER + (n % 2) * QUARTER
         return (
             move(connection, org, booked[n], slot) if n < 6 else claim(connection, org, slot=slot, caller=n)
@@ -188,7 +188,7 @@ def test_a_dozen_claims_and_moves_of_overlapping_times_have_one_winner(
 
     results = race(dozen, act)
     assert errors_in(results) == []
-    assert len(moved(results)) + len(winners_of([r for r in results if isinstance(r, Claim)])) == 1
+    assert len(moved(results)) + len(winners_of([r for r in results if isinstance(r, Claimed)])) == 1
     whole(sql, org)
 
 

@@ -16,7 +16,8 @@ from psycopg.rows import class_row
 import models
 from models.base.tables import Base, EnumText
 from models.booking.appointments import Confirmation
-from models.booking.holds import AppointmentHold, Claim, HoldStatus
+from models.booking.holds import AppointmentHold, HoldStatus
+from tests.claimed import Claimed
 from tests.factories import create_clinic, phone_number, slot
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -29,7 +30,7 @@ RIGHT, WRONG = "digest-of-the-right-code", "digest-of-another-code"
 ZONES = ("America/New_York", "Asia/Kolkata", "UTC")
 
 
-def claim(sql: Sql, org: str, /, statement: str = CLAIM, **changes: Any) -> Claim:
+def claim(sql: Sql, org: str, /, statement: str = CLAIM, **changes: Any) -> Claimed:
     values = {
         "org": org,
         "calendar": "cal-1",
@@ -39,15 +40,15 @@ def claim(sql: Sql, org: str, /, statement: str = CLAIM, **changes: Any) -> Clai
         "phone": phone_number(),
         "minutes": 10,
     }
-    with sql.cursor(row_factory=class_row(Claim)) as cursor:
+    with sql.cursor(row_factory=class_row(Claimed)) as cursor:
         (answer,) = cursor.execute(statement, values | changes).fetchall()
     return answer
 
 
-def refusal(error: str, code: str, **told: Any) -> Claim:
+def refusal(error: str, code: str, **told: Any) -> Claimed:
     """A refused claim: everything that it does not tell is null."""
     nothing = {"hold_id": None, "expires_at": None, "held_by_call": None, "contact_id": None}
-    return Claim(success=False, error=error, code=code, **(nothing | told))
+    return Claimed(success=False, error=error, code=code, **(nothing | told))
 
 
 def no(error: str, code: str, **told: Any) -> Confirmation:

@@ -1,0 +1,12 @@
+"""What claim_slot_atomic answers to SQL by hand: what the app reads of it, and whose hold is in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.booking.holds import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(Claim):
+    held_by_call: str | None

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
-import settings
 from runtime import thrifty_redis as _transport  # noqa: F401 (named below, and looked up later)
 
-_config = settings.get()
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from settings import Settings
 
 
 class Queue(StrEnum):
@@ -71,11 +74,7 @@ BEAT_EVERY = {
 beat_schedule = {task.value: {"task": task.value, "schedule": every} for task, every in BEAT_EVERY.items()}
 beat_scheduler = "tasks.beat:Scheduler"
 
-broker_url = _config.redis.url
 broker_transport = "runtime.thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
-if _config.redis.tls is not None:
-    # Said here, for kombu takes TLS from the transport's name, and this one is not called rediss.
-    broker_use_ssl = _config.redis.tls
 
 # Nothing of value lives in Redis: rows are the outbox, messages are hints.
 result_backend = None
@@ -104,10 +103,22 @@ broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 #: Twice the longest task and more, so that no message is given out again while it is being worked on.
 visibility_timeout = 120
-broker_transport_options = {
-    "visibility_timeout": visibility_timeout,
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
-    "unacked_mutex_expire": 30,
-    **_config.redis.transport_options,
-}
+
+
+def configure(app: Celery, config: Settings) -> None:
+    """Let a Celery app go by all of this, with the broker that the settings name."""
+    app.config_from_object("celeryconfig")
+    broker: dict[str, Any] = {
+        "broker_url": config.redis.url,
+        "broker_transport_options": {
+            "visibility_timeout": visibility_timeout,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "unacked_mutex_expire": 30,
+            **config.redis.transport_options,
+        },
+    }
+    if config.redis.tls is not None:
+        # Said here, for kombu takes TLS from the transport's name, and this one is not called rediss.
+        broker["broker_use_ssl"] = config.redis.tls
+    app.add_defaults(lambda: broker)

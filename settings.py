@@ -7,6 +7,10 @@ import hmac
 import ipaddress
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, Self
@@ -510,12 +514,39 @@ _IGNORED = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_
 ignored: list[str] = []
 
 
-@lru_cache(maxsize=1)
+#: Those of the application that is at work in this thread, where it has its own (webapp/state.py).
+_of_the_application: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
 def get() -> Settings:
-    """The settings of this process.
+    """The settings that count here: those of the application at work, or else those of this process.
 
     Raises SettingsError naming every missing or wrong variable at once.
     """
+    return _of_the_application.get() or of_process()
+
+
+def get_or_exit() -> Settings:
+    """Likewise for the entry point of a process, which ends with that message where they are wrong."""
+    try:
+        return get()
+    except SettingsError as error:
+        sys.exit(str(error))
+
+
+@contextmanager
+def using(config: Settings | None) -> Iterator[None]:
+    """`get` returns these inside of the block, in this thread; with None, those of the process."""
+    before = _of_the_application.set(config)
+    try:
+        yield
+    finally:
+        _of_the_application.reset(before)
+
+
+@lru_cache(maxsize=1)
+def of_process() -> Settings:
+    """What the environment says; read at the first use, and not again. Raises SettingsError."""
     if (asked := os.environ.pop("WEB_CONCURRENCY_ASKED", None)) is not None:  # see the Procfile
         os.environ["WEB_CONCURRENCY"] = asked
     ignored.extend(name for name in _IGNORED if os.environ.pop(name, None))

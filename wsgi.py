@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import settings
+from webapp import create_app
 
-try:
-    from webapp import create_app  # already its modules read the settings
-
-    app = create_app()
-except settings.SettingsError as error:
-    sys.exit(str(error))
+settings.get_or_exit()
+app = create_app()

@@ -54,9 +54,9 @@ def _connected(engine: Engine) -> Connection:
         sys.exit(f"The release cannot use the database that DATABASE_URL names: {why}{hint}")
 
 
-def migrate() -> None:
+def migrate(config: settings.Settings) -> None:
     """Run the migrations in one transaction, behind an advisory lock, so that two releases queue up."""
-    url = sqlalchemy_url(settings.get().database_url)
+    url = sqlalchemy_url(config.database_url)
     engine = create_engine(url, poolclass=pool.NullPool, connect_args=DRIVER_OPTIONS)
     with _connected(engine) as connection:
         context.configure(connection=connection, target_metadata=Base.metadata)
@@ -70,10 +70,7 @@ def migrate() -> None:
             bind_system_scope(connection, "")
             connection.execute(text("SELECT set_config('app.scope', 'system', true)"))
             context.run_migrations()
-            bind_system_scope(connection, settings.get().system_database_url)
+            bind_system_scope(connection, config.system_database_url)
 
 
-try:
-    migrate()
-except settings.SettingsError as error:
-    sys.exit(str(error))
+migrate(settings.get_or_exit())

@@ -24,6 +24,7 @@ from kombu.exceptions import OperationalError  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
 from sqlalchemy.exc import DBAPIError  # noqa: E402
 
+import celeryconfig  # noqa: E402
 import settings  # noqa: E402
 from models.base.session import sqlalchemy_url  # noqa: E402
 from runtime import preflight  # noqa: E402
@@ -224,7 +225,7 @@ def _await_ready(processes: supervisor.Supervisor, port: int, say: Callable[[str
         processes.watch(0.1)
     say("the web is ready")
     with Celery(set_as_current=False) as app:
-        app.config_from_object("celeryconfig")
+        celeryconfig.configure(app, settings.get())
         app.conf.broker_pool_limit = 0  # the product's may be too small to ask and listen at the same time
         while missing := QUEUES - _queues_with_worker(app):
             _check_deadline(deadline, f"no worker answers for {', '.join(sorted(missing))}")

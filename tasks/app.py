@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_init, worker_process_init
 
+import celeryconfig
 import settings
 from models.base import preconditions, session
 from runtime import logs, preflight, telemetry
 
-try:
-    settings.get()
-except settings.SettingsError as error:
-    sys.exit(str(error))
-
 app = Celery("holdline")
-app.config_from_object("celeryconfig")
+celeryconfig.configure(app, settings.get_or_exit())
 
 
 @setup_logging.connect

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Pool
+from sqlalchemy import Engine, Pool
 
 import settings
 from models.base import session
@@ -33,12 +33,15 @@ def environment(**variables: str | None) -> Iterator[None]:
 
 
 def _read_anew() -> None:
-    """Settings first: a thread that asks for an engine meanwhile would make one out of the old ones."""
-    settings.get.cache_clear()
-    engines = session.engine(), session.system_engine()
-    for cached in (session.engine, session.system_engine):
-        cached.cache_clear()
+    """Settings first: a thread that asks for a connection meanwhile would make one out of the old ones."""
+    try:
+        left: tuple[Engine, ...] = session.engines(settings.of_process())
+    except settings.SettingsError:
+        left = ()  # with wrong ones nothing was connected
+    settings.of_process.cache_clear()
     # A thread may give its connection back after this: to a pool that is gone nobody would close it.
-    _POOLS.extend(engine.pool for engine in engines)
+    _POOLS.extend(engine.pool for engine in left)
+    for engine in left:
+        engine.dispose()
     for pool in _POOLS:
         pool.dispose()

@@ -20,7 +20,7 @@ def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read() -> settings.Settings:
-    return settings.get.__wrapped__()
+    return settings.of_process.__wrapped__()
 
 
 def test_every_missing_or_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

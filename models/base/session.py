@@ -1,4 +1,4 @@
-"""The way to the database: one engine a process, the doors through row security, the one commit."""
+"""The way to the database: an engine for each settings, the doors through row security, the one commit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import math
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg import Connection, errors
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL, ExceptionContext
     from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+    from settings import Settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -78,18 +80,25 @@ class ImpatientConnection(Connection[Any]):
             raise
 
 
-@lru_cache(maxsize=1)
 def engine() -> Engine:
-    """This process's engine; it connects at first use, so that nothing connects at import."""
-    config = settings.get()
-    return _engine(config.database_url, config.web_pool - config.system_pool)
+    """The engine of these settings; it connects at first use, so that nothing connects at import."""
+    return engines(settings.get())[0]
 
 
-@lru_cache(maxsize=1)
 def system_engine() -> Engine:
     """The engine for what belongs to no one organisation: a role of its own where one is given."""
-    url = settings.get().system_database_url
-    return _engine(url, settings.get().system_pool) if url else engine()
+    return engines(settings.get())[1]
+
+
+@cache
+def engines(config: Settings) -> tuple[Engine, Engine]:
+    """The two of them, which are one where there is no second role. Other settings never share their
+    connections.
+    """
+    own = _engine(config.database_url, config.web_pool - config.system_pool, config)
+    if not config.system_database_url:
+        return own, own
+    return own, _engine(config.system_database_url, config.system_pool, config)
 
 
 def pool(*, of_the_system: bool) -> QueuePool:
@@ -100,15 +109,15 @@ def pool(*, of_the_system: bool) -> QueuePool:
     return found
 
 
-def _engine(url: str, pool_size: int) -> Engine:
-    longest = _longest_statement()
+def _engine(url: str, pool_size: int, config: Settings) -> Engine:
+    longest = _longest_statement(config)
     made = create_engine(
         sqlalchemy_url(url),
         isolation_level="READ COMMITTED",  # said with each BEGIN, so that it holds behind a pooler, too
         hide_parameters=True,  # names and numbers are among them, and errors are logged
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=max(2.0, settings.get().lock_timeout + 1),  # others may wait for a lock that long
+        pool_timeout=max(2.0, config.lock_timeout + 1),  # others may wait for a lock that long
         pool_pre_ping=False,
         pool_recycle=300,
         connect_args={
@@ -201,21 +210,21 @@ def _committing(bind: Engine, enter: TextClause, local: dict[str, str]) -> Itera
 IDLE_IN_TRANSACTION = 5
 
 
-def _longest_statement() -> float:
+def _longest_statement(config: Settings) -> float:
     """Seconds; 0 is for ever. A wait for a lock is part of its statement, and must not be cut short by the
     other limit.
     """
-    config = settings.get()
     return max(config.statement_timeout, config.lock_timeout + 1) if config.lock_timeout else 0
 
 
 def asked_of_a_session() -> dict[str, str]:
     """What every transaction asks of its session, as pg_settings shows it; durations in milliseconds."""
+    config = settings.get()
     return {
         "TimeZone": "UTC",
         # Rounded up: 0 would be for ever.
-        "lock_timeout": str(math.ceil(settings.get().lock_timeout * 1000)),
-        "statement_timeout": str(math.ceil(_longest_statement() * 1000)),
+        "lock_timeout": str(math.ceil(config.lock_timeout * 1000)),
+        "statement_timeout": str(math.ceil(_longest_statement(config) * 1000)),
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION * 1000),
     }
 
@@ -236,5 +245,5 @@ _SETTINGS = text("SELECT name, setting FROM pg_settings WHERE name = ANY (:names
 
 def forget_connections() -> None:
     """In a forked child: leave the parent's connections alone, and make own ones."""
-    engine().dispose(close=False)
-    system_engine().dispose(close=False)
+    for each in set(engines(settings.get())):
+        each.dispose(close=False)

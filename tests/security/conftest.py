@@ -13,6 +13,6 @@ import settings
 def production() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("APP_ENV", "production")
-        settings.get.cache_clear()
+        settings.of_process.cache_clear()
         yield
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()

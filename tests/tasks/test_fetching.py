@@ -77,13 +77,13 @@ def vapi(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Iterator[V
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("VAPI_API_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     yield stand_in
     server.shutdown()
     thread.join()
     server.server_close()
     monkeypatch.undo()
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
 
 
 @pytest.fixture

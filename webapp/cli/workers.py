@@ -6,6 +6,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 
+import celeryconfig
 import settings
 
 #: Seconds that all of them have to answer.
@@ -28,9 +29,10 @@ def queues_served() -> set[str]:
 
 def _asking() -> Celery:
     app = Celery("holdline-doctor", set_as_current=False)
-    app.config_from_object("celeryconfig")
+    config = settings.get()
+    celeryconfig.configure(app, config)
     app.conf.broker_pool_limit = 0  # the product's may be too small to ask and to listen at the same time
-    timeout = settings.get().broker_timeout
+    timeout = config.broker_timeout
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         "socket_timeout": timeout + PATIENCE,

@@ -66,12 +66,12 @@ def test_what_was_never_sealed_cannot_be_opened(nonsense: str) -> None:
 
 def test_another_key_cannot_open_it(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = sealing.seal(ORG, "token", TOKEN)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     try:
         monkeypatch.setenv("SECRET_KEY", "another-key-" + "x" * 32)
         with pytest.raises(CannotUnseal):
             sealing.unseal(ORG, "token", sealed)
     finally:
         monkeypatch.undo()
-        settings.get.cache_clear()
+        settings.of_process.cache_clear()
     assert sealing.unseal(ORG, "token", sealed) == TOKEN

@@ -57,13 +57,13 @@ def test_codes_hang_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has the rows and the program, but not SECRET_KEY, knows no code and can check none."""
     ids = [uuid.uuid4() for _ in range(20)]
     with_ours = [(codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids]
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     try:
         monkeypatch.setenv("SECRET_KEY", "another-key-" + "x" * 32)
         with_another = [(codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids]
     finally:
         monkeypatch.undo()
-        settings.get.cache_clear()
+        settings.of_process.cache_clear()
     assert with_ours == [
         (codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids
     ]

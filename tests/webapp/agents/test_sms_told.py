@@ -352,7 +352,7 @@ def test_a_clinics_share_of_threads_watches_texts_and_the_others_answer_at_once(
     holds = [reserve(app.test_client(), org, slotId=slot(days=20 + n))["holdId"] for n in range(threads)]
     other = reserve(app.test_client(), neighbour, slotId=slot(days=20))["holdId"]
     monkeypatch.setenv("SMS_WATCH", "10")  # no worker runs: each would be watched for so long
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     try:
         with ThreadPoolExecutor(threads + 1) as pool:
             asked = [
@@ -376,7 +376,7 @@ def test_a_clinics_share_of_threads_watches_texts_and_the_others_answer_at_once(
             assert {each.result()["status"] for each in asked if each not in at_once} == {"sent"}
     finally:
         monkeypatch.undo()
-        settings.get.cache_clear()
+        settings.of_process.cache_clear()
 
 
 def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from celery import Celery
 
+import celeryconfig
+import settings
 from celeryconfig import Queue
 
 
@@ -65,7 +67,7 @@ def workers() -> Iterator[None]:
 
     def live() -> None:
         with Celery("worker-of-the-tests", set_as_current=False) as app:
-            app.config_from_object("celeryconfig")
+            celeryconfig.configure(app, settings.get())
             with app.connection_for_write() as connection, connection.channel() as channel:
                 mailbox: Any = vars(app.control)["mailbox"]  # which its types do not know
                 node = mailbox.Node(

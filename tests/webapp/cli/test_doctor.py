@@ -73,10 +73,10 @@ def production(monkeypatch: pytest.MonkeyPatch, world: Outside) -> Iterator[pyte
     monkeypatch.setenv("PROXIES", "1")
     monkeypatch.setenv("TWILIO_API_BASE_URL", world.url)
     monkeypatch.setenv("VAPI_API_BASE_URL", world.url)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     yield monkeypatch
     monkeypatch.undo()
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
 
 
 # --- a clinic with nothing, mended line by line -------------------------------------------------
@@ -331,7 +331,7 @@ def test_a_sender_that_twilio_refuses_is_found_and_resumes_when_it_is_set_anew(
 def test_a_former_key_is_a_warning(operator: Operator, complete: str, production: pytest.MonkeyPatch) -> None:
     production.setenv("FORMER_SECRET_KEYS", os.environ["SECRET_KEY"])
     production.setenv("SECRET_KEY", "9b27e4d05f1c8a36720de94bf51a6c83")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     found = findings(operator, complete)
     assert states(found, "warning") == {"stored secrets"}
     assert found["stored secrets"]["mend"] == "flask secrets rotate"
@@ -358,7 +358,7 @@ def test_an_address_that_twilio_cannot_reach(
     operator: Operator, complete: str, production: pytest.MonkeyPatch, url: str, why: str
 ) -> None:
     production.setenv("PUBLIC_BASE_URL", url)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     found = findings(operator, complete)
     assert states(found, "missing") == {"PUBLIC_BASE_URL", "assistant"}  # which is told the address
     assert why in found["PUBLIC_BASE_URL"]["why"]
@@ -377,7 +377,7 @@ def test_without_redis_the_rest_is_still_looked_at(
     operator: Operator, live: str, production: pytest.MonkeyPatch
 ) -> None:
     production.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     found = findings(operator, live)
     assert states(found, "missing") == {"Redis"}
     assert found["test booking"]["state"] == "ok"
@@ -508,7 +508,7 @@ def test_without_a_way_outside_it_says_so(
     nowhere = f"http://127.0.0.1:{free_port()}"
     production.setenv("TWILIO_API_BASE_URL", nowhere)
     production.setenv("VAPI_API_BASE_URL", nowhere)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     push_assistant(live)  # which knows where it was pushed
     found = findings(operator, live)
     assert states(found, "warning") == {"Twilio account", "assistant"}
@@ -564,10 +564,10 @@ def test_it_shows_no_secret(operator: Operator, complete: str) -> None:
 def test_a_proxy_that_is_overlooked(operator: Operator, clinic: str, production: pytest.MonkeyPatch) -> None:
     assert findings(operator, clinic)["proxies"]["state"] == "ok"
     production.delenv("PROXIES")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     found = findings(operator, clinic)["proxies"]
     assert found["state"] == "warning"
     assert "set PROXIES" in found["mend"]
     production.setenv("DYNO", "web.1")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     assert findings(operator, clinic)["proxies"]["state"] == "ok"

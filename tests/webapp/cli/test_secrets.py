@@ -27,15 +27,15 @@ def next_key(monkeypatch: pytest.MonkeyPatch, operator: Operator, sealed: dict[s
     del sealed
     monkeypatch.setenv("SECRET_KEY", NEXT_KEY)
     monkeypatch.setenv("FORMER_SECRET_KEYS", FORMER)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     yield
     # Whatever was sealed here goes back to the key that the other tests have.
     monkeypatch.setenv("SECRET_KEY", FORMER)
     monkeypatch.setenv("FORMER_SECRET_KEYS", NEXT_KEY)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     operator.run("secrets", "rotate")
     monkeypatch.undo()
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
 
 
 @pytest.fixture

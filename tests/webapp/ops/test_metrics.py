@@ -29,10 +29,10 @@ TOKEN = "token-of-the-metrics-page"
 @pytest.fixture
 def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("METRICS_TOKEN", TOKEN)
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     yield
     monkeypatch.undo()
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
 
 
 def samples(text: str) -> dict[tuple[str, frozenset[str]], float]:
@@ -233,9 +233,9 @@ def test_without_the_token_there_is_no_such_page(client: FlaskClient) -> None:
 
 def test_production_has_no_page_without_a_token(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENV", "production")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     try:
         assert client.get("/metrics").status_code == 404
     finally:
         monkeypatch.undo()
-        settings.get.cache_clear()
+        settings.of_process.cache_clear()

@@ -92,7 +92,7 @@ def test_in_production_one_signs_in_with_cookies_that_no_other_host_can_set(
     monkeypatch.setenv("PUBLIC_BASE_URL", "https://holdline.example.com")
     monkeypatch.setenv("TWILIO_API_BASE_URL", "https://api.twilio.com")
     monkeypatch.setenv("PROXIES", "1")
-    settings.get.cache_clear()
+    settings.of_process.cache_clear()
     try:
         browser = create_app().test_client()
         browser.set_cookie("holdline", "an.old.one", domain="holdline.example.com", path="/dashboard")
@@ -109,7 +109,7 @@ def test_in_production_one_signs_in_with_cookies_that_no_other_host_can_set(
         assert browser.get("/dashboard/live", **https).status_code == 200
     finally:
         monkeypatch.undo()
-        settings.get.cache_clear()
+        settings.of_process.cache_clear()
 
 
 def test_signing_in_begins_a_session_with_nothing_of_the_one_before(stranger: Person) -> None:

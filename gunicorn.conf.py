@@ -22,11 +22,7 @@ from runtime import logs
 from webserver.standing import Gate
 from webserver.worker import PatientWorker
 
-try:
-    _settings = settings.get()
-except settings.SettingsError as error:
-    sys.exit(str(error))
-
+_settings = settings.get_or_exit()
 
 #: Whether the master was told to stop; memory that it shares with the workers. A worker cannot tell by
 #: itself: it gets the same SIGTERM where only its master renews it, and then its socket is still needed.
@@ -60,9 +56,9 @@ class DrainingWorker(PatientWorker):
     """
 
     def gate(self) -> Gate:
-        from webapp.agents import standing  # noqa: PLC0415 -- the master has no application
+        from webapp.agents.standing import Door  # noqa: PLC0415 -- the master has no application
 
-        return standing
+        return Door(self.wsgi)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 (gunicorn's signature)
         if enabled or self.alive:

@@ -65,7 +65,7 @@ _stack = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything of ours is imported, for settings are read at import."""
+    """Before anything of ours asks for the settings of the process."""
     if config.option.collectonly or config.option.help:
         return
     if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
@@ -140,9 +140,9 @@ def admin_url(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def app() -> Flask:
-    from webapp import create_app  # noqa: PLC0415 (only now are its settings there)
+    from tests import afresh  # noqa: PLC0415 (only now are its settings there)
 
-    return create_app()
+    return afresh.application()
 
 
 @pytest.fixture(scope="session")

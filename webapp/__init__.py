@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from flask import Flask
-
 import settings
 from models.base import preconditions
 from runtime import logs, preflight, telemetry
@@ -12,18 +10,26 @@ from webapp.agents.platforms import PLATFORMS
 from webapp.ops import api_page, health, metrics, openapi
 from webapp.patient import pages
 from webapp.staff import pages as dashboard
+from webapp.state import Application
 from webapp.twilio import inbound, receipts
 
 
-def create_app() -> Flask:
+def create_app(config: settings.Settings | None = None) -> Application:
     """The application. Raises SettingsError when the environment is incomplete.
 
+    With `config` it goes by these settings alone, beside others in one process; else by those of the process.
+    What is logged or reported, and how, is the process's affair: there the last application counts.
     In production it ends the process where the database or Redis would make a promise hollow.
     """
-    settings.get()
+    app = Application(__name__, config)
+    with app.state.at_work():
+        _set_up(app)
+    return app
+
+
+def _set_up(app: Application) -> None:
     logs.configure()
     preflight.refuse_to_start(preconditions.look_at_start)
-    app = Flask(__name__)
     app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that whatever id came in can go out again
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = None  # webapp/agents/vapi reads at most max_body_bytes itself
@@ -44,4 +50,3 @@ def create_app() -> Flask:
     shares.register(app)
     cli.register(app)
     telemetry.configure("web", app)
-    return app

@@ -22,6 +22,7 @@ from models.base.session import Door
 from models.clinics import attacks
 from models.clinics.attacks import Kind as Kind  # noqa: PLC0414 (read from here by what counts)
 from webapp.addresses import group
+from webapp.state import carried, per_app
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class _Untold:
 
 
 class Trace:
-    """The counts of one process. `write` keeps what came since; it raises if it cannot."""
+    """The counts of one application. `write` keeps what came since; it raises if it cannot."""
 
     def __init__(
         self, write: Callable[[Counter[Kind]], None], clock: Callable[[], float] = time.monotonic
@@ -135,9 +136,19 @@ def _add(counted: Counter[Kind]) -> None:
     in_system_transaction(Door.METRICS, lambda session: attacks.add(session, counted))
 
 
-_trace = Trace(_add)
-flush = _trace.flush
-forget = _trace.forget
+@per_app
+def _trace() -> Trace:
+    return Trace(carried(_add))
+
+
+def flush() -> bool:
+    """Write what the application has counted so far. False if the database could not take it now."""
+    return _trace().flush()
+
+
+def forget() -> None:
+    """What was counted and is not yet written or told: as after a start."""
+    _trace().forget()
 
 
 def count(kind: Kind, *, address: str | None = None, org_id: uuid.UUID | None = None) -> None:
@@ -145,4 +156,4 @@ def count(kind: Kind, *, address: str | None = None, org_id: uuid.UUID | None = 
     if address is None and has_request_context():
         address = request.remote_addr
     about = {"org_id": str(org_id)} if org_id else {}
-    _trace.count(kind, group(address or "unknown"), **about)
+    _trace().count(kind, group(address or "unknown"), **about)

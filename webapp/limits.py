@@ -1,4 +1,4 @@
-"""How often something may happen, counted in this process's memory: tool calls of one credential, telephone
+"""How often something may happen, counted in the application's memory: tool calls of one credential, telephone
 call or telephone, pages of one link, unknown links of one address, reads of a snapshot, lines in the log.
 
 Of a request it is the tool calls that are counted, not the messages, each of which can hold many.
@@ -19,9 +19,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from enum import StrEnum
-from functools import cache
 
 import settings
+from webapp.state import per_app
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Limiter:
         return len(self._full_again)
 
 
-@cache
+@per_app
 def _limiters() -> dict[Kind, Limiter]:
     config = settings.get()
     rates = {
@@ -115,7 +115,7 @@ def _limiters() -> dict[Kind, Limiter]:
 
 
 #: One line in the log for each kind of limit every ten seconds: a flood must not become a flood of lines.
-_lines = Limiter(1 / 10)
+_lines = per_app(lambda: Limiter(1 / 10))
 
 
 def telephone(org: object, number: str) -> str:
@@ -131,6 +131,6 @@ def telephone(org: object, number: str) -> str:
 def allow(kind: Kind, key: Hashable, cost: int = 1) -> bool:
     """Whether so many more may be worked on now; if so, they have been counted."""
     allowed = _limiters()[kind].allow(key, cost)
-    if not allowed and _lines.allow(kind):
+    if not allowed and _lines().allow(kind):
         log.warning("a %s asks too often and is refused", kind.value, extra={"limited": str(key)})
     return allowed

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import cache
 
 from celery import Celery
 from celery.exceptions import OperationalError as BrokerError
 
+import celeryconfig
 import settings
 from celeryconfig import Queue, Task
 from models.calls import calls
 from models.messaging import messages
+from webapp.state import per_app
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +26,15 @@ Due = messages.Due | calls.Due
 BREAK = 10.0
 
 
-def _producer() -> Celery:
+@cache
+def _producer(config: settings.Settings) -> Celery:
     """A Celery app that only publishes, and waits for Redis no longer than it is told: half of the time
     is for the turn, and half for an answer.
     """
     producer = Celery("holdline-web", set_as_current=False)
-    producer.config_from_object("celeryconfig")
-    half = settings.get().broker_timeout / 2
-    # One connection a process: publishing takes a millisecond, and small Redis plans allow few.
+    celeryconfig.configure(producer, config)
+    half = config.broker_timeout / 2
+    # One connection for these settings: publishing takes a millisecond, and small Redis plans allow few.
     producer.conf.broker_pool_limit = 1
     producer.conf.broker_pool_acquire_timeout = half
     asked = producer.conf.broker_transport_options  # REDIS_URL may ask for shorter waits
@@ -45,10 +49,9 @@ def _producer() -> Celery:
 
 
 class Nudger:
-    """One a process; made at first use, so that nothing connects at import."""
+    """One an application, which knows for how long it leaves its Redis alone."""
 
     def __init__(self) -> None:
-        self._producer: Celery | None = None
         self._closed_until = 0.0
         self._publishing = threading.Lock()
 
@@ -70,11 +73,9 @@ class Nudger:
         return time.monotonic() < self._closed_until
 
     def _publish(self, due: Due) -> None:
-        if self._producer is None:
-            self._producer = _producer()
         task, queue, kwargs = _message(due)
         try:
-            self._producer.send_task(
+            _producer(settings.get()).send_task(
                 task.value,
                 kwargs={"org_id": str(due.org_id)} | kwargs,
                 queue=queue.value,
@@ -100,5 +101,9 @@ def _message(due: Due) -> tuple[Task, Queue, dict[str, str]]:
     return Task.DELIVER_SMS, queue, {"message_id": str(due.message_id)}
 
 
-_nudger = Nudger()
-nudge = _nudger.nudge
+_nudger = per_app(Nudger)
+
+
+def nudge(due: Due) -> None:
+    """Publish that a row is due, after its commit. Never raises, and waits for broker_timeout at most."""
+    _nudger().nudge(due)

@@ -12,11 +12,11 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from functools import cache
 
 from flask import Flask, g
 
 import settings
+from webapp.state import per_app
 
 
 class Shares:
@@ -83,7 +83,7 @@ class Shares:
 # --- the threads of this process ----------------------------------------------------------------
 
 
-@cache
+@per_app
 def threads() -> Shares:
     """Each request that is known to be of a clinic has one from then on until its answer is made."""
     return Shares(settings.get().threads_of_web)

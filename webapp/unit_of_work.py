@@ -7,8 +7,9 @@ import time
 import uuid
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from psycopg import errors
 from sqlalchemy.exc import DBAPIError
@@ -84,10 +85,12 @@ def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
     return _run(partial(_in_its_share, pool(of_the_system=True), door, begin), work, repeatable)
 
 
-@lru_cache(maxsize=4)
-def _shares(of: QueuePool) -> Shares:
-    """How the connections of a pool are shared between the clinics, and the reasons to look beyond one."""
-    return Shares(of.size())
+#: How the connections of each pool are shared between the clinics, and the reasons to look beyond one.
+_shares: WeakKeyDictionary[QueuePool, Shares] = WeakKeyDictionary()
+
+
+def _shares_of(pool: QueuePool) -> Shares:
+    return _shares.get(pool) or _shares.setdefault(pool, Shares(pool.size()))
 
 
 @contextmanager
@@ -97,7 +100,7 @@ def _in_its_share(
     """A transaction on one of the connections that the holder may have; for one of them it waits, as for the
     pool. Raises Busy, or PoolTimeout if others have them all.
     """
-    shares = _shares(of)
+    shares = _shares_of(of)
     with shares.place(holder, wait=of.timeout()) as got:
         if not got and shares.held(holder):
             raise Busy

@@ -21,7 +21,7 @@ Headers = Iterable[tuple[str, str]]  # names in capitals, as gunicorn has them
 
 
 class Gate(Protocol):
-    """The application's side, a module or an object."""
+    """The application's side."""
 
     #: Bytes of a body that are of use: one more than are read shows that there are more.
     MOST_OF_A_BODY: int

@@ -58,7 +58,7 @@ def site(app: Flask, database_url: str) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed, "LONGEST", 2.0)  # this server does not notice that a browser went away
         yield from _served(app, database_url)
-    eventually(lambda: not pages.watch.runs)
+    eventually(lambda: not pages.watch().runs)
 
 
 def _served(app: Flask, database_url: str) -> Iterator[Site]:

@@ -196,8 +196,8 @@ def test_a_flood_makes_few_lines_of_the_log_and_they_name_nobody(
     production: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    with attacks._trace._lock:
-        attacks._trace._untold.clear()
+    with attacks._trace()._lock:
+        attacks._trace()._untold.clear()
     begun = time.monotonic()
     for number in range(300):
         where = {"REMOTE_ADDR": f"2001:db8:{number % 7:x}:1234::{number:x}"}

@@ -100,17 +100,17 @@ def test_once_redis_has_failed_nobody_tries_it_for_ten_seconds(monkeypatch: pyte
 
     monkeypatch.setattr(nudge, "time", SimpleNamespace(monotonic=monotonic))
     nudger = Nudger()
-    producer: Any = nudge._producer()
-    producer.conf.broker_write_url = f"redis://127.0.0.1:{free_port()}/0"
-    nudger._producer = producer
+    away: Any = nudge._producer.__wrapped__(settings.get())
+    away.conf.broker_write_url = f"redis://127.0.0.1:{free_port()}/0"
     waiting = threading.Thread(target=nudger.nudge, args=(DUE,))
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as broker:
         broker.delete(Queue.SMS.value)
         with nudger._publishing:
             waiting.start()
             assert looked.wait(30)
-            nudger._publish(DUE)
-            nudger._producer = None  # Redis is well again
+            with monkeypatch.context() as patch:
+                patch.setattr(nudge, "_producer", lambda _: away)
+                nudger._publish(DUE)
         waiting.join()
         for later, published in ((0.0, 0), (9.9, 0), (0.2, 1)):
             seconds += later

@@ -16,6 +16,7 @@ import settings
 from webapp import addresses, attacks, proxies
 from webapp.agents import credentials, platforms
 from webapp.agents.platform import Platform
+from webapp.state import Application
 from webapp.unit_of_work import Busy, DatabaseAway
 from webserver.standing import Headers, Standing
 
@@ -25,57 +26,64 @@ log = logging.getLogger(__name__)
 MOST_OF_A_BODY = max(platform.most_of_a_body for platform in platforms.PLATFORMS) + 1
 
 
-def key(headers: Headers, query: str) -> str | None:
-    """What tells callers apart before anything is looked up: a digest of the credential that is presented.
+class Door:
+    """What the web server asks of one application (webserver.standing.Gate)."""
 
-    None where there is none.
-    """
-    secrets = [name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers]
-    naming = {"AUTHORIZATION", credentials.CREDENTIAL_HEADER.upper(), *secrets}
-    named = [f"{name}:{value}" for name, value in headers if name in naming]
-    named += parse_qs(query).get("credential", []) if "credential=" in query else []
-    return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
+    MOST_OF_A_BODY = MOST_OF_A_BODY
 
+    def __init__(self, app: Application) -> None:
+        self._state = app.state
 
-def network(headers: Headers | None, peer: str) -> str | None:
-    """The client's address, as it is grouped; None where that is a proxy's and says nothing."""
-    in_front = settings.get().proxies_in_front
-    if not in_front:
-        return addresses.group(peer)
-    forwarded = ",".join(value for name, value in headers or () if name == "X-FORWARDED-FOR")
-    address = proxies.said(proxies.listed(forwarded), in_front)
-    return address and addresses.group(address)
+    def key(self, headers: Headers, query: str) -> str | None:
+        """What tells callers apart before anything is looked up: a digest of the credential that is
+        presented. None where there is none.
+        """
+        secrets = [name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers]
+        naming = {"AUTHORIZATION", credentials.CREDENTIAL_HEADER.upper(), *secrets}
+        named = [f"{name}:{value}" for name, value in headers if name in naming]
+        named += parse_qs(query).get("credential", []) if "credential=" in query else []
+        return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
 
+    def network(self, headers: Headers | None, peer: str) -> str | None:
+        """The client's address, as it is grouped; None where that is a proxy's and says nothing."""
+        with self._state.at_work():
+            in_front = settings.get().proxies_in_front
+        if not in_front:
+            return addresses.group(peer)
+        forwarded = ",".join(value for name, value in headers or () if name == "X-FORWARDED-FOR")
+        address = proxies.said(proxies.listed(forwarded), in_front)
+        return address and addresses.group(address)
 
-def turned_away(network: str) -> None:
-    attacks.count(attacks.Kind.REFUSED_CONNECTION, address=network)
+    def turned_away(self, network: str) -> None:
+        with self._state.at_work():
+            attacks.count(attacks.Kind.REFUSED_CONNECTION, address=network)
 
-
-def judge(path: str, query: str, headers: Headers, network: str) -> Standing:
-    """Looks the credential up, and so may wait for the database. A wrong one is counted by the application,
-    which is asked next.
-    """
-    platform = next((each for each in platforms.PLATFORMS if each.is_asked_at(path)), None)
-    if platform is None:
-        return Standing.SMALL
-    environ = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": path,
-        "QUERY_STRING": query,
-        "REMOTE_ADDR": network,
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(),
-    }
-    environ |= {f"HTTP_{name.replace('-', '_')}": value for name, value in headers}
-    try:
-        return _judged(platform, Request(environ))
-    except (credentials.Unauthorized, Busy, DatabaseAway):
-        return Standing.REFUSED
-    except Exception:
-        log.exception("whose request it is could not be told")
-        return Standing.REFUSED
+    def judge(self, path: str, query: str, headers: Headers, network: str) -> Standing:
+        """Looks the credential up, and so may wait for the database. A wrong one is counted by the
+        application, which is asked next.
+        """
+        platform = next((each for each in platforms.PLATFORMS if each.is_asked_at(path)), None)
+        if platform is None:
+            return Standing.SMALL
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REMOTE_ADDR": network,
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": BytesIO(),
+        }
+        environ |= {f"HTTP_{name.replace('-', '_')}": value for name, value in headers}
+        try:
+            with self._state.at_work():
+                return _judged(platform, Request(environ))
+        except (credentials.Unauthorized, Busy, DatabaseAway):
+            return Standing.REFUSED
+        except Exception:
+            log.exception("whose request it is could not be told")
+            return Standing.REFUSED
 
 
 def _judged(platform: Platform, request: Request) -> Standing:

@@ -1,8 +1,11 @@
-"""Commands for operators: `flask …`, with the settings of the web process. One file a subject."""
+"""Commands for operators: `flask …`, with the settings of the application. One file a subject."""
 
 from __future__ import annotations
 
+from copy import copy
+
 from flask import Flask
+from flask.cli import with_appcontext
 
 from webapp.cli import (
     assistant,
@@ -36,5 +39,8 @@ COMMANDS = (
 
 
 def register(app: Flask) -> None:
+    """They are at work in this application also where its own `cli` runs them, which enters no context."""
     for command in COMMANDS:
-        app.cli.add_command(command)
+        inside = copy(command)
+        inside.callback = command.callback and with_appcontext(command.callback)
+        app.cli.add_command(inside)

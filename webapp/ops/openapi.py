@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from apispec import APISpec
@@ -17,6 +16,7 @@ from webapp.agents.signatures import SIGNATURE_HEADER
 from webapp.agents.tool import Tool
 from webapp.agents.tools import TOOLS
 from webapp.ops import openapi_examples as examples
+from webapp.state import per_app
 
 blueprint = Blueprint("openapi", __name__)
 
@@ -123,12 +123,20 @@ def as_json() -> Response:
     return jsonify(document())
 
 
+@per_app
+def _documents() -> dict[tuple[Tool, ...], dict[str, Any]]:
+    """By the tools that they describe."""
+    return {}
+
+
 def document() -> dict[str, Any]:
     """The document as a dict; what is at /openapi.json and, for people, at /docs."""
-    return _document(tuple(TOOLS))
+    tools, kept = tuple(TOOLS), _documents()
+    if tools not in kept:
+        kept[tools] = _document(tools)
+    return kept[tools]
 
 
-@cache
 def _document(tools: tuple[Tool, ...]) -> dict[str, Any]:
     spec = APISpec(
         title="Holdline",

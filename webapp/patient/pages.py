@@ -31,6 +31,7 @@ from webapp.addresses import group
 from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.shown import Linked, NotThere, Openings, Shown, State, Time, read, time_of
+from webapp.state import per_app
 from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import (
     Busy,
@@ -68,14 +69,14 @@ _HEADERS = {
 #: Unknown links of one address: ten are mistakes, and one more every six seconds. Further ones are guesses.
 MOST_UNKNOWN = 10
 _A_MINUTE = 60.0
-guesses = Limiter(MOST_UNKNOWN / _A_MINUTE, burst=_A_MINUTE)
+guesses = per_app(lambda: Limiter(MOST_UNKNOWN / _A_MINUTE, burst=_A_MINUTE))
 #: Pages a second of one link. Not of one address: behind it may be a whole mobile network.
-requests = Limiter(2.0)
-#: Look-ups at once in this process for addresses that guess: so many connections they may have.
+requests = per_app(lambda: Limiter(2.0))
+#: Look-ups at once in one application for addresses that guess: so many connections they may have.
 MOST_LOOK_UPS = 2
 #: Seconds that such a look-up may wait for its turn. Each takes about a millisecond.
 LONGEST_WAIT = 0.5
-look_ups = Turns(MOST_LOOK_UPS, waiting=8)
+look_ups = per_app(lambda: Turns(MOST_LOOK_UPS, waiting=8))
 
 
 class UnknownLink(Exception):
@@ -270,7 +271,7 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
     Raises UnknownLink, NotThere, TooMany, Busy or DatabaseAway.
     """
     found = _found(token, request.remote_addr or "")
-    if not requests.allow(found.message_id):
+    if not requests().allow(found.message_id):
         raise TooMany
     if not shares.admit(found.org_id):
         raise Busy
@@ -289,10 +290,10 @@ def _found(token: str, address: str) -> Found:
     Raises UnknownLink, TooMany, Busy or DatabaseAway.
     """
     whose = group(address)
-    found = _find(token) if guesses.has_room(whose) else _found_in_turn(token)
+    found = _find(token) if guesses().has_room(whose) else _found_in_turn(token)
     if found is not None:
         return found
-    if guesses.allow(whose):
+    if guesses().allow(whose):
         attacks.count(attacks.Kind.GUESSED_LINK)
         raise UnknownLink
     attacks.count(attacks.Kind.LIMITED_LINK)
@@ -305,7 +306,7 @@ def _found_in_turn(token: str) -> Found | None:
     Raises TooMany where no turn comes.
     """
     try:
-        with look_ups.turn(longest=LONGEST_WAIT):
+        with look_ups().turn(longest=LONGEST_WAIT):
             return _find(token)
     except NoTurn:
         raise TooMany from None

@@ -6,7 +6,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from functools import cache
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -36,6 +35,7 @@ from webapp.nudge import nudge
 from webapp.staff import account, addresses, csv_files, feed, holds, judgements, people, sign_in
 from webapp.staff.guard import blueprint, for_every_page, in_clinic, signed
 from webapp.staff.people import Signed
+from webapp.state import carried, per_app
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,10 @@ def _events(who: Signed, place: feed.Place) -> Iterator[str]:
     ends = spoke + feed.LONGEST
     try:
         yield "retry: 1000\n\n"
-        with watch.watching(who.org_id):
+        with watch().watching(who.org_id):
             while time.monotonic() < ends and not feed.went_away(browser):
                 until = min(spoke + feed.COMMENT_EVERY, ends) - time.monotonic()
-                changed = watch.wait(who.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
+                changed = watch().wait(who.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
                 if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
                     continue
                 now = _state(addresses.most()) if changed else None
@@ -150,10 +150,13 @@ def _live_facts(now: live.Live) -> dict[str, Any]:
     return {"live": now, "more": more_or_none, "kept": addresses.kept(), **addresses.here("live")}
 
 
-watch = feed.Watch(lambda org_id: in_transaction(org_id, lambda at: live.version(at, org_id)))
+@per_app
+def watch() -> feed.Watch:
+    """Which version of its clinic each stream waits for."""
+    return feed.Watch(carried(lambda org_id: in_transaction(org_id, lambda at: live.version(at, org_id))))
 
 
-@cache
+@per_app
 def _places() -> feed.Places:
     return feed.Places(min(feed.MOST_STREAMS, settings.get().threads_of_web // 4))
 

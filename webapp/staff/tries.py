@@ -24,15 +24,16 @@ from webapp import attacks
 from webapp.addresses import group
 from webapp.staff.devices import Device
 from webapp.staff.people import Signed
+from webapp.state import per_app
 from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import Busy, in_system_transaction, in_transaction
 
 #: An address of e-mail has no more characters (RFC 5321).
 _LONGEST_EMAIL = 254
 
-#: Passwords that are hashed at once in this process, each for some 50 ms and in 19 MiB: a flood of tries must
+#: Passwords that are hashed at once, each for some 50 ms and in 19 MiB: a flood of tries must
 #: leave the processor to the telephone calls.
-hashing = Turns(2, waiting=8)
+hashing = per_app(lambda: Turns(2, waiting=8))
 #: They are hashed in threads of their own: the C library keeps that memory for every thread that ever had it.
 _hashers = ThreadPoolExecutor(2, thread_name_prefix="password")
 #: Seconds that one may wait for its turn.
@@ -153,7 +154,7 @@ def _has_code(user: StaffUser, code: str) -> bool:
 
 def _verified(user: StaffUser | None, password: str) -> bool:
     try:
-        with hashing.turn(longest=LONGEST_WAIT):
+        with hashing().turn(longest=LONGEST_WAIT):
             return _hashers.submit(staff.verify, user, password).result()
     except NoTurn:
         raise Busy from None

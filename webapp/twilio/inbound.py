@@ -22,6 +22,7 @@ from models.messaging.opt_outs import OptOutSource
 from webapp import attacks, shares
 from webapp.addresses import group
 from webapp.snapshots import Snapshot
+from webapp.state import per_app
 from webapp.twilio.webhooks import form_of, is_genuine, sid
 from webapp.twilio.wishes import Wish, wish
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
@@ -37,8 +38,10 @@ def _read() -> dict[uuid.UUID, IntegrationSettings]:
     return {row.org_id: row for row in rows}
 
 
-#: Every clinic's account with Twilio: what none of them signed costs no work of the database's.
-accounts = Snapshot(_read)
+@per_app
+def accounts() -> Snapshot[dict[uuid.UUID, IntegrationSettings]]:
+    """Every clinic's account with Twilio: what none of them signed costs no work of the database's."""
+    return Snapshot(_read)
 
 
 @blueprint.post("/inbound/<uuid:org_id>")
@@ -53,7 +56,7 @@ def inbound(org_id: uuid.UUID) -> Response:
         return (org_id in known and is_genuine(request, known[org_id])) or None
 
     try:
-        if not accounts.ask(of_its_account, group(request.remote_addr or "")):
+        if not accounts().ask(of_its_account, group(request.remote_addr or "")):
             attacks.count(attacks.Kind.FORGED_SMS, org_id=org_id)
             return Response(status=403)
         if not shares.admit(org_id):

@@ -519,7 +519,7 @@ def test_every_wrong_token_gets_the_same_page(linked: Linked) -> None:
 def guesses_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds, by which guesses are counted. It stands still, however slow the machine is."""
     now = [100.0]
-    monkeypatch.setattr(pages.guesses, "_clock", lambda: now[0])
+    monkeypatch.setattr(pages.guesses(), "_clock", lambda: now[0])
     return now
 
 
@@ -553,7 +553,7 @@ def test_guessing_by_post_is_counted_too_and_does_nothing(linked: Linked) -> Non
 def test_a_good_link_is_never_counted(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(MOST_UNKNOWN * 3):
         assert linked.client.get(linked.path).status_code == 200
-    assert not len(pages.guesses)
+    assert not len(pages.guesses())
 
     def away(*_: object) -> None:
         raise unit_of_work.DatabaseAway
@@ -616,7 +616,7 @@ def test_where_no_turn_comes_the_link_is_not_counted(linked: Linked, monkeypatch
     monkeypatch.setattr(pages, "LONGEST_WAIT", 0.01)
     for _ in range(MOST_UNKNOWN):
         linked.client.get(f"/a/{NO_SUCH}")
-    with pages.look_ups.turn(longest=1), pages.look_ups.turn(longest=1):
+    with pages.look_ups().turn(longest=1), pages.look_ups().turn(longest=1):
         assert linked.client.get(linked.path).status_code == 429
     assert linked.client.get(linked.path).status_code == 200
 

@@ -308,7 +308,7 @@ def test_few_passwords_are_hashed_at_once(
     app: Flask, stranger: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tries, "LONGEST_WAIT", 0.01)
-    with tries.hashing.turn(longest=1), tries.hashing.turn(longest=1):
+    with tries.hashing().turn(longest=1), tries.hashing().turn(longest=1):
         assert stranger.sign_in().status_code == 503
     assert stranger.sign_in().status_code == 303
 
@@ -344,9 +344,9 @@ def test_few_sign_ins_wait_for_their_turn_and_the_next_is_refused_at_once(
     """Each that waits keeps a thread that a telephone call may need."""
     monkeypatch.setattr(tries, "LONGEST_WAIT", 60.0)
     with ThreadPoolExecutor(8) as pool:
-        with tries.hashing.turn(longest=0), tries.hashing.turn(longest=0):
+        with tries.hashing().turn(longest=0), tries.hashing().turn(longest=0):
             waits = [pool.submit(fail, stranger.elsewhere(), 1, f"192.0.2.{n}") for n in range(8)]
-            eventually(lambda: len(tries.hashing._waiting) == 8)
+            eventually(lambda: len(tries.hashing()._waiting) == 8)
             assert fail(stranger.elsewhere(), 1, "192.0.2.9") == [503]
         assert [each.result() for each in waits] == [[403]] * 8
 

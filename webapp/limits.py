@@ -1,5 +1,5 @@
-"""How often something may happen, counted in the application's memory: tool calls of one credential, telephone
-call or telephone, pages of one link, unknown links of one address, reads of a snapshot, lines in the log.
+"""How often something may happen, counted in the application's memory: tool calls of one credential, call or
+telephone, pages of one link, unknown links of one address, reads of a snapshot, lines in the log.
 
 Of a request it is the tool calls that are counted, not the messages, each of which can hold many.
 

@@ -7,7 +7,7 @@ names a credential of its clinic (`X-Holdline-Credential: <id>`, which the assis
 or `?credential=<id>` in the server URL), and those of that clinic are tried; without a name, as many of all
 as the effort allows.
 
-All credentials are in this process's memory, read once a second: a wrong one costs no work of the database's.
+All credentials are in the application's memory, read once a second: a wrong one costs the database no work.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -36,6 +36,7 @@ from webapp.addresses import group
 from webapp.agents.signatures import SIGNATURE_HEADER, TIMESTAMP_HEADER, Effort, Signing, Writing
 from webapp.agents.wire import Caller
 from webapp.snapshots import Snapshot
+from webapp.state import per_app
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_transaction, repeatable
 
 log = logging.getLogger(__name__)
@@ -59,15 +60,23 @@ REMEMBERED = snapshots.REMEMBERED
 #: Bytes that may be hashed at once for requests that name no credential, beyond what each always is.
 MOST_HASHED = 256 * 1024 * 1024
 
-#: Signatures that this process remembers, so that a replay costs no look-up; the rows remember all.
+#: Signatures that an application remembers, so that a replay costs no look-up; the rows remember all.
 MOST_USED = 10_000
 
 CREDENTIAL_HEADER = "X-Holdline-Credential"
 
 _NOTED_EVERY = 60.0
 
-_noted: dict[uuid.UUID, float] = {}
-_quiet_until = [0.0]
+
+@dataclass(slots=True)
+class _Told:
+    """Until when, by time.monotonic(), there is nothing new to note or to log."""
+
+    noted: dict[uuid.UUID, float] = field(default_factory=dict)
+    quiet_until: float = 0.0
+
+
+_told = per_app(_Told)
 
 
 def by_headers(request: Request, secret_headers: Collection[str] = ()) -> Caller | None:
@@ -83,7 +92,7 @@ def by_headers(request: Request, secret_headers: Collection[str] = ()) -> Caller
 def resolve(request: Request, body: bytes, secret_headers: Collection[str] = ()) -> Caller:
     """Raises Unauthorized, Busy or DatabaseAway. A wrong credential is refused in development, too."""
     if (digest := _presented(request, secret_headers)) is not None:
-        caller = _credentials.ask(lambda known: known.by_digest.get(digest), _network(request))
+        caller = _credentials().ask(lambda known: known.by_digest.get(digest), _network(request))
         if caller is None:
             raise Unauthorized
     elif _is_signed(request):
@@ -96,15 +105,6 @@ def resolve(request: Request, body: bytes, secret_headers: Collection[str] = ())
         raise Unauthorized
     _note_use(caller)
     return caller
-
-
-def forget() -> None:
-    """What this process remembers, as after its start."""
-    _credentials.forget()
-    _effort.__init__(MOST_HASHED, clock=_clock)  # type: ignore[misc]
-    _noted.clear()
-    _quiet_until[0] = 0.0
-    _used.clear()
 
 
 def _network(request: Request) -> str:
@@ -151,7 +151,7 @@ def _opened(row: Row[Any]) -> Signing | None:
     if not (row.secret_sealed and row.algorithm and row.encoding):
         return None
     try:
-        secret = _secret(row.org_id, row.secret_sealed)
+        secret = _secret()(row.org_id, row.secret_sealed)
     except sealing.CannotUnseal:
         log.exception("credential %s cannot be used", row.id)
         return None
@@ -170,18 +170,28 @@ def _opened(row: Row[Any]) -> Signing | None:
     )
 
 
-@lru_cache(maxsize=4096)
-def _secret(org_id: uuid.UUID, sealed: str) -> bytes:
-    """Opened once a process, and not every second."""
+def _unseal(org_id: uuid.UUID, sealed: str) -> bytes:
     return sealing.unseal(org_id, organizations.SIGNING_KEY, sealed).encode()
+
+
+@per_app
+def _secret() -> Callable[[uuid.UUID, str], bytes]:
+    """Opens a secret once, and not every second."""
+    return lru_cache(maxsize=4096)(_unseal)
 
 
 def _clock() -> float:
     return time.monotonic()
 
 
-_credentials = Snapshot(_read, _clock)
-_effort = Effort(MOST_HASHED, clock=_clock)
+@per_app
+def _credentials() -> Snapshot[Known]:
+    return Snapshot(_read, _clock)
+
+
+@per_app
+def _effort() -> Effort:
+    return Effort(MOST_HASHED, clock=_clock)
 
 
 # --- a secret, as it is -------------------------------------------------------------------------
@@ -211,7 +221,7 @@ def _is_signed(request: Request) -> bool:
         CREDENTIAL_HEADER in request.headers
         or "credential" in request.args
         or SIGNATURE_HEADER in request.headers
-        or bool(_credentials.ask(looks_signed, None))
+        or bool(_credentials().ask(looks_signed, None))
     )
 
 
@@ -226,7 +236,7 @@ def names_a_signer(request: Request) -> bool | None:
         return False
     if credential_id is None:
         return None
-    return bool(_credentials.ask(lambda known: known.signing_for(credential_id) or None, _network(request)))
+    return bool(_credentials().ask(lambda known: known.signing_for(credential_id) or None, _network(request)))
 
 
 def _named(request: Request) -> uuid.UUID | None:
@@ -246,13 +256,13 @@ def _by_signature(request: Request, body: bytes) -> Caller:
 
     def try_each(known: Known) -> tuple[Signing, bytes] | None:
         signing = known.signing_for(credential_id)
-        for each in signing if credential_id else _effort.order(signing):
+        for each in signing if credential_id else _effort().order(signing):
             if each.writing not in presented:
                 presented[each.writing] = each.writing.presented(request, now)
             given = presented[each.writing]
             if given is None or each.id in tried:
                 continue
-            if credential_id is None and not _effort.affords(len(tried), len(body)):
+            if credential_id is None and not _effort().affords(len(tried), len(body)):
                 _tell_that_not_all_are_tried()
                 return None
             tried.add(each.id)
@@ -260,26 +270,43 @@ def _by_signature(request: Request, body: bytes) -> Caller:
                 return each, given
         return None
 
-    found = _credentials.ask(try_each, _network(request))
+    found = _credentials().ask(try_each, _network(request))
     if found is None:
         raise WrongSignature
     signing, signature = found
     if credential_id is None:
-        _effort.was_right(signing)
+        _effort().was_right(signing)
     return _first_of(request, signing, signing.known_as(signature))
 
 
 def _tell_that_not_all_are_tried() -> None:
-    now = time.monotonic()
-    if now >= _quiet_until[0]:
-        _quiet_until[0] = now + _NOTED_EVERY
+    now, told = time.monotonic(), _told()
+    if now >= told.quiet_until:
+        told.quiet_until = now + _NOTED_EVERY
         log.warning("not all signing credentials are tried; let requests name theirs")
 
 
 # --- once and at one path -----------------------------------------------------------------------
 
-_used: OrderedDict[str, Use] = OrderedDict()
-_used_lock = threading.Lock()
+
+class _Used:
+    """The first uses of the signatures that came last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first: OrderedDict[str, Use] = OrderedDict()
+
+    def get(self, signature: str) -> Use | None:
+        return self._first.get(signature)
+
+    def add(self, signature: str, first: Use) -> None:
+        with self._lock:
+            self._first[signature] = first
+            while len(self._first) > MOST_USED:
+                self._first.popitem(last=False)
+
+
+_used = per_app(_Used)
 
 
 def _first_of(request: Request, signing: Signing, signature: str) -> Caller:
@@ -287,28 +314,26 @@ def _first_of(request: Request, signing: Signing, signature: str) -> Caller:
 
     Raises Replayed, Busy or DatabaseAway.
     """
-    first = _used.get(signature)
+    first = _used().get(signature)
     if first is None:
         first = in_transaction(
             signing.org_id,
             lambda session: signed_requests.use(session, signing.org_id, signature, request.path),
             happened=repeatable,
         )
-        with _used_lock:
-            _used[signature] = Use(first.path, first.seen_at, new=False)
-            while len(_used) > MOST_USED:
-                _used.popitem(last=False)
+        _used().add(signature, Use(first.path, first.seen_at, new=False))
     if first.path != request.path and not signing.covers_path:
         raise Replayed
     return Caller(signing.org_id, signing.id, signature, None if first.new else first.seen_at)
 
 
 def _note_use(caller: Caller) -> None:
-    """Once a minute a process, and never at the cost of the call."""
+    """Once a minute in each application, and never at the cost of the call."""
     credential_id, now = caller.credential_id, time.monotonic()
-    if credential_id is None or now < _noted.get(credential_id, 0.0):
+    noted = _told().noted
+    if credential_id is None or now < noted.get(credential_id, 0.0):
         return
-    _noted[credential_id] = now + _NOTED_EVERY
+    noted[credential_id] = now + _NOTED_EVERY
     try:
         in_system_transaction(
             Door.CREDENTIAL, lambda session: organizations.record_use(session, credential_id)

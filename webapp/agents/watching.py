@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Generator
-from functools import cache
 
 import settings
 from models.calls import calls
@@ -14,6 +13,7 @@ from models.messaging.states import SmsStatus
 from webapp.agents.replies import Reply
 from webapp.nudge import nudge
 from webapp.shares import Shares
+from webapp.state import per_app
 from webapp.unit_of_work import DatabaseAway, in_transaction
 
 #: Threads of a process that may watch an SMS at once, and half of its threads at most: each looks at its row
@@ -48,7 +48,7 @@ def settled(org_id: uuid.UUID, key: calls.ToolCallKey) -> Reply | None:
     return Reply.from_json(kept) if kept else None
 
 
-@cache
+@per_app
 def _watchers() -> Shares:
     return Shares(max(1, min(MOST_WATCHERS, settings.get().threads_of_web // 2)))
 

@@ -32,9 +32,7 @@ class Caller:
 class ToolCall:
     """One thing that the agent asks for. With a `problem` (one sentence) the arguments are empty."""
 
-    id: (
-        str | float
-    )  # as received, so not yet storable in the database; "" if there is none
+    id: str | float  # as received, so not yet storable in the database; "" if there is none
     name: str | None  # None where the address decides which tool it is
     arguments: Object = field(default_factory=dict, repr=False)
     problem: str | None = None

@@ -39,11 +39,11 @@ from models.messaging.meanings import Failure
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
 from models.notices import registry
+from tests import afresh
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
 from tests.webapp.agents import agent
 from tests.webapp.agents.agent import PATHS, PHONES, Ask, Books, Clinic, Hold, Line, Request, Said
-from webapp.agents import credentials
 
 EXAMPLES = int(os.environ.get("HOLDLINE_EXAMPLES", "80"))
 STEPS = 25
@@ -273,7 +273,7 @@ class Agent(RuleBasedStateMachine):
             "INSERT INTO vapi_credentials (org_id, kind, secret_digest) VALUES (%s, 'bearer', %s)",
             [org_id, agent.secret_digest(secret)],
         )
-        credentials.forget()  # or so many new ones in a few seconds would look like a flood
+        afresh.start_anew()  # or so many new ones in a few seconds would look like a flood
         return Clinic(
             org_id, secret, calendars, timedelta(hours=opens), closes, self.closed_on, length, codes
         )

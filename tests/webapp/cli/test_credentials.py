@@ -13,8 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 
 import settings
+from tests import afresh
 from tests.webapp.cli.commands import ACTOR, Operator
-from webapp.agents import credentials
 
 PATH = "/api/vapi/tools/calendar/check"
 BODY = json.dumps({"toolCall": {"arguments": {"date": "2026-12-07"}}})
@@ -90,7 +90,7 @@ def test_rotation_leaves_the_old_one_until_it_is_revoked(
     operator: Operator, clinic: str, client: FlaskClient
 ) -> None:
     def opens(secret: str) -> bool:
-        credentials.forget()
+        afresh.start_anew()
         return post(client, {"Authorization": f"Bearer {secret}"}) == 200
 
     old = operator.does("credential", "add", clinic, "--label", "main")

@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from models.clinics.organizations import (
     SignatureEncoding,
     VapiCredential,
 )
+from tests import afresh
 from tests.factories import create_clinic, slot
 from webapp.agents import credentials
 from webapp.agents.credentials import CREDENTIAL_HEADER
@@ -51,14 +52,13 @@ class Hands:
 
 
 @pytest.fixture(autouse=True)
-def hands(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Iterator[Hands]:
+def hands(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Hands:
     """With no other signing credential alive than the test's own, and none remembered."""
     sql.execute("UPDATE vapi_credentials SET revoked_at = now() WHERE kind = 'hmac' AND revoked_at IS NULL")
     hands = Hands()
     monkeypatch.setattr(credentials, "time", hands)
-    credentials.forget()
-    yield hands
-    credentials.forget()  # what is remembered until a time that may never come
+    afresh.start_anew()
+    return hands
 
 
 # --- what a caller sends ------------------------------------------------------------------------

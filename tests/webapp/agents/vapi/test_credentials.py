@@ -25,6 +25,7 @@ from werkzeug.test import TestResponse
 
 from models.base import session
 from models.clinics.organizations import CredentialKind, SignatureAlgorithm, SignatureEncoding
+from tests import afresh
 from tests.factories import bare, code_of, create_clinic, phone_number, slot
 from tests.places import free_port
 from tests.surroundings import environment
@@ -451,7 +452,7 @@ def test_a_large_body_with_a_wrong_signature_is_hashed_a_few_times_at_most(
     """Where requests name no credential, and there are many. Named, it is a pass for each of the clinic's."""
     body = check_body(patientName="x" * 2_000_000)
     monkeypatch.setattr(credentials, "MOST_HASHED", 20 * len(body))
-    credentials.forget()
+    afresh.start_anew()
     keys = [make_key() for _ in range(40)]
     stranger = replace(keys[0], secret="wrong")
 

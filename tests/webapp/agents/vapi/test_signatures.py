@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from models.base.session import Door, system_transaction, transaction
 from models.clinics.organizations import PayloadFormat
 from models.insight import live, retention
+from tests import afresh
 from tests.conftest import Clock
 from tests.factories import code_of, phone_number, slot
 from tests.surroundings import environment
@@ -34,7 +35,6 @@ from tests.webapp.agents.vapi.signing import (
     refused,
 )
 from tests.webapp.agents.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
-from webapp.agents import credentials
 from webapp.agents.credentials import CREDENTIAL_HEADER
 
 TOOLS = "/api/vapi/tools"
@@ -55,7 +55,7 @@ def wish(**more: Any) -> bytes:
 
 def another_process() -> None:
     """As if the next request came to a process that has just started."""
-    credentials.forget()
+    afresh.start_anew()
 
 
 def replayed(response: Any) -> None:

@@ -338,7 +338,7 @@ def test_no_id_of_a_booking_opens_its_patients_page(
     assert digests
 
     def ask(token: str) -> list[tuple[int, bytes]]:
-        pages.guesses.forget()  # so many unknown links of one address are too many
+        pages.guesses().forget()  # so many unknown links of one address are too many
         address = page.replace("<token>", token)
         headers = ours.clinic.headers(b"")
         answers = [client.get(address, headers=headers), client.post(address, headers=headers)]

@@ -31,7 +31,8 @@ from tests.webapp.cli import outside_world
 from tests.webapp.cli.commands import Operator, swept
 from tests.webapp.cli.outside_world import Outside
 from tests.webapp.staff.rows import add_call, now
-from webapp.cli import assistant, doctor
+from webapp.cli import assistant
+from webapp.cli.doctor.traffic import MONITORING
 
 Findings = dict[str, dict[str, str]]
 
@@ -546,7 +547,7 @@ def one_line(text: str) -> str:
 
 def test_the_monitoring_queries_are_those_of_the_quick_reference() -> None:
     document = one_line((ROOT / "docs/quick-reference.md").read_text())
-    for heading, statement in doctor.MONITORING.items():
+    for heading, statement in MONITORING.items():
         assert f"### {heading}" in document
         assert one_line(statement) in document
 

@@ -1,0 +1,80 @@
+"""The signed requests that the sandbox makes, to loopback addresses only."""
+
+import ipaddress
+import os
+import re
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import urldefrag, urlencode, urlsplit
+
+import requests
+from flask import Flask, Response, g, jsonify, render_template, request
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped,unused-ignore]
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from sandbox.segments import count_segments
+
+CALLBACK_TIMEOUT = (5, 15)  # seconds to connect, to answer: Twilio's own
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def read_callback(written: str) -> str:
+    try:
+        parts = urlsplit(written)
+        valid = (
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and "_" not in parts.hostname
+            and parts.port != 0
+        )
+    except ValueError:
+        valid = False
+    if not valid:
+        raise RefusedError(21609, written)
+    if not is_loopback(written):
+        raise RefusedError(
+            21609, message=f"The sandbox calls loopback addresses only, and {written} is not one."
+        )
+    return written
+
+
+def call(url: str, form: Form, token: str) -> int | None:
+    """Post one signed webhook; the answer's status, or None if there was none.
+
+    As Twilio does by default: a second attempt only if the connection failed, under the same token.
+    """
+    address = urldefrag(url).url  # the fragment holds Twilio's retry settings: never sent, never signed
+    headers = {
+        "X-Twilio-Signature": RequestValidator(token).compute_signature(address, form),
+        "I-Twilio-Idempotency-Token": secrets.token_hex(16),
+    }
+    with requests.Session() as session:
+        session.trust_env = False  # neither proxy nor .netrc: this call stays on the machine
+        for _ in range(2):
+            try:
+                return session.post(
+                    address, data=form, headers=headers, timeout=CALLBACK_TIMEOUT, allow_redirects=False
+                ).status_code
+            except requests.RequestException as error:
+                if not isinstance(error, requests.ConnectionError):
+                    break
+    return None

@@ -1,0 +1,38 @@
+"""One line of the checklist: what was looked at, how it stands, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from models.clinics.organizations import Organization
+
+
+class State(StrEnum):
+    OK = "ok"
+    MISSING = "missing"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the checklist. `mend` is what to type or to do."""
+
+    state: State
+    what: str
+    why: str = ""
+    mend: str = ""
+
+
+ok = partial(Finding, State.OK)
+missing = partial(Finding, State.MISSING)
+warning = partial(Finding, State.WARNING)
+
+Findings = Iterator[Finding]
+
+
+def required(clinic: Organization) -> Callable[..., Finding]:
+    """Of a clinic that speaks to nobody outside, what only the outside needs may be missing."""
+    return warning if clinic.sandbox else missing

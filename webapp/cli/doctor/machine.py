@@ -1,0 +1,160 @@
+"""The checks of the machine: addresses, the database and its backup, Redis, the workers and beat."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import redis
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+import settings
+from celeryconfig import Queue, Task
+from models.base import preconditions
+from models.base.session import Door, system_transaction
+from models.clinics import sweeps
+from runtime import preflight
+from webapp.cli import workers
+from webapp.cli.doctor.findings import Findings, missing, ok, warning
+from webapp.ops.health import FUNCTIONS, missing_functions, newest_revision
+
+MIGRATE = "alembic upgrade head, with the settings of the web process"
+
+#: Seconds. Beat ticks every five; and while nobody else is there, a worker every fifteen.
+BEAT_AWAY = 30.0
+
+
+def check_surroundings() -> Findings:
+    config = settings.get()
+    url = urlsplit(config.public_base_url)
+    mend = "set PUBLIC_BASE_URL to https://… as Twilio and Vapi reach it, without a path"
+    local = _is_local(url.hostname or "")
+    if url.scheme == "https" and not local:
+        yield ok("PUBLIC_BASE_URL", config.public_base_url)
+    elif config.development:
+        yield ok("PUBLIC_BASE_URL", f"{config.public_base_url}, which will do for development")
+    else:
+        why = "nobody outside reaches this machine by it" if local else "it is not https"
+        yield missing("PUBLIC_BASE_URL", f"{config.public_base_url}: {why}", mend)
+    if config.proxy_is_overlooked:
+        yield warning(
+            "proxies",
+            "PUBLIC_BASE_URL is https, so requests come through a proxy, and PROXIES is 0: everybody behind"
+            " it is counted as one address",
+            "set PROXIES to how many reverse proxies stand in front, 1 for one nginx",
+        )
+    else:
+        yield ok("proxies", f"{config.proxies_in_front} in front")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host in ("", "localhost") or host.endswith((".localhost", ".local"))
+    return address.is_loopback or address.is_private or address.is_unspecified
+
+
+def check_database() -> Findings:
+    try:
+        with system_transaction(Door.READINESS) as session:
+            revision = session.scalar(text("SELECT version_num FROM alembic_version"))
+            lost = missing_functions(session)
+    except SQLAlchemyError as error:
+        yield missing(
+            "database", f"no answer ({type(error).__name__})", "is DATABASE_URL right, and is it migrated?"
+        )
+        return
+    newest = newest_revision()
+    if revision == newest:
+        yield ok("database", f"at revision {revision}")
+    else:
+        yield missing("database", f"it is at revision {revision}, the code needs {newest}", MIGRATE)
+    if lost:
+        yield missing("SQL functions", f"not there: {', '.join(lost)}", MIGRATE)
+    else:
+        yield ok("SQL functions", ", ".join(FUNCTIONS))
+    yield from _backup()
+    yield from _preflight()
+
+
+#: What the role may not read, and pg_dump must.
+_UNREADABLE = """
+SELECT c.relname::text
+  FROM pg_class c
+ WHERE c.relnamespace = 'public'::regnamespace
+   AND CASE c.relkind WHEN 'r' THEN NOT has_table_privilege(c.oid, 'SELECT')
+                      WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'SELECT') END
+ ORDER BY c.relname
+"""
+
+
+def _backup() -> Findings:
+    """Whether pg_dump, as docs/operations.md has it, would see every row of every table."""
+    try:
+        with system_transaction(Door.READINESS) as session:
+            sees_all = session.scalar(text("SELECT in_system_scope()"))
+            unreadable = session.scalars(text(_UNREADABLE)).all()
+    except SQLAlchemyError:
+        return  # told at the database
+    if not sees_all:
+        yield missing("backup", "the role does not see every clinic, so pg_dump would fail", MIGRATE)
+    elif unreadable:
+        yield missing("backup", f"the role may not read {', '.join(unreadable)}: pg_dump would fail", MIGRATE)
+    else:
+        yield ok("backup", "pg_dump can read everything; the command is in docs/operations.md under Backup")
+
+
+def _preflight() -> Findings:
+    """What every process looks at before it starts: the role, its isolation, row security, Redis' policy."""
+    problems, noticed = preflight.problems(preconditions.look), preflight.warnings(preconditions.look)
+    for problem in problems:
+        yield missing("before the start", problem)
+    for notice in noticed:
+        yield warning("before the start", notice)
+    if not (problems or noticed):
+        yield ok("before the start", "row security, isolation and Redis are as they must be")
+
+
+def check_redis_and_workers() -> Findings:
+    mend = "is REDIS_URL right, and does the server run? Meanwhile calls are answered, and SMS wait"
+    try:
+        with preflight.redis_client() as client:
+            client.ping()
+        yield ok("Redis", "answers")
+        served = workers.queues_served()
+    except (redis.RedisError, workers.RedisAway) as error:
+        yield missing("Redis", f"no answer ({type(error).__name__})", mend)
+        return
+    for queue in Queue:
+        process = "worker_otp" if queue is Queue.OTP else "worker"
+        if queue.value in served:
+            yield ok(f"queue {queue.value}", "a worker answers")
+        else:
+            yield missing(f"queue {queue.value}", "no worker answers", f"start {process} of the Procfile")
+    if Queue.HOUSEKEEPING.value in served:
+        yield from _beat()
+
+
+def _beat() -> Findings:
+    """By the rows that its ticks leave, and so by the database's clock: beat's own may be wrong."""
+    try:
+        with system_transaction(Door.READINESS) as session:
+            ages = sweeps.ages(session, Task.SWEEP_SMS.value)
+    except SQLAlchemyError:
+        return  # told at the database
+    if ages.beat is None:
+        yield missing("beat", "no tick of its has ever come", "start beat of the Procfile, once")
+    elif ages.beat > BEAT_AWAY:
+        yield missing(
+            "beat", f"its last tick came {ages.beat:.0f} seconds ago", "start beat of the Procfile, once"
+        )
+    else:
+        yield ok("beat", f"its last tick came {ages.beat:.0f} seconds ago")
+    if ages.done is None or ages.done > BEAT_AWAY:
+        yield missing(
+            "sweeps",
+            "none has ever ended" if ages.done is None else f"the last one ended {ages.done:.0f} s ago",
+            "is worker of the Procfile running, and what does its log say?",
+        )

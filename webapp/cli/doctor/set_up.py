@@ -1,0 +1,100 @@
+"""The checks of what a clinic has set up: calendars, people, the alert phone, its rules and its limits."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from models.base import phones
+from models.clinics import calendars
+from models.clinics.organizations import IntegrationSettings, Organization
+from models.clinics.staff import StaffUser
+from models.insight import clinic_limits
+from models.leads import leads
+from webapp.cli.doctor.findings import Findings, missing, ok, required, warning
+
+
+def check_calendars(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    rows = calendars.list_of_clinic(session, clinic.id)
+    if not rows:
+        yield missing(
+            "calendar",
+            "there is none",
+            f'flask calendar add {clinic.id} cal-1 --name "Main diary" --zone Europe/London'
+            ' --hours "mon-fri 09:00-17:00"',
+        )
+    for row in rows:
+        change = f"flask calendar set {clinic.id} {row.id}"
+        try:
+            ZoneInfo(row.time_zone)
+        except (ValueError, OSError, LookupError):
+            yield missing(f"calendar {row.id}", f"no such zone: {row.time_zone}", f"{change} --zone …")
+            continue
+        if not any(row.hours.values()):
+            yield missing(f"calendar {row.id}", "it is never open", f'{change} --hours "mon-fri 09:00-17:00"')
+        else:
+            yield ok(f"calendar {row.id}", f"{row.time_zone}, {len(row.hours)} days a week")
+
+
+def check_alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    change = f"flask organization set {clinic.id} --alert-phone …"
+    number = row.hot_lead_alert_phone
+    if not number:
+        yield missing("hot lead alert phone", "none is set", change)
+        return
+    try:
+        same = phones.e164(number, region=clinic.region, sandbox=clinic.sandbox) == number
+    except phones.ImpossibleNumber as error:
+        yield missing("hot lead alert phone", f"{number}: {error}", change)
+        return
+    yield (
+        ok("hot lead alert phone", number)
+        if same
+        else missing("hot lead alert phone", f"{number} is not in the form +44…", change)
+    )
+
+
+def check_staff(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    people = session.scalar(
+        select(func.count()).where(
+            StaffUser.org_id == clinic.id,
+            StaffUser.disabled_at.is_(None),
+            StaffUser.password_hash.is_not(None),
+        )
+    )
+    if people:
+        yield ok("staff", f"{people} may sign in")
+    else:
+        yield required(clinic)(
+            "staff", "nobody may sign in", f"flask staff add {clinic.id} EMAIL --name … --role owner"
+        )
+
+
+def check_lead_rules(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    if not clinic.lead_rules:
+        return
+    try:
+        leads.own_rules(clinic, row)
+    except ValueError:
+        yield missing(
+            "lead rules",
+            "the clinic's own cannot be used, so calls are scored by the usual ones",
+            f"flask leads rules {clinic.id} --from FILE, or --reset",
+        )
+    else:
+        yield ok("lead rules", "the clinic's own are in force")
+
+
+def check_limits(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    low = clinic_limits.find_low(session, clinic.id)
+    if not low:
+        yield ok("limits of the clinic", "less than half of each is used")
+    for each in low:
+        yield warning(
+            f"limit {each.limit.name}",
+            f"{each.part:.0%} used. {each.says}",
+            f"flask organization set {clinic.id} {each.limit.option} N, if these are patients;"
+            " else docs/operations.md, A clinic's codes run low",
+        )

@@ -1,0 +1,87 @@
+"""The checks of a clinic's Twilio: the account, the sender, and the secrets that are stored for them."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from models.base import sealing
+from models.clinics import sealed_columns
+from models.clinics.organizations import IntegrationSettings, Organization
+from models.messaging import senders
+from webapp.cli import outside
+from webapp.cli.doctor.findings import Findings, missing, ok, warning
+
+
+def check_twilio(session: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    change = f"flask twilio set {clinic.id}"
+    if not row.twilio_account_sid:
+        yield missing("Twilio account", "none is set", f"{change} --account-sid AC…")
+    elif not (row.twilio_auth_token_sealed or (row.twilio_api_key_sid and row.twilio_api_key_secret_sealed)):
+        yield missing(
+            "Twilio account", "it has neither an auth token nor an API key", f"{change} --auth-token-stdin"
+        )
+    else:
+        yield from _asked_twilio(row, change)
+        if not row.twilio_auth_token_sealed:
+            yield warning(
+                "Twilio auth token",
+                "there is none, and Twilio signs with it: incoming requests cannot be checked",
+                f"{change} --auth-token-stdin",
+            )
+    if row.twilio_from_number or row.twilio_messaging_service_sid:
+        yield ok("sender", row.twilio_messaging_service_sid or row.twilio_from_number or "")
+    else:
+        yield missing("sender", "SMS come from nobody", f"{change} --from +44…")
+    sender = senders.get_or_none(session, clinic.id)
+    if sender and sender.stopped_at:
+        yield missing(
+            "sender",
+            f"Twilio refuses it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
+            f"put it right at Twilio, or set it anew: {change} …",
+        )
+    yield from _secrets(session, clinic)
+
+
+def _asked_twilio(row: IntegrationSettings, change: str) -> Findings:
+    try:
+        answer, heard = outside.ask_twilio(row)
+    except sealing.CannotUnseal:
+        return  # told among the stored secrets
+    what = "auth token"
+    again = f"{change} --auth-token-stdin"
+    if row.twilio_api_key_sid and row.twilio_api_key_secret_sealed:
+        what, again = f"API key {row.twilio_api_key_sid}", f"{change} --api-key-secret-stdin"
+    match answer:
+        case outside.Answer.TAKEN:
+            yield ok("Twilio account", f"{row.twilio_account_sid}, and Twilio takes its {what}")
+        case outside.Answer.NOT_ASKED:
+            yield warning(
+                "Twilio account",
+                f"{row.twilio_account_sid}; Twilio could not be asked whether it takes its {what} ({heard})",
+                "look again once this machine reaches Twilio",
+            )
+        case _:
+            yield missing(
+                "Twilio account", f"{row.twilio_account_sid}: Twilio refuses its {what} ({heard})", again
+            )
+
+
+def _secrets(session: Session, clinic: Organization) -> Findings:
+    found = sealed_columns.find(session, clinic.id)
+    former = 0
+    for stored in found:
+        sealed = sealed_columns.get(session, stored) or ""
+        try:
+            sealing.unseal(stored.org_id, stored.column.purpose, sealed)
+        except sealing.CannotUnseal:
+            yield missing(
+                "stored secrets",
+                f"{stored} cannot be opened",
+                "name the SECRET_KEY it was sealed with in FORMER_SECRET_KEYS, or set this secret anew",
+            )
+            continue
+        former += not sealing.is_current(sealed)
+    if former:
+        yield warning("stored secrets", f"{former} hang on a former SECRET_KEY", "flask secrets rotate")
+    elif found:
+        yield ok("stored secrets", f"{len(found)} sealed")

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from sandbox import services
-from sandbox.twilio import running_sandbox
+from sandbox.twilio.server import running_sandbox
 from tests.places import ROOT, free_port
 from tests.stack import stack as stack  # the fixture  # noqa: PLC0414
 

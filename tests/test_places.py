@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sandbox.twilio import running_sandbox
+from sandbox.twilio.server import running_sandbox
 from tests.places import free_port
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port is only looked up")

@@ -1,31 +1,6 @@
 """What can be made to go wrong."""
 
-import ipaddress
-import os
-import re
-import secrets
-import signal
-import socket
-import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from email.utils import format_datetime
-from itertools import islice
-from queue import SimpleQueue
-from typing import Any
-from urllib.parse import urldefrag, urlencode, urlsplit
-
-import requests
-from flask import Flask, Response, g, jsonify, render_template, request
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped,unused-ignore]
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-
-from sandbox.segments import count_segments
+from dataclasses import dataclass
 
 FAULTS_BEFORE = ("429", "500", "drop-before", "refuse")  # the message is never accepted
 FAULTS_AFTER = ("500-after-accept", "drop-after-accept", "slow")  # it is, but the client cannot tell

@@ -1,33 +1,18 @@
 """One message: the order that asks for it, its course, and the forms in which it is shown."""
 
-import ipaddress
-import os
 import re
 import secrets
-import signal
-import socket
-import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import format_datetime
-from itertools import islice
-from queue import SimpleQueue
 from typing import Any
-from urllib.parse import urldefrag, urlencode, urlsplit
-
-import requests
-from flask import Flask, Response, g, jsonify, render_template, request
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped,unused-ignore]
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from sandbox.segments import count_segments
-
-Form = dict[str, str]
+from sandbox.twilio.numbers import FATES, POOL_NUMBER, USUAL_FATE, read_recipient, read_sender
+from sandbox.twilio.refusals import RefusedError
+from sandbox.twilio.webhooks import Form, read_callback
 
 API_VERSION = "2010-04-01"
 

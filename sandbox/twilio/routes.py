@@ -1,31 +1,16 @@
 """The web application: Twilio's own addresses, the inbox, and the controls of a test."""
 
-import ipaddress
-import os
-import re
-import secrets
-import signal
 import socket
-import threading
-import time
-from collections import OrderedDict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from email.utils import format_datetime
-from itertools import islice
-from queue import SimpleQueue
+from dataclasses import asdict
 from typing import Any
-from urllib.parse import urldefrag, urlencode, urlsplit
 
-import requests
 from flask import Flask, Response, g, jsonify, render_template, request
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped,unused-ignore]
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from sandbox.segments import count_segments
+from sandbox.twilio.exchange import Exchange
+from sandbox.twilio.faults import FAULTS_AFTER, FAULTS_ASKING, FAULTS_BEFORE, FAULTS_LATE, Fault
+from sandbox.twilio.messages import API_VERSION
+from sandbox.twilio.numbers import read_recipient
+from sandbox.twilio.refusals import RefusedError
 
 MESSAGES_URL = f"/{API_VERSION}/Accounts/<account>/Messages"
 

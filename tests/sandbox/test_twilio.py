@@ -30,9 +30,9 @@ from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-unty
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped,unused-ignore]
 from twilio.rest import Client  # type: ignore[import-untyped,unused-ignore]
 
-from sandbox import twilio as sandbox_twilio
 from sandbox.segments import count_segments
-from sandbox.twilio import running_sandbox
+from sandbox.twilio import exchange
+from sandbox.twilio.server import running_sandbox
 
 ACCOUNT, TOKEN = "AC" + "1" * 32, "the-auth-token"
 SERVICE = "MG" + "2" * 32
@@ -275,7 +275,7 @@ def test_one_account_never_sees_anothers_messages(standing_url: str, standing_cl
 def test_only_the_newest_are_kept(
     standing_url: str, standing_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox_twilio, "MAX_MESSAGES", 2)
+    monkeypatch.setattr(exchange, "MAX_MESSAGES", 2)
     for number in range(3):
         standing_client.messages.create(to=PATIENT, from_=OURS, body=str(number))
     assert texts(standing_url) == ["2", "1"]

@@ -15,7 +15,8 @@ from twilio.request_validator import RequestValidator
 import settings
 from models.base import sealing
 from models.messaging import receipts
-from sandbox.twilio import Exchange, make_sandbox
+from sandbox.twilio.exchange import Exchange
+from sandbox.twilio.server import make_sandbox
 from tasks.messaging import deliver_sms
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, create_clinic, reserve
 from tests.surroundings import environment

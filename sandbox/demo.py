@@ -13,9 +13,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import dict_row
 
-from sandbox.caller import INBOX, SMS_PATIENCE, WEB, Booking, DidNotHold, Phone, World, must
+from sandbox.caller import INBOX, WEB
+from sandbox.dialogue import Booking, World
 from sandbox.live_page import LivePage
+from sandbox.phone import SMS_PATIENCE, Phone
 from sandbox.seed import CALENDAR, OWNER, OWNER_PASSWORD
+from sandbox.steps import DidNotHold, must
 from sandbox.story import Teller, Terminal
 
 #: How long the demonstration's call is said to have been: over five minutes, or nobody is alerted.
@@ -195,4 +198,4 @@ def _where_next(teller: Teller, web_url: str, inbox_url: str, flower_url: str | 
     teller.look("the tasks (Flower)", f"{flower}/  ({login})")
     teller.look("the rows", "make psql")
     where = "" if (web_url, inbox_url) == (WEB, INBOX) else f" --web {web_url} --inbox {inbox_url}"
-    teller.look("another caller", f".venv/bin/python -m sandbox.caller{where} --play taken-slot")
+    teller.look("another caller", f".venv/bin/python -m sandbox.plays{where} --play taken-slot")

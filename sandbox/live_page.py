@@ -10,7 +10,7 @@ from typing import Self
 
 import requests
 
-from sandbox.caller import DidNotHold, must
+from sandbox.steps import DidNotHold, must
 
 PATIENCE = 15.0  # seconds
 

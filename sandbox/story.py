@@ -1,6 +1,6 @@
 """How a phone call is told: who said what, which tool answered what, which SMS landed.
 
-What happens in the call is in sandbox/caller.py; here is only how it looks on a terminal.
+What happens in the call is in sandbox/dialogue.py; here is only how it looks on a terminal.
 """
 
 from __future__ import annotations

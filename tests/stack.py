@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from sandbox import seed
-from sandbox.caller import World
+from sandbox.dialogue import World
 from tests.places import ROOT, free_port
 
 READY_WITHIN = 400.0  # longer than the product itself waits, so that it is the one to say why

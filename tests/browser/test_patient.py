@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from sandbox.caller import Booking, play_booking
+from sandbox.dialogue import Booking
+from sandbox.plays import play_booking
 from tests.browser.conftest import Opens, faults
 from tests.stack import Stack, eventually
 

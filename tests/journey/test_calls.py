@@ -14,7 +14,7 @@ import pytest
 import redis
 import requests
 
-from sandbox import caller, demo, seed
+from sandbox import answers, caller, demo, plays, seed
 from tests.factories import phone_number, slot
 from tests.stack import Stack, eventually
 
@@ -30,9 +30,9 @@ def test_the_demo_tells_its_story(stack: Stack) -> None:
     )
 
 
-@pytest.mark.parametrize("play", sorted(caller.PLAYS))
+@pytest.mark.parametrize("play", sorted(plays.PLAYS))
 def test_a_caller(stack: Stack, play: str) -> None:
-    caller.PLAYS[play](stack.world)
+    plays.PLAYS[play](stack.world)
 
 
 class Patient:
@@ -72,7 +72,7 @@ class Patient:
 
     def read_code(self, *, within: float = 60.0) -> str:
         [code] = eventually(lambda: self.stack.inbox(self.phone), within=within)
-        return caller.read_code(code)
+        return answers.read_code(code)
 
     def verify(self, code: str) -> None:
         self.appointment = str(

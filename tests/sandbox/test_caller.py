@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from sandbox import caller, demo
-from sandbox.caller import Answer, Call, DidNotHold, Slot
+from sandbox.answers import Answer, Slot, read_code
+from sandbox.caller import Call
+from sandbox.dialogue import World
+from sandbox.plays import play_booking
+from sandbox.steps import DidNotHold
 from webapp.agents.tools import BY_NAME
 from webapp.agents.vapi import envelope
 
@@ -65,13 +69,13 @@ def test_a_time_without_its_day_is_given_it() -> None:
 
 
 def test_the_code_is_the_one_group_of_four_digits() -> None:
-    assert caller.read_code("0042 is your Bright Smile 24 code, valid for 10 minutes.") == "0042"
+    assert read_code("0042 is your Bright Smile 24 code, valid for 10 minutes.") == "0042"
 
 
 @pytest.mark.parametrize("body", ["Your code is on its way.", "1234 or 5678?", "Ring 02079460958."])
 def test_no_code_is_read_where_it_is_not_clear(body: str) -> None:
     with pytest.raises(DidNotHold):
-        caller.read_code(body)
+        read_code(body)
 
 
 def test_the_call_stands_in_all_three_lists_with_its_static_parameter() -> None:
@@ -130,4 +134,4 @@ def test_a_step_that_did_not_hold_is_told_plainly(capsys: pytest.CaptureFixture[
 def test_a_play_against_nothing_names_what_did_not_answer() -> None:
     nowhere = "http://127.0.0.1:1"
     with pytest.raises(DidNotHold, match=r"127\.0\.0\.1:1/inbox\.json answers; instead: no connection"):
-        caller.play_booking(caller.World(nowhere, nowhere))
+        play_booking(World(nowhere, nowhere))

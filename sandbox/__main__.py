@@ -28,7 +28,7 @@ import celeryconfig  # noqa: E402
 import settings  # noqa: E402
 from models.base.session import sqlalchemy_url  # noqa: E402
 from runtime import preflight  # noqa: E402
-from sandbox import demo, services, supervisor  # noqa: E402
+from sandbox import data_folder, demo, services, supervisor  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -282,7 +282,7 @@ def _data_dir() -> Path:
     if chosen := os.environ.get("HOLDLINE_DATA_DIR"):
         return Path(chosen).resolve()
     default = ROOT / "var"
-    if services.reachable(default):
+    if data_folder.reachable(default):
         return default
     # Root's home is closed to the account that Postgres runs as.
     digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
@@ -296,7 +296,7 @@ def _published(data_dir: Path, servers: services.Services, ports: dict[str, int]
     for name, variable in (("web", "WEB_PORT"), ("inbox", "INBOX_PORT"), ("flower", "FLOWER_PORT")):
         urls[name] = f"http://127.0.0.1:{ports[variable]}"
     file = data_dir / "urls.json"
-    services.write_private(file, json.dumps({**urls, "bin_dir": str(servers.bin_dir or "")}))
+    data_folder.write_private(file, json.dumps({**urls, "bin_dir": str(servers.bin_dir or "")}))
     try:
         yield urls
     finally:
@@ -305,7 +305,7 @@ def _published(data_dir: Path, servers: services.Services, ports: dict[str, int]
 
 def _running_urls() -> dict[str, str]:
     data_dir = _data_dir()
-    if services.in_use(data_dir):  # a copy that was killed has left its file behind
+    if data_folder.in_use(data_dir):  # a copy that was killed has left its file behind
         with contextlib.suppress(OSError, ValueError):
             return dict(json.loads((data_dir / "urls.json").read_text()))
     raise services.ServicesError("Holdline is not running here; start it with `make up`")

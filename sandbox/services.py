@@ -8,36 +8,38 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import importlib.util
 import json
 import os
-import pwd
 import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import psycopg
 import redis
 
 from sandbox import supervisor
+from sandbox.data_folder import (
+    OWN_SERVER,
+    SERVER_ENV,
+    Secrets,
+    account_of_servers,
+    claimed,
+    may,
+    wait,
+    write_private,
+)
+from sandbox.data_folder import ServicesError as ServicesError  # noqa: PLC0414 -- who runs them catches it here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 START_LIMIT = 120.0  # seconds; recovery after a crash may take some, and a busy machine more
-OWN_SERVER = "set DATABASE_URL to a PostgreSQL (15 or newer) and REDIS_URL to a Redis of your own"
-SERVER_ENV = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}  # the same on every machine
-
-
-class ServicesError(RuntimeError):
-    """The servers cannot run; the message is one sentence that says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,29 +50,6 @@ class Services:
     bin_dir: Path | None  # where psql and pgbench are; None when the database is not ours
     keepers: tuple[supervisor.Keeper, ...]  # of the servers that we started
     lock: int  # the descriptor of kids.lock: who inherits it counts as alive
-
-
-@dataclasses.dataclass(frozen=True)
-class _Secrets:
-    """Kept in services.json, so that a second start finds the same passwords, and orphans by their port."""
-
-    superuser: str
-    holdline: str
-    redis: str
-    pg_port: int = 0
-    redis_port: int = 0
-
-    def database_url(self, user: str = "holdline", database: str = "holdline") -> str:
-        password = self.holdline if user == "holdline" else self.superuser
-        return f"postgresql://{user}:{password}@127.0.0.1:{self.pg_port}/{database}"
-
-    @property
-    def admin_url(self) -> str:
-        return self.database_url("postgres", "postgres")
-
-    @property
-    def redis_url(self) -> str:
-        return f"redis://:{self.redis}@127.0.0.1:{self.redis_port}/0"
 
 
 @contextlib.contextmanager
@@ -126,103 +105,25 @@ def check_ports(ports: Mapping[str, int]) -> None:
             raise ServicesError(f"port {port} is in use; set {variable} to another")
 
 
-# Whose folder it is.
-
-
-@contextlib.contextmanager
-def claimed(data_dir: Path) -> Iterator[int]:
-    """Hold the folder; yields a descriptor for children to inherit.
-
-    Two locks. owner.lock is ours alone: taken means that another copy runs. kids.lock is inherited by all
-    we start: free means that none of them lives, however the last run ended, so that pid files can be
-    ignored (in a container the same pid is soon somebody else's).
-    """
-    _prepare(data_dir)
-    with (data_dir / "owner.lock").open("w") as owner, (data_dir / "kids.lock").open("w") as kids:
-        if not _wait(1.0, lambda: _locked(owner)):  # a copy that is killed takes a moment to be gone
-            raise ServicesError(
-                f"another copy runs in {data_dir}; stop it, or set HOLDLINE_DATA_DIR to another folder"
-            )
-        if not _wait(supervisor.GRACE + 1, lambda: _locked(kids)):
-            _stop_orphans(data_dir)
-            if not _wait(supervisor.GRACE, lambda: _locked(kids)):
-                raise ServicesError(f"processes of an earlier run still use {data_dir}; stop them first")
-        yield kids.fileno()
-
-
-def in_use(data_dir: Path) -> bool:
-    """Whether a copy runs in that folder right now."""
-    with contextlib.suppress(OSError), (data_dir / "owner.lock").open("r") as owner:
-        return not _locked(owner)
-    return False
-
-
-def reachable(folder: Path) -> bool:
-    """Whether Postgres, which refuses to run as root, could get to the folder."""
-    while not folder.exists():
-        folder = folder.parent
-    return _may("-x", folder, _account())
-
-
-def _prepare(data_dir: Path) -> None:
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        if data_dir.stat().st_uid != os.geteuid():
-            raise ServicesError(f"{data_dir} is another user's; set HOLDLINE_DATA_DIR to another folder")
-        data_dir.chmod(0o711)  # passed through by the account that Postgres runs as, read by nobody
-        (data_dir / "log").mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise ServicesError(
-            f"{data_dir} cannot be used ({error.strerror}); set HOLDLINE_DATA_DIR to a folder of your own"
-        ) from error
-    if not reachable(data_dir):
-        raise ServicesError(
-            f"Postgres does not run as root, and the account it runs as cannot get to {data_dir};"
-            " set HOLDLINE_DATA_DIR to a folder below /var/lib or /var/tmp"
-        )
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _stop_orphans(data_dir: Path) -> None:
-    """Stop servers whose keepers were killed too. Our password proves that they are ours; a pid would not."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        known = _Secrets(**json.loads((data_dir / "services.json").read_text()))
-        with contextlib.suppress(redis.RedisError):
-            redis.Redis.from_url(known.redis_url, socket_timeout=2).shutdown()
-        with contextlib.suppress(psycopg.Error), psycopg.connect(known.admin_url, connect_timeout=2) as admin:
-            for (pid_file,) in admin.execute("SELECT pg_read_file('postmaster.pid')"):
-                os.kill(int(pid_file.split()[0]), signal.SIGINT)
-
-
-# The servers.
-
-
 class _Host:
     """Starts the servers of one folder."""
 
     def __init__(self, data_dir: Path, lock: int, *, fsync: bool) -> None:
         self.data_dir = data_dir
         self.fsync = fsync
-        self.account = _account()
+        self.account = account_of_servers()
         self.keepers: list[supervisor.Keeper] = []
         self._lock = lock
         self._file = data_dir / "services.json"
         if self._file.exists() or (data_dir / "pg").exists():
             try:
-                self.secrets = _Secrets(**json.loads(self._file.read_text()))
+                self.secrets = Secrets(**json.loads(self._file.read_text()))
             except (OSError, ValueError, TypeError):
                 raise ServicesError(
                     f"{self._file} has the passwords and cannot be read; remove {data_dir} to start afresh"
                 ) from None
         else:
-            self._remember(_Secrets(secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16)))
+            self._remember(Secrets(secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16)))
 
     def start_postgres(self, port: int | None) -> Path:
         """Returns the folder of the binaries."""
@@ -313,7 +214,7 @@ class _Host:
                     return keeper.ended
                 return True
 
-            if _wait(START_LIMIT, settled) and not keeper.ended:
+            if wait(START_LIMIT, settled) and not keeper.ended:
                 return
             if port or last:
                 raise ServicesError(
@@ -373,7 +274,7 @@ class _Host:
             os.chown(folder, *self.account)
         return folder
 
-    def _remember(self, known: _Secrets) -> None:
+    def _remember(self, known: Secrets) -> None:
         self.secrets = known
         write_private(self._file, json.dumps(dataclasses.asdict(known)))
 
@@ -397,7 +298,7 @@ class _Host:
         found = next((path for folder in folders for path in folder.glob(binary)), None)
         if found is None:
             raise ServicesError(f"the package {name} is not installed; run `make setup`, or {OWN_SERVER}")
-        if _may("-x", found, self.account):
+        if may("-x", found, self.account):
             return found
         copy = self.data_dir / "binaries" / f"{name}-{found.stat().st_mtime_ns}"
         if not copy.exists():
@@ -424,45 +325,7 @@ class _Host:
             ) from None
 
 
-def _account() -> tuple[int, int] | None:
-    """As root: the user and group that the servers run as, because Postgres refuses root."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return entry.pw_uid, entry.pw_gid
-    raise ServicesError("Postgres does not run as root, and there is no account named postgres or nobody")
-
-
-def _may(test: str, path: Path, account: tuple[int, int] | None) -> bool:
-    """Ask the system itself, as that account: modes alone do not tell (lists, mounts)."""
-    if account is None:
-        return True
-    command = ["/bin/sh", "-c", f'[ {test} "$0" ]', str(path)]
-    user, group = account
-    return not subprocess.run(
-        command, user=user, group=group, extra_groups=[], cwd="/", env=SERVER_ENV, check=False
-    ).returncode
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _wait(seconds: float, done: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (finished := done()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return finished
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole, readable by us alone from its first moment."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_text(text)
-    new.replace(path)

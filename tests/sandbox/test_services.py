@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import redis
 
-from sandbox import services, supervisor
+from sandbox import data_folder, services, supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,10 +115,10 @@ def test_two_folders_run_side_by_side_and_one_folder_runs_once(folder: Path) -> 
         query(one.database_url, "CREATE TABLE here ()")
         assert query(one.database_url, "SELECT count(*) FROM pg_tables WHERE tablename = 'here'") == 1
         assert query(two.database_url, "SELECT count(*) FROM pg_tables WHERE tablename = 'here'") == 0
-        assert services.in_use(folder)
+        assert data_folder.in_use(folder)
         with pytest.raises(services.ServicesError, match="another copy runs in"), run(folder):
             pass
-    assert not services.in_use(folder)
+    assert not data_folder.in_use(folder)
 
 
 @pytest.mark.parametrize("server", ["postgres", "redis"])
@@ -201,6 +201,6 @@ def test_a_database_whose_passwords_are_lost_is_an_advice_and_no_traceback(folde
 def test_a_folder_that_the_servers_account_cannot_reach_is_refused(folder: Path) -> None:
     folder.chmod(0o700)
     closed = folder / "below"
-    assert not services.reachable(closed)
+    assert not data_folder.reachable(closed)
     with pytest.raises(services.ServicesError, match="cannot get to"), run(closed):
         pass

@@ -23,7 +23,7 @@ from tests.factories import create_clinic
 from tests.stack import eventually
 from tests.webapp.staff.browsers import PASSWORD
 from tests.webapp.staff.rows import add_booking, add_call
-from webapp.staff import feed, pages
+from webapp.staff import feed, live_pages
 
 pytestmark = pytest.mark.journey
 
@@ -58,7 +58,7 @@ def site(app: Flask, database_url: str) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed, "LONGEST", 2.0)  # this server does not notice that a browser went away
         yield from _served(app, database_url)
-    eventually(lambda: not pages.watch().runs)
+    eventually(lambda: not live_pages.watch().runs)
 
 
 def _served(app: Flask, database_url: str) -> Iterator[Site]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import (
     Flask,
@@ -18,29 +17,25 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-import settings
 from models.calls import call_backs
 from models.clinics import calendars
-from models.insight import clinic_limits, lead_record, live, reports
+from models.insight import clinic_limits, lead_record, reports
 from models.leads.scoring import Band
 from models.notices import retries
 from webapp.nudge import nudge
-from webapp.staff import account, addresses, csv_files, feed, holds, judgements, people, sign_in
+from webapp.staff import account, addresses, csv_files, holds, judgements, live_pages, people, sign_in
 from webapp.staff.guard import blueprint, for_every_page, in_clinic, signed
-from webapp.staff.people import Signed
-from webapp.state import carried, per_app
-from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown, in_transaction
+from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown
 
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
-_OTHERS = (account, holds, judgements, sign_in)
+_OTHERS = (account, holds, judgements, live_pages, sign_in)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 
@@ -55,110 +50,9 @@ def register(app: Flask) -> None:
     app.register_blueprint(blueprint)
 
 
-# --- live ---------------------------------------------------------------------------------------
-
-
 @blueprint.get("", strict_slashes=False)
 def home() -> ResponseReturnValue:
     return redirect(url_for("dashboard.live_page"), HTTPStatus.SEE_OTHER)
-
-
-@blueprint.get("/live")
-def live_page() -> ResponseReturnValue:
-    return render_template("dashboard/live.html", **_live_facts(_state(addresses.most())))
-
-
-@blueprint.get("/live/state")
-def live_state() -> ResponseReturnValue:
-    """The same as a fragment, for whoever has no stream: 304 while nothing changed."""
-    version = in_clinic(live.version)
-    if request.if_none_match.contains_weak(version):
-        response = Response(status=HTTPStatus.NOT_MODIFIED)
-    else:
-        now = _state(addresses.most())
-        version = now.version
-        response = Response(render_template("dashboard/live_parts.html", **_live_facts(now)))
-    response.set_etag(version, weak=True)
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
-
-
-@blueprint.get("/live/stream")
-def live_stream() -> ResponseReturnValue:
-    """Server-sent events, each of them the whole state: none can be missed, and none counts twice.
-
-    Where every stream is taken it is the state alone, once; whoever had a stream is told that there is none.
-    """
-    place = _places().take(signed().org_id)
-    if place is None and "Last-Event-ID" not in request.headers:
-        return live_state()
-    if place is None:
-        abort(HTTPStatus.SERVICE_UNAVAILABLE, "Every stream is taken; ask again without Last-Event-ID.")
-    response = Response(stream_with_context(_events(signed(), place)), mimetype="text/event-stream")
-    # Also when it was never begun to be read, as for HEAD.
-    response.call_on_close(place.give_back)
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
-
-
-def _events(who: Signed, place: feed.Place) -> Iterator[str]:
-    #: The version that was sent, and the one after which it was: what is read may be newer still.
-    sent = seen = request.headers.get("Last-Event-ID")
-    browser = request.environ.get("gunicorn.socket")
-    spoke = time.monotonic()
-    ends = spoke + feed.LONGEST
-    try:
-        yield "retry: 1000\n\n"
-        with watch().watching(who.org_id):
-            while time.monotonic() < ends and not feed.went_away(browser):
-                until = min(spoke + feed.COMMENT_EVERY, ends) - time.monotonic()
-                changed = watch().wait(who.org_id, seen, max(0, min(feed.MISSED_AFTER, until)))
-                if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
-                    continue
-                now = _state(addresses.most()) if changed else None
-                # After reading: what was committed once the session had ended is never shown.
-                if not people.still(who):
-                    return
-                spoke = time.monotonic()
-                if changed:
-                    seen = changed
-                    if now and now.version != sent:
-                        sent = now.version
-                        fragment = render_template("dashboard/live_parts.html", **_live_facts(now))
-                        yield _event(now.version, fragment)
-                else:
-                    yield ": nothing new\n\n"
-    except (Busy, DatabaseAway):
-        return  # the browser comes back in a second
-    finally:
-        place.give_back()
-
-
-def _event(version: str, fragment: str) -> str:
-    data = "\n".join(f"data: {line}" for line in fragment.splitlines())
-    return f"id: {version}\n{data}\n\n"
-
-
-def _state(most: int) -> live.Live:
-    return in_clinic(lambda at, org_id: live.read(at, org_id, most=most))
-
-
-def _live_facts(now: live.Live) -> dict[str, Any]:
-    """What the live page says; `more` is how many rows it offers to show next, if it can show more."""
-    more = min(addresses.most() * 4, live.MOST)
-    more_or_none = more if more > addresses.most() else None
-    return {"live": now, "more": more_or_none, "kept": addresses.kept(), **addresses.here("live")}
-
-
-@per_app
-def watch() -> feed.Watch:
-    """Which version of its clinic each stream waits for."""
-    return feed.Watch(carried(lambda org_id: in_transaction(org_id, lambda at: live.version(at, org_id))))
-
-
-@per_app
-def _places() -> feed.Places:
-    return feed.Places(min(feed.MOST_STREAMS, settings.get().threads_of_web // 4))
 
 
 # --- leads and calls ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tests.factories import create_clinic, slot
 from tests.linked import Linked
 from tests.webapp.staff.browsers import Person, employ
 from tests.webapp.staff.rows import add_call
-from webapp.staff import feed, pages
+from webapp.staff import feed, live_pages
 from webapp.staff.feed import MOST_STREAMS, Place, Places, Watch
 
 
@@ -152,7 +152,7 @@ def test_what_is_committed_is_shown_within_a_second(person: Person, sql: psycopg
             assert f'data-lead="{call}"' in after
             assert f"7700 {number}" in after
         assert min(took) < 1  # of three, for others work on this machine, too
-    assert settled(pages.watch())
+    assert settled(live_pages.watch())
 
 
 def test_one_commit_is_told_once_however_long_the_look_at_the_database_takes(
@@ -301,7 +301,7 @@ def test_whoever_is_the_fifth_gets_the_state_and_a_place_is_free_again_afterward
             response = person.client.open("/dashboard/live/stream", method=method, buffered=False)
             assert response.status_code == 200
             response.close()
-    assert settled(pages.watch())
+    assert settled(live_pages.watch())
 
 
 def test_a_browser_that_went_away_is_missed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import re
 import sys
@@ -14,12 +13,12 @@ from contextvars import ContextVar
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime import postgres_address, redis_address, weak_secrets
+from runtime import platforms, postgres_address, redis_address, weak_secrets, web_address
 from runtime.weak_secrets import DEVELOPMENT_KEY as DEVELOPMENT_KEY  # noqa: PLC0414 -- read from here
 
 #: PostgreSQL connections that the web processes of one machine share. With the workers' five they leave
@@ -34,18 +33,6 @@ THREADS_PER_CONNECTION = 32
 MOST_THREADS = 128
 #: Platforms and their examples set these to words, too ("auto"), and no process is to stay down for that.
 _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
-
-
-#: How many entries at the end of X-Forwarded-For each platform writes, by a variable that it sets. Render has
-#: Cloudflare before its own proxy; Fly adds the address of the app behind that of the client.
-PROXIES_OF_PLATFORMS = {
-    "DYNO": 1,  # Heroku
-    "RENDER": 2,
-    "FLY_APP_NAME": 2,
-    "RAILWAY_ENVIRONMENT_ID": 1,
-    "K_SERVICE": 1,  # Cloud Run
-    "WEBSITE_SITE_NAME": 1,  # Azure App Service, which writes ports, too
-}
 
 
 class AppEnv(StrEnum):
@@ -245,7 +232,7 @@ class Settings(BaseSettings):
     @field_validator("public_base_url", "twilio_api_base_url", "vapi_api_base_url")
     @classmethod
     def _is_of_a_web_server(cls, value: str, info: ValidationInfo) -> str:
-        parts = _address(value, "http", "https")
+        parts = web_address.read(value, "http", "https")
         if parts is None:
             raise ValueError("it must be http:// or https://, and a host")
         # A slash at the end is no path: whoever adds one takes it off before.
@@ -257,10 +244,10 @@ class Settings(BaseSettings):
     @field_validator("sentry_dsn", "otel_exporter_otlp_endpoint")
     @classmethod
     def _is_where_something_is_sent(cls, value: str, info: ValidationInfo) -> str:
-        parts = _address(value, "http", "https")
+        parts = web_address.read(value, "http", "https")
         if value and parts is None:
             raise ValueError("it must be http:// or https://, and a host")
-        if value and info.field_name == "sentry_dsn" and not _is_a_dsn(parts):
+        if value and info.field_name == "sentry_dsn" and not web_address.is_a_dsn(parts):
             raise ValueError("it must be https://key@host/project, as Sentry shows it under Client Keys")
         return value
 
@@ -273,7 +260,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _production_speaks_tls(cls, value: str, info: ValidationInfo) -> str:
-        if _in_production(info) and value and not _is_private(value):
+        if _in_production(info) and value and not web_address.is_private(value):
             raise ValueError(
                 "in production it must be https://: without TLS anybody on the way reads and changes what is"
                 " sent. http:// is for a stand-in on this machine (localhost, 127.0.0.1)"
@@ -362,7 +349,9 @@ class Settings(BaseSettings):
         """How many reverse proxies stand in front of the web: as set, or as the platform is known to have."""
         if self.proxies is not None:
             return self.proxies
-        return next((number for name, number in PROXIES_OF_PLATFORMS.items() if os.environ.get(name)), 0)
+        return next(
+            (number for name, number in platforms.PROXIES_OF_PLATFORMS.items() if os.environ.get(name)), 0
+        )
 
     @property
     def proxy_is_overlooked(self) -> bool:
@@ -372,7 +361,7 @@ class Settings(BaseSettings):
     @property
     def listen_host(self) -> str:
         """The IP address that the web and Flower listen on; one of IPv6 is without brackets."""
-        return self.host if _is_listened_on(self.host) else "0.0.0.0"  # noqa: S104 -- as platforms expect
+        return self.host if web_address.is_listened_on(self.host) else "0.0.0.0"  # noqa: S104 -- as platforms expect
 
     @property
     def web_port(self) -> int:
@@ -390,7 +379,7 @@ class Settings(BaseSettings):
             for name in type(self).model_fields
             if _is_ignored(name, os.environ.get(name.upper(), ""))
         ]
-        if self.host and not _is_listened_on(self.host):
+        if self.host and not web_address.is_listened_on(self.host):
             found.append(
                 f"HOST is ignored, and the web listens on {self.listen_host}: it is no IP address, and tools"
                 " such as conda set it to a name of their own."
@@ -454,57 +443,18 @@ def _in_production(info: ValidationInfo) -> bool:
     return info.data.get("app_env") is not AppEnv.DEVELOPMENT
 
 
-def names_a_service(value: str) -> bool:
-    """Whether Kubernetes wrote it: for a service x it sets X_PORT to such an address in every container."""
-    return value.startswith(("tcp://", "udp://", "sctp://"))
-
-
 def _is_ignored(name: str, value: str) -> bool:
     """Whether it stands where a number is asked for, and nobody can have meant one by it."""
     if isinstance(Settings.model_fields[name].default, str) or not value.strip():
         return False
     if name not in _SET_BY_PLATFORMS:
-        return names_a_service(value) and not Settings.model_fields[name].is_required()
+        return platforms.names_a_service(value) and not Settings.model_fields[name].is_required()
     return not re.fullmatch(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*", value)
-
-
-def _is_a_dsn(parts: SplitResult | None) -> bool:
-    return bool(parts and parts.username and parts.path.rpartition("/")[2].isdecimal())
-
-
-def _is_listened_on(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return True
 
 
 def _listed(value: str) -> list[str]:
     """What stands between the commas."""
     return [each.strip() for each in value.split(",") if each.strip()]
-
-
-def _is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there: it is TLS, or never leaves the machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return True
-    host = parts.hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _address(url: str, *schemes: str) -> SplitResult | None:
-    """A URL of one of these schemes, in its parts; None if it is another, or no host or port can be read."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 -- reading it is what tells; its error may quote half of a password
-    except ValueError:
-        return None
-    return parts if parts.scheme in schemes and parts.hostname and not re.search(r"\s", url) else None
 
 
 #: By these Celery would leave its configuration, and one process would publish where no other listens.

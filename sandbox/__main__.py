@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError  # noqa: E402
 import celeryconfig  # noqa: E402
 import settings  # noqa: E402
 from models.base.session import sqlalchemy_url  # noqa: E402
-from runtime import preflight  # noqa: E402
+from runtime import platforms, preflight  # noqa: E402
 from sandbox import data_folder, demo, services, supervisor  # noqa: E402
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _ports() -> dict[str, int]:
     ports = {}
     for name, default in PORTS.items():
         value = os.environ.get(name) or str(default)
-        if settings.names_a_service(value):
+        if platforms.names_a_service(value):
             print(f"{name} is ignored: it was set by Kubernetes for a service, to {value}", file=sys.stderr)
             value = str(default)
         if not (value.isdecimal() and 0 < int(value) < 65536):

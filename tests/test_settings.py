@@ -7,6 +7,7 @@ import pytest
 import settings
 from models.base import session
 from runtime import postgres_address, weak_secrets
+from runtime.platforms import PROXIES_OF_PLATFORMS
 
 ALL = "0.0.0.0"  # noqa: S104
 KEY = "6b0e3f9a17d24c85be602f1d7a94c3e8"
@@ -462,7 +463,7 @@ def test_a_password_has_twelve_characters_of_its_own_and_a_key_thirty_two() -> N
 def test_how_many_proxies_stand_in_front(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxies: int
 ) -> None:
-    for name in settings.PROXIES_OF_PLATFORMS:
+    for name in PROXIES_OF_PLATFORMS:
         monkeypatch.delenv(name, raising=False)
     for name, value in (NEEDED | variables | {"PUBLIC_BASE_URL": "https://holdline.example.com"}).items():
         monkeypatch.setenv(name, value)

@@ -18,7 +18,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 import settings
-from runtime import logs
+from runtime import logs, web_notices
 from webserver.standing import Gate
 from webserver.worker import PatientWorker
 
@@ -118,7 +118,7 @@ def on_starting(server: Arbiter) -> None:
     """The master's own lines, too, are masked and one object each."""
     logs.configure()
     log = logging.getLogger("holdline.web")
-    for notice in _settings.web_notices:
+    for notice in web_notices.find(_settings):
         log.warning("%s", notice)
     # GUNICORN_CMD_ARGS and the command line prevail over this file, and each process has its connections.
     if server.num_workers > workers:

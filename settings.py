@@ -1,9 +1,10 @@
-"""Every setting of Holdline, typed, read once from the environment; imports only what judges a value."""
+"""Every setting of Holdline, typed, read once from the environment.
+
+Of ours it imports only modules of `runtime` that judge a value or work something out of it.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
 import sys
@@ -18,19 +19,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime import platforms, postgres_address, redis_address, weak_secrets, web_address
+from runtime import platforms, postgres_address, production, redis_address, web_address
+from runtime.key_ring import KeyRing
+from runtime.key_ring import UnknownKey as UnknownKey  # noqa: PLC0414 -- caught as settings.UnknownKey
 from runtime.weak_secrets import DEVELOPMENT_KEY as DEVELOPMENT_KEY  # noqa: PLC0414 -- read from here
+from runtime.web_capacity import MOST_WEB_PROCESSES, THREADS_PER_CONNECTION, WEB_CONNECTIONS, WebCapacity
 
-#: PostgreSQL connections that the web processes of one machine share. With the workers' five they leave
-#: room for a release and for an operator within the 20 of a small plan.
-WEB_CONNECTIONS = 10
-#: Likewise where a second role doubles what each worker holds.
-WEB_CONNECTIONS_OF_TWO_ROLES = 8
-#: More web processes than this would have fewer than two PostgreSQL connections each.
-MOST_WEB_PROCESSES = 4
-#: More threads than this to one connection would wait for it longer than a request can.
-THREADS_PER_CONNECTION = 32
-MOST_THREADS = 128
 #: Platforms and their examples set these to words, too ("auto"), and no process is to stay down for that.
 _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
 
@@ -38,10 +32,6 @@ _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
 class AppEnv(StrEnum):
     PRODUCTION = "production"
     DEVELOPMENT = "development"
-
-
-class UnknownKey(LookupError):
-    """Something was written with a SECRET_KEY that is neither the current one nor a former one."""
 
 
 class SettingsError(RuntimeError):
@@ -206,7 +196,7 @@ class Settings(BaseSettings):
             return value
         if field.is_required():
             return value.strip() and value
-        return field.default if not value.strip() or _is_ignored(name, value) else value
+        return field.default if not value.strip() or is_ignored(name, value) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -229,28 +219,6 @@ class Settings(BaseSettings):
         redis_address.read(value, accept_self_signed=False)
         return value
 
-    @field_validator("public_base_url", "twilio_api_base_url", "vapi_api_base_url")
-    @classmethod
-    def _is_of_a_web_server(cls, value: str, info: ValidationInfo) -> str:
-        parts = web_address.read(value, "http", "https")
-        if parts is None:
-            raise ValueError("it must be http:// or https://, and a host")
-        # A slash at the end is no path: whoever adds one takes it off before.
-        beside = (parts.path.strip("/"), parts.query, parts.fragment, parts.username)
-        if info.field_name == "public_base_url" and any(beside):
-            raise ValueError("it must be a scheme and a host, no path and nothing else")
-        return value
-
-    @field_validator("sentry_dsn", "otel_exporter_otlp_endpoint")
-    @classmethod
-    def _is_where_something_is_sent(cls, value: str, info: ValidationInfo) -> str:
-        parts = web_address.read(value, "http", "https")
-        if value and parts is None:
-            raise ValueError("it must be http:// or https://, and a host")
-        if value and info.field_name == "sentry_dsn" and not web_address.is_a_dsn(parts):
-            raise ValueError("it must be https://key@host/project, as Sentry shows it under Client Keys")
-        return value
-
     @field_validator(
         "public_base_url",
         "twilio_api_base_url",
@@ -259,56 +227,32 @@ class Settings(BaseSettings):
         "otel_exporter_otlp_endpoint",
     )
     @classmethod
-    def _production_speaks_tls(cls, value: str, info: ValidationInfo) -> str:
-        if _in_production(info) and value and not web_address.is_private(value):
-            raise ValueError(
-                "in production it must be https://: without TLS anybody on the way reads and changes what is"
-                " sent. http:// is for a stand-in on this machine (localhost, 127.0.0.1)"
-            )
-        return value
-
-    @field_validator("secret_key")
-    @classmethod
-    def _production_has_its_own_secret(cls, value: str, info: ValidationInfo) -> str:
-        if _in_production(info) and (weakness := weak_secrets.of_a_key(value)):
-            raise ValueError(f"in production it must be a secret of your own, and this one {weakness}")
-        return value
-
-    @field_validator("former_secret_keys")
-    @classmethod
-    def _production_never_had_a_weak_one(cls, value: str, info: ValidationInfo) -> str:
-        weak = filter(None, map(weak_secrets.of_a_key, _listed(value)))
-        if _in_production(info) and (weakness := next(weak, None)):
-            raise ValueError(
-                f"in production none of them may be a key that can be guessed, and one of them {weakness}"
-            )
-        return value
-
-    @field_validator("metrics_token")
-    @classmethod
-    def _production_hides_its_figures(cls, value: str, info: ValidationInfo) -> str:
-        if _in_production(info) and value and (weakness := weak_secrets.of_a_password(value)):
-            raise ValueError(f"in production it must not be guessed, and this one {weakness}")
+    def _is_of_a_web_server(cls, value: str, info: ValidationInfo) -> str:
+        parts = web_address.read(value, "http", "https")
+        if value and parts is None:
+            raise ValueError("it must be http:// or https://, and a host")
+        if parts and info.field_name == "public_base_url" and not web_address.is_a_host_alone(parts):
+            raise ValueError("it must be a scheme and a host, no path and nothing else")
+        if value and info.field_name == "sentry_dsn" and not web_address.is_a_dsn(parts):
+            raise ValueError("it must be https://key@host/project, as Sentry shows it under Client Keys")
         return value
 
     @field_validator("flower_basic_auth")
     @classmethod
-    def _production_hides_its_tasks(cls, value: str, info: ValidationInfo) -> str:
-        for each in _listed(value):
+    def _is_of_users_with_passwords(cls, value: str) -> str:
+        for each in production.listed(value):
             user, _, password = each.partition(":")
             if not (user and password):
                 raise ValueError("it must be user:password, or several with a comma between them")
-            if _in_production(info) and (weakness := weak_secrets.of_a_password(password, user)):
-                raise ValueError(f"in production the password must not be guessed, and this one {weakness}")
         return value
 
-    @field_validator("lock_timeout", "statement_timeout")
+    @field_validator(*production.RULES)
     @classmethod
-    def _production_waits_for_an_end(cls, value: float, info: ValidationInfo) -> float:
-        if _in_production(info) and value == 0:
-            raise ValueError(
-                "in production it must be more than 0: with 0 a request may keep its connection for ever"
-            )
+    def _suits_production(cls, value: object, info: ValidationInfo) -> object:
+        """The last of the validators: what it judges has the right form."""
+        # If APP_ENV itself is wrong, it is missing here, and the rules hold.
+        if info.data.get("app_env") is not AppEnv.DEVELOPMENT:
+            production.RULES[str(info.field_name)](value)
         return value
 
     @model_validator(mode="after")
@@ -321,28 +265,31 @@ class Settings(BaseSettings):
             )
         return self
 
+    @cached_property
+    def _web(self) -> WebCapacity:
+        return WebCapacity(
+            self.web_concurrency, self.web_threads, self.database_pool, bool(self.system_database_url)
+        )
+
     @property
     def web_processes(self) -> int:
         """How many web processes there are: as many as asked for, within what the connections allow."""
-        return min(max(self.web_concurrency, 1), MOST_WEB_PROCESSES)
+        return self._web.processes
 
     @property
     def web_pool(self) -> int:
         """PostgreSQL connections of one web process, both roles together."""
-        if not self.system_database_url:
-            return self.database_pool or WEB_CONNECTIONS // self.web_processes
-        # One for each role at least; a pool of none would be a pool without a limit.
-        return max(2, self.database_pool or WEB_CONNECTIONS_OF_TWO_ROLES // self.web_processes)
+        return self._web.pool
 
     @property
     def system_pool(self) -> int:
-        """Those of them that are kept for the second role; 0 if there is none."""
-        return max(1, self.web_pool // 3) if self.system_database_url else 0
+        """The connections of that pool that are kept for the second role; 0 if there is none."""
+        return self._web.system_pool
 
     @property
     def threads_of_web(self) -> int:
         """Threads of one web process."""
-        return min(max(self.web_threads, 2), max(2, THREADS_PER_CONNECTION * self.web_pool), MOST_THREADS)
+        return self._web.threads
 
     @property
     def proxies_in_front(self) -> int:
@@ -371,36 +318,6 @@ class Settings(BaseSettings):
     def port_of_flower(self) -> int:
         return self.flower_port or self.port or 5555
 
-    @property
-    def web_notices(self) -> list[str]:
-        """What the web takes otherwise than it is set, a sentence each."""
-        found = [
-            f"{name.upper()} is ignored: {os.environ[name.upper()]!r} is no number."
-            for name in type(self).model_fields
-            if _is_ignored(name, os.environ.get(name.upper(), ""))
-        ]
-        if self.host and not web_address.is_listened_on(self.host):
-            found.append(
-                f"HOST is ignored, and the web listens on {self.listen_host}: it is no IP address, and tools"
-                " such as conda set it to a name of their own."
-            )
-        if self.proxy_is_overlooked:
-            found.append(
-                "PUBLIC_BASE_URL is https://, so a proxy stands in front, and PROXIES is 0: everybody behind"
-                " it is counted as one address. Set PROXIES to how many there are."
-            )
-        if self.web_concurrency != self.web_processes:
-            found.append(
-                f"WEB_CONCURRENCY is {self.web_concurrency}, and {self.web_processes} is used: it can be 1 to"
-                f" {MOST_WEB_PROCESSES}, for the web processes share the connections to PostgreSQL."
-            )
-        if self.threads_of_web != self.web_threads:
-            found.append(
-                f"Each web process has {self.threads_of_web} threads and not {self.web_threads}, for"
-                f" {self.web_pool} connections to PostgreSQL: with more, some would wait for one in vain."
-            )
-        return found
-
     @cached_property
     def redis(self) -> redis_address.RedisAddress:
         """REDIS_URL as everything that speaks to Redis is to read it."""
@@ -417,44 +334,27 @@ class Settings(BaseSettings):
     @property
     def key_ids(self) -> tuple[str, ...]:
         """The names of the keys that can be read with; the first one is written with."""
-        return tuple(self._roots)
+        return self._keys.ids
 
     def subkey(self, purpose: str, key_id: str | None = None) -> bytes:
-        """The 32-byte key for one purpose. Keys for different purposes say nothing about each other.
+        """The 32-byte key for one purpose, from the current SECRET_KEY unless `key_id` names a former one.
 
-        Without `key_id` it is of the current SECRET_KEY. Raises UnknownKey.
+        Raises UnknownKey.
         """
-        try:
-            root = self._roots[key_id or self.key_ids[0]]
-        except KeyError:
-            raise UnknownKey(f"no SECRET_KEY here is called {key_id}") from None
-        return hmac.new(root, f"holdline/{purpose}".encode(), hashlib.sha256).digest()
+        return self._keys.subkey(purpose, key_id)
 
     @cached_property
-    def _roots(self) -> dict[str, bytes]:
-        keys = [self.secret_key or DEVELOPMENT_KEY, *_listed(self.former_secret_keys)]
-        return {
-            hashlib.sha256(b"holdline/key-id/" + key.encode()).hexdigest()[:8]: key.encode() for key in keys
-        }
+    def _keys(self) -> KeyRing:
+        return KeyRing(self.secret_key or DEVELOPMENT_KEY, production.listed(self.former_secret_keys))
 
 
-def _in_production(info: ValidationInfo) -> bool:
-    """Whether the field that is looked at belongs to a production; also if APP_ENV itself is wrong."""
-    return info.data.get("app_env") is not AppEnv.DEVELOPMENT
-
-
-def _is_ignored(name: str, value: str) -> bool:
+def is_ignored(name: str, value: str) -> bool:
     """Whether it stands where a number is asked for, and nobody can have meant one by it."""
     if isinstance(Settings.model_fields[name].default, str) or not value.strip():
         return False
     if name not in _SET_BY_PLATFORMS:
         return platforms.names_a_service(value) and not Settings.model_fields[name].is_required()
     return not re.fullmatch(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*", value)
-
-
-def _listed(value: str) -> list[str]:
-    """What stands between the commas."""
-    return [each.strip() for each in value.split(",") if each.strip()]
 
 
 #: By these Celery would leave its configuration, and one process would publish where no other listens.

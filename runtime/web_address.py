@@ -29,6 +29,11 @@ def is_private(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_a_host_alone(parts: SplitResult) -> bool:
+    """Whether it has no path, no query and no login. A slash at the end is no path."""
+    return not any((parts.path.strip("/"), parts.query, parts.fragment, parts.username))
+
+
 def is_a_dsn(parts: SplitResult | None) -> bool:
     return bool(parts and parts.username and parts.path.rpartition("/")[2].isdecimal())
 

@@ -6,8 +6,9 @@ import pytest
 
 import settings
 from models.base import session
-from runtime import postgres_address, weak_secrets
+from runtime import postgres_address, weak_secrets, web_notices
 from runtime.platforms import PROXIES_OF_PLATFORMS
+from runtime.web_capacity import THREADS_PER_CONNECTION
 
 ALL = "0.0.0.0"  # noqa: S104
 KEY = "6b0e3f9a17d24c85be602f1d7a94c3e8"
@@ -337,8 +338,10 @@ def test_connections_stay_within_a_small_plan_for_every_size(
         assert asked.system_pool == 0 if not second_role else asked.system_pool >= 1
         workers = 5 * (2 if second_role else 1)
         assert asked.web_processes * asked.web_pool + workers + 2 <= 20
-        assert 2 <= asked.threads_of_web <= settings.THREADS_PER_CONNECTION * asked.web_pool
-        assert any("WEB_CONCURRENCY" in notice for notice in asked.web_notices) is (size not in range(1, 5))
+        assert 2 <= asked.threads_of_web <= THREADS_PER_CONNECTION * asked.web_pool
+        assert any("WEB_CONCURRENCY" in notice for notice in web_notices.find(asked)) is (
+            size not in range(1, 5)
+        )
 
 
 @pytest.mark.parametrize(
@@ -348,7 +351,7 @@ def test_what_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch, name: str) ->
     for needed, given in (NEEDED | {name.upper(): " "}).items():
         monkeypatch.setenv(needed, given)
     assert getattr(read(), name) == settings.Settings.model_fields[name].default
-    assert not read().web_notices
+    assert not list(web_notices.find(read()))
 
 
 @pytest.mark.parametrize("asked", ["auto", "$(nproc)", "2.5", "1e2", "None"])
@@ -359,7 +362,7 @@ def test_what_a_platform_writes_for_a_number_stops_nothing(
         for needed, given in (NEEDED | {name: asked}).items():
             monkeypatch.setenv(needed, given)
         assert getattr(read(), name.lower()) == settings.Settings.model_fields[name.lower()].default
-        assert f"{name} is ignored: {asked!r} is no number." in read().web_notices
+        assert f"{name} is ignored: {asked!r} is no number." in web_notices.find(read())
 
 
 @pytest.mark.parametrize(("asked", "threads"), [("100000", 128), ("1", 2), ("-5", 2), ("20", 20)])
@@ -367,7 +370,7 @@ def test_threads_are_as_many_as_can_work(monkeypatch: pytest.MonkeyPatch, asked:
     for needed, given in (NEEDED | {"WEB_THREADS": asked}).items():
         monkeypatch.setenv(needed, given)
     assert read().threads_of_web == threads
-    assert any(asked in notice for notice in read().web_notices) is (asked != "20")
+    assert any(asked in notice for notice in web_notices.find(read())) is (asked != "20")
 
 
 def test_each_role_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,7 +471,7 @@ def test_how_many_proxies_stand_in_front(
     for name, value in (NEEDED | variables | {"PUBLIC_BASE_URL": "https://holdline.example.com"}).items():
         monkeypatch.setenv(name, value)
     assert read().proxies_in_front == proxies
-    assert any("PROXIES" in notice for notice in read().web_notices) is (proxies == 0)
+    assert any("PROXIES" in notice for notice in web_notices.find(read())) is (proxies == 0)
 
 
 @pytest.mark.parametrize("value", ["-1", "11", "some"])

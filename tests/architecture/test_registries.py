@@ -12,7 +12,8 @@ import pytest
 
 import celeryconfig
 from celeryconfig import Queue, Task
-from settings import WEB_CONNECTIONS, Settings
+from runtime.web_capacity import WEB_CONNECTIONS
+from settings import Settings
 from tasks.app import app as celery
 from tests.places import ROOT
 from webapp.agents.tool import Tool

@@ -1,0 +1,69 @@
+"""What production asks of a setting beyond its form: a secret that cannot be guessed, TLS, waits that end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runtime import weak_secrets, web_address
+
+
+def listed(value: str) -> list[str]:
+    """What stands between the commas."""
+    return [each.strip() for each in value.split(",") if each.strip()]
+
+
+def _of_a_key(value: str) -> None:
+    if weakness := weak_secrets.of_a_key(value):
+        raise ValueError(f"in production it must be a secret of your own, and this one {weakness}")
+
+
+def _of_former_keys(value: str) -> None:
+    for each in listed(value):
+        if weakness := weak_secrets.of_a_key(each):
+            raise ValueError(
+                f"in production none of them may be a key that can be guessed, and one of them {weakness}"
+            )
+
+
+def _of_a_token(value: str) -> None:
+    if value and (weakness := weak_secrets.of_a_password(value)):
+        raise ValueError(f"in production it must not be guessed, and this one {weakness}")
+
+
+def _of_logins(value: str) -> None:
+    for each in listed(value):
+        user, _, password = each.partition(":")
+        if weakness := weak_secrets.of_a_password(password, user):
+            raise ValueError(f"in production the password must not be guessed, and this one {weakness}")
+
+
+def _of_an_address(value: str) -> None:
+    if value and not web_address.is_private(value):
+        raise ValueError(
+            "in production it must be https://: without TLS anybody on the way reads and changes what is"
+            " sent. http:// is for a stand-in on this machine (localhost, 127.0.0.1)"
+        )
+
+
+def _of_a_longest_wait(value: float) -> None:
+    if value == 0:
+        raise ValueError(
+            "in production it must be more than 0: with 0 a request may keep its connection for ever"
+        )
+
+
+#: By the name of the field. Each raises ValueError, and is asked only about a value that has its right form.
+RULES: Mapping[str, Callable[[Any], None]] = {
+    "secret_key": _of_a_key,
+    "former_secret_keys": _of_former_keys,
+    "metrics_token": _of_a_token,
+    "flower_basic_auth": _of_logins,
+    "public_base_url": _of_an_address,
+    "twilio_api_base_url": _of_an_address,
+    "vapi_api_base_url": _of_an_address,
+    "sentry_dsn": _of_an_address,
+    "otel_exporter_otlp_endpoint": _of_an_address,
+    "lock_timeout": _of_a_longest_wait,
+    "statement_timeout": _of_a_longest_wait,
+}

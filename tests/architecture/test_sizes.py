@@ -1,0 +1,76 @@
+"""None of our files is longer than one reads in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.places import ROOT
+
+LONGEST = 400  # lines
+SUFFIXES = {".py", ".html", ".js", ".css"}
+
+#: Below these nothing is counted: libraries, the files of a running copy, and migrations, which are history.
+NOT_COUNTED = {"vendor", "var", "versions"}
+
+#: The files that are still longer. A file that has been split is taken from this list; none is added to it.
+STILL_LONGER = {
+    "models/messaging/messages.py",
+    "tests/journey/test_quick_reference.py",
+    "tests/migrations/test_row_security.py",
+    "tests/models/booking/test_availability.py",
+    "tests/models/booking/test_moving.py",
+    "tests/models/insight/test_privacy.py",
+    "tests/models/leads/test_scoring.py",
+    "tests/models/messaging/test_messages.py",
+    "tests/models/test_key_ring.py",
+    "tests/models/test_sql_functions.py",
+    "tests/runtime/test_logs.py",
+    "tests/sandbox/test_twilio.py",
+    "tests/security/test_adversary.py",
+    "tests/security/test_dump.py",
+    "tests/tasks/test_calls.py",
+    "tests/tasks/test_changes.py",
+    "tests/tasks/test_messaging.py",
+    "tests/tasks/test_reconcile.py",
+    "tests/tasks/test_sms_limits.py",
+    "tests/test_settings.py",
+    "tests/webapp/agents/agent.py",
+    "tests/webapp/agents/test_sms_told.py",
+    "tests/webapp/agents/test_stateful.py",
+    "tests/webapp/agents/test_tools.py",
+    "tests/webapp/agents/vapi/test_credentials.py",
+    "tests/webapp/agents/vapi/test_envelope.py",
+    "tests/webapp/agents/vapi/test_events.py",
+    "tests/webapp/cli/test_doctor.py",
+    "tests/webapp/patient/test_pages.py",
+    "tests/webapp/staff/test_judgements.py",
+    "tests/webapp/staff/test_pages.py",
+    "tests/webapp/test_arrivals.py",
+    "tests/webapp/test_neighbours.py",
+    "tests/webapp/twilio/test_inbound.py",
+    "tests/webapp/twilio/test_receipts.py",
+    "webapp/agents/desk.py",
+}
+
+
+def ours(folder: Path = ROOT) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in NOT_COUNTED and not path.name.startswith("."):
+            yield from ours(path)
+        elif path.suffix in SUFFIXES:
+            yield path
+
+
+def longer() -> set[str]:
+    return {
+        path.relative_to(ROOT).as_posix() for path in ours() if len(path.read_text().splitlines()) > LONGEST
+    }
+
+
+def test_no_file_has_more_than_400_lines() -> None:
+    assert longer() - STILL_LONGER == set(), "split these where their subject changes"
+
+
+def test_a_file_that_has_been_split_is_no_longer_excused() -> None:
+    assert STILL_LONGER - longer() == set(), "these have 400 lines or fewer now: take them from the list"

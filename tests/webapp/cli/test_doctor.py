@@ -349,10 +349,10 @@ def test_a_former_key_is_a_warning(operator: Operator, complete: str, production
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("https://127.0.0.1:3001", "nobody outside"),
-        ("https://localhost", "nobody outside"),
-        ("https://192.168.1.5", "nobody outside"),
-        ("https://[::1]", "nobody outside"),
+        ("https://127.0.0.1:3001", "cannot be reached from outside"),
+        ("https://localhost", "cannot be reached from outside"),
+        ("https://192.168.1.5", "cannot be reached from outside"),
+        ("https://[::1]", "cannot be reached from outside"),
     ],
 )
 def test_an_address_that_twilio_cannot_reach(
@@ -470,7 +470,7 @@ def test_a_token_is_right_only_if_twilio_takes_it(operator: Operator, live: str,
     """Any thirty-two characters look like one."""
     found = findings(operator, live)["Twilio account"]
     assert found["state"] == "ok"
-    assert "takes its auth token" in found["why"]
+    assert "accepts its auth token" in found["why"]
     assert world.asked[0] == (f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json?PageSize=1", AUTH_TOKEN)
     for status in (401, 403, 404):
         world.status = status

@@ -1,4 +1,4 @@
-"""`flask doctor ORG`: the deployment checklist, walked: what is missing, and the command that mends it."""
+"""`flask doctor ORG_ID` walks the deployment checklist: it says what is missing, and what mends it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def doctor(org_id: uuid.UUID, *, as_json: bool) -> None:
         for finding in findings:
             _say(finding)
         click.echo(
-            "not asked here: does your monitoring ask for failed SMS, and does the team know the system?"
+            "not checked: whether monitoring watches for failed SMS, and whether the team knows the system"
         )
     lacking = sum(finding.state is State.MISSING for finding in findings)
     if lacking:
@@ -43,15 +43,15 @@ def _say(finding: Finding) -> None:
 
 
 def examine(org_id: uuid.UUID) -> Findings:
-    """Everything, in the order in which it is best mended."""
+    """All findings, in the order in which they are best mended."""
     yield from machine.check_surroundings()
     database = list(machine.check_database())
     yield from database
     yield from machine.check_redis_and_workers()
     if any(finding.state is State.MISSING for finding in database):
-        return  # rows cannot be asked for
+        return  # the checks of the clinic need the database
     with at(org_id):
-        pass  # an unknown organisation is told once
+        pass  # says once that there is no such organisation
     for check in CLINIC_CHECKS:
         with spoken_errors(), transaction(org_id, actor=actor()) as session:
             clinic = organizations.get_or_none(session, org_id)

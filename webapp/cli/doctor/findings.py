@@ -34,5 +34,5 @@ Findings = Iterator[Finding]
 
 
 def required(clinic: Organization) -> Callable[..., Finding]:
-    """Of a clinic that speaks to nobody outside, what only the outside needs may be missing."""
+    """`missing`; for a sandbox clinic, which speaks to nobody outside, only `warning`."""
     return warning if clinic.sandbox else missing

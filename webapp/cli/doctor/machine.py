@@ -21,7 +21,7 @@ from webapp.ops.health import FUNCTIONS, missing_functions, newest_revision
 
 MIGRATE = "alembic upgrade head, with the settings of the web process"
 
-#: Seconds. Beat ticks every five; and while nobody else is there, a worker every fifteen.
+#: Seconds. Beat ticks every five, and a worker that is alone ticks every fifteen.
 BEAT_AWAY = 30.0
 
 
@@ -35,14 +35,14 @@ def check_surroundings() -> Findings:
     elif config.development:
         yield ok("PUBLIC_BASE_URL", f"{config.public_base_url}, which will do for development")
     else:
-        why = "nobody outside reaches this machine by it" if local else "it is not https"
+        why = "it cannot be reached from outside" if local else "it is not https"
         yield missing("PUBLIC_BASE_URL", f"{config.public_base_url}: {why}", mend)
     if config.proxy_is_overlooked:
         yield warning(
             "proxies",
-            "PUBLIC_BASE_URL is https, so requests come through a proxy, and PROXIES is 0: everybody behind"
-            " it is counted as one address",
-            "set PROXIES to how many reverse proxies stand in front, 1 for one nginx",
+            "PUBLIC_BASE_URL is https, so a proxy stands in front, but PROXIES is 0: all clients"
+            " behind it count as one address",
+            "set PROXIES to the number of reverse proxies in front (1 for a single nginx)",
         )
     else:
         yield ok("proxies", f"{config.proxies_in_front} in front")
@@ -63,7 +63,9 @@ def check_database() -> Findings:
             lost = missing_functions(session)
     except SQLAlchemyError as error:
         yield missing(
-            "database", f"no answer ({type(error).__name__})", "is DATABASE_URL right, and is it migrated?"
+            "database",
+            f"no answer ({type(error).__name__})",
+            "check DATABASE_URL, and that the database is migrated",
         )
         return
     newest = newest_revision()
@@ -72,14 +74,14 @@ def check_database() -> Findings:
     else:
         yield missing("database", f"it is at revision {revision}, the code needs {newest}", MIGRATE)
     if lost:
-        yield missing("SQL functions", f"not there: {', '.join(lost)}", MIGRATE)
+        yield missing("SQL functions", f"missing: {', '.join(lost)}", MIGRATE)
     else:
         yield ok("SQL functions", ", ".join(FUNCTIONS))
     yield from _backup()
     yield from _preflight()
 
 
-#: What the role may not read, and pg_dump must.
+#: The tables and sequences that pg_dump must read and the role may not.
 _UNREADABLE = """
 SELECT c.relname::text
   FROM pg_class c
@@ -91,13 +93,13 @@ SELECT c.relname::text
 
 
 def _backup() -> Findings:
-    """Whether pg_dump, as docs/operations.md has it, would see every row of every table."""
+    """Whether the backup of docs/operations.md (pg_dump) would see every row of every table."""
     try:
         with system_transaction(Door.READINESS) as session:
             sees_all = session.scalar(text("SELECT in_system_scope()"))
             unreadable = session.scalars(text(_UNREADABLE)).all()
     except SQLAlchemyError:
-        return  # told at the database
+        return  # reported by check_database
     if not sees_all:
         yield missing("backup", "the role does not see every clinic, so pg_dump would fail", MIGRATE)
     elif unreadable:
@@ -107,18 +109,18 @@ def _backup() -> Findings:
 
 
 def _preflight() -> Findings:
-    """What every process looks at before it starts: the role, its isolation, row security, Redis' policy."""
+    """What every process checks before it starts: the role, its isolation, row security, Redis's policy."""
     problems, noticed = preflight.problems(preconditions.look), preflight.warnings(preconditions.look)
     for problem in problems:
         yield missing("before the start", problem)
     for notice in noticed:
         yield warning("before the start", notice)
     if not (problems or noticed):
-        yield ok("before the start", "row security, isolation and Redis are as they must be")
+        yield ok("before the start", "row security, isolation and Redis are in order")
 
 
 def check_redis_and_workers() -> Findings:
-    mend = "is REDIS_URL right, and does the server run? Meanwhile calls are answered, and SMS wait"
+    mend = "check REDIS_URL, and that the server runs; meanwhile calls are answered and SMS wait"
     try:
         with preflight.redis_client() as client:
             client.ping()
@@ -132,29 +134,29 @@ def check_redis_and_workers() -> Findings:
         if queue.value in served:
             yield ok(f"queue {queue.value}", "a worker answers")
         else:
-            yield missing(f"queue {queue.value}", "no worker answers", f"start {process} of the Procfile")
+            yield missing(f"queue {queue.value}", "no worker answers", f"start the Procfile's {process}")
     if Queue.HOUSEKEEPING.value in served:
         yield from _beat()
 
 
 def _beat() -> Findings:
-    """By the rows that its ticks leave, and so by the database's clock: beat's own may be wrong."""
+    """Whether beat ticks, by the rows that its ticks leave and so by the database's clock."""
     try:
         with system_transaction(Door.READINESS) as session:
             ages = sweeps.ages(session, Task.SWEEP_SMS.value)
     except SQLAlchemyError:
-        return  # told at the database
+        return  # reported by check_database
     if ages.beat is None:
-        yield missing("beat", "no tick of its has ever come", "start beat of the Procfile, once")
+        yield missing("beat", "it has never ticked", "start one beat, as the Procfile has it")
     elif ages.beat > BEAT_AWAY:
         yield missing(
-            "beat", f"its last tick came {ages.beat:.0f} seconds ago", "start beat of the Procfile, once"
+            "beat", f"it last ticked {ages.beat:.0f} seconds ago", "start one beat, as the Procfile has it"
         )
     else:
-        yield ok("beat", f"its last tick came {ages.beat:.0f} seconds ago")
+        yield ok("beat", f"it last ticked {ages.beat:.0f} seconds ago")
     if ages.done is None or ages.done > BEAT_AWAY:
         yield missing(
             "sweeps",
-            "none has ever ended" if ages.done is None else f"the last one ended {ages.done:.0f} s ago",
-            "is worker of the Procfile running, and what does its log say?",
+            "none has ever finished" if ages.done is None else f"the last one finished {ages.done:.0f} s ago",
+            "check that the Procfile's worker runs, and read its log",
         )

@@ -65,10 +65,10 @@ def check_staff(session: Session, clinic: Organization, _: IntegrationSettings) 
         )
     )
     if people:
-        yield ok("staff", f"{people} may sign in")
+        yield ok("staff", f"{people} can sign in")
     else:
         yield required(clinic)(
-            "staff", "nobody may sign in", f"flask staff add {clinic.id} EMAIL --name … --role owner"
+            "staff", "nobody can sign in", f"flask staff add {clinic.id} EMAIL --name … --role owner"
         )
 
 
@@ -80,11 +80,11 @@ def check_lead_rules(_: Session, clinic: Organization, row: IntegrationSettings)
     except ValueError:
         yield missing(
             "lead rules",
-            "the clinic's own cannot be used, so calls are scored by the usual ones",
+            "the clinic's own rules cannot be used, so calls are scored by the default ones",
             f"flask leads rules {clinic.id} --from FILE, or --reset",
         )
     else:
-        yield ok("lead rules", "the clinic's own are in force")
+        yield ok("lead rules", "the clinic's own rules apply")
 
 
 def check_limits(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
@@ -95,6 +95,6 @@ def check_limits(session: Session, clinic: Organization, _: IntegrationSettings)
         yield warning(
             f"limit {each.limit.name}",
             f"{each.part:.0%} used. {each.says}",
-            f"flask organization set {clinic.id} {each.limit.option} N, if these are patients;"
-            " else docs/operations.md, A clinic's codes run low",
+            f"flask organization set {clinic.id} {each.limit.option} N, if these callers are patients;"
+            " otherwise see docs/operations.md, A clinic's codes run low",
         )

@@ -12,7 +12,7 @@ from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind, SmsStatus
 from webapp.cli.doctor.findings import Findings, ok, required, warning
 
-#: The quick reference's, to the word: a test compares.
+#: The queries of the quick reference, word for word: a test compares them.
 MONITORING = {
     "Daily Report": """
         SELECT
@@ -66,7 +66,7 @@ def check_sms(session: Session, clinic: Organization, _: IntegrationSettings) ->
     )
     if went_out:
         yield ok("SMS of the last 7 days", f"{went_out} went out")
-    else:  # a clinic may be on holiday; one from which none ever went was not tried
+    else:  # a clinic may be on holiday, but if none ever went out, it was never tried
         yield (warning if ever else required(clinic))(
             "SMS of the last 7 days", "none went out", "ring the agent and book, from your own telephone"
         )
@@ -81,11 +81,11 @@ def check_sms(session: Session, clinic: Organization, _: IntegrationSettings) ->
         )
     )
     if waiting:
-        yield warning("SMS waiting", f"{waiting} are due for more than a minute", look)
+        yield warning("SMS waiting", f"{waiting} have been due for more than a minute", look)
 
 
 def check_booking(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
-    """The test booking, end to end: an appointment whose confirmation arrived."""
+    """Whether a test booking went through end to end: an appointment whose confirmation arrived."""
     delivered = session.scalar(
         select(func.max(SmsMessage.delivered_at))
         .join(Appointment, Appointment.confirmation_message_id == SmsMessage.id)
@@ -101,10 +101,10 @@ def check_booking(session: Session, clinic: Organization, _: IntegrationSettings
     booked = session.scalar(select(func.count()).where(Appointment.org_id == clinic.id))
     yield required(clinic)(
         "test booking",
-        f"{booked} appointments, and no confirmation of theirs is known to have arrived"
+        f"of {booked} appointments, no confirmation is known to have arrived"
         if booked
         else "there is no appointment yet",
-        "is PUBLIC_BASE_URL what Twilio can reach? Receipts come there"
+        "check that Twilio can reach PUBLIC_BASE_URL: it sends receipts there"
         if booked
         else "ring the agent, book, and read the SMS",
     )
@@ -121,8 +121,8 @@ def check_hot_leads(session: Session, clinic: Organization, row: IntegrationSett
         yield warning(
             "hot lead alert",
             "none has gone out yet",
-            "ring the agent, want a treatment soon, book it, and talk for more than"
-            f" {seconds} seconds; what calls so far scored:"
+            "ring the agent, ask for a treatment soon, book it, and talk for more than"
+            f" {seconds} seconds; how the calls so far score:"
             f" flask leads rescore {clinic.id} --dry-run",
         )
 

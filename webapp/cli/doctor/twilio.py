@@ -25,19 +25,19 @@ def check_twilio(session: Session, clinic: Organization, row: IntegrationSetting
         if not row.twilio_auth_token_sealed:
             yield warning(
                 "Twilio auth token",
-                "there is none, and Twilio signs with it: incoming requests cannot be checked",
+                "there is none, so the signature of incoming requests cannot be checked",
                 f"{change} --auth-token-stdin",
             )
     if row.twilio_from_number or row.twilio_messaging_service_sid:
         yield ok("sender", row.twilio_messaging_service_sid or row.twilio_from_number or "")
     else:
-        yield missing("sender", "SMS come from nobody", f"{change} --from +44…")
+        yield missing("sender", "none is set, so no SMS can be sent", f"{change} --from +44…")
     sender = senders.get_or_none(session, clinic.id)
     if sender and sender.stopped_at:
         yield missing(
             "sender",
-            f"Twilio refuses it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
-            f"put it right at Twilio, or set it anew: {change} …",
+            f"Twilio has refused it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
+            f"put it right at Twilio, or set another: {change} …",
         )
     yield from _secrets(session, clinic)
 
@@ -46,19 +46,19 @@ def _asked_twilio(row: IntegrationSettings, change: str) -> Findings:
     try:
         answer, heard = outside.ask_twilio(row)
     except sealing.CannotUnseal:
-        return  # told among the stored secrets
+        return  # reported by _secrets
     what = "auth token"
     again = f"{change} --auth-token-stdin"
     if row.twilio_api_key_sid and row.twilio_api_key_secret_sealed:
         what, again = f"API key {row.twilio_api_key_sid}", f"{change} --api-key-secret-stdin"
     match answer:
         case outside.Answer.TAKEN:
-            yield ok("Twilio account", f"{row.twilio_account_sid}, and Twilio takes its {what}")
+            yield ok("Twilio account", f"{row.twilio_account_sid}, and Twilio accepts its {what}")
         case outside.Answer.NOT_ASKED:
             yield warning(
                 "Twilio account",
-                f"{row.twilio_account_sid}; Twilio could not be asked whether it takes its {what} ({heard})",
-                "look again once this machine reaches Twilio",
+                f"{row.twilio_account_sid}; Twilio could not be asked about its {what} ({heard})",
+                "run this again once the machine can reach Twilio",
             )
         case _:
             yield missing(
@@ -77,11 +77,13 @@ def _secrets(session: Session, clinic: Organization) -> Findings:
             yield missing(
                 "stored secrets",
                 f"{stored} cannot be opened",
-                "name the SECRET_KEY it was sealed with in FORMER_SECRET_KEYS, or set this secret anew",
+                "name the SECRET_KEY it was sealed with in FORMER_SECRET_KEYS, or set this secret again",
             )
             continue
         former += not sealing.is_current(sealed)
     if former:
-        yield warning("stored secrets", f"{former} hang on a former SECRET_KEY", "flask secrets rotate")
+        yield warning(
+            "stored secrets", f"{former} are sealed with a former SECRET_KEY", "flask secrets rotate"
+        )
     elif found:
         yield ok("stored secrets", f"{len(found)} sealed")

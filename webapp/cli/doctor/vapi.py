@@ -26,7 +26,7 @@ def check_credentials(session: Session, clinic: Organization, _: IntegrationSett
     if not live:
         yield required(clinic)(
             "Vapi credential",
-            "there is none: every tool call is refused, but in development",
+            "there is none: outside development every tool call is refused",
             f"flask credential add {clinic.id}",
         )
     elif last_used is None:
@@ -43,30 +43,32 @@ def check_assistant(session: Session, clinic: Organization, row: IntegrationSett
     try:
         current = assistant.is_pushed(row, assistant.wanted(session, clinic, row))
     except (NoCalendar, sealing.CannotUnseal):
-        return  # told at the calendar, or among the stored secrets
+        return  # reported with the calendars, or with the stored secrets
     if not row.vapi_api_key_sealed:
         yield warning(
             "assistant",
-            f"{row.vapi_assistant_id}; without an API key of Vapi's it cannot be kept as it should be",
+            f"{row.vapi_assistant_id}; without a Vapi API key it cannot be kept up to date",
             f"flask organization vapi {clinic.id} --api-key-stdin",
         )
     elif current:
         yield from _asked_vapi(clinic, row, mend)
     else:
-        yield required(clinic)("assistant", f"{row.vapi_assistant_id} is not as it would be pushed now", mend)
+        yield required(clinic)(
+            "assistant", f"{row.vapi_assistant_id} differs from what would be pushed now", mend
+        )
 
 
 def _asked_vapi(clinic: Organization, row: IntegrationSettings, mend: str) -> Findings:
     answer, heard = outside.ask_vapi(row)
-    pushed = f"{row.vapi_assistant_id}, pushed as it should be, made for {clinic.id}"
+    pushed = f"{row.vapi_assistant_id}, up to date, made for {clinic.id}"
     match answer:
         case outside.Answer.TAKEN:
             yield ok("assistant", f"{pushed}, and Vapi has it")
         case outside.Answer.NOT_ASKED:
             yield warning(
                 "assistant",
-                f"{pushed}; Vapi could not be asked whether it has it ({heard})",
-                "look again once this machine reaches Vapi",
+                f"{pushed}; Vapi could not be asked about it ({heard})",
+                "run this again once the machine can reach Vapi",
             )
         case outside.Answer.REFUSED:
             yield required(clinic)(
@@ -80,12 +82,12 @@ def _asked_vapi(clinic: Organization, row: IntegrationSettings, mend: str) -> Fi
             )
 
 
-#: So many reports without facts are no chance.
+#: With fewer reports than this, missing facts may be chance.
 _ENOUGH_REPORTS = 5
 
 
 def check_facts(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
-    """Whether the platform sends what scores are made of."""
+    """Whether Vapi's reports bring the facts that calls are scored by."""
     reports, with_facts = session.execute(
         select(
             func.count(),

@@ -25,7 +25,7 @@ from runtime.key_ring import UnknownKey as UnknownKey  # noqa: PLC0414 -- caught
 from runtime.weak_secrets import DEVELOPMENT_KEY as DEVELOPMENT_KEY  # noqa: PLC0414 -- read from here
 from runtime.web_capacity import MOST_WEB_PROCESSES, THREADS_PER_CONNECTION, WEB_CONNECTIONS, WebCapacity
 
-#: Platforms and their examples set these to words, too ("auto"), and no process is to stay down for that.
+#: Platforms and their examples also set these to words ("auto"), which must not prevent the start.
 _SET_BY_PLATFORMS = ("web_concurrency", "web_threads")
 
 
@@ -187,8 +187,8 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _empty_is_not_set(cls, value: object, info: ValidationInfo) -> object:
-        """An empty variable is not set (container files leave them behind). Nor is, where a number is asked
-        for, one that Kubernetes made for a service of that name (FLOWER_PORT=tcp://10.0.0.1:5555).
+        """An empty variable counts as not set: container files leave such ones behind. So does a number's
+        variable that Kubernetes set for a service of that name (FLOWER_PORT=tcp://10.0.0.1:5555).
         """
         name = str(info.field_name)
         field = cls.model_fields[name]
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
 
     @property
     def proxies_in_front(self) -> int:
-        """How many reverse proxies stand in front of the web: as set, or as the platform is known to have."""
+        """How many reverse proxies stand in front of the web: as set, or as a known platform has."""
         if self.proxies is not None:
             return self.proxies
         return next(
@@ -302,12 +302,12 @@ class Settings(BaseSettings):
 
     @property
     def proxy_is_overlooked(self) -> bool:
-        """Whether a proxy must be there that is not counted: its address is https, and it speaks http."""
+        """Whether there must be a proxy that PROXIES does not count: our address is https, we speak http."""
         return not self.proxies_in_front and urlsplit(self.public_base_url).scheme == "https"
 
     @property
     def listen_host(self) -> str:
-        """The IP address that the web and Flower listen on; one of IPv6 is without brackets."""
+        """The IP address that the web and Flower listen on, without brackets if it is IPv6."""
         return self.host if web_address.is_listened_on(self.host) else "0.0.0.0"  # noqa: S104 -- as platforms expect
 
     @property
@@ -328,7 +328,7 @@ class Settings(BaseSettings):
         return self.app_env is AppEnv.DEVELOPMENT
 
     def cookie_name(self, name: str) -> str:
-        """In production a browser takes this cookie only over TLS, for all of this host and from no other."""
+        """The name of a cookie. In production its prefix restricts it to TLS and to this host."""
         return name if self.development else f"__Host-{name}"
 
     @property
@@ -349,7 +349,7 @@ class Settings(BaseSettings):
 
 
 def is_ignored(name: str, value: str) -> bool:
-    """Whether it stands where a number is asked for, and nobody can have meant one by it."""
+    """Whether the field takes a number, and nobody can have meant this value as one."""
     if isinstance(Settings.model_fields[name].default, str) or not value.strip():
         return False
     if name not in _SET_BY_PLATFORMS:
@@ -357,10 +357,10 @@ def is_ignored(name: str, value: str) -> bool:
     return not re.fullmatch(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*", value)
 
 
-#: By these Celery would leave its configuration, and one process would publish where no other listens.
+#: These would override Celery's configuration, so that one process publishes where no other listens.
 _IGNORED = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
-#: Those of them that were set, and were taken out of the environment.
+#: Those of them that were set, and have been taken out of the environment.
 ignored: list[str] = []
 
 

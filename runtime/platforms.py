@@ -1,4 +1,4 @@
-"""What platforms and containers put into the environment of their own accord."""
+"""What platforms and containers put into the environment on their own."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ PROXIES_OF_PLATFORMS = {
 
 
 def names_a_service(value: str) -> bool:
-    """Whether Kubernetes wrote it: for a service x it sets X_PORT to such an address in every container."""
+    """Whether Kubernetes set it: for a service x it sets X_PORT to such an address in every container."""
     return value.startswith(("tcp://", "udp://", "sctp://"))

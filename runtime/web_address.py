@@ -8,17 +8,17 @@ from urllib.parse import SplitResult, urlsplit
 
 
 def read(url: str, *schemes: str) -> SplitResult | None:
-    """A URL of one of these schemes, in its parts; None if it is another, or no host or port can be read."""
+    """The parts of a URL, or None unless it has one of these schemes and a readable host and port."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 -- reading it is what tells; its error may quote half of a password
+        parts.port  # noqa: B018 -- it is read for its error, which may quote half of a password
     except ValueError:
         return None
     return parts if parts.scheme in schemes and parts.hostname and not re.search(r"\s", url) else None
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there: it is TLS, or never leaves the machine."""
+    """Whether nobody on the way can read what is sent there: it uses TLS, or never leaves the machine."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         return True
@@ -35,10 +35,12 @@ def is_a_host_alone(parts: SplitResult) -> bool:
 
 
 def is_a_dsn(parts: SplitResult | None) -> bool:
+    """Whether it has the form of a Sentry DSN: https://key@host/project."""
     return bool(parts and parts.username and parts.path.rpartition("/")[2].isdecimal())
 
 
 def is_listened_on(host: str) -> bool:
+    """Whether a server can listen on it: an IP address or localhost."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

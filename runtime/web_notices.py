@@ -1,4 +1,4 @@
-"""What the web does otherwise than it is set, a sentence each: gunicorn logs them as it starts."""
+"""Where the web departs from its settings: a sentence for each, which gunicorn logs as it starts."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def find(config: settings.Settings) -> Iterator[str]:
     for name in settings.Settings.model_fields:
         value = os.environ.get(name.upper(), "")
         if settings.is_ignored(name, value):
-            yield f"{name.upper()} is ignored: {value!r} is no number."
+            yield f"{name.upper()} is ignored: {value!r} is not a number."
     if config.host and not web_address.is_listened_on(config.host):
         yield (
-            f"HOST is ignored, and the web listens on {config.listen_host}: it is no IP address, and tools"
-            " such as conda set it to a name of their own."
+            f"HOST is ignored, and the web listens on {config.listen_host}: it is not an IP"
+            " address; tools such as conda set it to a name."
         )
     if config.proxy_is_overlooked:
         yield (
-            "PUBLIC_BASE_URL is https://, so a proxy stands in front, and PROXIES is 0: everybody behind"
-            " it is counted as one address. Set PROXIES to how many there are."
+            "PUBLIC_BASE_URL is https://, so a proxy stands in front, but PROXIES is 0: all clients"
+            " behind it count as one address. Set PROXIES to the number of proxies."
         )
     if config.web_concurrency != config.web_processes:
         yield (
             f"WEB_CONCURRENCY is {config.web_concurrency}, and {config.web_processes} is used: it can be 1 to"
-            f" {MOST_WEB_PROCESSES}, for the web processes share the connections to PostgreSQL."
+            f" {MOST_WEB_PROCESSES}, because the web processes share the connections to PostgreSQL."
         )
     if config.threads_of_web != config.web_threads:
         yield (
             f"Each web process has {config.threads_of_web} threads and not {config.web_threads}, for"
-            f" {config.web_pool} connections to PostgreSQL: with more, some would wait for one in vain."
+            f" {config.web_pool} connections to PostgreSQL: with more, some would wait in vain."
         )

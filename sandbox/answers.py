@@ -1,4 +1,4 @@
-"""What a tool answers, and what an SMS says, read as the agent and the patient read them."""
+"""The answers of tools and the codes in SMS, read as the agent and the patient read them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from sandbox.steps import must
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A time on offer: its start in UTC, and the words for it."""
+    """A time on offer: its start in UTC, and the words that say it."""
 
     id: str
     label: str
 
     def with_its_day(self) -> Slot:
-        """Within one day's answer the label is the time alone."""
+        """The slot with its day in the label, which an answer about one day leaves out."""
         day = date.fromisoformat(self.id[:10])
         return self if "," in self.label else Slot(self.id, f"{day:%A} {day.day} {day:%B}, {self.label}")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One line of text, as the agent is given it, and the facts that stand at its end."""
+    """The line of text that the agent is given, with the facts in brackets at its end."""
 
     text: str
     status: int = HTTPStatus.OK

@@ -73,7 +73,7 @@ class Call:
         )
 
     def send(self, envelope: dict[str, Any]) -> Answer:
-        """Send the message of one tool call; sending one again is a repeat, as after a lost answer."""
+        """Send the message of one tool call. To send it again is a repeat, as after a lost answer."""
         tool_call = envelope["message"]["toolCallList"][0]
         name, arguments = tool_call["function"]["name"], tool_call["function"]["arguments"]
         began = time.monotonic()
@@ -133,7 +133,7 @@ class Call:
 
 
 def _result(response: requests.Response, tool_call_id: str) -> str:
-    """The text of the one result, or the whole body where there is none."""
+    """The text of the one result, or the whole body if it has none."""
     try:
         (result,) = response.json()["results"]
         must(result["toolCallId"] == tool_call_id, f"the answer is for {tool_call_id}", result)

@@ -1,4 +1,4 @@
-"""The folder that the servers live in: whose it is, who uses it, and which account runs them."""
+"""The folder that the servers keep their data in: its locks, its passwords, and the account it belongs to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SERVER_ENV = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}  # the same o
 
 
 class ServicesError(RuntimeError):
-    """The servers cannot run; the message is one sentence that says what to do."""
+    """The servers cannot run. The message is one sentence that says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,15 +55,15 @@ class Secrets:
 
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[int]:
-    """Hold the folder; yields a descriptor for children to inherit.
+    """Hold the folder; yields a descriptor for child processes to inherit.
 
-    Two locks. owner.lock is ours alone: taken means that another copy runs. kids.lock is inherited by all
-    we start: free means that none of them lives, however the last run ended, so that pid files can be
-    ignored (in a container the same pid is soon somebody else's).
+    There are two locks. This process alone holds owner.lock: if it is taken, another copy runs. All processes
+    that we start inherit kids.lock: if it is free, none of them is left, however the last run ended. So pid
+    files can be ignored (in a container another process soon has the same pid).
     """
     _prepare(data_dir)
     with (data_dir / "owner.lock").open("w") as owner, (data_dir / "kids.lock").open("w") as kids:
-        if not wait(1.0, lambda: _locked(owner)):  # a copy that is killed takes a moment to be gone
+        if not wait(1.0, lambda: _locked(owner)):  # a copy that was killed takes a moment to end
             raise ServicesError(
                 f"another copy runs in {data_dir}; stop it, or set HOLDLINE_DATA_DIR to another folder"
             )
@@ -82,7 +82,7 @@ def in_use(data_dir: Path) -> bool:
 
 
 def reachable(folder: Path) -> bool:
-    """Whether Postgres, which refuses to run as root, could get to the folder."""
+    """Whether the account of Postgres, which refuses to run as root, can reach the folder."""
     while not folder.exists():
         folder = folder.parent
     return may("-x", folder, account_of_servers())
@@ -93,7 +93,7 @@ def _prepare(data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         if data_dir.stat().st_uid != os.geteuid():
             raise ServicesError(f"{data_dir} is another user's; set HOLDLINE_DATA_DIR to another folder")
-        data_dir.chmod(0o711)  # passed through by the account that Postgres runs as, read by nobody
+        data_dir.chmod(0o711)  # the account of Postgres may pass through, but nobody else may read
         (data_dir / "log").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ServicesError(
@@ -101,7 +101,7 @@ def _prepare(data_dir: Path) -> None:
         ) from error
     if not reachable(data_dir):
         raise ServicesError(
-            f"Postgres does not run as root, and the account it runs as cannot get to {data_dir};"
+            f"Postgres does not run as root, and the account that it runs as cannot get to {data_dir};"
             " set HOLDLINE_DATA_DIR to a folder below /var/lib or /var/tmp"
         )
 
@@ -115,7 +115,7 @@ def _locked(file: IO[str]) -> bool:
 
 
 def _stop_orphans(data_dir: Path) -> None:
-    """Stop servers whose keepers were killed too. Our password proves that they are ours; a pid would not."""
+    """Stop servers whose keepers were killed, too. Our password proves them ours; a pid would not."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         known = Secrets(**json.loads((data_dir / "services.json").read_text()))
         with contextlib.suppress(redis.RedisError):
@@ -126,7 +126,7 @@ def _stop_orphans(data_dir: Path) -> None:
 
 
 def account_of_servers() -> tuple[int, int] | None:
-    """As root: the user and group that the servers run as, because Postgres refuses root."""
+    """The user and group that servers run as if we are root, which Postgres refuses; else None."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -137,7 +137,7 @@ def account_of_servers() -> tuple[int, int] | None:
 
 
 def may(test: str, path: Path, account: tuple[int, int] | None) -> bool:
-    """Ask the system itself, as that account: modes alone do not tell (lists, mounts)."""
+    """Whether the account passes this test of the shell: modes alone do not tell (lists, mounts)."""
     if account is None:
         return True
     command = ["/bin/sh", "-c", f'[ {test} "$0" ]', str(path)]
@@ -148,6 +148,7 @@ def may(test: str, path: Path, account: tuple[int, int] | None) -> bool:
 
 
 def wait(seconds: float, done: Callable[[], bool]) -> bool:
+    """Ask until it is done or the time is up; whether it is done."""
     deadline = time.monotonic() + seconds
     while not (finished := done()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -155,7 +156,7 @@ def wait(seconds: float, done: Callable[[], bool]) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole, readable by us alone from its first moment."""
+    """Replace the file as a whole; from its first moment only we can read it."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

@@ -22,7 +22,7 @@ LOOK_AHEAD = 21  # days that one answer of check_availability looks for openings
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where callers find the clinic and their SMS, and who tells what happens."""
+    """Where callers find the clinic and their SMS, and the teller of what happens."""
 
     web_url: str
     inbox_url: str
@@ -38,7 +38,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What a caller was told, in the end."""
+    """A booking as the caller was told of it."""
 
     appointment_id: str
     slot: Slot
@@ -66,7 +66,7 @@ class Caller:
         self.teller.says("Agent", words)
 
     def finds_a_time(self) -> Slot:
-        """One of the free times some days ahead."""
+        """Ask for a check-up some days ahead; returns one of the free times."""
         day = datetime.now(UTC).date() + timedelta(days=DAYS_AHEAD)
         self.says(f"Hello, could I have a check-up next {day:%A}?")
         self.hears("Let me look.")
@@ -81,12 +81,12 @@ class Caller:
         return offered[len(offered) // 2].with_its_day()
 
     def is_free(self, slot: Slot) -> bool:
-        """Whether another look at that day shows the time."""
+        """Look at that day again; whether the time is offered."""
         answer = self.call.tool("check_availability", date=slot.id[:10])
         return slot.id in {offered.id for offered in answer.slots}
 
     def asks_for(self, slot: Slot) -> Answer:
-        """The claim itself, whatever comes of it."""
+        """Ask for the time, and have the agent claim it; returns the answer as it is."""
         self.says(f"{slot.label}, please. My name is {self.name}.")
         return self.call.tool(
             "reserve_atomic",
@@ -104,11 +104,11 @@ class Caller:
         return hold_id
 
     def is_refused(self, slot: Slot) -> list[Slot]:
-        """Ask for a time that somebody else holds; gives back what is offered instead."""
+        """Ask for a time that another call holds; returns the times that are offered instead."""
         answer = self.asks_for(slot)
         must(
             answer.text.startswith("NOT BOOKED") and answer.facts.get("code") == "slot_taken",
-            "a time that somebody else holds is refused: NOT BOOKED, code=slot_taken",
+            "a time that another call holds is refused: NOT BOOKED, code=slot_taken",
             answer.text,
         )
         must(answer.slots, "the refusal offers the nearest free times", answer.text)
@@ -143,7 +143,7 @@ class Caller:
         self.hears("That is not the code I sent. Could you read it once more?")
 
     def reads_back(self, hold_id: str, code: str) -> str:
-        """Give the right code; gives back the appointment's id."""
+        """Give the right code; returns the appointment's id."""
         self.says(f"It says {', '.join(code)}.")
         answer = self.call.tool(
             "verify_otp", holdId=hold_id, providedOTP=" ".join(code), serviceType="check-up"
@@ -158,7 +158,7 @@ class Caller:
         return appointment_id
 
     def is_confirmed(self, appointment_id: str) -> Sms:
-        """The agent asks after the confirmation until it has gone out; the patient reads it."""
+        """The agent asks for the confirmation until it has gone out, and the patient reads it."""
         until = time.monotonic() + SMS_PATIENCE
         while True:
             answer = self.call.tool("send_confirmation_sms", appointmentId=appointment_id)
@@ -181,7 +181,7 @@ class Caller:
         return sms
 
     def books(self, slot: Slot, hold_id: str) -> Booking:
-        """From the hold to the confirmation, without a slip."""
+        """Go from the hold to the confirmation without a mistake."""
         appointment_id = self.reads_back(hold_id, self.is_sent_a_code(hold_id))
         return Booking(appointment_id, slot, self.is_confirmed(appointment_id))
 

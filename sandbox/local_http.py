@@ -8,12 +8,14 @@ import requests
 
 
 def request(method: str, url: str, *, timeout: float, **options: Any) -> requests.Response:
+    """One request, past any proxy. `timeout` is in seconds; raises requests.RequestException."""
     with requests.Session() as session:
-        session.trust_env = False  # a proxy has no way to this machine's own ports
+        session.trust_env = False  # a proxy cannot reach this machine's own ports
         return session.request(method, url, timeout=timeout, **options)
 
 
 def reason(error: Exception) -> str:
+    """Why no answer came, in a few words."""
     match error:
         case requests.Timeout():
             return "no answer in time"

@@ -12,7 +12,7 @@ from sandbox.local_http import reason, request
 from sandbox.steps import DidNotHold, must
 from sandbox.story import Teller
 
-SMS_PATIENCE = 30.0
+SMS_PATIENCE = 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Sms:
 
 @dataclass(slots=True)
 class Phone:
-    """A patient's mobile. It shows what arrives from now on."""
+    """A patient's mobile. It shows the SMS that arrive after it was made."""
 
     inbox_url: str
     number: str
@@ -37,7 +37,7 @@ class Phone:
 
     @classmethod
     def fresh(cls, inbox_url: str, teller: Teller | None = None) -> Phone:
-        """One of the numbers that Ofcom keeps free for fiction, with nothing on it yet if there is one."""
+        """A phone with a number that Ofcom reserves for fiction, with no SMS yet if such a number is left."""
         for _ in range(50):
             number = f"+447700900{random.randint(100, 999)}"
             if not _inbox(inbox_url, number):
@@ -45,12 +45,12 @@ class Phone:
         return cls(inbox_url, number, teller or Teller())
 
     def messages(self) -> list[Sms]:
-        """What has arrived, oldest first."""
+        """The SMS that have arrived, oldest first."""
         rows = reversed(_inbox(self.inbox_url, self.number))
         return [Sms(row["sid"], row["body"], row["status"]) for row in rows if row["sid"] not in self.old]
 
     def wait_for_sms(self, containing: str, *, within: float = SMS_PATIENCE) -> Sms:
-        """The first SMS with these words that was not read before."""
+        """Wait for the first unread SMS with these words, for `within` seconds; raises DidNotHold."""
         until = time.monotonic() + within
         while True:
             for sms in self.messages():

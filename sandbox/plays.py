@@ -19,7 +19,7 @@ from sandbox.story import Terminal
 
 
 def play_booking(world: World) -> Booking:
-    """Books, without a slip."""
+    """Books without a mistake."""
     patient = world.caller("Amelia Hart")
     slot = patient.finds_a_time()
     booking = patient.books(slot, patient.holds(slot))
@@ -28,7 +28,7 @@ def play_booking(world: World) -> Booking:
 
 
 def play_wrong_code(world: World) -> Booking:
-    """Reads the code wrongly first, and books at the second try."""
+    """Misreads the code, and books at the second try."""
     patient = world.caller("Noah Reid")
     slot = patient.finds_a_time()
     hold_id = patient.holds(slot)
@@ -41,7 +41,7 @@ def play_wrong_code(world: World) -> Booking:
 
 
 def play_hang_up(world: World) -> Slot:
-    """Hangs up while the time is held; it is free for others again."""
+    """Hangs up while the time is held, which frees it for others."""
     patient, other = world.caller("Isla Grant"), world.caller("Oscar Webb", "Caller 2")
     slot = patient.finds_a_time()
     patient.holds(slot)

@@ -1,10 +1,10 @@
-"""A step that must come out as promised, and the error if it does not."""
+"""`must` checks a step of a call, and DidNotHold says what came instead."""
 
 from __future__ import annotations
 
 
 class DidNotHold(Exception):
-    """A step that did not come out as promised."""
+    """A step did not end as promised."""
 
     def __init__(self, step: str, instead: str) -> None:
         super().__init__(f"{step}; instead: {instead}")
@@ -13,6 +13,6 @@ class DidNotHold(Exception):
 
 
 def must(held: object, step: str, instead: object) -> None:
-    """Go on only if it held; `step` says what was promised, `instead` what came."""
+    """Raise DidNotHold unless it held. `step` says what was promised, `instead` what came."""
     if not held:
         raise DidNotHold(step, str(instead))

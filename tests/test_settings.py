@@ -362,7 +362,7 @@ def test_what_a_platform_writes_for_a_number_stops_nothing(
         for needed, given in (NEEDED | {name: asked}).items():
             monkeypatch.setenv(needed, given)
         assert getattr(read(), name.lower()) == settings.Settings.model_fields[name.lower()].default
-        assert f"{name} is ignored: {asked!r} is no number." in web_notices.find(read())
+        assert f"{name} is ignored: {asked!r} is not a number." in web_notices.find(read())
 
 
 @pytest.mark.parametrize(("asked", "threads"), [("100000", 128), ("1", 2), ("-5", 2), ("20", 20)])

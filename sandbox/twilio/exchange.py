@@ -1,4 +1,4 @@
-"""The messages of the sandbox, and the threads that move them along and call back."""
+"""All messages of the sandbox, and the threads that move them along and call back."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ OPT_OUT_TYPES = {
 
 
 def span(written: str | None) -> tuple[datetime, datetime]:
-    """The day or the second that was written (UTC, if it names no zone); all of time, if none was."""
+    """Start and end of a day or a second (in UTC if it names no zone), or EVER if nothing is written."""
     if not written:
         return EVER
     try:
@@ -47,7 +47,7 @@ def whole(query: Form, name: str, otherwise: int) -> int:
 
 
 class Exchange:
-    """Every message, and the threads that move them. One lock guards all of it."""
+    """Every message, and the threads that move them. One lock guards all state."""
 
     def __init__(self, step_seconds: float) -> None:
         self.step_seconds = step_seconds
@@ -58,10 +58,10 @@ class Exchange:
         self._owners: Form = {}  # our number -> the account that sent from it
         self._opted_out: set[tuple[str, str]] = set()  # (our number, patient)
         self._faults: list[Fault] = []
-        # All steps take equally long, so a plain queue is in order of time already.
+        # All steps take equally long, so a plain queue is already in order of time.
         self._line: SimpleQueue[tuple[float, Message] | None] = SimpleQueue()
         self._calls: SimpleQueue[tuple[str, Form, str] | None] = SimpleQueue()
-        # Daemons: nothing here is worth waiting for when the sandbox stops.
+        # They are daemons because nothing needs to be waited for when the sandbox stops.
         for target in [self._move, *[self._call_back] * CALLBACK_WORKERS]:
             threading.Thread(target=target, daemon=True).start()
 
@@ -105,7 +105,7 @@ class Exchange:
         return message
 
     def token_for(self, account: str, username: str, password: str) -> str:
-        """Whose secret signs callbacks: the account's; an API key's only until that was seen."""
+        """The secret that signs callbacks: the auth token, or until that is seen an API key's secret."""
         with self._lock:
             if username == account:
                 self._tokens[account] = password
@@ -129,7 +129,7 @@ class Exchange:
             return self._find(account, sid).resource()
 
     def update(self, account: str, sid: str, form: Form) -> dict[str, Any]:
-        """The one change there is to a message that was not scheduled: its body may be emptied."""
+        """Empty the body, which is the only change that a message can have if it was not scheduled."""
         with self._lock:
             message = self._find(account, sid)
             if "Status" in form:
@@ -144,7 +144,7 @@ class Exchange:
             del self._messages[self._find(account, sid).sid]
 
     def search(self, account: str, query: Form, fault: Fault | None = None) -> dict[str, Any]:
-        """One page, newest first. A page token names the row beside it, so that new rows shift nothing."""
+        """One page, newest first. A page token names the row next to it, so that new rows shift nothing."""
         size = min(max(whole(query, "PageSize", 50), 1), 1000)
         page = max(whole(query, "Page", 0), 0)
         to, from_ = (phone_number(query.get(name, "")) or query.get(name) for name in ("To", "From"))
@@ -158,7 +158,7 @@ class Exchange:
                 message.account_sid == account
                 and (not to or message.to == to)
                 and (not from_ or message.from_ == from_)
-                # what has not been sent yet has no date, and no date filter can see it
+                # a message that has not been sent has no date, so it matches no date filter
                 and (not dated or (message.sent is not None and first <= message.sent < end))
             )
 
@@ -198,7 +198,7 @@ class Exchange:
         }
 
     def receive(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """A patient texts one of our numbers."""
+        """Take in an SMS from a patient to one of our numbers."""
         patient, ours = (phone_number(str(asked.get(name, ""))) for name in ("from", "to"))
         body, url = str(asked.get("body", "")), str(asked.get("url") or "")
         if not patient or not ours:
@@ -229,7 +229,7 @@ class Exchange:
         return {"sid": message.sid, "opt_out_type": opt_out, "webhook_status": status}
 
     def inbox(self, query: Form) -> list[dict[str, Any]]:
-        """What patients got, newest first. ``detail`` adds what the page shows, and what patients wrote."""
+        """The SMS that patients got, newest first. ``detail`` adds more columns, and what patients wrote."""
         to = query.get("to", "").strip()  # in an address typed by hand, the plus is a space
         patient = phone_number(to) or phone_number(f"+{to}") or to
         since = span(query.get("since"))[0]
@@ -245,7 +245,7 @@ class Exchange:
             return list(islice(rows, max(whole(query, "limit", MAX_MESSAGES), 0)))
 
     def script(self, *faults: Fault) -> None:
-        """These faults come next, after those already scripted; none clears the script."""
+        """Add faults after those already scripted; without any, clear the script."""
         with self._lock:
             self._faults = [*self._faults, *faults] if faults else []
 

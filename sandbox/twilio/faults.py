@@ -1,10 +1,10 @@
-"""What can be made to go wrong."""
+"""The faults that a test can script."""
 
 from dataclasses import dataclass
 
 FAULTS_BEFORE = ("429", "500", "drop-before", "refuse")  # the message is never accepted
-FAULTS_AFTER = ("500-after-accept", "drop-after-accept", "slow")  # it is, but the client cannot tell
-FAULTS_LATE = ("undelivered",)  # it is, and then ends badly
+FAULTS_AFTER = ("500-after-accept", "drop-after-accept", "slow")  # it is accepted, but the client cannot tell
+FAULTS_LATE = ("undelivered",)  # it is accepted, and then ends badly
 FAULTS_ASKING = (
     *("ask-500", "ask-drop", "ask-slow"),  # lists and single messages cannot be read
     *("ask-hidden", "ask-unsent-last"),  # a list shows nothing yet, or last what has not left
@@ -13,10 +13,11 @@ FAULTS_ASKING = (
 
 @dataclass
 class Fault:
-    """What goes wrong with the next ``times`` creates (only those to ``to``, if it is set).
+    """What goes wrong with the next ``times`` requests that create a message (to ``to``, if it is set).
 
-    A fault of FAULTS_ASKING waits for requests that ask instead. ``code`` is what a refusal, or a message
-    that ends badly, says. With ``ask-unsent-last`` what has left did so ``seconds`` earlier than it did.
+    The faults in FAULTS_ASKING apply to requests that read messages instead. ``code`` is the error code of a
+    refusal, or of a message that ends badly. With ``ask-unsent-last``, messages seem to have been sent
+    ``seconds`` earlier than they were.
     """
 
     kind: str

@@ -103,7 +103,7 @@ class Message:
         }
 
     def webhook(self, **more: str) -> Form:
-        """What every webhook about a message says; Twilio keeps the Sms names for old times' sake."""
+        """The fields of every webhook about a message. Twilio still sends the older Sms… names, too."""
         return {
             "MessageSid": self.sid,
             "SmsSid": self.sid,
@@ -144,7 +144,7 @@ class Message:
 
 
 def read_order(account: str, token: str, form: Form) -> Message:
-    """The message that a create asks for, or Twilio's refusal."""
+    """The message that a request to create one asks for. Raises RefusedError."""
     to, service, body = form.get("To"), form.get("MessagingServiceSid"), form.get("Body", "")
     if not to:
         raise RefusedError(21604)

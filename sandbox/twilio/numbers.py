@@ -1,4 +1,4 @@
-"""The numbers that the sandbox knows, those with a fate of their own among them."""
+"""Telephone numbers: how they are read, which are refused, and what becomes of SMS to the others."""
 
 import re
 
@@ -24,7 +24,7 @@ USUAL_FATE: tuple[list[str], int | None] = (["sending", "sent", "delivered"], No
 
 
 def phone_number(written: str) -> str | None:
-    """E.164 out of what was written, or None if nobody could be called by it."""
+    """The number in E.164, or None if it cannot be a telephone number."""
     digits = re.sub(r"[\s().-]", "", written)
     if digits.isascii() and digits.isdigit() and len(digits) == 10:
         digits = f"+1{digits}"  # Twilio reads ten bare digits as a US number

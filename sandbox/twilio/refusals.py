@@ -36,10 +36,10 @@ ERRORS = {
 
 
 class RefusedError(Exception):
-    """An answer other than success, in the form in which Twilio gives it."""
+    """An error in the form in which Twilio answers it."""
 
     def __init__(self, code: int, about: str = "", *, message: str = "") -> None:
-        self.status, template = ERRORS.get(code, (400, "Refused, as the script says"))
+        self.status, template = ERRORS.get(code, (400, "Refused, as scripted"))
         self.code = code
         self.message = message or template.format(about)
         super().__init__(self.message)

@@ -18,12 +18,12 @@ MESSAGES_URL = f"/{API_VERSION}/Accounts/<account>/Messages"
 def json_object() -> dict[str, Any]:
     asked = request.get_json()
     if not isinstance(asked, dict):
-        raise RefusedError(20001, "A JSON object is wanted.")
+        raise RefusedError(20001, "The body must be a JSON object.")
     return asked
 
 
 def play(fault: Fault, exchange: Exchange) -> Response | None:
-    """The answer that the fault puts in place of the true one."""
+    """The answer that the fault puts in place of the true one, or None if that still goes out."""
     match fault.kind:
         case "429":
             raise RefusedError(20429)
@@ -32,7 +32,7 @@ def play(fault: Fault, exchange: Exchange) -> Response | None:
         case "500" | "500-after-accept" | "ask-500":
             raise RefusedError(20500)
         case "drop-before" | "drop-after-accept" | "ask-drop":
-            # What Flask sends after this reaches nobody.
+            # Whatever Flask sends after this is lost.
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return Response()
         case "undelivered" | "ask-hidden" | "ask-unsent-last":
@@ -53,7 +53,7 @@ def create_app(exchange: Exchange) -> Flask:
 
 
 def add_twilio(app: Flask, exchange: Exchange) -> None:
-    """What https://api.twilio.com has too."""
+    """The addresses that https://api.twilio.com has."""
 
     @app.before_request
     def authenticate() -> None:
@@ -97,7 +97,7 @@ def add_twilio(app: Flask, exchange: Exchange) -> None:
 
 
 def add_inbox(app: Flask, exchange: Exchange) -> None:
-    """What a patient would see."""
+    """The inbox: the SMS that patients would see."""
 
     @app.get("/")
     def page() -> Response:
@@ -114,7 +114,7 @@ def add_inbox(app: Flask, exchange: Exchange) -> None:
 
 
 def add_controls(app: Flask, exchange: Exchange) -> None:
-    """What a test asks of the outside world. JSON only: no web page can post it from elsewhere."""
+    """What a test asks of the outside world. It is JSON only, so that no web page elsewhere can post it."""
 
     @app.get("/sandbox/health")
     def health() -> dict[str, Any]:
@@ -136,7 +136,9 @@ def add_controls(app: Flask, exchange: Exchange) -> None:
                 code=int(asked.get("code", 21211)),
             )
         except (KeyError, TypeError, ValueError):
-            raise RefusedError(20001, "Wanted: kind, and perhaps times, seconds, to, code.") from None
+            raise RefusedError(
+                20001, "A fault needs kind, and may have times, seconds, to and code."
+            ) from None
         kinds = FAULTS_BEFORE + FAULTS_AFTER + FAULTS_LATE + FAULTS_ASKING
         if fault.kind not in kinds:
             raise RefusedError(20001, f"kind is one of {', '.join(kinds)}.")

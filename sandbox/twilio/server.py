@@ -1,4 +1,4 @@
-"""The web server: in a thread of a test, or as a process of its own."""
+"""The web server that the sandbox is reached by, in a process or in a thread of a test."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sandbox.twilio.routes import create_app
 
 
 class QuietHandler(WSGIRequestHandler):
-    # headers and body go out as two packets, which Nagle's algorithm would hold 40 ms apart
+    # Headers and body are two packets, and Nagle's algorithm would hold the second back for 40 ms.
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -1,4 +1,4 @@
-"""The signed requests that the sandbox makes, to loopback addresses only."""
+"""The signed requests that the sandbox makes. It makes them to loopback addresses only."""
 
 import ipaddress
 import secrets
@@ -37,15 +37,15 @@ def read_callback(written: str) -> str:
         raise RefusedError(21609, written)
     if not is_loopback(written):
         raise RefusedError(
-            21609, message=f"The sandbox calls loopback addresses only, and {written} is not one."
+            21609, message=f"The sandbox calls loopback addresses only, which {written} is not."
         )
     return written
 
 
 def call(url: str, form: Form, token: str) -> int | None:
-    """Post one signed webhook; the answer's status, or None if there was none.
+    """Post one signed webhook. Returns the status of the answer, or None if no answer came.
 
-    As Twilio does by default: a second attempt only if the connection failed, under the same token.
+    As Twilio does by default, it tries again only if the connection failed, with the same idempotency token.
     """
     address = urldefrag(url).url  # the fragment holds Twilio's retry settings: never sent, never signed
     headers = {

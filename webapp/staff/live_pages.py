@@ -1,4 +1,4 @@
-"""/dashboard/live: what happens at the clinic now, as a page, a fragment and a stream."""
+"""/dashboard/live: what is going on at the clinic, as a page, as a fragment, and as a stream."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def live_page() -> ResponseReturnValue:
 
 @blueprint.get("/live/state")
 def live_state() -> ResponseReturnValue:
-    """The same as a fragment, for whoever has no stream: 304 while nothing changed."""
+    """The same as a fragment, for browsers without a stream. It answers 304 while nothing has changed."""
     version = in_clinic(live.version)
     if request.if_none_match.contains_weak(version):
         response = Response(status=HTTPStatus.NOT_MODIFIED)
@@ -47,9 +47,10 @@ def live_state() -> ResponseReturnValue:
 
 @blueprint.get("/live/stream")
 def live_stream() -> ResponseReturnValue:
-    """Server-sent events, each of them the whole state: none can be missed, and none counts twice.
+    """Server-sent events. Each is the whole state, so a lost or repeated event does no harm.
 
-    Where every stream is taken it is the state alone, once; whoever had a stream is told that there is none.
+    If every stream is taken, a new browser gets the state once, and one that comes back (with Last-Event-ID)
+    gets 503.
     """
     place = _places().take(signed().org_id)
     if place is None and "Last-Event-ID" not in request.headers:
@@ -57,14 +58,14 @@ def live_stream() -> ResponseReturnValue:
     if place is None:
         abort(HTTPStatus.SERVICE_UNAVAILABLE, "Every stream is taken; ask again without Last-Event-ID.")
     response = Response(stream_with_context(_events(signed(), place)), mimetype="text/event-stream")
-    # Also when it was never begun to be read, as for HEAD.
+    # This also gives the place back if the answer is never read, as for HEAD.
     response.call_on_close(place.give_back)
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
 def _events(who: Signed, place: feed.Place) -> Iterator[str]:
-    #: The version that was sent, and the one after which it was: what is read may be newer still.
+    #: The version that was sent, and the version seen before it: what is read may be newer than that.
     sent = seen = request.headers.get("Last-Event-ID")
     browser = request.environ.get("gunicorn.socket")
     spoke = time.monotonic()
@@ -78,7 +79,7 @@ def _events(who: Signed, place: feed.Place) -> Iterator[str]:
                 if not changed and time.monotonic() < spoke + feed.COMMENT_EVERY:
                     continue
                 now = _state(addresses.most()) if changed else None
-                # After reading: what was committed once the session had ended is never shown.
+                # Asked after reading, so that nothing committed after the session ended is shown.
                 if not people.still(who):
                     return
                 spoke = time.monotonic()
@@ -106,7 +107,7 @@ def _state(most: int) -> live.Live:
 
 
 def _live_facts(now: live.Live) -> dict[str, Any]:
-    """What the live page says; `more` is how many rows it offers to show next, if it can show more."""
+    """The variables of the live page. `more` is the number of rows it offers, None if it shows all it can."""
     more = min(addresses.most() * 4, live.MOST)
     more_or_none = more if more > addresses.most() else None
     return {"live": now, "more": more_or_none, "kept": addresses.kept(), **addresses.here("live")}

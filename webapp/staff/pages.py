@@ -1,4 +1,4 @@
-"""/dashboard: signing in, and the pages for whoever is. Each request is one clinic's, the cookie's own."""
+"""/dashboard: the pages for signed-in staff. Each request is for one clinic, the one in its cookie."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ R = TypeVar("R", reports.CallRow, reports.Trouble)
 
 PERIODS = (7, 30, 90)
 
-#: Rows of a file that are read in one transaction.
+#: How many rows of a file are read in one transaction.
 BATCH = 1000
 
 
@@ -78,7 +78,7 @@ def leads() -> ResponseReturnValue:
 
 
 def _lead_filter() -> tuple[str | None, bool]:
-    """Of which band, and whether only those that nobody rang back."""
+    """The band that is asked for, and whether only leads that nobody has rung back are."""
     band = request.args.get("band")
     return band if band in set(Band) else None, "waiting" in request.args
 
@@ -93,7 +93,7 @@ def lead(call_id: str) -> ResponseReturnValue:
 
 @blueprint.post("/leads/<path:call_id>/called-back")
 def called_back(call_id: str) -> ResponseReturnValue:
-    """Pressed twice it is noted once, with who was first."""
+    """Note the call-back. If two people press it, it is noted once, for the first of them."""
 
     def note(at: Session, org_id: uuid.UUID) -> object:
         if "undo" in request.form:
@@ -138,7 +138,7 @@ def messages() -> ResponseReturnValue:
 
 @blueprint.post("/messages/<uuid:message_id>/retry")
 def retry(message_id: uuid.UUID) -> ResponseReturnValue:
-    """Cannot send twice, however often it is pressed: see models/notices/retries.py."""
+    """Try a message again. However often it is pressed, nothing goes out twice: models/notices/retries.py."""
 
     def again(at: Session, org_id: uuid.UUID) -> retries.Retry | None:
         if not reports.is_a_message(at, org_id, message_id):
@@ -210,7 +210,7 @@ def messages_csv() -> ResponseReturnValue:
 def _every(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[R]]) -> Iterator[R]:
     """Every row of a list, however long it is, without holding a transaction or all of them at once.
 
-    The first are read before the answer begins, so that a database that is away is still said with 503.
+    The first batch is read before the answer begins, so that without a database it is still 503.
     """
     who = signed()
 
@@ -245,7 +245,7 @@ def _later(error: Exception) -> ResponseReturnValue:
     title, text = "Just a moment", "Please try again in a moment."
     if isinstance(error, OutcomeUnknown):
         title = "We could not see whether that was done"
-        text = "It may have been: look before you do it again."
+        text = "It may have been done: please look before you do it again."
     page = _plain(title, text, HTTPStatus.SERVICE_UNAVAILABLE)
     page.headers["Retry-After"] = "5"
     return page
@@ -260,21 +260,21 @@ _TEXTS = {
     ),
     HTTPStatus.INTERNAL_SERVER_ERROR: (
         "Something went wrong on our side",
-        "Please try again in a moment. If it stays so, tell whoever runs Holdline for your clinic.",
+        "Please try again in a moment. If it happens again, please tell your clinic's Holdline operator.",
     ),
 }
 
 
 @blueprint.errorhandler(HTTPException)
 def refused(error: HTTPException) -> Response:
-    """What a person is told of a request that came to nothing, also where no page of ours was asked for."""
+    """The page for a request that failed, also where no page of the dashboard was asked for."""
     status = HTTPStatus(error.code or HTTPStatus.BAD_REQUEST)
     if status is HTTPStatus.NOT_FOUND and request.url_rule:
         title, text = "Not here", "There is no such call or message in your clinic."
     elif status is HTTPStatus.NOT_FOUND:
         title, text = "No such page", "There is no page at this address. Perhaps a part of it is missing."
     else:
-        # Only words of our own: what the library says of itself is for those who build pages.
+        # Only our own words: the library's description is for those who build pages.
         said = error.description if error.description != type(error).description else None
         title, text = _TEXTS.get(status, ("That did not work", said or _NOTHING_DONE))
     page = _plain(title, text, status)
@@ -285,7 +285,7 @@ def refused(error: HTTPException) -> Response:
 
 
 def _plain(title: str, text: str, status: HTTPStatus) -> Response:
-    """A page that says one thing. Outside the blueprint nothing was asked yet of who is signed in."""
+    """A page that says one thing. Outside the blueprint, nobody has looked up who is signed in."""
     context = for_every_page()
     if "signed" not in g:
         try:
@@ -294,7 +294,7 @@ def _plain(title: str, text: str, status: HTTPStatus) -> Response:
             context["signed"] = None
     page = Response(render_template("dashboard/plain.html", title=title, text=text, **context), status)
     if request.method == "POST" and "HX-Request" in request.headers:
-        # A part of a page was asked for: the page is loaded again, and says it.
+        # htmx asked for a part of a page: have it load the whole page, which shows the message.
         flash(f"{title}: {text}", "not_done")
         page.headers["HX-Refresh"] = "true"
     return _add_headers(page)

@@ -6,7 +6,7 @@ import settings
 from models.base import preconditions
 from runtime import logs, preflight, telemetry
 from webapp import cli, errors, proxies, security_headers, shares
-from webapp.agents.platforms import PLATFORMS
+from webapp.agents import platforms
 from webapp.ops import api_page, health, metrics, openapi
 from webapp.patient import pages
 from webapp.staff import pages as dashboard
@@ -36,7 +36,7 @@ def _set_up(app: Application) -> None:
     in_front = settings.get().proxies_in_front
     app.wsgi_app = proxies.BehindProxies(app.wsgi_app, in_front)  # type: ignore[method-assign]
     app.register_blueprint(health.blueprint)
-    for platform in PLATFORMS:
+    for platform in platforms.PLATFORMS:
         app.register_blueprint(platform.blueprint)
     app.register_blueprint(receipts.blueprint)
     app.register_blueprint(inbound.blueprint)

@@ -27,6 +27,7 @@ from tests.tasks.test_calls import HOT
 from tests.webapp.agents.calls import PhoneCall
 from webapp.limits import Limiter
 from webapp.patient import pages
+from webapp.state import per_app
 
 DAY, HOUR = 24 * 3600.0, 3600.0
 HELD = "its number has been sent many texts, so it waits"
@@ -36,7 +37,7 @@ CLINIC_HELD = "the texts of the day are used up, so it waits"
 @pytest.fixture(autouse=True)
 def _pages_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """How often a page is asked for in a second is not tried here."""
-    monkeypatch.setattr(pages, "requests", Limiter(1000.0))
+    monkeypatch.setattr(pages, "requests", per_app(lambda: Limiter(1000.0)))
 
 
 class LongWorker(PatientWorker):

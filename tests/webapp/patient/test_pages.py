@@ -36,6 +36,7 @@ from webapp import unit_of_work
 from webapp.limits import Limiter
 from webapp.patient import pages
 from webapp.patient.pages import MOST_UNKNOWN
+from webapp.state import per_app
 
 NEW = slot(hour=15)
 NO_SUCH = "0" * 12
@@ -44,7 +45,7 @@ NO_SUCH = "0" * 12
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A link may be opened as often as a test needs it."""
-    monkeypatch.setattr(pages, "requests", Limiter(1000.0))
+    monkeypatch.setattr(pages, "requests", per_app(lambda: Limiter(1000.0)))
 
 
 @pytest.fixture
@@ -624,7 +625,7 @@ def test_where_no_turn_comes_the_link_is_not_counted(linked: Linked, monkeypatch
 def test_good_links_may_be_opened_often_but_not_without_end(
     linked: Linked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "requests", Limiter(0.01))
+    monkeypatch.setattr(pages, "requests", per_app(lambda: Limiter(0.01)))
     other = Linked(linked.client, linked.sql)
     assert [linked.client.get(linked.path).status_code for _ in range(2)] == [200, 429]
     assert linked.client.get(other.path).status_code == 200  # another's, behind the same address

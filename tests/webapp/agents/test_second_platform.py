@@ -218,11 +218,12 @@ def test_a_call_may_not_name_what_another_platforms_call_holds(client: FlaskClie
 
 
 def test_the_web_server_knows_whose_large_body_is_worth_waiting_for(client: FlaskClient) -> None:
+    door = standing.Door(client.application)  # type: ignore[arg-type]
     secret = make_secret(create_clinic())
     headers = [("X-PARROT-KEY", secret)]
-    assert standing.judge("/api/parrot/act", "", headers, "192.0.2.1") is Standing.KNOWN
+    assert door.judge("/api/parrot/act", "", headers, "192.0.2.1") is Standing.KNOWN
     assert (
-        standing.judge("/api/parrot/act", "", [("X-PARROT-KEY", "guessed")], "192.0.2.1") is Standing.REFUSED
+        door.judge("/api/parrot/act", "", [("X-PARROT-KEY", "guessed")], "192.0.2.1") is Standing.REFUSED
     )
-    assert standing.judge("/api/owl/act", "", headers, "192.0.2.1") is Standing.SMALL
-    assert standing.key(headers, "") != standing.key([("X-PARROT-KEY", "guessed")], "")
+    assert door.judge("/api/owl/act", "", headers, "192.0.2.1") is Standing.SMALL
+    assert door.key(headers, "") != door.key([("X-PARROT-KEY", "guessed")], "")

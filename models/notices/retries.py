@@ -19,7 +19,7 @@ from models.notices import registry
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What was done, in words; `due` if the message may go at once."""
+    """Whether a message is sent again, and why or why not, in words; `due` if it may go at once."""
 
     done: bool
     why: str
@@ -29,8 +29,8 @@ class Retry:
 def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     """Queue a message that certainly never reached the provider, or have the provider asked at once.
 
-    What the provider accepted is never sent again: what became of it is the provider's to say. Where it says
-    that it could not deliver it, for a reason that passes, another message takes its place.
+    A message that the provider accepted is never sent again, for the provider says what became of it. If it
+    says that it could not deliver the message, for a reason that passes, another message takes its place.
     """
     message = session.scalar(
         select(SmsMessage).where(SmsMessage.id == message_id, SmsMessage.org_id == org_id).with_for_update()
@@ -44,7 +44,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
         return _send_anew(session, message, now)
     match message.status:
         case SmsStatus.UNKNOWN:
-            # However often it was asked about: what the provider hid then it may show now.
+            # However often it was asked about: the provider may show now what it did not show then.
             session.execute(
                 update(SmsMessage)
                 .where(SmsMessage.id == message_id)
@@ -75,7 +75,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
 
 
 def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | None:
-    """Why it must not be sent again, whatever state it is in."""
+    """Why a message must not be sent again; None if its state decides."""
     # A late receipt may have given a message of an erased patient another cause.
     cause = Cause.ERASED if is_erased(message.to_phone) else message.cause
     if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW):
@@ -92,14 +92,15 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
 
 
 def may_be_sent_anew(status: str, meaning: Meaning | None) -> bool:
-    """Whether a message that the provider accepted never arrived, and another like it may."""
+    """Whether a message that the provider accepted never arrived, and another like it may arrive."""
     arrived_not = status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED)
     return arrived_not and meaning is not None and meaning.may_pass
 
 
 def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
-    """The first one stays as it was, with its id, its price and what became of it: it is billed, and its late
-    receipts are its own.
+    """Queue another message in place of one that was not delivered.
+
+    The first one keeps its id, its price and its state: it is billed, and late receipts are about it.
     """
     if session.scalar(
         select(SmsEvent.id).where(SmsEvent.message_id == message.id, SmsEvent.provider_id.is_not(None))

@@ -37,7 +37,7 @@ _LOOK_ALIKES = str.maketrans(
 
 
 def gsm(text: str, *, limit: int) -> str:
-    """The text in GSM characters only: one other character would halve what fits into an SMS."""
+    """The text in GSM characters only, cut to the limit: any other would halve what fits into an SMS."""
     plain = []
     for character in text.translate(_LOOK_ALIKES):
         if character in _GSM and character not in "\r\n":
@@ -49,7 +49,7 @@ def gsm(text: str, *, limit: int) -> str:
 
 
 def code(clinic: str, digits: str) -> str:
-    """The code stands alone: no other group of digits that could be taken for it."""
+    """The text has no other group of digits that could be taken for the code."""
     name = re.sub(r"\d{3,}", "", gsm(clinic, limit=40)).strip()
     return (
         f"{digits} is your {name or 'booking'} code."
@@ -66,7 +66,7 @@ def confirmation(
     appointment_id: uuid.UUID,
     link: str | None = None,
 ) -> str:
-    """One SMS, or two with a link; a link that does not fit, or cannot be written, is left out."""
+    """One SMS, or two with a link. A link that does not fit, or that has other characters, is left out."""
     booked = f"Confirmed: {times.written(starts_at, zone)}, {_place(clinic)}."
     return _to_be_changed(booked, clinic_phone, appointment_id, link)
 
@@ -81,13 +81,13 @@ def move(
     appointment_id: uuid.UUID,
     link: str | None = None,
 ) -> str:
-    """As a confirmation, of the time that the appointment was moved to; at most two SMS."""
+    """A confirmation of the time that the appointment was moved to; at most two SMS."""
     change = f"from {times.written(moved_from, zone)} to {times.written(starts_at, zone)}"
     return _to_be_changed(f"Moved {change}, {_place(clinic)}.", clinic_phone, appointment_id, link)
 
 
 def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.UUID, link: str | None) -> str:
-    """What an appointment is, and how to change it."""
+    """The sentence that an appointment stands, and how to change it."""
     call = f"call {gsm(phones.readable(clinic_phone), limit=40)}" if clinic_phone else ""
     ref = f"Ref {reference(appointment_id)}"
     if link:
@@ -102,7 +102,7 @@ def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.U
 def cancellation(
     *, clinic: str, clinic_phone: str | None, starts_at: datetime, zone: ZoneInfo, appointment_id: uuid.UUID
 ) -> str:
-    """One SMS; without a link, for there is nothing left to change."""
+    """One SMS, without a link: there is nothing left to change."""
     again = f" To book again call {gsm(phones.readable(clinic_phone), limit=40)}" if clinic_phone else ""
     time = times.written(starts_at, zone)
     return f"Cancelled: {time}, {_place(clinic)}. Ref {reference(appointment_id)}.{again}"
@@ -121,7 +121,10 @@ def hot_lead(
     reasons: Sequence[str],
     seconds: int | None,
 ) -> str:
-    """For a lock screen: how hot, who, for what, and the few reasons that weigh most; at most two SMS."""
+    """For a lock screen: how hot the lead is, who it is, what for, and the reasons that weigh most.
+
+    At most two SMS.
+    """
     who = _only_a_name(name or "") or "Somebody"
     at = ", number withheld"
     if number and re.fullmatch(r"\+?\d{3,15}", number):
@@ -138,7 +141,8 @@ def hot_lead(
 
 
 def hot_leads(*, count: int, since: datetime, zone: ZoneInfo, best: int, page: str) -> str:
-    """Several that one text tells of, after many that had one each; `page` is the address of the live page.
+    """Several leads in one text, once many had a text each. `page` is the address of the live page.
+
     At most two SMS.
     """
     clock = times.written(since, zone).partition(" at ")[2]
@@ -148,7 +152,9 @@ def hot_leads(*, count: int, since: datetime, zone: ZoneInfo, best: int, page: s
 
 
 def _only_a_name(said: str) -> str:
-    """Letters and what stands in names: a caller who is called "http://…" puts no link on a lock screen."""
+    """Only letters, and the signs that names have: a caller who gives the name "http://…" puts no link on a
+    lock screen.
+    """
     # Again after folding: what is one letter of another script may fold to several signs.
     for _ in range(2):
         said = "".join(c if c.isalpha() or c in " -'’" else " " for c in said)  # noqa: RUF001 (as keyboards write it)
@@ -157,13 +163,13 @@ def _only_a_name(said: str) -> str:
 
 
 def _no_link(said: str) -> str:
-    """Without what telephones make a link of: a dot, slash, colon or @ within a word; a long number, however
-    it is written.
+    """Without what telephones make a link of: a dot, slash, colon or @ within a word, and a long number,
+    however it is written.
     """
     apart = re.sub(r"(?<=\S)[./:@\\_]+(?=\S)|//+|@", " ", said)
     return " ".join(re.sub(r"\d{5,}|\d(?:[^A-Za-z0-9]{0,3}\d){5,}", " ", apart).split()).rstrip(".")
 
 
 def reference(appointment_id: uuid.UUID) -> str:
-    """Six letters and digits to name a booking by; they also tell one confirmation from another."""
+    """Six letters and digits that name a booking, and by which one confirmation is told from another."""
     return base64.b32encode(appointment_id.bytes[:4]).decode()[:6]

@@ -278,6 +278,16 @@ def test_a_cancellation_that_no_longer_holds_is_not_queued_again(diary: Diary) -
     assert diary.sms(cancelled) == SUPERSEDED
 
 
+def test_the_confirmation_of_an_appointment_that_a_statement_cancelled_is_kept_back(
+    diary: Diary, twilio: str
+) -> None:
+    """Only cancel_appointment() ends the text that waits; that nothing is sent is no failure either."""
+    diary.sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [diary.appointment])
+    diary.deliver(diary.message)
+    assert diary.sms() == SUPERSEDED
+    assert texts(twilio, diary) == []
+
+
 # --- who is not texted ---------------------------------------------------------------------------
 
 

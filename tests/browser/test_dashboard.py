@@ -76,6 +76,28 @@ def test_nobody_is_shut_out_of_any_page(opened: Opens, width: str, scheme: str) 
         assert page.evaluate(hidden) <= 0  # of the daily report
 
 
+#: The words of the heads of tables that a line break has cut in two.
+CUT_IN_TWO = r"""() => [...document.querySelectorAll("thead:not(.unseen) th")].flatMap(head => {
+    const text = head.firstChild, range = document.createRange()
+    return [...(text ? text.data : "").matchAll(/\S+/g)].filter(word => {
+        range.setStart(text, word.index)
+        range.setEnd(text, word.index + word[0].length)
+        return new Set([...range.getClientRects()].map(each => each.top)).size > 1
+    }).map(word => word[0])
+})"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_word_above_a_column_is_cut_in_two(stack: Stack, opened: Opens, width: str) -> None:
+    call = Call(stack.web_url, phone_number())
+    call.tool("reserve_atomic", slotId=slot(days=4), patientName="Ann")
+    call.tool("send_otp_code")
+    with opened(width, signed_in=True) as page:
+        page.goto("/dashboard/reports")
+        expect(page.get_by_role("columnheader", name="Median")).to_be_visible()
+        assert page.evaluate(CUT_IN_TWO) == []
+
+
 def test_what_is_committed_is_seen_within_a_second_and_counts_down(stack: Stack, opened: Opens) -> None:
     took = []
     with opened(signed_in=True) as page:

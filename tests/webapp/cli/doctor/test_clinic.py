@@ -23,7 +23,12 @@ from tests.conftest import Clock
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN, create_clinic
 from tests.places import ROOT
 from tests.webapp.cli.commands import Operator
+from tests.webapp.cli.doctor.checklist import _staffed as _staffed  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import complete as complete  # the fixture  # noqa: PLC0414
 from tests.webapp.cli.doctor.checklist import findings, push_assistant, states
+from tests.webapp.cli.doctor.checklist import live as live  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import production as production  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import world as world  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.rows import add_call, now
 from webapp.cli.doctor.traffic import MONITORING
 

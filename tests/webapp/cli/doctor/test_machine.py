@@ -12,7 +12,12 @@ import pytest
 import settings
 from celeryconfig import Queue
 from tests.webapp.cli.commands import Operator, swept
+from tests.webapp.cli.doctor.checklist import _staffed as _staffed  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import complete as complete  # the fixture  # noqa: PLC0414
 from tests.webapp.cli.doctor.checklist import findings, states
+from tests.webapp.cli.doctor.checklist import live as live  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import production as production  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import world as world  # the fixture  # noqa: PLC0414
 
 
 @pytest.mark.usefixtures("_staffed")

@@ -8,7 +8,12 @@ import settings
 from tests.factories import ACCOUNT_SID, AUTH_TOKEN
 from tests.places import free_port
 from tests.webapp.cli.commands import Operator
+from tests.webapp.cli.doctor.checklist import _staffed as _staffed  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import complete as complete  # the fixture  # noqa: PLC0414
 from tests.webapp.cli.doctor.checklist import findings, push_assistant, states
+from tests.webapp.cli.doctor.checklist import live as live  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import production as production  # the fixture  # noqa: PLC0414
+from tests.webapp.cli.doctor.checklist import world as world  # the fixture  # noqa: PLC0414
 from tests.webapp.cli.outside_world import Outside
 
 

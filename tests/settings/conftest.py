@@ -1,0 +1,13 @@
+"""No variable of the machine gets into these tests."""
+
+from __future__ import annotations
+
+import pytest
+
+import settings
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -29,7 +29,7 @@ def words(session: Session, message: SmsMessage, appointment: Appointment) -> st
 
 
 def entry(kind: SmsKind, **other: Any) -> Notice[Appointment]:
-    values = {"segments": 1, "valid_for": timedelta(hours=1)} | other
+    values: dict[str, Any] = {"segments": 1, "valid_for": timedelta(hours=1)} | other
     return Notice(kind=kind, label="Reminder", about=kinds.APPOINTMENT, words=words, **values)
 
 

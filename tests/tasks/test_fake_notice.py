@@ -215,7 +215,8 @@ def test_an_urgent_one_that_keeps_no_text_goes_the_way_of_a_code(
         )
         sweep_sms.run()
         with celery.connection_for_read() as connection:
-            task: Any = connection.default_channel.basic_get("otp", no_ack=True)
+            channel: Any = connection.default_channel
+            task = channel.basic_get("otp", no_ack=True)
         assert task.payload[1]["message_id"] == message
         booking.deliver(message)
         assert booking.state("status, body", message) == ("sent", None)

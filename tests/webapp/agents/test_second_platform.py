@@ -222,8 +222,6 @@ def test_the_web_server_knows_whose_large_body_is_worth_waiting_for(client: Flas
     secret = make_secret(create_clinic())
     headers = [("X-PARROT-KEY", secret)]
     assert door.judge("/api/parrot/act", "", headers, "192.0.2.1") is Standing.KNOWN
-    assert (
-        door.judge("/api/parrot/act", "", [("X-PARROT-KEY", "guessed")], "192.0.2.1") is Standing.REFUSED
-    )
+    assert door.judge("/api/parrot/act", "", [("X-PARROT-KEY", "guessed")], "192.0.2.1") is Standing.REFUSED
     assert door.judge("/api/owl/act", "", headers, "192.0.2.1") is Standing.SMALL
     assert door.key(headers, "") != door.key([("X-PARROT-KEY", "guessed")], "")

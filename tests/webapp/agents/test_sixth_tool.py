@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -65,7 +64,7 @@ TOOL = Tool(
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+def client(monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """Of an application that was made with the sixth tool in the registry."""
     monkeypatch.setitem(BY_NAME, TOOL.name, TOOL)
     return create_app().test_client()

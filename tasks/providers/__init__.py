@@ -5,11 +5,14 @@ tasks/providers/registry.py makes the provider of a clinic; the tasks know this 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from models.base import sealing
+from models.clinics.organizations import IntegrationSettings
 from models.messaging.meanings import Action, Failure, Meaning
 from models.messaging.receipts import Report
 
@@ -125,3 +128,20 @@ class SmsProvider(Protocol):
 
     def fetch(self, provider_id: str) -> Report | None:
         """What became of a message; None if the provider has it no more. Raises Unavailable."""
+
+
+def account_of(clinic: IntegrationSettings) -> dict[str, Any]:
+    """The account of a clinic whose provider has no columns of its own in integration_settings, as it was
+    given to `flask sms provider`. Raises Misconfigured.
+    """
+    if clinic.sms_account_sealed is None:
+        raise Misconfigured(f"the clinic has no account with {clinic.sms_provider} set")
+    try:
+        account = json.loads(sealing.unseal(clinic.org_id, "sms_account", clinic.sms_account_sealed))
+    except sealing.CannotUnseal as error:
+        raise Misconfigured(str(error)) from error
+    except ValueError:
+        account = None
+    if not isinstance(account, dict):
+        raise Misconfigured(f"the clinic's account with {clinic.sms_provider} cannot be read")
+    return account

@@ -48,7 +48,7 @@ LIMITS = {
     "segments_a_day": (100, MOST, "Segments of SMS in 24 hours; one abroad counts four."),
 }
 #: In integration_settings.
-PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to Twilio.")}
+PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to the provider.")}
 LEADS = {
     "hot_lead_threshold": (1, 100, "The score that makes a hot lead."),
     "hot_lead_min_duration": (0, MOST, "Seconds that the call must have lasted longer than."),
@@ -165,6 +165,7 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
             "keep_patients_days": clinic.keep_patients_days or "ever",
             "hot_lead_alert_phone": settings.hot_lead_alert_phone,
             **{name: getattr(settings, name) for name in LEADS | PACE},
+            "sms_provider": settings.sms_provider,
             "twilio_account_sid": settings.twilio_account_sid,
             "twilio_auth_token": settings.twilio_auth_token_sealed is not None,
             "twilio_api_key_sid": settings.twilio_api_key_sid,

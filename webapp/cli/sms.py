@@ -1,16 +1,19 @@
-"""`flask sms …`: which SMS are in trouble, what happened to one, and a retry that cannot send twice."""
+"""`flask sms …`: who sends a clinic's SMS, which are in trouble, what happened to one, and a retry."""
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
 
 import click
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.base import sealing
 from models.messaging import senders
 from models.notices import retries
-from webapp.cli.common import as_json, at, everywhere, print_rows
+from webapp.cli.common import as_json, at, everywhere, integration_settings, print_rows, secret
 from webapp.nudge import nudge
 
 _TROUBLE = text(
@@ -30,7 +33,7 @@ _EVENTS = text(
 
 @click.group("sms")
 def sms() -> None:
-    """SMS that are late, failed or of which nobody knows."""
+    """Who sends a clinic's SMS; and those that are late, failed or of which nobody knows."""
 
 
 @sms.command("health")
@@ -74,7 +77,7 @@ def show(org_id: uuid.UUID, message_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("message_id", type=click.UUID)
 def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
-    """Send a message again that reached neither Twilio nor the patient; ask Twilio first if nobody knows."""
+    """Send a message again that reached neither the provider nor the patient; if nobody knows, ask first."""
     with at(org_id) as (session, _):
         outcome = retries.retry(session, org_id, message_id)
     if not outcome.done:
@@ -82,6 +85,36 @@ def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
     if outcome.due:
         nudge(outcome.due)
     click.echo(outcome.why)
+
+
+@sms.command("provider")
+@click.argument("org_id", type=click.UUID)
+@click.argument("name")
+def provider(org_id: uuid.UUID, name: str) -> None:
+    """Have provider NAME send the SMS of ORG_ID: twilio, whose account `flask twilio set` keeps, or another.
+
+    The account with any other is asked for, or read from standard input: one line of JSON, an object with
+    what that provider wants to be told. Messages that another provider has taken can then no longer be asked
+    about.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
+        raise click.UsageError(f"{name!r} is no name of a provider: lower-case letters, digits, - and _")
+    account = None if name == "twilio" else secret(f"Account with {name}, as JSON").strip()
+    if account is not None and not _is_object(account):
+        raise click.ClickException('the account must be one JSON object, such as {"key": "…"}')
+    with at(org_id) as (session, _):
+        row = integration_settings(session, org_id)
+        row.sms_provider = name
+        row.sms_account_sealed = account and sealing.seal(org_id, "sms_account", account)
+        senders.resume(session, org_id)  # it may be what stopped it
+    click.echo(f"SMS of this clinic are sent by {name}; what waited goes out within seconds")
+
+
+def _is_object(written: str) -> bool:
+    try:
+        return isinstance(json.loads(written), dict)
+    except ValueError:
+        return False
 
 
 @sms.command("resume")

@@ -11,7 +11,7 @@ from models.base.session import transaction
 from models.clinics import organizations
 from models.clinics.organizations import IntegrationSettings
 from webapp.cli.common import actor, as_json, at, print_json, spoken_errors
-from webapp.cli.doctor import machine, set_up, traffic, twilio, vapi
+from webapp.cli.doctor import machine, provider, set_up, traffic, vapi
 from webapp.cli.doctor.findings import Finding, Findings, State
 
 
@@ -63,7 +63,7 @@ def examine(org_id: uuid.UUID) -> Findings:
 CLINIC_CHECKS = (
     set_up.check_calendars,
     vapi.check_credentials,
-    twilio.check_twilio,
+    provider.check_provider,
     set_up.check_alert_phone,
     vapi.check_assistant,
     set_up.check_staff,

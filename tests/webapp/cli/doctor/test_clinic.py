@@ -234,6 +234,22 @@ def test_a_sender_that_twilio_refuses_is_found_and_resumes_when_it_is_set_anew(
 
 
 @pytest.mark.usefixtures("_staffed")
+def test_a_clinic_with_another_provider_needs_an_account_with_that_and_none_with_twilio(
+    operator: Operator, live: str, sql: psycopg.Connection
+) -> None:
+    operator.does("sms", "provider", live, "pigeon", typed='{"key": "coo"}\n')
+    sql.execute("UPDATE integration_settings SET twilio_account_sid = NULL WHERE org_id = %s", [live])
+    found = findings(operator, live)
+    assert (found["SMS provider"]["state"], found["SMS provider"]["why"]) == ("ok", "pigeon")
+    assert "Twilio account" not in found
+    assert states(found, "missing") == set()
+    sql.execute("UPDATE integration_settings SET sms_account_sealed = NULL WHERE org_id = %s", [live])
+    found = findings(operator, live)
+    assert found["SMS provider"]["mend"] == f"flask sms provider {live} pigeon"
+    assert states(found, "missing") == {"SMS provider"}
+
+
+@pytest.mark.usefixtures("_staffed")
 def test_a_former_key_is_a_warning(operator: Operator, complete: str, production: pytest.MonkeyPatch) -> None:
     production.setenv("FORMER_SECRET_KEYS", os.environ["SECRET_KEY"])
     production.setenv("SECRET_KEY", "9b27e4d05f1c8a36720de94bf51a6c83")

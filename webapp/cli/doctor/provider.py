@@ -1,4 +1,4 @@
-"""The checks of a clinic's Twilio: the account, the sender, and the secrets that are stored for them."""
+"""The checks of a clinic's SMS provider: the account, the sender, and the secrets that are stored for them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,27 @@ from webapp.cli import outside
 from webapp.cli.doctor.findings import Findings, missing, ok, warning
 
 
-def check_twilio(session: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
-    change = f"flask twilio set {clinic.id}"
+def check_provider(session: Session, clinic: Organization, row: IntegrationSettings) -> Findings:
+    if row.sms_provider == "twilio":
+        change = f"flask twilio set {clinic.id}"
+        yield from _twilio(row, change)
+    else:
+        change = f"flask sms provider {clinic.id} {row.sms_provider}"
+        if row.sms_account_sealed:
+            yield ok("SMS provider", row.sms_provider)
+        else:
+            yield missing("SMS provider", f"there is no account with {row.sms_provider}", change)
+    sender = senders.get_or_none(session, clinic.id)
+    if sender and sender.stopped_at:
+        yield missing(
+            "sender",
+            f"the provider has refused it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
+            f"put it right at the provider, or set another: {change} …",
+        )
+    yield from _secrets(session, clinic)
+
+
+def _twilio(row: IntegrationSettings, change: str) -> Findings:
     if not row.twilio_account_sid:
         yield missing("Twilio account", "none is set", f"{change} --account-sid AC…")
     elif not (row.twilio_auth_token_sealed or (row.twilio_api_key_sid and row.twilio_api_key_secret_sealed)):
@@ -32,14 +51,6 @@ def check_twilio(session: Session, clinic: Organization, row: IntegrationSetting
         yield ok("sender", row.twilio_messaging_service_sid or row.twilio_from_number or "")
     else:
         yield missing("sender", "none is set, so no SMS can be sent", f"{change} --from +44…")
-    sender = senders.get_or_none(session, clinic.id)
-    if sender and sender.stopped_at:
-        yield missing(
-            "sender",
-            f"Twilio has refused it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
-            f"put it right at Twilio, or set another: {change} …",
-        )
-    yield from _secrets(session, clinic)
 
 
 def _asked_twilio(row: IntegrationSettings, change: str) -> Findings:

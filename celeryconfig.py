@@ -1,10 +1,11 @@
-"""Celery as data: the names of queues and tasks, routes, beat, and the settings that keep Redis bounded.
+"""Celery as data: the names of queues and tasks, routes, beat, nudges, and what keeps Redis bounded.
 
 Read by the workers (tasks/app.py) and by the web's producer (webapp/nudge.py).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
+from models.calls import calls as _calls
+from models.messaging import messages as _messages
 from runtime import thrifty_redis as _transport  # noqa: F401 (named below, and looked up later)
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ imports = ("tasks.beat", "tasks.messaging", "tasks.booking", "tasks.housekeeping
 task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
 task_default_queue = Queue.HOUSEKEEPING.value
 task_create_missing_queues = False
-#: A nudge for a code goes to the otp queue instead, which webapp/nudge.py and tasks/messaging.py name.
+#: A nudge for an urgent message goes to the otp queue instead (nudge_of).
 task_routes = {
     Task.DELIVER_SMS: {"queue": Queue.SMS.value},
     Task.SWEEP_SMS: {"queue": Queue.HOUSEKEEPING.value},
@@ -59,6 +62,29 @@ task_routes = {
     Task.SWEEP_CALLS: {"queue": Queue.HOUSEKEEPING.value},
     Task.FETCH_REPORTS: {"queue": Queue.CALLS.value},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """A task that is told of one row. A hint and no more: what it misses, a sweep finds."""
+
+    task: Task
+    queue: Queue
+    #: The task's arguments: which row it is.
+    kwargs: dict[str, str]
+    #: Seconds until the row is due. The worker holds the task until then, which costs no process.
+    wait: float
+
+
+def nudge_of(due: _messages.Due | _calls.Due) -> Nudge:
+    """The task, the queue and the arguments for a row that is due, at once or after a wait."""
+    if isinstance(due, _calls.Due):
+        task, queue, row = Task.SCORE_CALL, Queue.CALLS, {"call_id": due.call_id}
+    else:
+        queue = Queue.OTP if due.urgent else Queue.SMS
+        task, row = Task.DELIVER_SMS, {"message_id": str(due.message_id)}
+    return Nudge(task, queue, {"org_id": str(due.org_id)} | row, due.wait.total_seconds())
+
 
 #: How often beat starts what.
 BEAT_EVERY = {

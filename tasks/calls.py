@@ -12,7 +12,7 @@ from typing import Any
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InternalError, OperationalError
 
-from celeryconfig import Queue, Task
+from celeryconfig import Task
 from models.base import sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking import holds
@@ -20,9 +20,11 @@ from models.calls import calls, reports, syncs
 from models.calls.syncs import Fetch
 from models.clinics import organizations
 from models.leads import leads
+from models.messaging import messages
+from models.messaging.states import SmsKind
 from tasks.app import app
 from tasks.beat import Sweep
-from tasks.messaging import deliver_sms
+from tasks.nudges import nudge
 from tasks.providers import Unavailable, vapi
 
 log = logging.getLogger(__name__)
@@ -53,14 +55,12 @@ def score_call(*, org_id: str, call_id: str) -> None:
         scored = leads.score_call(session, clinic, call_id)
         due = None if scored else calls.due_soon(session, clinic, call_id)
     if due and due.wait:
-        _nudge(due)
+        nudge(due)
     if scored is None:
         return
     log.info("call scored %s (%s)", scored.score.value, scored.score.band.value)
     if scored.alert:
-        deliver_sms.apply_async(
-            kwargs={"org_id": org_id, "message_id": str(scored.alert.message_id)}, queue=Queue.SMS.value
-        )
+        nudge(messages.Due(clinic, scored.alert.message_id, SmsKind.HOT_LEAD_ALERT))
 
 
 @app.task(name=Task.SWEEP_CALLS.value, base=Sweep)
@@ -69,14 +69,7 @@ def sweep_calls() -> None:
     with system_transaction(Door.SWEEP) as session:
         due = calls.sweep(session)
     for call in due:
-        _nudge(call)
-
-
-def _nudge(due: calls.Due) -> None:
-    """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
-    score_call.apply_async(
-        kwargs={"org_id": str(due.org_id), "call_id": due.call_id}, countdown=due.wait.total_seconds()
-    )
+        nudge(call)
 
 
 @app.task(name=Task.FETCH_REPORTS.value, base=Sweep)

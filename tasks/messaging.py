@@ -15,7 +15,7 @@ from functools import partial
 from billiard.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
 
-from celeryconfig import Queue, Task
+from celeryconfig import Task
 from models.base.session import Door, system_transaction, transaction
 from models.messaging import matching, messages, outbox, outcomes, receipts, reconciling
 from models.messaging.states import Cause
@@ -23,6 +23,7 @@ from tasks import providers
 from tasks.app import app
 from tasks.beat import Sweep
 from tasks.delivery import CLOCK_SKEW, asked_of, prepare, record_accepted, record_problem, words_of
+from tasks.nudges import nudge
 from tasks.providers import Misconfigured, Unavailable
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
         outgoing = prepare(session, message) if message else None
         again = None if outgoing else outbox.nudge_for_its_moment(session, clinic, uuid.UUID(message_id))
     if again:
-        _nudge(again)
+        nudge(again)
     if message is None or outgoing is None:
         return
     if time.monotonic() - begun > STALE:
@@ -109,7 +110,7 @@ def _try_soon(message: messages.SmsMessage) -> None:
     with transaction(message.org_id) as session:
         again = outbox.nudge_for_its_moment(session, message.org_id, message.id)
     if again:
-        _nudge(again)
+        nudge(again)
 
 
 def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: float) -> None:
@@ -133,17 +134,7 @@ def sweep_sms() -> None:
     with system_transaction(Door.SWEEP) as session:
         due = outbox.sweep(session)
     for row in due:
-        _nudge(row)
-
-
-def _nudge(due: messages.Due) -> None:
-    """Waiting costs no process: the worker holds the task until then. Lost, the sweep finds the row."""
-    queue = Queue.OTP if due.urgent else Queue.SMS
-    deliver_sms.apply_async(
-        kwargs={"org_id": str(due.org_id), "message_id": str(due.message_id)},
-        queue=queue.value,
-        countdown=due.wait.total_seconds(),
-    )
+        nudge(row)
 
 
 @app.task(name=Task.RECONCILE_SMS.value, base=Sweep)

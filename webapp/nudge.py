@@ -12,7 +12,7 @@ from celery.exceptions import OperationalError as BrokerError
 
 import celeryconfig
 import settings
-from celeryconfig import Queue, Task
+from celeryconfig import nudge_of
 from models.calls import calls
 from models.messaging import messages
 from webapp.state import per_app
@@ -73,12 +73,13 @@ class Nudger:
         return time.monotonic() < self._closed_until
 
     def _publish(self, due: Due) -> None:
-        task, queue, kwargs = _message(due)
+        told = nudge_of(due)
         try:
+            # Without its wait: this machine's clock could be wrong. When the row is due the row says.
             _producer(settings.get()).send_task(
-                task.value,
-                kwargs={"org_id": str(due.org_id)} | kwargs,
-                queue=queue.value,
+                told.task.value,
+                kwargs=told.kwargs,
+                queue=told.queue.value,
                 retry=False,
                 ignore_result=True,
             )
@@ -86,19 +87,9 @@ class Nudger:
             self._closed_until = time.monotonic() + BREAK
             log.warning(
                 "no nudge for %s, the sweep will find it: %s",
-                " ".join(map(str, kwargs.values())),
+                " ".join(told.kwargs.values()),
                 type(error).__name__,
             )
-
-
-def _message(due: Due) -> tuple[Task, Queue, dict[str, str]]:
-    """Which task a row is for, on which queue, and how the row is named there. When it is due the row says:
-    this machine's clock could be wrong.
-    """
-    if isinstance(due, calls.Due):
-        return Task.SCORE_CALL, Queue.CALLS, {"call_id": due.call_id}
-    queue = Queue.OTP if due.urgent else Queue.SMS
-    return Task.DELIVER_SMS, queue, {"message_id": str(due.message_id)}
 
 
 _nudger = per_app(Nudger)

@@ -70,7 +70,7 @@ class AppointmentHold(Base):
     status: Mapped[HoldStatus] = mapped_column(EnumText(HoldStatus), server_default="held")
     expires_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
-    #: Vapi's call id; null when the request came without one.
+    #: The call's id at the voice platform; null when the request came without one.
     call_sid: Mapped[str | None]
     contact_id: Mapped[uuid.UUID]
     patient_name: Mapped[str]

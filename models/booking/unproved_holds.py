@@ -15,7 +15,7 @@ from sqlalchemy import Text, Uuid, bindparam, text
 from sqlalchemy.orm import Session
 
 from models.base import digests
-from models.clinics.organizations import Organization
+from models.clinics.organizations import LABEL_OF_CREDENTIAL, Organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ _ASKERS = text(f"""
     {_UNPROVED} AND h.caller IS NOT NULL GROUP BY h.caller HAVING count(*) > 1
     UNION ALL
     SELECT NULL, h.credential_id, NULL,
-           (SELECT v.label FROM vapi_credentials v WHERE v.org_id = :org AND v.id = h.credential_id), count(*)
+           ({LABEL_OF_CREDENTIAL.format(org=":org", id="h.credential_id")}), count(*)
     {_UNPROVED} AND h.credential_id IS NOT NULL GROUP BY h.credential_id HAVING count(*) > 1
     ORDER BY holds DESC, 1, 2 LIMIT :most
 """)

@@ -253,6 +253,10 @@ def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:
     )
 
 
+#: A subquery: what an operator calls a credential. Of two expressions, the clinic's id and the credential's.
+LABEL_OF_CREDENTIAL = "SELECT v.label FROM vapi_credentials v WHERE v.org_id = {org} AND v.id = {id}"
+
+
 def record_use(session: Session, credential_id: uuid.UUID) -> None:
     """At most one write a minute, however many calls there are."""
     session.execute(

@@ -55,7 +55,7 @@ _NAMES = text("""
      WHERE org_id = :org AND lead_phone IN (SELECT phone FROM numbers)
 """)
 
-#: As Vapi writes one. It may be followed by a sentence of some provider's, which could name a number.
+#: As the voice platform writes one. A sentence of some provider's may follow it, which could name a number.
 _REASON = re.compile(r"[a-z]+(?:[-.](?:[a-z]+|\d{1,3}\b))*")
 
 

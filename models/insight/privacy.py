@@ -1,7 +1,8 @@
 """Everything held about one telephone number of one clinic: shown, or erased for good.
 
-Rows stay when a person is erased, for the counts; what told who it was goes. What other parties hold (Twilio
-the texts, Vapi the recordings) is theirs to erase; the export has the ids to ask them by.
+Rows stay when a person is erased, for the counts; what told who it was goes. What other parties hold (the
+SMS provider the texts, the voice platform the recordings) is theirs to erase; the export has the ids to ask
+them by.
 """
 
 from __future__ import annotations

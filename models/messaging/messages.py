@@ -123,7 +123,7 @@ class SmsMessage(Base):
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
     nudged_at: Mapped[datetime | None]
     #: Its own moment in the clinic's pace, once it has one.
-    slot_at: Mapped[datetime | None]
+    moment_at: Mapped[datetime | None] = mapped_column("slot_at")
     #: When the provider is to be asked what became of it.
     check_at: Mapped[datetime | None]
     #: Why it is in the state that it is in.

@@ -14,7 +14,7 @@ from models.base.tables import Base, CreatedAt, EnumText, one_of
 
 
 class OptOutSource(StrEnum):
-    PROVIDER = "provider"  # Twilio refused with 21610: it knew before we did
+    PROVIDER = "provider"  # refused a message: it knew before we did
     KEYWORD = "keyword"  # STOP and its like
     WORDS = "words"  # "please stop texting me"
     STAFF = "staff"
@@ -41,14 +41,14 @@ class InboundWish(Base):
     __tablename__ = "inbound_wishes"
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
-    #: Twilio's message sid.
+    #: The provider's id of the text.
     provider_id: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[CreatedAt]
 
 
 def is_new(session: Session, org_id: uuid.UUID, provider_id: str) -> bool:
-    """Whether this wish was not heard before. Twilio's signature is good for ever, so an old START that
-    comes again would undo a newer STOP; kept for ever, too, for that reason.
+    """Whether this wish was not heard before. A provider's signature may be good for ever, so an old START
+    that comes again would undo a newer STOP; kept for ever, too, for that reason.
     """
     heard = insert(InboundWish).values(org_id=org_id, provider_id=provider_id, created_at=func.app_clock())
     new = heard.on_conflict_do_nothing().returning(InboundWish.provider_id)

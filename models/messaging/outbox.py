@@ -62,7 +62,7 @@ def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
             SmsMessage.id == message_id,
             SmsMessage.org_id == org_id,
             SmsMessage.status == SmsStatus.QUEUED,
-            or_(SmsMessage.next_attempt_at <= now, SmsMessage.slot_at <= now + senders.EARLY),
+            or_(SmsMessage.next_attempt_at <= now, SmsMessage.moment_at <= now + senders.EARLY),
         )
         .with_for_update(skip_locked=True)  # whoever has it is claiming it
     )
@@ -84,7 +84,7 @@ def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
             cause=Cause.CLAIMED,
             attempt=SmsMessage.attempt + 1,
             lease_until=now + ALIVE,
-            slot_at=None,
+            moment_at=None,
         )
         .returning(SmsMessage)
         .execution_options(populate_existing=True)
@@ -118,14 +118,14 @@ def _its_turn(session: Session, message: SmsMessage) -> bool:
     now = session.scalars(select(func.app_clock())).one()
     until = senders.paused_until(sender, now)
     if until is not None:
-        message.slot_at = None  # its moment passes in the pause
+        message.moment_at = None  # its moment passes in the pause
         if sender.stopped_at:  # whoever asks after this message hears why it waits
             message.error_code, message.error_reason = sender.stopped_code, sender.stopped_reason
             message.error_meaning = sender.stopped_meaning
     elif _is_another_under_way(session, message):
-        until = message.slot_at = now + (SLOW_TURN if sender.slow else NEXT_TURN)
+        until = message.moment_at = now + (SLOW_TURN if sender.slow else NEXT_TURN)
     else:
-        until = message.slot_at = _moment_of(session, message, sender, now)
+        until = message.moment_at = _moment_of(session, message, sender, now)
     if until is None and (held := limits.hold_back(session, message, now)):
         if held.until is None:
             _settle(session, message, SmsStatus.EXPIRED, held.cause)
@@ -160,16 +160,16 @@ def _moment_of(
         if urgent:
             return now + wait
         looks = min(pace or LOOKS_A_SECOND, LOOKS_A_SECOND)
-        return senders.take_slot(session, message.org_id, per_second=looks, wait=wait)
+        return senders.take_moment(session, message.org_id, per_second=looks, wait=wait)
     if urgent or not pace:
         return None
-    moment = message.slot_at or senders.take_slot(session, message.org_id, per_second=pace)
+    moment = message.moment_at or senders.take_moment(session, message.org_id, per_second=pace)
     # Read again: a process that was kept waiting since would put back a message whose moment is now.
     if moment > session.scalars(select(func.app_clock())).one() + senders.EARLY:
         return moment
     if senders.take_turn(session, message.org_id, per_second=pace):
         return None
-    return senders.take_slot(session, message.org_id, per_second=pace)
+    return senders.take_moment(session, message.org_id, per_second=pace)
 
 
 def _count_under_way(session: Session, message: SmsMessage) -> int:
@@ -215,7 +215,7 @@ def nudge_for_its_moment(session: Session, org_id: uuid.UUID, message_id: uuid.U
             SmsMessage.status == SmsStatus.QUEUED,
             SmsMessage.nudged_at.is_(None),
             SmsMessage.next_attempt_at <= now + SOON,
-            or_(SmsMessage.slot_at.is_not(None), SmsMessage.next_attempt_at > now),
+            or_(SmsMessage.moment_at.is_not(None), SmsMessage.next_attempt_at > now),
         )
     ).one_or_none()
     return Due(row.org_id, row.id, row.kind, row.wait) if row else None
@@ -260,7 +260,7 @@ def sweep(session: Session, *, limit: int = 500) -> list[Due]:
 
 #: Put back to a moment in the clinic's pace that is near, and not nudged for it.
 _IS_SOON = and_(
-    SmsMessage.slot_at.is_not(None),
+    SmsMessage.moment_at.is_not(None),
     SmsMessage.next_attempt_at <= func.app_clock() + SOON,
     SmsMessage.nudged_at.is_(None),
 )

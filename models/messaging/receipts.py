@@ -25,6 +25,7 @@ class Report:
     #: Why it was not delivered, where the provider says so.
     why: Failure | None = None
     segments: int | None = None
+    #: What it cost; never negative.
     price: Decimal | None = None
     price_unit: str | None = None
     #: When it became that, where the provider says so.

@@ -138,8 +138,7 @@ def record_cost(
         .where(SmsMessage.id == message.id)
         .values(
             segments=func.coalesce(segments, SmsMessage.segments),
-            # Twilio writes what it charges as a negative amount; here it is a cost.
-            price=func.coalesce(func.abs(price), SmsMessage.price),
+            price=func.coalesce(price, SmsMessage.price),
             price_unit=func.coalesce(unit, SmsMessage.price_unit),
         )
     )

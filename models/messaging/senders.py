@@ -109,7 +109,7 @@ def _pause(failures: int) -> timedelta:
     return PAUSES[min(max(failures - SILENT_ATTEMPTS, 0), len(PAUSES) - 1)]
 
 
-def take_slot(
+def take_moment(
     session: Session, org_id: uuid.UUID, *, per_second: int, wait: timedelta = timedelta()
 ) -> datetime:
     """The next moment in the clinic's pace, after a wait if need be; whoever takes one has it for himself."""

@@ -119,7 +119,7 @@ class TwilioSms:
                 twilio_codes.STATUS[message.status],
                 why=twilio_codes.failure(message.error_code) if message.error_code else None,
                 segments=_whole(message.num_segments),
-                price=price(message.price),
+                price=_price(message.price),
                 price_unit=message.price_unit,
                 at=message.date_updated or message.date_sent,
             )
@@ -174,9 +174,10 @@ def _has(body: str | None, bodies: set[str]) -> bool:
     return any(text in (body or "") for text in bodies)
 
 
-def price(written: object) -> Decimal | None:
+def _price(written: object) -> Decimal | None:
+    """Twilio writes what it charges as a negative amount; here it is a cost."""
     try:
-        return Decimal(str(written)) if written is not None else None
+        return abs(Decimal(str(written))) if written is not None else None
     except InvalidOperation:
         return None
 

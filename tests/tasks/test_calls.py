@@ -304,13 +304,15 @@ class Published:
     """What is published for one clinic, to which queue and after which wait, instead of being published."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, task: Any) -> None:
-        self.all: list[tuple[dict[str, str], str | None, float]] = []
-        monkeypatch.setattr(task, "apply_async", self._note)
+        self.all: list[tuple[dict[str, str], str, float]] = []
+        self._task = task.name
+        monkeypatch.setattr(task.app, "send_task", self._note)
 
-    def _note(self, *, kwargs: dict[str, str], queue: str | None = None, countdown: float = 0) -> None:
-        self.all.append((kwargs, queue, countdown))
+    def _note(self, name: str, *, kwargs: dict[str, str], queue: str, countdown: float) -> None:
+        if name == self._task:
+            self.all.append((kwargs, queue, countdown))
 
-    def of(self, org: str) -> list[tuple[dict[str, str], str | None, float]]:
+    def of(self, org: str) -> list[tuple[dict[str, str], str, float]]:
         return [each for each in self.all if each[0]["org_id"] == org]
 
 
@@ -330,7 +332,7 @@ def test_a_lost_nudge_to_score_is_repeated_after_half_a_minute(
 ) -> None:
     published = Published(monkeypatch, score_call)
     ended = Ended(client, sql, HOT)
-    once = ({"org_id": ended.org, "call_id": ended.call.id}, None, 0)
+    once = ({"org_id": ended.org, "call_id": ended.call.id}, "calls", 0)
     clock.stop()
     clock.forward(3)
     for seconds, expected in ((0, 1), (0, 1), (29, 1), (2, 2), (29, 2), (2, 3)):

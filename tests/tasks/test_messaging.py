@@ -796,7 +796,7 @@ def test_who_still_has_to_wait_does_not_use_up_the_one_try_of_a_stopped_sender(
     clock.forward(601)
     with transaction(org) as session:
         for _ in range(20):  # the pace is taken for the next two seconds
-            senders.take_slot(session, org, per_second=10)
+            senders.take_moment(session, org, per_second=10)
     booking.due_now()
     booking.deliver()
     assert booking.state("status, attempt") == ("queued", 0)

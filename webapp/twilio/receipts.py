@@ -90,7 +90,7 @@ def _read(form: MultiDict[str, str]) -> Report | None:
         became,
         why=twilio_codes.failure(code) if code else None,
         segments=_whole(form.get("NumSegments")),
-        price=Decimal(price) if price else None,
+        price=abs(Decimal(price)) if price else None,  # Twilio writes what it charges as a negative amount
         price_unit=_matching(_UNIT, form.get("PriceUnit")),
     )
 

@@ -244,7 +244,7 @@ def test_whoever_has_waited_for_his_moment_is_not_given_another(booking: Booking
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
         for _ in range(50):
-            senders.take_slot(session, org, per_second=10)
+            senders.take_moment(session, org, per_second=10)
     assert claim(booking) is None
     moment = booking.state("slot_at")
     clock.forward(5.1)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlche
 
 from celeryconfig import Task
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import matching, messages, outbox, outcomes, receipts, reconciling
+from models.messaging import matching, messages, outbox, outcomes, receipts, reconciling, timing
 from models.messaging.states import Cause
 from tasks import providers
 from tasks.app import app
@@ -33,8 +33,8 @@ RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
-#: Seconds after which a claimed attempt is no longer made; half of its lease (models/messaging/outbox.py).
-STALE = outbox.LEASE.total_seconds() / 2
+#: Seconds after which a claimed attempt is no longer made; half of its lease (models/messaging/timing.py).
+STALE = timing.LEASE.total_seconds() / 2
 
 #: Seconds after which an answer was slow: the clinic's messages then go one at a time.
 SLOW = 2.0
@@ -92,7 +92,7 @@ def _alive(message: messages.SmsMessage) -> Iterator[None]:
     over = threading.Event()
 
     def tell() -> None:
-        while not over.wait(outbox.BEAT.total_seconds()):
+        while not over.wait(timing.BEAT.total_seconds()):
             with suppress(SQLAlchemyError), transaction(message.org_id) as session:
                 outbox.keep_alive(session, message)
 

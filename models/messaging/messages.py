@@ -32,13 +32,6 @@ from models.messaging import handling
 from models.messaging.meanings import Meaning
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
-#: How long the provider may take to show a message it accepted. Asked earlier, its "no" proves nothing.
-GRACE = timedelta(seconds=90)
-
-#: After this long without a receipt the provider is asked, counted from the hand-over; after the last
-#: one it is given up.
-ASK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))
-
 
 def _about(kind: SmsKind, names: str) -> CheckConstraint:
     """What a message of this kind names, and what not."""

@@ -11,10 +11,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models.messaging import handling, opt_outs, senders
+from models.messaging import handling, opt_outs, senders, timing
 from models.messaging.events import SmsEvent
 from models.messaging.meanings import Action, Failure
-from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage, lock
+from models.messaging.messages import SmsMessage, lock
 from models.messaging.states import Cause, SmsStatus, can_become
 
 
@@ -27,22 +27,6 @@ def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
             SmsEvent.attempt == message.attempt,
         )
     )
-
-
-#: How long a row waits after its n-th attempt that was certainly not sent; up to a quarter less, so that many
-#: do not all come back together. Celery's own retries fall into the first three. Codes are waited for on the
-#: telephone; and all else goes out within four minutes of the end of whatever was wrong.
-BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 15, 30, 60))
-
-
-URGENT_BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (1, 1, 1, 5))
-
-
-#: Where the provider has said that it will not be for some time. A code lives long enough for a few of these.
-LATER = tuple(timedelta(seconds=seconds) for seconds in (90, 180, 300, 600, 900))
-
-
-JITTER = 0.25
 
 
 def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: object) -> None:
@@ -93,7 +77,7 @@ def record_sent(
         row.provider_id = None if others else provider_id
         row.segments = row.segments or segments
         row.sent_at = row.sent_at or in_its_life(row, accepted_at, now)
-        row.check_at = row.sent_at + ASK_AFTER[0]
+        row.check_at = row.sent_at + timing.ASK_AFTER[0]
     if moves:
         row.status, row.cause = SmsStatus.SENT, cause
         row.lease_until = row.unknown_since = None
@@ -137,8 +121,9 @@ def _why(failure: Failure) -> dict[str, object]:
 def record_unavailable(session: Session, message: SmsMessage, why: Failure) -> None:
     """Certainly not sent: try again, later each time, until it expires."""
     later = why.meaning is not None and why.meaning.action is Action.RETRY_LATER
-    steps = LATER if later else URGENT_BACKOFF if handling.of(message.kind).urgent else BACKOFF
-    early = random() * JITTER  # noqa: S311 (nothing secret)
+    urgent = handling.of(message.kind).urgent
+    steps = timing.LATER if later else timing.URGENT_BACKOFF if urgent else timing.BACKOFF
+    early = random() * timing.JITTER  # noqa: S311 (nothing secret)
     wait = steps[min(message.attempt, len(steps)) - 1] * (1 - early)
     _record(
         session,
@@ -239,7 +224,7 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
         status=SmsStatus.UNKNOWN,
         cause=Cause.ANSWER_LOST,
         unknown_since=now,
-        check_at=now + GRACE,
+        check_at=now + timing.GRACE,
         error_reason=reason,
     )
     senders.record_silence(session, message.org_id)

@@ -12,9 +12,9 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 import settings
-from models.messaging import opt_outs, outcomes, reconciling, senders
+from models.messaging import opt_outs, outcomes, reconciling, senders, timing
 from models.messaging.meanings import Action, Failure
-from models.messaging.messages import ASK_AFTER, SmsMessage, lock
+from models.messaging.messages import SmsMessage, lock
 from models.messaging.states import Cause, SmsStatus, can_become
 
 
@@ -124,7 +124,7 @@ def apply_receipt(
         row.error_code = why.code if why else None
         row.error_meaning = why.meaning if why else None
         row.error_reason = why.reason if why else None
-        row.check_at = row.check_at or row.sent_at + ASK_AFTER[0]
+        row.check_at = row.check_at or row.sent_at + timing.ASK_AFTER[0]
     if moves and status is SmsStatus.DELIVERED:
         row.delivered_at = max(row.sent_at, outcomes.in_its_life(row, at, now))
         row.error_code = row.error_meaning = row.error_reason = None

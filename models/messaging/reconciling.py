@@ -9,36 +9,27 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, and_, case, func, select, update
 from sqlalchemy.orm import Session
 
-from models.messaging import handling
+from models.messaging import handling, timing
 from models.messaging.events import SmsEvent
-from models.messaging.messages import ASK_AFTER, GRACE, SmsMessage
+from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsStatus
 
 #: After so many attempts whose outcome was lost, a person decides.
 MOST_ATTEMPTS = 5
 
-#: Whoever takes a message to ask the provider about it has it for so long. When the provider cannot be
-#: asked, it is at least this long until the next try, half as long again each time, and at most that long.
-ASK_AGAIN, ASK_AGAIN_AT_MOST = timedelta(seconds=60), timedelta(minutes=3)
-
-RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST = timedelta(minutes=5), timedelta(hours=1)
-
-#: How long a message that nobody can be asked about is left alone: the key or the account may come back.
-LOST_SIGHT = timedelta(hours=1)
-
 
 def find_unsettled(session: Session, *, limit: int = 50) -> list[SmsMessage]:
     """Messages of which nobody knows whether they were sent, once the provider has had time to show them.
 
-    Whoever finds one has it for ASK_AGAIN.
+    A message that is found is left to the caller for ASK_AGAIN.
     """
-    return _take(session, SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN, limit)
+    return _take(session, SmsMessage.status == SmsStatus.UNKNOWN, timing.ASK_AGAIN, limit)
 
 
 def find_without_receipt(session: Session, *, limit: int = 50) -> list[SmsMessage]:
     """Likewise messages that the provider accepted, and whose fate or price nobody has told us in time."""
     accepted = and_(SmsMessage.status != SmsStatus.UNKNOWN, SmsMessage.provider_id.is_not(None))
-    return _take(session, accepted, RECEIPT_AGAIN, limit)
+    return _take(session, accepted, timing.RECEIPT_AGAIN, limit)
 
 
 def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: int) -> list[SmsMessage]:
@@ -59,9 +50,9 @@ def ask_later(session: Session, message: SmsMessage) -> None:
     less often the longer that lasts.
     """
     now = func.app_clock()
-    least, most, since = RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST, SmsMessage.sent_at
+    least, most, since = timing.RECEIPT_AGAIN, timing.RECEIPT_AGAIN_AT_MOST, SmsMessage.sent_at
     if message.status is SmsStatus.UNKNOWN:
-        least, most, since = ASK_AGAIN, ASK_AGAIN_AT_MOST, SmsMessage.unknown_since
+        least, most, since = timing.ASK_AGAIN, timing.ASK_AGAIN_AT_MOST, SmsMessage.unknown_since
     wait = func.least(func.greatest((now - since) / 2, least), most)
     session.execute(
         update(SmsMessage)
@@ -75,7 +66,9 @@ def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
     turn: for half as long as the message that failed, so that this one is not asked about first again.
     """
     now = func.app_clock()
-    again = case((SmsMessage.status == SmsStatus.UNKNOWN, ASK_AGAIN / 2), else_=RECEIPT_AGAIN / 2)
+    again = case(
+        (SmsMessage.status == SmsStatus.UNKNOWN, timing.ASK_AGAIN / 2), else_=timing.RECEIPT_AGAIN / 2
+    )
     session.execute(
         update(SmsMessage)
         .where(SmsMessage.org_id == org_id, SmsMessage.check_at <= now + again)
@@ -86,7 +79,9 @@ def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
 def lose_sight_of(session: Session, message: SmsMessage) -> None:
     """Nobody can be asked about this one message: it stays unknown, in front of a person."""
     session.execute(
-        update(SmsMessage).where(SmsMessage.id == message.id).values(check_at=func.app_clock() + LOST_SIGHT)
+        update(SmsMessage)
+        .where(SmsMessage.id == message.id)
+        .values(check_at=func.app_clock() + timing.LOST_SIGHT)
     )
 
 
@@ -98,7 +93,7 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
     that. A "no" before the provider had its time to show it proves nothing.
     """
     now = session.scalars(select(func.app_clock())).one()
-    proven = (message.unknown_since or now) + GRACE
+    proven = (message.unknown_since or now) + timing.GRACE
     values: dict[str, object] = {"check_at": None}
     if proven > now:
         values = {"check_at": proven}
@@ -153,8 +148,8 @@ def record_checked(session: Session, message: SmsMessage, *, asked: bool = True)
     row = session.scalars(select(SmsMessage).where(SmsMessage.id == message.id).with_for_update()).one()
     now = session.scalars(select(func.app_clock())).one()
     settled = row.status is not SmsStatus.SENT and row.price is not None
-    later = [row.sent_at + wait for wait in ASK_AFTER if row.sent_at and row.sent_at + wait > now]
-    row.check_at = None if settled or not later else later[0] if asked else now + RECEIPT_AGAIN
+    later = [row.sent_at + wait for wait in timing.ASK_AFTER if row.sent_at and row.sent_at + wait > now]
+    row.check_at = None if settled or not later else later[0] if asked else now + timing.RECEIPT_AGAIN
     if row.status is SmsStatus.SENT and not later:
         row.status, row.cause = SmsStatus.UNCONFIRMED, Cause.NO_RECEIPT
     session.flush()

@@ -1,7 +1,7 @@
 """A clinic's sender: its pace, and whether it can send at all.
 
-One clinic's broken account must not hold up the others, and a configuration error must be one alert and
-not a thousand failed messages: what waits stays queued until the sender works again.
+A clinic's broken account must not hold up other clinics, and a configuration error must be one alert and not
+a thousand failed messages: messages stay queued until the sender works again.
 """
 
 from __future__ import annotations
@@ -15,25 +15,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, EnumText, one_of
+from models.messaging import timing
 from models.messaging.meanings import Failure, Meaning
 from models.messaging.states import Cause
-
-#: How long a stopped sender waits before each try with one message, counted from the stop or the try before.
-#: Soon at first: a provider that refuses everybody for a few seconds must not cost a clinic its codes, which
-#: live for minutes. Then ever more rarely: it waits for a person.
-PROBES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 300, 600))
-
-#: Likewise where the provider takes each message first and fails it later: such a try is billed and lost.
-LATE_PROBES = tuple(timedelta(seconds=seconds) for seconds in (60, 300, 600))
-
-#: Attempts in a row without an answer, after which a sender pauses; each of them held a worker for the
-#: whole time-out.
-SILENT_ATTEMPTS = 3
-PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 30, 60))
-
-#: How far ahead of its moment in the clinic's pace a message may go, so as not to be put back for nothing.
-#: By so much more than its pace can a clinic send within one second.
-EARLY = timedelta(seconds=0.2)
 
 
 class SmsSender(Base):
@@ -41,9 +25,9 @@ class SmsSender(Base):
     __table_args__ = (one_of("stopped_meaning", Meaning),)
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
-    #: The first moment in the clinic's pace that no message has taken yet.
+    #: The first moment in the clinic's pace that no message has taken.
     next_at: Mapped[datetime | None]
-    #: Until then the pace is used up by the messages that have gone.
+    #: Until then the messages that have gone use up the pace.
     full_until: Mapped[datetime | None]
     #: Its last answer was long in coming, or never came.
     slow: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -88,8 +72,8 @@ def next_try(org_id: uuid.UUID) -> ScalarSelect[datetime | None]:
 
 
 def try_again(sender: SmsSender, now: datetime) -> None:
-    """Of all that waited for the end of a pause one message goes ahead, and the others wait for what comes
-    of it: a broken account must cost one attempt, and not one of each message.
+    """After a pause one message goes ahead, and the others wait for what becomes of it: a broken account
+    costs one attempt, and not one of each message.
     """
     if not sender.retry_at:
         return
@@ -101,18 +85,18 @@ def try_again(sender: SmsSender, now: datetime) -> None:
 
 
 def _until_probe(sender: SmsSender) -> timedelta:
-    waits = LATE_PROBES if sender.stopped_late else PROBES
+    waits = timing.LATE_PROBES if sender.stopped_late else timing.PROBES
     return waits[min(sender.tries, len(waits) - 1)]
 
 
 def _pause(failures: int) -> timedelta:
-    return PAUSES[min(max(failures - SILENT_ATTEMPTS, 0), len(PAUSES) - 1)]
+    return timing.PAUSES[min(max(failures - timing.SILENT_ATTEMPTS, 0), len(timing.PAUSES) - 1)]
 
 
 def take_moment(
     session: Session, org_id: uuid.UUID, *, per_second: int, wait: timedelta = timedelta()
 ) -> datetime:
-    """The next moment in the clinic's pace, after a wait if need be; whoever takes one has it for himself."""
+    """The next free moment in the clinic's pace, after a wait if there is one. No other message gets it."""
     first = func.app_clock() + wait
     step = timedelta(seconds=1) / per_second
     upsert = insert(SmsSender).values(org_id=org_id, next_at=first + step)
@@ -124,16 +108,16 @@ def take_moment(
     return cast("datetime", session.execute(moment).scalar_one())
 
 
-def take_turn(session: Session, org_id: uuid.UUID, *, per_second: int) -> bool:
-    """Use up a part of the pace for a message that goes now; False if nothing of it is left.
+def use_pace(session: Session, org_id: uuid.UUID, *, per_second: int) -> bool:
+    """Use up a part of the clinic's pace for a message that goes now. False if none of it is left.
 
-    Moments alone would not keep the pace: those that were missed would all go at once.
+    Moments alone would not keep the pace: messages that missed theirs would all go at once.
     """
     now = func.app_clock()
     until = func.greatest(SmsSender.full_until, now) + timedelta(seconds=1) / per_second
     taken = session.scalar(
         update(SmsSender)
-        .where(SmsSender.org_id == org_id, func.coalesce(SmsSender.full_until, now) <= now + EARLY)
+        .where(SmsSender.org_id == org_id, func.coalesce(SmsSender.full_until, now) <= now + timing.EARLY)
         .values(full_until=until)
         .returning(SmsSender.org_id)
     )
@@ -141,14 +125,14 @@ def take_turn(session: Session, org_id: uuid.UUID, *, per_second: int) -> bool:
 
 
 def record_speed(session: Session, org_id: uuid.UUID, *, slow: bool) -> None:
-    """Whether the provider took long over this clinic's message: then its others go one at a time."""
+    """Note whether the provider took long over a message. While it does, the clinic's go one at a time."""
     session.execute(
         update(SmsSender).where(SmsSender.org_id == org_id, SmsSender.slow != slow).values(slow=slow)
     )
 
 
 def record_answer(session: Session, org_id: uuid.UUID) -> None:
-    """The provider answered, though it may have refused this one message: it is no longer silent."""
+    """The provider answered, even if it refused this one message: it is no longer silent."""
     session.execute(
         update(SmsSender)
         .where(SmsSender.org_id == org_id, SmsSender.failures > 0, SmsSender.stopped_at.is_(None))
@@ -159,12 +143,11 @@ def record_answer(session: Session, org_id: uuid.UUID) -> None:
 def record_success(
     session: Session, org_id: uuid.UUID, *, claimed_at: datetime | None, delivered: bool = False
 ) -> None:
-    """The provider just took a message, or delivered one that it took earlier; `claimed_at` is its claim.
+    """The provider has just accepted a message, or delivered one that it accepted earlier.
 
-    Only a message that was claimed after a stop proves that the stop is over: the receipts of those that
-    went before it still come. A stop that was learnt only after a message had been taken is not undone by
-    the next one that is taken, but by one that is delivered. And that something was delivered does not say
-    that the provider answers now, so it ends no silence.
+    Only a message that was claimed (at `claimed_at`) after a stop proves that the stop is over, because
+    receipts of earlier ones still arrive. A stop that came by receipt ends only when a message is delivered.
+    A delivery does not prove that the provider answers requests now, so it ends no silence.
     """
     sender = get_or_none(session, org_id)
     if sender is None:
@@ -183,24 +166,24 @@ def record_success(
 
 
 def record_silence(session: Session, org_id: uuid.UUID) -> None:
-    """No answer came in time. After a few in a row the sender pauses, longer each time."""
+    """No answer came in time. After SILENT_ATTEMPTS in a row the sender pauses, longer each time."""
     failures: int = session.scalars(
         insert(SmsSender)
         .values(org_id=org_id, failures=1)
         .on_conflict_do_update(index_elements=["org_id"], set_={"failures": SmsSender.failures + 1})
         .returning(SmsSender.failures)
     ).one()
-    if failures >= SILENT_ATTEMPTS:
+    if failures >= timing.SILENT_ATTEMPTS:
         # A sender that is stopped stays so for longer.
         until = func.greatest(SmsSender.retry_at, func.app_clock() + _pause(failures))
         session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=until))
 
 
 def record_stop(session: Session, org_id: uuid.UUID, why: Failure, *, late: bool = False) -> bool:
-    """The provider refuses the sender itself; `late`: by a receipt, of a message that it had accepted.
+    """The provider refuses the sender itself; `late`: by the receipt of a message that it had accepted.
 
-    True the first time, so that one alert is raised. Only the first time is a try set: what comes later is
-    the answer to a try, which has set the next one (try_again), or to what went out before the stop.
+    True the first time, so that one alert is raised. Only the first time sets a try: a later refusal answers
+    either a try, which has set the next one (try_again), or a message that went out before the stop.
     """
     sender = lock(session, org_id)
     first = sender.stopped_at is None
@@ -215,7 +198,7 @@ def record_stop(session: Session, org_id: uuid.UUID, why: Failure, *, late: bool
 
 
 def resume(session: Session, org_id: uuid.UUID) -> None:
-    """Try at once again, and all that waits for it, too: the account works, or somebody put it right."""
+    """Let the sender go on at once, with all that waits: the account works, or somebody put it right."""
     session.execute(
         update(SmsSender)
         .where(SmsSender.org_id == org_id)
@@ -230,7 +213,7 @@ def resume(session: Session, org_id: uuid.UUID) -> None:
             tries=0,
         )
     )
-    # Waits for no row: a claim holds its message while it waits for the sender.
+    # SKIP LOCKED: a claim holds its message while it waits for the sender, which this transaction has locked.
     session.execute(_BRING_FORWARD, {"org_id": org_id})
 
 
@@ -241,9 +224,9 @@ _BRING_FORWARD = text(
     " AND (next_attempt_at > app_clock() OR error_reason IS NOT NULL) FOR UPDATE SKIP LOCKED)"
 )
 
-#: For each message that the provider takes, some of those that it could not take: few, for it may still
-#: take only a part. What it does not want for longer than our own longest wait (BACKOFF in
-#: models/messaging/outcomes.py) is left to its time.
+#: With each message that the provider accepts, some of those that it could not take come forward. They are
+#: few, because it may still accept only a part. What waits for longer than the longest step of BACKOFF was
+#: put off by the provider itself, and is left to its time.
 _HURRY = text(
     "UPDATE sms_messages SET next_attempt_at = app_clock(), nudged_at = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"

@@ -20,7 +20,7 @@ import settings
 from celeryconfig import Queue, Task
 from models.calls import calls
 from models.clinics import sweeps
-from models.messaging import messages, outbox
+from models.messaging import outbox, timing
 from tasks.app import app
 from tasks.beat import Sweep
 from tasks.messaging import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, STALE, deliver_sms, sweep_sms
@@ -50,7 +50,7 @@ def test_no_wait_is_longer_than_ten_seconds_and_none_outlives_the_visibility_tim
     # A wait for a moment in a clinic's pace, and one for a report that has just come.
     waits_in_queue = re.findall(r"\b(?:eta|countdown)\s*=[^,\n]*|self\.retry|\.get\(timeout", source)
     assert waits_in_queue == ["countdown=told.wait)"]
-    assert max(outbox.SOON, calls.SOON).total_seconds() <= 10
+    assert max(timing.SOON, calls.SOON).total_seconds() <= 10
     assert calls.AFTER_REPORT < calls.SOON
 
 
@@ -62,16 +62,16 @@ def test_what_is_unacknowledged_is_looked_at_often() -> None:
 
 def test_times_fit_into_each_other() -> None:
     """A claim outlives the task that made it, and a run of questions ends before it is stopped."""
-    assert app.conf.task_soft_time_limit < app.conf.task_time_limit < outbox.LEASE.total_seconds()
+    assert app.conf.task_soft_time_limit < app.conf.task_time_limit < timing.LEASE.total_seconds()
     assert app.conf.task_soft_time_limit > RUN + PATIENCE
     assert settings.Settings.model_fields["twilio_timeout"].default < app.conf.task_soft_time_limit
     assert app.conf.worker_soft_shutdown_timeout < 30  # what a platform gives before it kills
-    assert messages.GRACE > outbox.LEASE
+    assert timing.GRACE > timing.LEASE
 
 
 def test_a_claim_that_is_still_sent_ends_before_it_is_given_up() -> None:
     timeout = settings.Settings.model_fields["twilio_timeout"].default
-    assert timeout < STALE < STALE + timeout < outbox.LEASE.total_seconds()
+    assert timeout < STALE < STALE + timeout < timing.LEASE.total_seconds()
 
 
 def test_each_sweep_comes_as_often_as_what_waits_for_it_can_wait() -> None:

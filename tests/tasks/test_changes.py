@@ -17,7 +17,7 @@ from models.base.session import transaction
 from models.booking import appointments, links
 from models.booking.appointments import Change
 from models.insight import privacy
-from models.messaging import messages, opt_outs, outbox, outcomes
+from models.messaging import messages, opt_outs, outbox, outcomes, timing
 from models.messaging.meanings import Failure
 from models.messaging.opt_outs import OptOutSource
 from models.messaging.states import SmsKind
@@ -210,7 +210,7 @@ def test_a_worker_that_died_with_the_older_text_holds_the_newer_one_up_no_longer
     cancelled = diary.cancel().message_id
     diary.deliver(cancelled)
     assert diary.sms(cancelled, "status") == "queued"
-    clock.forward(outbox.LEASE.total_seconds() + 1)
+    clock.forward(timing.LEASE.total_seconds() + 1)
     diary.deliver(cancelled)
     assert [text.partition(":")[0] for text in texts(twilio, diary)] == ["Cancelled"]
 

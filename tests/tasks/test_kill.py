@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models.messaging import outbox
+from models.messaging import timing
 from tasks.messaging import reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.places import ROOT
@@ -100,9 +100,9 @@ def test_a_worker_killed_at_any_line_loses_nothing_and_sends_nothing_twice(
 SENDS_ONE = """
 import sys
 from datetime import timedelta
-from models.messaging import outbox
+from models.messaging import timing
 from tasks.messaging import deliver_sms
-outbox.ALIVE = timedelta(seconds=8)
+timing.ALIVE = timedelta(seconds=8)
 deliver_sms.run(org_id=sys.argv[1], message_id=sys.argv[2])
 """
 
@@ -157,5 +157,5 @@ def test_a_code_waits_for_one_that_is_being_sent_and_not_for_one_whose_worker_wa
 
 
 def test_a_dead_attempt_is_known_within_two_seconds_and_a_living_one_not_taken_for_it() -> None:
-    assert outbox.ALIVE.total_seconds() < 2
-    assert outbox.BEAT * 3 < outbox.ALIVE
+    assert timing.ALIVE.total_seconds() < 2
+    assert timing.BEAT * 3 < timing.ALIVE

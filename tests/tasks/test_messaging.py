@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from models.base.session import Door, system_transaction, transaction
-from models.messaging import messages, outbox, outcomes, senders
+from models.messaging import messages, outbox, outcomes, senders, timing
 from models.messaging.meanings import Failure, Meaning
 from tasks import providers
 from tasks.delivery import prepare
@@ -156,7 +156,7 @@ def test_a_claim_whose_worker_died_becomes_unknown(booking: Booking, clock: Cloc
         dying.execute(
             "UPDATE sms_messages SET status = 'sending', attempt = 1,"
             " lease_until = app_clock() + %s WHERE id = %s",
-            [outbox.ALIVE, booking.confirmation],
+            [timing.ALIVE, booking.confirmation],
         )
     sweep_sms.run()
     assert booking.state() == "sending"

@@ -1,4 +1,4 @@
-"""The checks of a clinic's SMS provider: the account, the sender, and the secrets that are stored for them."""
+"""The checks of a clinic's SMS provider: its account, its sender, and the secrets that are stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def check_provider(session: Session, clinic: Organization, row: IntegrationSetti
     if sender and sender.stopped_at:
         yield missing(
             "sender",
-            f"the provider has refused it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC: {sender.stopped_reason}",
+            f"the provider has refused it since {sender.stopped_at:%Y-%m-%d %H:%M} UTC:"
+            f" {sender.stopped_reason}",
             f"put it right at the provider, or set another: {change} …",
         )
     yield from _secrets(session, clinic)

@@ -1,8 +1,8 @@
-"""Who starts the tasks that come round again: beat, by a clock that nobody sets; and without it a worker.
+"""The start of the periodic tasks: by beat, or where there is no beat by a worker.
 
-A tick says no more than "look whether something is due". It carries no time: clocks of machines differ and
-jump, and a tick that one clock calls late may be the only one that comes. What it is worth is decided by
-the database (models/clinics/sweeps.py), and how many may wait by the queue.
+A tick only says "look whether something is due". It carries no time: the clocks of machines differ and jump,
+and a tick that one clock calls late may be the only one that comes. The database decides whether it counts
+(models/clinics/sweeps.py), and the queue how many may wait.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: While so many ticks wait, no worker takes them, and one more would be of no use.
+#: While this many ticks wait, no worker takes them, and another one would be of no use.
 MOST_WAITING = 100
 
 #: Seconds between a worker's own ticks.
@@ -34,7 +34,7 @@ WORKER_EVERY = 15
 
 
 class Sweep(CeleryTask[[], None]):
-    """A task that ticks start. One that is called by hand, as `run()`, always runs."""
+    """A task that ticks start. Called by hand, as `run()`, it always runs."""
 
     def __call__(self) -> None:
         every = BEAT_EVERY[Task(self.name)]
@@ -60,12 +60,12 @@ def _is_full(connection: Connection) -> bool:
 
 
 def _steady() -> datetime:
-    """A time of no calendar, that nobody sets: only its differences mean something."""
+    """The monotonic clock as a datetime: only differences between two of them mean anything."""
     return datetime.fromtimestamp(time.monotonic(), UTC)
 
 
 class Scheduler(beat.Scheduler):
-    """Beat's, but for its clock: by the machine's it would be silent for as long as that is set back."""
+    """Beat's own, on the monotonic clock: on the machine's it would fall silent while that is set back."""
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
@@ -78,7 +78,7 @@ class Scheduler(beat.Scheduler):
         try:
             full = _is_full(self.connection)
         except self.connection.connection_errors + self.connection.channel_errors:
-            full = False  # what is wrong is said when it is published
+            full = False  # publishing will say what is wrong
         if full:
             log.warning("%s: no worker takes the %d ticks that wait already", entry.name, MOST_WAITING)
         else:

@@ -1,4 +1,4 @@
-"""After the call: fetch a report that was lost, score the call, and tell the owner of a hot lead."""
+"""After a call: fetch a report that was lost, score the call, and tell the owner of a hot lead."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from tasks.providers import Unavailable, vapi
 
 log = logging.getLogger(__name__)
 
-#: A clinic is asked for at most this often.
+#: Each clinic's calls are asked for at most this often.
 FETCH_EVERY = timedelta(minutes=4)
 
-#: Seconds for which one run begins another clinic or page; with one more answer it stays below the limit.
+#: Seconds after which a run begins no other clinic or page; one more answer still fits below the time limit.
 RUN = 10.0
 
 
@@ -45,10 +45,10 @@ RUN = 10.0
     retry_jitter=False,
 )
 def score_call(*, org_id: str, call_id: str) -> None:
-    """Score one call that is due. Harmless to run twice, or for a call that needs nothing.
+    """Score one call that is due. It is harmless to run twice, or for a call that needs nothing.
 
-    One that is due in a moment is waited for. Its nudge says nothing of when: the row does, by the one clock
-    that everybody shares.
+    A call that is due in a moment is nudged again for that moment. The row says when that is, by the
+    database's clock; a nudge from the web says nothing of it.
     """
     clinic = uuid.UUID(org_id)
     with transaction(clinic, actor=Task.SCORE_CALL.value) as session:
@@ -65,7 +65,7 @@ def score_call(*, org_id: str, call_id: str) -> None:
 
 @app.task(name=Task.SWEEP_CALLS.value, base=Sweep)
 def sweep_calls() -> None:
-    """Have the calls scored that are over, and that nobody has scored yet."""
+    """Nudge the calls that are over and have no score yet."""
     with system_transaction(Door.SWEEP) as session:
         due = calls.sweep(session)
     for call in due:
@@ -74,10 +74,10 @@ def sweep_calls() -> None:
 
 @app.task(name=Task.FETCH_REPORTS.value, base=Sweep)
 def fetch_reports() -> None:
-    """Ask Vapi for the calls of each clinic that changed, and take them in like reports that came.
+    """Ask Vapi for the calls of each clinic that changed, and take them in as if their reports had come.
 
-    One clinic after the other, whose turn was longest ago; those that it does not get to are the first next
-    time. So one worker's process at most is busy with it, however slow Vapi is.
+    Clinics are asked in turn, the one whose turn was longest ago first; those that are not reached are first
+    next time. So at most one worker process is busy with this, however slow Vapi is.
     """
     until = time.monotonic() + RUN
     while fetch := _next():

@@ -1,4 +1,4 @@
-"""What a claimed SMS needs before it can be handed over, and what is recorded of what came of it."""
+"""What a claimed SMS needs before it can be handed over, and how its outcome is recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLOCK_SKEW = timedelta(seconds=60)
 
 
 class CannotPrepare(Exception):
-    """There is nothing to send: the message is for a person to look at."""
+    """There is nothing to send. The staff see the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Outgoing:
 
 
 def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
-    """None when it cannot be sent now, or ever; then its row says so."""
+    """Account and text for this attempt. None when it cannot be sent now, or ever; then its row says why."""
     try:
         return _outgoing(session, message)
     except Misconfigured as problem:
@@ -96,9 +96,9 @@ def asked_of(session: Session, message: messages.SmsMessage, *, timeout: float) 
 
 
 def record_problem(session: Session, message: messages.SmsMessage, problem: BaseException) -> None:
-    """What a bad answer means for the message and for the clinic's sender; the log has what needs somebody.
+    """Record what a problem means for the message and for the clinic's sender, and log what needs a person.
 
-    Whatever is not one of the providers' Problems broke off in the middle: nobody knows what came of it.
+    An exception that is none of the providers' Problems broke off the request: its outcome is unknown.
     """
     match problem:
         case providers.Misconfigured(failure=why):
@@ -124,7 +124,7 @@ def record_problem(session: Session, message: messages.SmsMessage, problem: Base
 def record_accepted(
     session: Session, message: messages.SmsMessage, accepted: Accepted, *, cause: Cause = Cause.ACCEPTED
 ) -> None:
-    """The provider has it; the log has it if it has it twice."""
+    """Record that the provider has the message. If it turns out to have it twice, the log says so."""
     twice = outcomes.record_sent(
         session,
         message,

@@ -1,4 +1,4 @@
-"""Sending SMS: claim the row and commit, call the provider, record what came of it; and asking afterwards."""
+"""Sending SMS: claim the row and commit, call the provider, record the outcome; and asking afterwards."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
-#: Seconds after which a claimed attempt is no longer made; half of its lease (models/messaging/timing.py).
+#: Seconds for which recording an outcome is tried again while the database is away, or only restarting.
 STALE = timing.LEASE.total_seconds() / 2
 
-#: Seconds after which an answer was slow: the clinic's messages then go one at a time.
+#: Seconds after which an answer counts as slow: the clinic's messages then go one at a time.
 SLOW = 2.0
 
-#: Seconds after which a run begins no further question to a provider, and for one question.
+#: Seconds after which a run asks a provider nothing more; and for one question.
 RUN = 8.0
 PATIENCE = 4.0
 
-#: Messages of one clinic that a run fails to ask about, one after the other, before it leaves the clinic's.
+#: A run leaves a clinic after this many of its messages in a row that could not be asked about.
 FAILURES = 3
 
-#: Seconds for which an outcome is brought to a database that is away, perhaps only starting anew.
+#: Seconds for which recording an outcome is tried while the database is away; it may only be restarting.
 INSIST = 5.0
 
 
@@ -59,7 +59,7 @@ INSIST = 5.0
     retry_jitter=False,
 )
 def deliver_sms(*, org_id: str, message_id: str) -> None:
-    """Send one queued SMS. Harmless to run twice, or for a row that needs nothing."""
+    """Send one queued SMS. It is harmless to run twice, or for a row that needs nothing."""
     begun = time.monotonic()
     clinic = uuid.UUID(org_id)
     with transaction(clinic) as session:
@@ -71,7 +71,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     if message is None or outgoing is None:
         return
     if time.monotonic() - begun > STALE:
-        return  # this process was frozen: the lease may be over, and somebody else's attempt under way
+        return  # this process was frozen: its lease may be over, and another attempt under way
     asked = time.monotonic()
     try:
         with _alive(message):
@@ -79,7 +79,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
         _record(message, partial(record_problem, problem=problem), asked)
         if isinstance(problem, Unavailable) and not problem.later and message.attempt <= RETRIES:
-            raise  # Celery's turn; after that the row says when, and a retry would come for nothing
+            raise  # Celery retries first; after that the row says when, and its retry would find nothing due
         if isinstance(problem, Misconfigured):
             _try_soon(message)
     else:
@@ -88,7 +88,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
 
 @contextmanager
 def _alive(message: messages.SmsMessage) -> Iterator[None]:
-    """While this process waits for the provider its attempt says that it lives; with the process both end."""
+    """Note that the attempt lives, for as long as this process lives and waits for the provider."""
     over = threading.Event()
 
     def tell() -> None:
@@ -106,7 +106,7 @@ def _alive(message: messages.SmsMessage) -> Iterator[None]:
 
 
 def _try_soon(message: messages.SmsMessage) -> None:
-    """Where the clinic's sender is tried again in seconds, do not wait for the sweep."""
+    """Nudge the message if its sender is tried again in seconds, which is sooner than the sweep would."""
     with transaction(message.org_id) as session:
         again = outbox.nudge_for_its_moment(session, message.org_id, message.id)
     if again:
@@ -114,7 +114,7 @@ def _try_soon(message: messages.SmsMessage) -> None:
 
 
 def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: float) -> None:
-    """Write an outcome down. It is known nowhere else, so a database that is away is tried for a while."""
+    """Record an outcome. It is known nowhere else, so a database that is away is tried again for a while."""
     now = time.monotonic()
     until, slow = now + INSIST, now - asked > SLOW
     while True:
@@ -152,9 +152,11 @@ def check_receipts() -> None:
 def _ask_about_each(
     find: Callable[..., list[messages.SmsMessage]], ask: Callable[[messages.SmsMessage], None]
 ) -> None:
-    """What cannot be asked about is asked about later, and holds up neither its clinic's others nor anybody
-    else's. A clinic whose account is broken, or does not answer, or fails several times, is left for a while:
-    a run is short, and the SMS that the same workers send do not wait behind it.
+    """Ask about one message after another, for RUN seconds.
+
+    A message that cannot be asked about is put off and holds up no others. A clinic whose account is broken,
+    whose provider does not answer, or that fails several times is left for a while: the same workers send
+    SMS, which must not wait behind it.
     """
     until = time.monotonic() + RUN
     failures: Counter[uuid.UUID] = Counter()
@@ -184,7 +186,7 @@ def _settle(message: messages.SmsMessage) -> None:
         provider = asked_of(session, message, timeout=PATIENCE)
         bodies = words_of(session, message)
     if provider is None or not bodies:
-        # Another account has it, or its words cannot be made again: it stays unknown, for a person to see.
+        # Another account has it, or its words cannot be made again: it stays unknown, and the staff see it.
         log.warning("organisation %s: sms %s can no longer be looked for", message.org_id, message.id)
         with transaction(message.org_id) as session:
             reconciling.lose_sight_of(session, message)
@@ -193,7 +195,7 @@ def _settle(message: messages.SmsMessage) -> None:
     with transaction(message.org_id) as session:
         times = {each.provider_id: each.at for each in found}
         own = matching.own_of(session, message, times, longest=timedelta(seconds=provider.longest))
-        # One settles it, whichever attempt it was: the first is what the patient got first.
+        # The first one settles it, whichever attempt that was: it is what the patient got first.
         newest_first = sorted(found, key=lambda each: each.at or message.created_at, reverse=True)
         for each in reversed(newest_first):
             if each.provider_id in own:

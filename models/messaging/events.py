@@ -1,5 +1,7 @@
-"""Every move of every SMS, with its time and cause. Written by trigger (migrations/sql/sms_life_v1.sql); only
-that the provider accepted one a second time is no move, and written by models/messaging/outcomes.py.
+"""Every move of every SMS, with its time and cause.
+
+A trigger writes them (migrations/sql/sms_life_v1.sql). A second acceptance of a message moves nothing, and is
+written by models/messaging/outcomes.py.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from models.base.tables import Base, CreatedAt
 
 
 class SmsEvent(Base):
-    """Copies of what the message said (models/messaging/states.py), kept as they were."""
+    """The states and causes are copies (models/messaging/states.py), kept as they were."""
 
     __tablename__ = "sms_events"
     __table_args__ = (
@@ -30,7 +32,7 @@ class SmsEvent(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     org_id: Mapped[uuid.UUID]
     message_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("sms_messages.id", ondelete="CASCADE"))
-    #: Null for the first: it was made.
+    #: Null for the first event, when the message was made.
     from_status: Mapped[str | None]
     to_status: Mapped[str]
     cause: Mapped[str]

@@ -1,7 +1,7 @@
-"""Whose acceptance it is. The provider shows messages by number and words, and two rows may have the same.
+"""Which message the provider has accepted, where two have the same number and the same words.
 
-A code that is asked for again has the same digits, so it is the same text to the same number. What tells the
-two apart is the time: an attempt is accepted between its claim and its end.
+A code that is asked for again has the same digits, so it is the same text to the same number. The time tells
+the two apart: an attempt is accepted between its claim and its end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsStatus
 
-#: What ended an attempt of which the provider certainly has nothing.
+#: Causes that end an attempt which the provider certainly does not have.
 _NEVER_SENT = (
     Cause.UNAVAILABLE,
     Cause.REFUSED,
@@ -53,8 +53,8 @@ def own_of(
 ) -> set[str]:
     """Which of these ids of the provider's, with the times of their acceptance, are this message's own.
 
-    None that another row is known to own, and none whose time speaks for another row with the same words,
-    whatever is known of that one. Until the end of the transaction nobody else gives one of them away.
+    An id that another row has is not, nor one whose time is nearer to an attempt of another row with the same
+    words. An attempt is over after `longest`. The ids stay locked until the end of the transaction.
     """
     others = outcomes.find_other(session, message, found)
     attempts = _attempts(session, message, longest)
@@ -68,7 +68,7 @@ def own_of(
 
 
 def _attempts(session: Session, message: SmsMessage, longest: timedelta) -> list[_Attempt]:
-    """The attempts that an acceptance may be of: of this message, and of all that have its words."""
+    """The attempts that may have been accepted: of this message, and of all messages with its words."""
     same_words = and_(
         SmsMessage.org_id == message.org_id,
         SmsMessage.to_phone == message.to_phone,
@@ -90,7 +90,7 @@ def _attempts(session: Session, message: SmsMessage, longest: timedelta) -> list
             SmsEvent.created_at.label("begun"),
             next_of(SmsEvent.created_at).label("ended"),
             next_of(SmsEvent.cause).label("cause"),
-            # Of an attempt that was accepted the row has the id, so that no other can be its own.
+            # The row has the id of an attempt that is known to be accepted, so no other id can be its own.
             and_(SmsMessage.provider_id.is_not(None), SmsMessage.attempt == SmsEvent.attempt).label("known"),
         )
         .join(SmsMessage, SmsMessage.id == SmsEvent.message_id)

@@ -1,4 +1,4 @@
-"""Who asked for no more SMS from a clinic. Respected before every sending, whatever it is about."""
+"""Numbers that asked for no more SMS from a clinic. Nothing is sent to them, whatever it is about."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class OptOut(Base):
 
 
 class InboundWish(Base):
-    """A text that asked for no more texts, or for texts again, and was followed. Neither its words nor who
-    wrote it: only by what to know it again.
+    """A text that asked for no more texts, or for texts again, and was followed. Only its id is kept, by
+    which it is known again, and neither its words nor its number.
     """
 
     __tablename__ = "inbound_wishes"
@@ -56,7 +56,7 @@ def is_new(session: Session, org_id: uuid.UUID, provider_id: str) -> bool:
 
 
 def record(session: Session, org_id: uuid.UUID, phone: str, source: OptOutSource) -> None:
-    """From now on nothing is sent to this number. Saying it again changes nothing."""
+    """From now on nothing is sent to this number. A second time changes nothing."""
     values = {"source": source, "opted_out_at": func.app_clock(), "lifted_at": None}
     session.execute(
         insert(OptOut)

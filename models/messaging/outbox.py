@@ -1,7 +1,7 @@
 """The rows that wait to be sent. Each is claimed for one attempt, in its turn, and swept if no nudge came.
 
 Nothing here talks to a provider: tasks/messaging.py claims a row, commits, calls the provider, and records
-what came of it. docs/decisions/0030-pace-of-a-sender.md says why messages wait here, not at the provider.
+what came of it. Why messages wait here and not in the provider's queue is decision 30.
 """
 
 from __future__ import annotations

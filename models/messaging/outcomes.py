@@ -60,18 +60,18 @@ def record_sent(
     accepted_at: datetime | None = None,
     cause: Cause = Cause.ACCEPTED,
 ) -> bool:
-    """The provider has it, whichever attempt that was. A receipt may have come first: then only the gaps
-    are filled. `accepted_at` is the provider's time of it, where it is learnt only later.
+    """The provider has accepted the message, by whichever attempt. If a receipt came first, only the gaps
+    are filled. `accepted_at` is the provider's time of it, where that is learnt only later.
 
-    True if it turns out that the provider has it twice: somebody should know.
+    True if the provider turns out to have it twice: somebody should know.
     """
     others = find_other(session, message, [provider_id])
     row, now = lock(session, message.org_id, message.id)
-    if cause is Cause.ACCEPTED:  # what was found by looking says nothing of how the provider answers now
+    if cause is Cause.ACCEPTED:  # a message that was found says nothing of how the provider answers now
         senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
     if row is None or row.provider_id not in (None, provider_id):
         return row is not None and record_second(session, row, provider_id)
-    # No fence: it is proof, also when it comes so late that the next attempt was already in sight.
+    # Not fenced by `attempt`: this is proof, even if it comes after the next attempt has begun.
     moves = can_become(row.status, SmsStatus.SENT, accepted=row.provider_id is not None)
     if row.provider_id is None or row.segments is None:
         row.provider_id = None if others else provider_id
@@ -87,15 +87,15 @@ def record_sent(
 
 
 def in_its_life(row: SmsMessage, said: datetime | None, now: datetime) -> datetime:
-    """The provider's time of something, as far as that can be by our clock: the message was made before,
-    and the future is not known. Where it says none, it is now.
+    """The provider's time of an event, kept between the making of the message and now by our clock. It is
+    now where the provider gave none.
     """
     return min(max(said, row.created_at), now) if said else now
 
 
 def record_second(session: Session, message: SmsMessage, provider_id: str) -> bool:
-    """Keep that the provider has another attempt of a message, too. True the first time: somebody should
-    know. The row stays with the one that was known first.
+    """Keep that the provider has a second attempt of a message as well. True the first time: somebody should
+    know. The row keeps the id that was known first.
     """
     noted = insert(SmsEvent).values(
         org_id=message.org_id,
@@ -136,7 +136,7 @@ def record_unavailable(session: Session, message: SmsMessage, why: Failure) -> N
 
 
 def record_unreachable(session: Session, message: SmsMessage, why: Failure) -> None:
-    """Certainly not sent, for nobody answered: the sender pauses if that goes on."""
+    """Certainly not sent, because nobody answered. The sender pauses if that goes on."""
     record_unavailable(session, message, why)
     senders.record_silence(session, message.org_id)
 
@@ -157,7 +157,7 @@ def record_superseded(session: Session, message: SmsMessage) -> None:
 
 
 def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:
-    """The request of this attempt is over, whatever came of it, and its process is free for another."""
+    """The request of this attempt is over, whatever its outcome, and its process is free for another."""
     session.execute(
         update(SmsMessage)
         .where(SmsMessage.id == message.id, SmsMessage.attempt == message.attempt)
@@ -231,10 +231,9 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
 
 
 def find_other(session: Session, message: SmsMessage, provider_ids: Collection[str]) -> set[str]:
-    """Those of these ids that are known to be of other messages: a code that was asked for twice has the
-    same words twice.
+    """Which of these ids other messages have: a code that was asked for twice has the same words twice.
 
-    Until the end of the transaction nobody else gives one of them to a message.
+    The ids stay locked until the end of the transaction.
     """
     return of_others(session, message.org_id, message.id, provider_ids)
 

@@ -1,4 +1,4 @@
-"""What the provider says became of a message, told by itself or asked for, and what follows from it."""
+"""What the provider says became of a message, by a receipt or when it is asked, and what follows from it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from models.messaging.states import Cause, SmsStatus, can_become
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """The provider's word on one message, translated from its own form."""
+
     provider_id: str
     status: SmsStatus
     #: Why it was not delivered, where the provider says so.
@@ -35,9 +37,10 @@ class Report:
 def apply(
     session: Session, message: SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
 ) -> list[str]:
-    """Move the message to where it is, forward only, and remember what its code says of number and sender.
+    """Move the message forward to the state that is reported, and keep what a failure says of its number and
+    its sender.
 
-    Returns what somebody should be told of: the caller has a log.
+    Returns the lines for the log that somebody should see.
     """
     moved = apply_receipt(
         session,
@@ -107,10 +110,10 @@ def apply_receipt(
     at: datetime | None = None,
     cause: Cause = Cause.RECEIPT,
 ) -> bool:
-    """What the provider says became of a message, and when, where it says that. False if we knew as much, or
-    it is of another message.
+    """Keep what became of a message, and when, where the provider says that. False if it is no news, or is
+    about another message.
 
-    That the provider has it is kept, whatever else is known of it: so it is never sent again.
+    That the provider has the message is kept in any case, so that it is never sent again.
     """
     others = outcomes.of_others(session, org_id, message_id, [provider_id])
     row, now = lock(session, org_id, message_id)
@@ -133,12 +136,12 @@ def apply_receipt(
 
 
 def receipt_token(message_id: uuid.UUID, attempt: int, key_id: str | None = None) -> str:
-    """Part of the URL that the provider reports one attempt to: whoever knows it was told by us."""
+    """Part of the URL that the provider reports one attempt to. Only the provider was told it."""
     key = settings.get().subkey("sms-receipts", key_id)
     return hmac.new(key, f"{message_id}|{attempt}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def is_receipt_token(token: str, message_id: uuid.UUID, attempt: int) -> bool:
-    """Whether we gave this token out, with today's SECRET_KEY or a former one."""
+    """Whether the token was made here, with today's SECRET_KEY or a former one."""
     ours = (receipt_token(message_id, attempt, key_id) for key_id in settings.get().key_ids)
     return any(hmac.compare_digest(token.encode(), own.encode()) for own in ours)

@@ -1,4 +1,4 @@
-"""Messages that the provider is asked about: it took them without a receipt, or its answer was lost."""
+"""Messages that the provider is asked about: its answer was lost, or it accepted them and sent no receipt."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsStatus
 
-#: After so many attempts whose outcome was lost, a person decides.
+#: After this many attempts whose outcome was lost a person decides whether to send it again.
 MOST_ATTEMPTS = 5
 
 
 def find_unsettled(session: Session, *, limit: int = 50) -> list[SmsMessage]:
-    """Messages of which nobody knows whether they were sent, once the provider has had time to show them.
+    """Messages whose outcome is unknown, once the provider has had time to show them.
 
-    A message that is found is left to the caller for ASK_AGAIN.
+    Each is left to the caller for ASK_AGAIN: no other process finds it meanwhile.
     """
     return _take(session, SmsMessage.status == SmsStatus.UNKNOWN, timing.ASK_AGAIN, limit)
 
 
 def find_without_receipt(session: Session, *, limit: int = 50) -> list[SmsMessage]:
-    """Likewise messages that the provider accepted, and whose fate or price nobody has told us in time."""
+    """Likewise messages that the provider accepted, and whose receipt or price has not come in time."""
     accepted = and_(SmsMessage.status != SmsStatus.UNKNOWN, SmsMessage.provider_id.is_not(None))
     return _take(session, accepted, timing.RECEIPT_AGAIN, limit)
 
@@ -46,8 +46,8 @@ def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: 
 
 
 def ask_later(session: Session, message: SmsMessage) -> None:
-    """The provider cannot be asked about this message: it stays as it is until it can, and is asked about
-    less often the longer that lasts.
+    """The provider could not be asked about this message. It stays as it is, and is asked about less often
+    the longer that lasts.
     """
     now = func.app_clock()
     least, most, since = timing.RECEIPT_AGAIN, timing.RECEIPT_AGAIN_AT_MOST, SmsMessage.sent_at
@@ -62,8 +62,8 @@ def ask_later(session: Session, message: SmsMessage) -> None:
 
 
 def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
-    """Put off what is due of a clinic whose provider cannot be asked, so that it does not take the others'
-    turn: for half as long as the message that failed, so that this one is not asked about first again.
+    """Put off the clinic's messages that are due, because its provider cannot be asked and others wait for
+    their turn. They come back before the message that failed, so that it is not asked about first again.
     """
     now = func.app_clock()
     again = case(
@@ -77,7 +77,7 @@ def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
 
 
 def lose_sight_of(session: Session, message: SmsMessage) -> None:
-    """Nobody can be asked about this one message: it stays unknown, in front of a person."""
+    """No provider can be asked about this message: it stays unknown, and the staff see it."""
     session.execute(
         update(SmsMessage)
         .where(SmsMessage.id == message.id)
@@ -86,11 +86,11 @@ def lose_sight_of(session: Session, message: SmsMessage) -> None:
 
 
 def record_never_sent(session: Session, message: SmsMessage) -> None:
-    """The provider knows nothing of this attempt: the row waits for the next one.
+    """The provider does not have this attempt, so the row waits for the next one.
 
-    An urgent one does not: a code would come minutes late, and the agent has offered another. After
-    MOST_ATTEMPTS of this kind a person decides: who asked for it gets one more, if the "no" is the answer to
-    that. A "no" before the provider had its time to show it proves nothing.
+    An urgent message expires instead: a code would come minutes late, and the agent has offered another. After
+    MOST_ATTEMPTS attempts that ended so a person decides; if a person has asked for the message, this answer
+    leads to one more attempt. An answer before GRACE is over proves nothing.
     """
     now = session.scalars(select(func.app_clock())).one()
     proven = (message.unknown_since or now) + timing.GRACE
@@ -109,7 +109,7 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
             SmsMessage.id == message.id,
             SmsMessage.attempt == message.attempt,
             SmsMessage.status == SmsStatus.UNKNOWN,
-            # Else an operator wants it since the question: then it is asked again, and that answer counts.
+            # Otherwise a person asked for it after the question went out: the next answer counts.
             SmsMessage.cause == message.cause,
         )
         .values(**values)
@@ -117,7 +117,7 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
 
 
 def _count_lost(session: Session, message: SmsMessage) -> int:
-    """How many attempts ended with nobody knowing whether the provider has it."""
+    """How many attempts ended with an unknown outcome."""
     lost = select(func.count()).where(
         SmsEvent.message_id == message.id, SmsEvent.to_status == SmsStatus.UNKNOWN.value
     )
@@ -127,7 +127,7 @@ def _count_lost(session: Session, message: SmsMessage) -> int:
 def record_cost(
     session: Session, message: SmsMessage, *, segments: int | None, price: Decimal | None, unit: str | None
 ) -> None:
-    """What the provider says it was: known only some time after it was sent."""
+    """Keep what the message cost, which the provider says only some time after it was sent."""
     session.execute(
         update(SmsMessage)
         .where(SmsMessage.id == message.id)
@@ -140,10 +140,10 @@ def record_cost(
 
 
 def record_checked(session: Session, message: SmsMessage, *, asked: bool = True) -> None:
-    """The provider was asked after a message that it accepted: ask again later, or never more.
+    """Set when the provider is asked again about a message that it accepted, if at all.
 
-    Three days after the hand-over a message of which nothing is known is `unconfirmed`, whether the
-    provider could be asked or not.
+    After the last time of ASK_AFTER a message without a receipt is `unconfirmed`, whether the provider could
+    be asked (`asked`) or not.
     """
     row = session.scalars(select(SmsMessage).where(SmsMessage.id == message.id).with_for_update()).one()
     now = session.scalars(select(func.app_clock())).one()

@@ -33,7 +33,7 @@ RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
-#: Seconds for which recording an outcome is tried again while the database is away, or only restarting.
+#: Seconds after its claim at which an attempt is no longer made; half of its lease.
 STALE = timing.LEASE.total_seconds() / 2
 
 #: Seconds after which an answer counts as slow: the clinic's messages then go one at a time.

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 import settings
 from models.base import phones
-from models.booking import appointments, availability, holds
-from models.booking.appointments import Appointment
+from models.booking import appointments, availability, codes, holds
+from models.booking.appointments import Appointment, Confirmation
 from models.booking.availability import Closed
 from models.booking.codes import Asker
-from models.booking.holds import AppointmentHold, Claim
+from models.booking.holds import AppointmentHold, Claim, HoldStatus
 from models.booking.unproved_holds import Asked
 from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
@@ -173,6 +173,54 @@ def _booked_before(session: Session, wish: Wish) -> Appointment | None:
         starts_at=wish.starts_at,
         patient_phone=wish.patient_phone,
     )
+
+
+# --- the code that was read back ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`confirmation` is None where so many wrong codes were said for the number that none is tried, not even
+    a right one. `is_right`: whether it is the code of the hold, whatever became of the hold since.
+    """
+
+    confirmation: Confirmation | None
+    is_right: bool
+
+
+def confirm(
+    session: Session,
+    clinic: Organization,
+    hold: AppointmentHold,
+    digits: str,
+    *,
+    asker: Asker,
+    contact_id: uuid.UUID | None = None,
+    service_type: str | None = None,
+) -> Attempt:
+    """Book what a hold keeps, if these are the digits of its code; a wrong code counts for hold and number.
+
+    The answer may not be told before the transaction has committed. Waits for the lock of the number's codes,
+    at most the lock timeout (LockNotAvailable after it). Raises settings.UnknownKey if the SECRET_KEY that
+    the code was made with is gone.
+    """
+    digest = codes.digest(hold.id, digits, key_id=hold.code_key)
+    if not codes.may_try(session, clinic, hold.patient_phone, asker):
+        session.refresh(hold)  # while this waited, another request may have decided about it
+        if hold.status is HoldStatus.HELD:
+            return Attempt(None, is_right=False)
+    confirmation = appointments.confirm(
+        session,
+        org_id=clinic.id,
+        hold_id=hold.id,
+        contact_id=contact_id,
+        code_digest=digest,
+        service_type=service_type,
+        max_tries=clinic.code_tries,
+    )
+    if not confirmation.success and confirmation.tries_left is not None:  # a try was counted
+        codes.count_wrong(session, clinic, hold.patient_phone, asker)
+    return Attempt(confirmation, is_right=hold.code_digest == digest)
 
 
 # --- which hold or appointment is meant ---------------------------------------------------------

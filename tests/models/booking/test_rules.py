@@ -13,14 +13,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.base.session import transaction
-from models.booking import rules
+from models.booking import codes, rules
 from models.booking.appointments import Appointment
 from models.booking.availability import Closed
 from models.booking.codes import Asker
-from models.booking.rules import Held, Refusal, Refused, Wish
+from models.booking.rules import Attempt, Held, Refusal, Refused, Wish
 from models.clinics import calendars, organizations
 from tests.conftest import Clock
-from tests.factories import create_clinic, phone_number, slot
+from tests.factories import code_of, create_clinic, phone_number, slot
 from tests.linked import at
 from tests.places import ROOT
 
@@ -143,13 +143,45 @@ def test_a_hold_is_named_by_its_own_call_only(clock: Clock) -> None:
     assert (caller.finds(None), caller.finds(hold_id)) == (later, hold_id)
 
 
-def test_nothing_else_claims_a_time() -> None:
-    """A front door that called the claim itself would book past every rule above."""
-    claim = re.compile(r"\b(claim_instead|holds\.claim|claim_slot_atomic)\(")
-    claiming = {
+def test_wrong_codes_count_for_the_number_whatever_holds_they_were_said_for() -> None:
+    org, number = create_clinic(wrong_codes_per_phone_a_day=2), phone_number()
+    wrong, right = "wrong", "right"
+
+    def attempt(which: str, hour: int) -> Attempt:
+        caller, org_id = Caller(org, number=number), uuid.UUID(org)
+        hold_id = caller.holds(slot(hour=hour)).hold_id
+        with transaction(org_id, actor="a front door of its own") as session:
+            clinic = organizations.get_or_none(session, org_id)
+            hold = rules.find_hold(session, org_id, call_id=caller.call_id, hold_id=hold_id)
+            assert clinic is not None
+            assert hold is not None
+            codes.request(session, clinic, hold.id, caller.asker)
+            session.refresh(hold)
+            code = code_of(str(hold.id))
+            said = code if which is right else str((int(code) + 1) % 10_000).zfill(4)
+            return rules.confirm(session, clinic, hold, said, asker=caller.asker)
+
+    booked = attempt(right, 9)
+    assert booked.is_right
+    assert booked.confirmation is not None
+    assert booked.confirmation.success
+    for hour in (10, 11):
+        refused = attempt(wrong, hour)
+        assert not refused.is_right
+        assert refused.confirmation is not None
+        assert (refused.confirmation.success, refused.confirmation.code) == (False, "wrong_code")
+    assert attempt(right, 12) == Attempt(None, is_right=False)
+
+
+def test_nothing_else_claims_a_time_or_confirms_one() -> None:
+    """A front door that called the claim or the confirmation itself would book past every rule above."""
+    past = re.compile(
+        r"\b(claim_instead|holds\.claim|claim_slot_atomic|appointments\.confirm|confirm_held_slot)\("
+    )
+    found = {
         path.relative_to(ROOT).as_posix()
         for folder in ("webapp", "tasks", "models", "sandbox")
         for path in (ROOT / folder).rglob("*.py")
-        if claim.search(path.read_text())
+        if past.search(path.read_text())
     }
-    assert claiming == {"models/booking/holds.py", "models/booking/rules.py"}
+    assert found == {"models/booking/appointments.py", "models/booking/holds.py", "models/booking/rules.py"}

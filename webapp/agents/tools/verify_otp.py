@@ -12,7 +12,7 @@ from marshmallow import fields
 import settings
 from models.base import times
 from models.base.spoken import digits_said
-from models.booking import appointments, codes
+from models.booking import appointments, rules
 from models.booking.appointments import AppointmentStatus, Confirmation
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.calls import redaction
@@ -75,50 +75,34 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     contact_id = as_uuid(arguments.get("contactId"))
     if hold is None or (arguments.get("contactId") and contact_id is None):
         return _not_accepted()
-    try:
-        code_digest = codes.digest(hold.id, digits, key_id=hold.code_key)
-    except settings.UnknownKey:
-        return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
-    return _too_many(desk, hold) or _try(desk, hold, arguments, digits, contact_id, code_digest)
-
-
-def _too_many(desk: Desk, hold: AppointmentHold) -> Reply | None:
-    """Whether so many wrong codes were said for the number that not even a right one is tried."""
-    if codes.may_try(desk.session, desk.clinic, hold.patient_phone, desk.asker):
-        return None
-    desk.session.refresh(hold)  # while this waited, another request may have decided about it
-    if hold.status is not HoldStatus.HELD:
-        return None
-    return not_booked(
-        Code.TOO_MANY_CODES,
-        "Too many wrong codes",
-        "too many wrong codes were said for that number, and none is tried for some hours. Call again from"
-        " the patient's own mobile, or let the clinic book this by hand.",
-    )
+    return _try(desk, hold, arguments, digits, contact_id)
 
 
 def _try(
-    desk: Desk,
-    hold: AppointmentHold,
-    arguments: dict[str, Any],
-    digits: str,
-    contact_id: uuid.UUID | None,
-    code_digest: str,
+    desk: Desk, hold: AppointmentHold, arguments: dict[str, Any], digits: str, contact_id: uuid.UUID | None
 ) -> Reply:
-    confirmation = appointments.confirm(
-        desk.session,
-        org_id=desk.org_id,
-        hold_id=hold.id,
-        contact_id=contact_id,
-        code_digest=code_digest,
-        service_type=_service(desk, hold, arguments.get("serviceType"), digits),
-        max_tries=desk.clinic.code_tries,
-    )
-    if confirmation.success:
-        return _booked(desk, hold, confirmation)
-    if confirmation.tries_left is not None:  # a try was counted, and it was wrong
-        codes.count_wrong(desk.session, desk.clinic, hold.patient_phone, desk.asker)
-    return _refused(desk, hold, confirmation, right=hold.code_digest == code_digest)
+    try:
+        attempt = rules.confirm(
+            desk.session,
+            desk.clinic,
+            hold,
+            digits,
+            asker=desk.asker,
+            contact_id=contact_id,
+            service_type=_service(desk, hold, arguments.get("serviceType"), digits),
+        )
+    except settings.UnknownKey:
+        return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
+    if attempt.confirmation is None:
+        return not_booked(
+            Code.TOO_MANY_CODES,
+            "Too many wrong codes",
+            "too many wrong codes were said for that number, and none is tried for some hours. Call again"
+            " from the patient's own mobile, or let the clinic book this by hand.",
+        )
+    if attempt.confirmation.success:
+        return _booked(desk, hold, attempt.confirmation)
+    return _refused(desk, hold, attempt.confirmation, right=attempt.is_right)
 
 
 def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -> str | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
-
-import requests
+from typing import TYPE_CHECKING, Any
 
 import settings
 from models.base import sealing
 from models.clinics.organizations import IntegrationSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import requests
 
 #: Seconds for one answer.
 PATIENCE = 5
@@ -47,21 +50,22 @@ def ask_vapi(row: IntegrationSettings) -> tuple[Answer, str]:
     """Whether Vapi shows the assistant for the stored key. Likewise; raises CannotUnseal."""
     key = sealing.unseal(row.org_id, "vapi_api_key", row.vapi_api_key_sealed or "").strip()
     base = settings.get().vapi_api_base_url.rstrip("/")
-    return _ask(f"{base}/assistant/{row.vapi_assistant_id}", auth=_Bearer(key))
+    return _ask(f"{base}/assistant/{row.vapi_assistant_id}", auth=_bearer(key))
 
 
-class _Bearer(requests.auth.AuthBase):
+def _bearer(key: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
     """As an auth, and not as a header, in whose place a .netrc of whoever runs the command would go."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._key}"
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {key}"
         return request
+
+    return sign
 
 
 def _ask(url: str, **how: Any) -> tuple[Answer, str]:
+    import requests  # noqa: PLC0415 -- a tenth of a second, which the web and most commands need not pay
+
     try:
         status = requests.get(url, timeout=PATIENCE, allow_redirects=False, **how).status_code
     except (requests.RequestException, ValueError) as error:  # a header that cannot be sent, among them

@@ -8,8 +8,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 import redis
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from flask import Blueprint, Response, jsonify, redirect, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select, text
@@ -171,5 +169,9 @@ def missing_functions(session: Session) -> list[str]:
 @cache
 def newest_revision() -> str | None:
     """That which the code needs."""
+    # A fifth of a second, which every command would pay and few need.
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     config = Config(str(Path(__file__).parents[2] / "alembic.ini"))
     return ScriptDirectory.from_config(config).get_current_head()

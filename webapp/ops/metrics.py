@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, request
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
-from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -24,6 +21,9 @@ from models.clinics.attacks import Kind
 from models.insight import clinic_limits
 from webapp import attacks
 from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -222,11 +222,15 @@ COUNTERS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
 )
 
 
-class _Rows(Collector):
+class _Rows:
+    """What prometheus_client asks. It is imported late: few processes are asked for figures."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
+
         for figures, family_of in ((GAUGES, GaugeMetricFamily), (COUNTERS, CounterMetricFamily)):
             for name, meaning, labels, asked in figures:
                 family = family_of(name, meaning, labels=labels)
@@ -239,6 +243,8 @@ class _Rows(Collector):
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """404 unless the bearer token METRICS_TOKEN is given; in development it is open."""
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0  # noqa: PLC0415
+
     if not _allowed():
         attacks.count(Kind.WRONG_CREDENTIAL)
         abort(404)
@@ -251,6 +257,8 @@ def metrics() -> Response:
 
 
 def _page(session: Session) -> bytes:
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
+
     registry = CollectorRegistry()
     registry.register(_Rows(session))
     return generate_latest(registry)

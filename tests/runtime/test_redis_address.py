@@ -28,6 +28,7 @@ from tests.surroundings import environment
 EVERYBODY = """
 import asyncio, json, sys
 from types import SimpleNamespace
+import settings
 from webapp.nudge import _producer
 from models.base import preconditions
 from runtime import preflight
@@ -35,7 +36,7 @@ from tasks.flower import Queues, app
 from webapp import create_app
 
 queue = sys.argv[1]
-with _producer().connection_for_write() as web:
+with _producer(settings.get()).connection_for_write() as web:
     web.default_channel.client.rpush(queue, "from the web")
 with app.connection_for_write() as worker:
     channel = worker.default_channel

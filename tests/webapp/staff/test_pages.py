@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -26,8 +24,9 @@ from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.reading import shown, table
 from tests.webapp.staff.rows import add_call, fail, now
-from webapp.staff import csv_files, pages
+from webapp.staff import pages
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PAGES = ("live", "live/state", "leads", "messages", "calls", "reports")
@@ -38,12 +37,6 @@ def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     told: list[Any] = []
     monkeypatch.setattr(pages, "nudge", told.append)
     return told
-
-
-def table(response: Any) -> list[list[str]]:
-    assert response.mimetype == "text/csv"
-    assert "attachment" in response.headers["Content-Disposition"]
-    return list(csv.reader(io.StringIO(response.text.removeprefix("\ufeff"))))
 
 
 # --- what is shown ------------------------------------------------------------------------------
@@ -70,10 +63,6 @@ def test_the_live_page_shows_a_call_its_hold_and_its_booking(
     booked = person.get("live").text
     assert "Bea Booked" in booked
     assert "text waiting" in booked
-
-
-def shown(response: Any) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", response.text).split())
 
 
 def test_a_call_says_what_became_of_its_booking(
@@ -389,141 +378,7 @@ def test_what_is_another_clinics_is_nowhere(
     assert (linked.sms(), nudged) == (before, [])
 
 
-# --- figures and files --------------------------------------------------------------------------
-
-
-def test_the_report_counts_as_the_rows_say(
-    client: FlaskClient, sql: psycopg.Connection, person: Person
-) -> None:
-    booked = Linked(client, sql, person.org)
-    sql.execute("UPDATE sms_messages SET status = 'sending' WHERE id = %s", [booked.message])
-    sql.execute(
-        "UPDATE sms_messages SET status = 'sent', provider_id = 'SM1', sent_at = created_at + interval '3 s',"
-        " segments = 2, price = -0.08, price_unit = 'usd' WHERE id = %s",
-        [booked.message],
-    )
-    reserve(client, person.org, slotId=booked.start.replace("T10", "T13"))
-    PhoneCall(client, person.org, phone_number()).say("check_availability", date=booked.start[:10])
-    add_call(sql, person.org, cost="1.25", duration=120)
-    text = " ".join(person.get("reports").text.split())
-    assert "3.0 s" in text  # the median
-    assert "$1.25" in text
-    assert "$0.08" in text
-    assert "100.00 %" in text
-    for step, number, share in (("Asked for a time", 3, 100), ("Time held", 2, 67), ("Confirmed", 1, 33)):
-        line = text.split(f'<th scope="row">{step}</th>')[1].split("</tr>")[0]
-        assert f'{number} <span class="quiet">{share} %' in line
-    rows = table(person.get("reports.csv?days=30"))
-    assert rows[0] == [
-        *("date", "appointments_created", "confirmations_sent", "confirmation_rate"),
-        *("appointments_moved", "appointments_cancelled"),
-    ]
-    assert rows[1][1:] == ["1", "1", "100.00", "0", "0"]
-    assert len(rows) == 31
-
-
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n+", "\uff1d", "\uff20"])
-def test_a_cell_is_never_a_formula(start: str) -> None:
-    assert csv_files.cell(f"{start}1+1") == f"'{start}1+1"
-    assert csv_files.cell("Ann = Bob") == "Ann = Bob"
-
-
-def test_the_file_of_leads_has_those_of_the_page(person: Person, sql: psycopg.Connection) -> None:
-    for score, band in ((90, "hot"), (10, "cold")):
-        add_call(sql, person.org, lead_score=score, lead_band=band)
-    link = re.search(r'href="([^"]*leads\.csv[^"]*)"', person.get("leads?band=hot&waiting=1").text)
-    assert link
-    rows = table(person.client.get(html.unescape(link[1])))
-    assert [row[5] for row in rows[1:]] == ["hot"]
-    assert len(table(person.get("leads.csv"))) == 3
-
-
-@pytest.mark.parametrize("status", ["deletion-failed", "not-found", "scheduled", "ended"])
-def test_only_a_call_that_goes_on_is_under_way(person: Person, sql: psycopg.Connection, status: str) -> None:
-    for number, state in (("+447700912301", "in-progress"), ("+447700912302", status)):
-        add_call(sql, person.org, status=state, caller_number=number, lead_score=None, lead_band=None)
-    page = person.get("live").text
-    assert "7700 912301" in page
-    assert "7700 912302" not in page
-
-
-def test_files_hold_what_was_said_as_text(person: Person, sql: psycopg.Connection) -> None:
-    formula = '=HYPERLINK("http://evil.example","x")'
-    call = add_call(
-        sql,
-        person.org,
-        ended_reason=formula,
-        lead_reasons=[{"code": "x", "points": 3, "why": formula, "quote": ""}],
-    )
-    sql.execute(
-        "INSERT INTO hot_lead_alerts (org_id, call_id, lead_name, lead_score) VALUES (%s, %s, %s, 90)",
-        [person.org, call, formula],
-    )
-    for path in ("leads.csv", "calls.csv"):
-        [header, row] = table(person.get(path))
-        named = dict(zip(header, row, strict=True))
-        assert named["call"] == call
-        assert named["name"] == "'" + formula
-        assert named["phone"] == "'+447700912345"
-        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
-
-
-def test_messages_in_trouble_as_a_file(client: FlaskClient, sql: psycopg.Connection, person: Person) -> None:
-    linked = Linked(client, sql, person.org)
-    fail(sql, linked.message)
-    [_, row] = table(person.get("messages.csv"))
-    assert row[0] == str(linked.message)
-    assert row[-1] == "not registered"
-
-
 # --- from a list to a call, and back ------------------------------------------------------------
-
-
-def links_to(page: str, call: str) -> list[str]:
-    return [html.unescape(found) for found in re.findall(rf'href="(/dashboard/leads/{call}[^"]*)"', page)]
-
-
-@pytest.mark.parametrize(
-    ("path", "name", "lit"),
-    [
-        ("live", "Live", "live"),
-        ("live?most=200", "Live", "live"),
-        ("leads", "Leads", "leads"),
-        ("leads?band=hot", "Leads", "leads"),
-        ("leads?waiting=1", "Leads", "leads"),
-        ("calls", "Calls", "calls"),
-        ("calls?before=2100-01-01T00:00:00%2B00:00&last=x", "Calls", "calls"),
-        ("leads?band=hot&before=2100-01-01T00:00:00%2B00:00", "Leads", "leads"),
-    ],
-)
-def test_the_way_back_leads_to_where_a_call_was_opened_from(
-    person: Person, sql: psycopg.Connection, path: str, name: str, lit: str
-) -> None:
-    call = add_call(sql, person.org)
-    [link] = links_to(person.get(path).text, call)
-    page = person.client.get(link).text
-    back = re.search(r'class="back"><a href="([^"]+)">([^<]+)<', page)
-    assert back
-    assert back[2] == f"← {name}"
-    assert re.findall(r'href="/dashboard/(\w+)" aria-current="page"', page) == [lit]
-    query = [address.partition("?")[2].split("&") for address in (path, html.unescape(back[1]))]
-    assert sorted(query[0]) == sorted(query[1])
-    # And the answer to a form is the same page, with the same way back.
-    action = re.search(r'action="([^"]+called-back[^"]*)"', page)
-    token = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert action
-    assert token
-    noted = person.client.post(html.unescape(action[1]), data={"csrf": token[1]})
-    assert noted.location == link
-
-
-@pytest.mark.parametrize("query", ["", "?from=", "?from=x", "?from=https://evil.example", "?from=reports"])
-def test_a_call_from_nowhere_belongs_to_the_leads(
-    person: Person, sql: psycopg.Connection, query: str
-) -> None:
-    page = person.get(f"leads/{add_call(sql, person.org)}{query}").text
-    assert '<a href="/dashboard/leads">← Leads</a>' in page
-    assert "evil.example" not in page
 
 
 def test_a_message_that_is_tried_again_leaves_one_where_one_was(

@@ -233,7 +233,7 @@ def test_nobody_of_another_clinic_can_have_said_it(
 def test_a_hostile_name_and_id_are_words_and_no_markup(
     app: Flask, person: Person, sql: psycopg.Connection
 ) -> None:
-    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(3)>"
     call = add_call(sql, person.org, id=evil)
     colleague = employ(app, person.org, evil)
     colleague.sign_in()

@@ -42,7 +42,6 @@ STILL_LONGER = {
     "tests/webapp/test_neighbours.py",
     "tests/webapp/twilio/test_inbound.py",
     "tests/webapp/twilio/test_receipts.py",
-    "webapp/agents/desk.py",
 }
 
 

@@ -357,22 +357,12 @@ def is_ignored(name: str, value: str) -> bool:
     return not re.fullmatch(r"\s*[+-]?[0-9]{1,30}(\.0*)?\s*", value)
 
 
-#: These would override Celery's configuration, so that one process publishes where no other listens.
-_IGNORED = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
-
-#: Those of them that were set, and have been taken out of the environment.
-ignored: list[str] = []
-
-
 #: Those of the application that is at work in this thread, where it has its own (webapp/state.py).
 _of_the_application: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 
 def get() -> Settings:
-    """The settings that count here: those of the application at work, or else those of this process.
-
-    Raises SettingsError naming every missing or wrong variable at once.
-    """
+    """Those of the application at work, else of this process. Raises SettingsError for what is wrong."""
     return _of_the_application.get() or of_process()
 
 
@@ -397,9 +387,7 @@ def using(config: Settings | None) -> Iterator[None]:
 @lru_cache(maxsize=1)
 def of_process() -> Settings:
     """What the environment says; read at the first use, and not again. Raises SettingsError."""
-    if (asked := os.environ.pop("WEB_CONCURRENCY_ASKED", None)) is not None:  # see the Procfile
-        os.environ["WEB_CONCURRENCY"] = asked
-    ignored.extend(name for name in _IGNORED if os.environ.pop(name, None))
+    platforms.tidy(os.environ)
     try:
         return Settings()
     except ValidationError as error:

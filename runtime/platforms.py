@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
+#: These would override Celery's configuration, so that one process publishes where no other listens.
+_IGNORED = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
+
+#: Those of them that were set, and have been taken out of the environment.
+ignored: list[str] = []
+
 #: How many entries at the end of X-Forwarded-For each platform writes, by a variable that it sets. Render has
 #: Cloudflare before its own proxy; Fly adds the address of the app behind that of the client.
 PROXIES_OF_PLATFORMS = {
@@ -12,6 +20,13 @@ PROXIES_OF_PLATFORMS = {
     "K_SERVICE": 1,  # Cloud Run
     "WEBSITE_SITE_NAME": 1,  # Azure App Service, which writes ports, too
 }
+
+
+def tidy(environment: MutableMapping[str, str]) -> None:
+    """Take out what would override Celery's configuration; WEB_CONCURRENCY is again what was asked for."""
+    if (asked := environment.pop("WEB_CONCURRENCY_ASKED", None)) is not None:  # see the Procfile
+        environment["WEB_CONCURRENCY"] = asked
+    ignored.extend(name for name in _IGNORED if environment.pop(name, None))
 
 
 def names_a_service(value: str) -> bool:

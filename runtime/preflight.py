@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 import redis
 
 import settings
+from runtime import platforms
 from runtime.findings import Notice, Problem
 from runtime.masking import mask
 
@@ -83,7 +84,7 @@ def no_answer_of_redis(error: redis.RedisError) -> str:
 
 def _look(database: Look) -> Iterator[Problem | Notice]:
     """In development only the exception from credentials is dangerous; all else is just told."""
-    for name in settings.ignored:
+    for name in platforms.ignored:
         yield Notice(f"{name} is ignored: the broker is what REDIS_URL names, and there is no other.")
     if not settings.get().development:
         yield from _debugging()

@@ -88,9 +88,9 @@ def lose_sight_of(session: Session, message: SmsMessage) -> None:
 def record_never_sent(session: Session, message: SmsMessage) -> None:
     """The provider does not have this attempt, so the row waits for the next one.
 
-    An urgent message expires instead: a code would come minutes late, and the agent has offered another. After
-    MOST_ATTEMPTS attempts that ended so a person decides; if a person has asked for the message, this answer
-    leads to one more attempt. An answer before GRACE is over proves nothing.
+    An urgent message expires instead: a code would come minutes late, and the agent has offered another.
+    After MOST_ATTEMPTS attempts that ended so a person decides; if a person has asked for the message, this
+    answer leads to one more attempt. An answer before GRACE is over proves nothing.
     """
     now = session.scalars(select(func.app_clock())).one()
     proven = (message.unknown_since or now) + timing.GRACE

@@ -38,6 +38,7 @@ STILL_LONGER = {
     "tests/webapp/agents/vapi/test_envelope.py",
     "tests/webapp/agents/vapi/test_events.py",
     "tests/webapp/patient/test_pages.py",
+    "tests/webapp/staff/test_pages.py",
     "tests/webapp/test_arrivals.py",
     "tests/webapp/test_neighbours.py",
     "tests/webapp/twilio/test_inbound.py",

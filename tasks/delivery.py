@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.booking import links
 from models.clinics import organizations
 from models.messaging import messages, outcomes, receipts
@@ -71,7 +71,7 @@ def _valid_for(session: Session, message: messages.SmsMessage) -> int:
     usual = int(registry.of(message.kind).valid_for.total_seconds())
     if message.expires_at is None:
         return usual
-    left = message.expires_at - session.scalars(select(func.app_clock())).one()
+    left = message.expires_at - clock.now(session)
     return max(1, min(usual, int(left.total_seconds())))
 
 

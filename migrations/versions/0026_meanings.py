@@ -106,7 +106,6 @@ def upgrade() -> None:
     op.add_column("integration_settings", sa.Column("sms_account_sealed", sa.Text(), nullable=True))
     op.add_column("sms_messages", sa.Column("error_meaning", sa.Text(), nullable=True))
     op.add_column("sms_senders", sa.Column("stopped_meaning", sa.Text(), nullable=True))
-    op.execute("SELECT set_config('app.scope', 'system', true)")  # or row security hides every clinic
     _backfill("sms_messages", "error_code", "error_meaning")
     _backfill("sms_senders", "stopped_code", "stopped_meaning")
     known = ", ".join(map(repr, MEANINGS))

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base, CreatedAt, Id
 from models.booking import appointments
 from models.booking.appointments import Appointment
@@ -88,7 +89,7 @@ def score_call(session: Session, org_id: uuid.UUID, call_id: str) -> Scored | No
     account = organizations.get_integration_settings(session, org_id) or _usual(org_id)
     scored = score(evidence(session, call), rules(clinic, account))
     _keep(call, scored)
-    call.scored_at = session.scalars(select(func.app_clock())).one()
+    call.scored_at = clock.now(session)
     call.score_due_at = None
     session.flush()
     return Scored(scored, _alert(session, call, account, scored))

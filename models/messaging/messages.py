@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.messaging import handling
 from models.messaging.meanings import Meaning
@@ -164,7 +165,7 @@ def lock(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> tuple[Sm
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    return row, session.scalars(select(func.app_clock())).one()
+    return row, clock.now(session)
 
 
 def last_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> SmsMessage | None:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from models.base import clock
 from models.clinics.organizations import IntegrationSettings
 from models.messaging import handling, limits, opt_outs, senders, timing
 from models.messaging.messages import Due, SmsMessage
@@ -92,7 +93,7 @@ def _may_go(session: Session, message: SmsMessage) -> bool:
     moment in the pace, and for room in what the clinic may send.
     """
     sender = senders.lock(session, message.org_id)
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     until = senders.paused_until(sender, now)
     if until is not None:
         message.moment_at = None  # its moment passes in the pause
@@ -141,7 +142,7 @@ def _waits_until(
         return None
     moment = message.moment_at or senders.take_moment(session, message.org_id, per_second=pace)
     # The time is read again: this process may have waited for locks since, and the moment may be now.
-    if moment > session.scalars(select(func.app_clock())).one() + timing.EARLY:
+    if moment > clock.now(session) + timing.EARLY:
         return moment
     if senders.use_pace(session, message.org_id, per_second=pace):
         return None

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from models.base import locks
 from models.messaging import handling, opt_outs, senders, timing
 from models.messaging.events import SmsEvent
 from models.messaging.meanings import Action, Failure
@@ -242,8 +243,7 @@ def of_others(
     session: Session, org_id: uuid.UUID, message_id: uuid.UUID, provider_ids: Collection[str]
 ) -> set[str]:
     for provider_id in sorted(provider_ids):  # two who lock several in one order never wait for each other
-        key = func.hashtextextended(f"sms/{org_id}/{provider_id}", 0)
-        session.execute(select(func.pg_advisory_xact_lock(key)))
+        locks.take(session, func.provider_id_lock_key(org_id, provider_id))
     found = session.scalars(
         select(SmsMessage.provider_id).where(
             SmsMessage.org_id == org_id,

@@ -9,6 +9,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, and_, case, func, select, update
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.messaging import handling, timing
 from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
@@ -92,7 +93,7 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
     After MOST_ATTEMPTS attempts that ended so a person decides; if a person has asked for the message, this
     answer leads to one more attempt. An answer before GRACE is over proves nothing.
     """
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     proven = (message.unknown_since or now) + timing.GRACE
     values: dict[str, object] = {"check_at": None}
     if proven > now:
@@ -146,7 +147,7 @@ def record_checked(session: Session, message: SmsMessage, *, asked: bool = True)
     be asked (`asked`) or not.
     """
     row = session.scalars(select(SmsMessage).where(SmsMessage.id == message.id).with_for_update()).one()
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     settled = row.status is not SmsStatus.SENT and row.price is not None
     later = [row.sent_at + wait for wait in timing.ASK_AFTER if row.sent_at and row.sent_at + wait > now]
     row.check_at = None if settled or not later else later[0] if asked else now + timing.RECEIPT_AGAIN

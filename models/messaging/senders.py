@@ -14,6 +14,7 @@ from sqlalchemy import ForeignKey, ScalarSelect, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base, EnumText, one_of
 from models.messaging import timing
 from models.messaging.meanings import Failure, Meaning
@@ -190,7 +191,7 @@ def record_stop(session: Session, org_id: uuid.UUID, why: Failure, *, late: bool
     sender.stopped_code, sender.stopped_meaning, sender.stopped_reason = why.code, why.meaning, why.reason
     sender.stopped_late = late
     if first:
-        now = session.scalars(select(func.app_clock())).one()
+        now = clock.now(session)
         sender.stopped_at, sender.tries = now, 0
         sender.retry_at = now + _until_probe(sender)
     session.flush()

@@ -6,9 +6,10 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.base.erased import is_erased
 from models.messaging.events import SmsEvent
 from models.messaging.meanings import Meaning
@@ -37,7 +38,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     )
     if message is None:
         return Retry(done=False, why="there is no such message")
-    now = session.scalars(select(func.app_clock())).one()
+    now = clock.now(session)
     if why := _never_again(session, message, now):
         return Retry(done=False, why=why)
     if message.provider_id is not None:

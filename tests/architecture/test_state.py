@@ -18,7 +18,7 @@ READERS = {"get", "get_or_exit", "of_process"}
 
 #: What the modules of the web may keep for the whole process, and why no application sees another one by it.
 MAY_KEEP = {
-    "webapp/agents/desk.py _schema": "a schema holds nothing but its fields",
+    "webapp/agents/runner.py _schema": "a schema holds nothing but its fields",
     "webapp/nudge.py _producer": "one for each settings: it publishes to the broker that they name",
     "webapp/ops/health.py newest_revision": "read from files of the code",
     "webapp/staff/tries.py _hashers": "threads and their memory are the process's; they keep nothing",

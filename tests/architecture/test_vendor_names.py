@@ -1,41 +1,47 @@
-"""Where a vendor has no name: the rules of the diary, and what all voice platforms share."""
+"""Vendors' names stay where vendors are spoken to."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from tests.places import ROOT
 
-VENDORS = re.compile("vapi|retell|twilio", re.IGNORECASE)
+VENDOR = re.compile("twilio|vapi|retell", re.IGNORECASE)
 
-#: Folders with everything below them, but for the adapters.
-NEUTRAL = ("models/booking", "models/leads", "models/insight", "webapp/agents")
-ADAPTERS = ("webapp/agents/vapi",)
-
-KNOWN = {
-    "webapp/agents/platforms.py",  # the list of the platforms
-    "webapp/agents/sms_replies.py",  # reads what an error of the provider means from models/messaging
-    # The names of a table and of a module in models/messaging, and remarks.
-    "models/booking/codes.py",
-    "models/booking/holds.py",
-    "models/booking/unproved_holds.py",
-    "models/insight/labelled_calls.py",
-    "models/insight/privacy.py",
+#: Folders in which nothing names a vendor, with the packages and files below them that do: adapters, and the
+#: lists of them.
+NEUTRAL = {
+    "models/booking": (),
+    "models/insight": (),
+    "models/leads": (),
+    "models/messaging": (),
+    "models/notices": (),
+    "webapp/agents": ("webapp/agents/vapi/", "webapp/agents/platforms.py"),
 }
 
 
-def named() -> Iterator[str]:
-    for folder in NEUTRAL:
-        for path in (ROOT / folder).rglob("*"):
-            name = path.relative_to(ROOT).as_posix()
-            if "__pycache__" in name or name.startswith(ADAPTERS) or not path.is_file():
-                continue
-            if VENDORS.search(path.read_text(errors="replace")):
-                yield name
+def named(folder: str) -> Iterator[str]:
+    for path in (ROOT / folder).rglob("*"):
+        name = path.relative_to(ROOT).as_posix()
+        if "__pycache__" in name or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if VENDOR.search(line):
+                yield f"{name}:{number}: {line.strip()}"
 
 
-def test_no_vendor_is_named_where_the_rules_are() -> None:
-    found = set(named())
-    assert "webapp/agents/platforms.py" in found, "this search finds nothing at all"
-    assert found - KNOWN == set()
+@pytest.mark.parametrize("folder", NEUTRAL)
+def test_what_every_vendor_shares_names_none(folder: str) -> None:
+    assert [line for line in named(folder) if not line.startswith(NEUTRAL[folder])] == []
+
+
+def test_the_search_finds_the_adapters() -> None:
+    assert any(line.startswith("webapp/agents/vapi/") for line in named("webapp/agents"))
+
+
+def test_the_tasks_name_no_sms_provider() -> None:
+    tasks = (path for path in (ROOT / "tasks").rglob("*.py") if path.parent.name != "providers")
+    assert [path.name for path in tasks if "twilio" in path.read_text().lower()] == []

@@ -140,7 +140,7 @@ def document() -> dict[str, Any]:
 def _document(tools: tuple[Tool, ...]) -> dict[str, Any]:
     spec = APISpec(
         title="Holdline",
-        version="0.1.0",
+        version="0.2.0",
         openapi_version="3.1.0",
         info={"description": _ABOUT},
         plugins=[MarshmallowPlugin()],

@@ -1,0 +1,27 @@
+"""When a message is due and was claimed, and what an operator was alerted of."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tasks.bookings import Booking
+
+
+def wait_of(booking: Booking, message: str | None = None) -> float:
+    return float(booking.state("extract(epoch FROM next_attempt_at - app_clock())", message))
+
+
+def alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
+def sendings(booking: Booking) -> list[float]:
+    """The moments at which the clinic's messages were claimed."""
+    return [
+        row[0]
+        for row in booking.sql.execute(
+            "SELECT extract(epoch FROM created_at)::float8 FROM sms_events"
+            " WHERE org_id = %s AND to_status = 'sending' ORDER BY created_at",
+            [booking.org],
+        )
+    ]

@@ -53,6 +53,7 @@ LONG = {
     "the whole product",
     "tests/security/test_adversary.py",
     "tests/security/test_schemathesis.py",
+    "tests/tasks/test_alert_limits.py",
     "tests/tasks/test_beat.py",
     "tests/tasks/test_kill.py",
     "tests/tasks/test_sms_limits.py",

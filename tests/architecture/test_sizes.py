@@ -27,7 +27,6 @@ STILL_LONGER = {
     "tests/security/test_adversary.py",
     "tests/tasks/test_calls.py",
     "tests/tasks/test_changes.py",
-    "tests/tasks/test_sms_limits.py",
     "tests/webapp/agents/agent.py",
     "tests/webapp/agents/test_sms_told.py",
     "tests/webapp/agents/test_stateful.py",

@@ -1,0 +1,38 @@
+"""A worker over hours and days, and the states of the texts that it leaves."""
+
+from __future__ import annotations
+
+import psycopg
+
+from tests.tasks.bookings import Booking, PatientWorker
+
+DAY, HOUR = 24 * 3600.0, 3600.0
+
+
+class LongWorker(PatientWorker):
+    """In a long time in which nothing is due nothing is looked at."""
+
+    def run(self, seconds: float, *nudged: Booking) -> None:
+        until = self._now() + seconds
+        super().run(min(seconds, 8), *nudged)
+        while (now := self._now()) < until:
+            [[due]] = self._sql.execute(
+                "SELECT extract(epoch FROM min(next_attempt_at))::float8 FROM sms_messages"
+                " WHERE status = 'queued' AND next_attempt_at < to_timestamp(%s)",
+                [until],
+            ).fetchall()
+            if due is None or due >= until:
+                self._clock.forward(until - now)
+                return
+            self._clock.forward(max(due - now, 0.001))
+            super().run(max(min(8, until - self._now()), 0.001))
+
+
+def trouble(sql: psycopg.Connection, org: str) -> dict[str, int]:
+    """What the staff are shown of texts that are not codes."""
+    return dict(
+        sql.execute(
+            "SELECT trouble, count(*) FROM sms_trouble WHERE org_id = %s AND kind <> 'otp' GROUP BY trouble",
+            [org],
+        ).fetchall()
+    )

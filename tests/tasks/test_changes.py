@@ -2,110 +2,35 @@
 
 from __future__ import annotations
 
-import random
 import uuid
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
-from models.booking import appointments, links
+from models.booking import links
 from models.booking.appointments import Change
 from models.insight import privacy
-from models.messaging import messages, opt_outs, outbox, outcomes, timing
+from models.messaging import opt_outs, outcomes, timing
 from models.messaging.meanings import Failure
 from models.messaging.opt_outs import OptOutSource
 from models.messaging.states import SmsKind
-from models.notices import retries
 from models.notices.texts import reference
-from tasks.delivery import Outgoing, prepare, record_accepted, record_problem
-from tasks.messaging import deliver_sms, reconcile_sms
-from tasks.providers import Problem
+from tasks.messaging import reconcile_sms
 from tests.conftest import Clock
-from tests.factories import create_clinic, slot
-from tests.linked import Linked, at
-from tests.tasks.bookings import clear, inbox
+from tests.factories import slot
+from tests.linked import at
+from tests.tasks.diary import NEW, Diary, Faults, retry, spoken, texts
 
-Faults = Callable[..., None]
-NEW = slot(hour=15)
 SUPERSEDED = ("expired", "a later message says something else")
-
-
-class Diary(Linked):
-    """A booking that changes, and the SMS about it."""
-
-    @property
-    def clinic(self) -> uuid.UUID:
-        return uuid.UUID(self.org)
-
-    def move(self, to: str = NEW) -> Change:
-        with transaction(self.clinic, actor="patient link") as session:
-            return appointments.move(
-                session, org_id=self.clinic, appointment_id=uuid.UUID(self.appointment), starts_at=at(to)
-            )
-
-    def cancel(self) -> Change:
-        with transaction(self.clinic, actor="patient link") as session:
-            return appointments.cancel(
-                session, org_id=self.clinic, appointment_id=uuid.UUID(self.appointment)
-            )
-
-    def deliver(self, message: uuid.UUID | None) -> None:
-        """A worker takes it, and sends it if it may go now; its wait is over."""
-        due = "next_attempt_at = app_clock(), slot_at = NULL"
-        self.sql.execute(f"UPDATE sms_messages SET {due} WHERE id = %s".encode(), [message])
-        deliver_sms.run(org_id=self.org, message_id=str(message))
-
-    def take(self, message: uuid.UUID | None = None) -> tuple[messages.SmsMessage, Outgoing] | None:
-        """A worker takes it and has not sent it yet."""
-        with transaction(self.clinic) as session:
-            taken = outbox.claim_for_sending(session, self.clinic, message or self.message)
-            outgoing = prepare(session, taken) if taken else None
-        return (taken, outgoing) if taken and outgoing else None
-
-    def send(self, taken: tuple[messages.SmsMessage, Outgoing]) -> None:
-        """What that worker does then."""
-        message, outgoing = taken
-        try:
-            accepted = outgoing.provider.send(outgoing.text)
-        except Problem as problem:
-            with transaction(self.clinic) as session:
-                record_problem(session, message, problem)
-                outcomes.record_end(session, message, slow=False)
-        else:
-            with transaction(self.clinic) as session:
-                record_accepted(session, message, accepted)
-                outcomes.record_end(session, message, slow=False)
-
-    def rows(self, kind: str) -> list[tuple[Any, ...]]:
-        return self.sql.execute(
-            "SELECT id, status, cause FROM sms_messages WHERE appointment_id = %s AND kind = %s"
-            " ORDER BY created_at",
-            [self.appointment, kind],
-        ).fetchall()
-
-
-def spoken(slot_id: str) -> str:
-    moment = at(slot_id)
-    hour = moment.hour % 12 or 12
-    half = "am" if moment.hour < 12 else "pm"
-    return f"{moment:%a} {moment.day} {moment:%b %Y} at {hour}:{moment:%M} {half}"
 
 
 @pytest.fixture
 def diary(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> Diary:
     del twilio
     return Diary(client, sql)
-
-
-def texts(twilio: str, diary: Diary) -> list[str]:
-    """What the patient got, oldest first."""
-    return inbox(twilio, diary.phone)[::-1]
 
 
 # --- the words ----------------------------------------------------------------------------------
@@ -331,12 +256,6 @@ def test_an_erased_patient_gets_no_text_about_a_cancellation(diary: Diary, twili
 # --- by hand -------------------------------------------------------------------------------------
 
 
-def retry(diary: Diary, message: uuid.UUID | None) -> retries.Retry:
-    assert message is not None
-    with transaction(diary.clinic) as session:
-        return retries.retry(session, diary.clinic, message)
-
-
 @pytest.mark.parametrize("change", [Diary.move, Diary.cancel])
 def test_a_failed_text_that_says_what_is_over_is_not_sent_again_by_hand(
     diary: Diary, change: Callable[[Diary], Change]
@@ -367,115 +286,3 @@ def test_a_cancellation_that_was_not_delivered_is_sent_anew_and_confirms_nothing
     diary.deliver(done.due.message_id)
     assert diary.newest() == diary.message  # P2
     assert len(texts(twilio, diary)) == 2
-
-
-# --- whatever happens ----------------------------------------------------------------------------
-
-
-class Life:
-    """One booking, to which anything happens in any order."""
-
-    def __init__(self, diary: Diary, twilio: str, faults: Faults, seed: int) -> None:
-        self.diary, self.twilio, self.faults = diary, twilio, faults
-        self.random = random.Random(seed)  # noqa: S311 (no secret)
-        self.in_flight: list[tuple[messages.SmsMessage, Outgoing]] = []
-        self.done = Counter[str]()
-
-    def step(self) -> None:
-        often = (self.move, self.take, self.deliver, self.lose)
-        verb = self.random.choice((*often, *often, self.cancel, self.send, self.ask, self.insist))
-        self.done[verb.__name__] += 1
-        verb()
-
-    def move(self) -> None:
-        self.done["moved"] += self.diary.move(slot(hour=self.random.randrange(9, 17))).success
-
-    def cancel(self) -> None:
-        if self.random.random() < 0.3:
-            self.done["cancelled"] += self.diary.cancel().success
-
-    def take(self) -> None:
-        if taken := self.diary.take(self.any()):
-            self.in_flight.append(taken)
-
-    def send(self) -> None:
-        if self.in_flight:
-            self.diary.send(self.in_flight.pop(self.random.randrange(len(self.in_flight))))
-
-    def deliver(self) -> None:
-        with suppress(Problem):  # which is Celery's to try again, and here another step's
-            self.diary.deliver(self.any())
-
-    def lose(self) -> None:
-        self.faults(self.random.choice(("drop-before", "drop-after-accept", "429", "500", "refuse")))
-
-    def ask(self) -> None:
-        """A minute and a half later; nobody sends longer than the lease lasts. Twilio's clock stays where it
-        is, so that ours cannot be moved.
-        """
-        while self.in_flight:
-            self.send()
-        self.diary.sql.execute(
-            "UPDATE sms_messages SET unknown_since = unknown_since - interval '91 s', check_at = app_clock()"
-            " WHERE appointment_id = %s AND status = 'unknown'",
-            [self.diary.appointment],
-        )
-        reconcile_sms.run()
-
-    def insist(self) -> None:
-        retry(self.diary, self.any())
-
-    def any(self, *statuses: str) -> uuid.UUID:
-        rows = self.messages(*statuses)
-        return self.random.choice(rows)  # type: ignore[no-any-return]
-
-    def messages(self, *statuses: str) -> list[Any]:
-        found = self.diary.sql.execute(
-            "SELECT id, status FROM sms_messages WHERE appointment_id = %s ORDER BY created_at",
-            [self.diary.appointment],
-        ).fetchall()
-        return [message for message, status in found if not statuses or status in statuses]
-
-    def settle(self) -> None:
-        """One more move while a worker has what waited; then nothing goes wrong any more, the worker is the
-        last to send, and an operator sends what failed.
-        """
-        clear(self.twilio)
-        self.in_flight += filter(None, map(self.diary.take, self.messages("queued")))
-        self.move()
-        for message in self.messages("queued"):
-            self.diary.deliver(message)
-        for _ in range(10):
-            self.ask()
-            for message in self.messages("failed", "expired"):
-                retry(self.diary, message)
-            for message in self.messages("queued"):
-                self.diary.deliver(message)
-            if not self.messages("queued", "sending", "unknown"):
-                return
-        raise AssertionError(self.diary.rows("confirmation") + self.diary.rows("cancellation"))
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_whatever_happens_the_last_text_is_true_and_none_comes_twice(
-    client: FlaskClient, sql: psycopg.Connection, twilio: str, faults: Faults, seed: int
-) -> None:
-    diary = Diary(client, sql, create_clinic(sandbox=True))
-    life = Life(diary, twilio, faults, seed)
-    for _ in range(12):
-        life.step()
-    life.settle()
-    got = texts(twilio, diary)
-    starts_at, status = diary.row("scheduled_at, status")
-    now = spoken(starts_at.isoformat())
-    last = got[-1]
-    if status == "cancelled":
-        assert last.startswith(f"Cancelled: {now}, "), got
-    elif life.done["moved"]:
-        assert last.startswith("Moved from "), got
-        assert f" to {now}, " in last, got
-    else:
-        assert last.startswith(f"Confirmed: {now}, "), got
-    assert max(Counter(got).values()) == 1, got
-    assert len(diary.rows("confirmation")) == 1 + life.done["moved"]
-    assert len(diary.rows("cancellation")) == life.done["cancelled"]

@@ -25,7 +25,6 @@ STILL_LONGER = {
     "tests/models/test_key_ring.py",
     "tests/models/test_sql_functions.py",
     "tests/security/test_adversary.py",
-    "tests/tasks/test_calls.py",
     "tests/webapp/agents/agent.py",
     "tests/webapp/agents/test_sms_told.py",
     "tests/webapp/agents/test_stateful.py",

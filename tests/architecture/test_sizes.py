@@ -32,7 +32,6 @@ STILL_LONGER = {
     "tests/webapp/agents/vapi/test_credentials.py",
     "tests/webapp/agents/vapi/test_envelope.py",
     "tests/webapp/agents/vapi/test_events.py",
-    "tests/webapp/patient/test_pages.py",
     "tests/webapp/staff/test_pages.py",
     "tests/webapp/test_arrivals.py",
     "tests/webapp/test_neighbours.py",

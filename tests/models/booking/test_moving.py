@@ -259,7 +259,7 @@ def test_a_resource_shared_by_two_calendars_is_one(client: FlaskClient, sql: psy
 
 
 def test_whoever_moves_without_a_link_may_do_so_as_often_as_is_wanted(linked: Linked) -> None:
-    """The desk; how often a link may is tried over HTTP (tests/webapp/patient/test_pages.py)."""
+    """The desk; how often a link may is tried over HTTP (tests/webapp/patient/test_moving.py)."""
     assert all(move(linked, slot(hour=hour)).success for hour in [11, 12] * 7)
     assert linked.taken() == [at(slot(hour=12))]
 

@@ -29,7 +29,6 @@ STILL_LONGER = {
     "tests/webapp/agents/test_sms_told.py",
     "tests/webapp/agents/test_stateful.py",
     "tests/webapp/agents/test_tools.py",
-    "tests/webapp/agents/vapi/test_events.py",
     "tests/webapp/staff/test_pages.py",
     "tests/webapp/test_arrivals.py",
     "tests/webapp/test_neighbours.py",

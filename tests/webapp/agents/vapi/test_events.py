@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import time
-import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,85 +19,10 @@ from hypothesis import strategies as st
 from models.calls import reports
 from models.calls.facts import NAME
 from tests.conftest import Clock
-from tests.factories import code_of, create_clinic, phone_number, slot
+from tests.factories import code_of, slot
 from tests.models.calls.test_redaction import WORDS
-from tests.places import free_port
-from tests.surroundings import environment
-from tests.webapp.agents.calls import PhoneCall
-from webapp.agents.vapi import events
-
-NUMBER = "+447700912345"
-MESSAGES = [
-    {"role": "system", "message": "You are an agent", "secondsFromStart": 0},
-    {"role": "bot", "message": "Hello, how can I help?", "secondsFromStart": 1.2},
-    {"role": "user", "message": "I want implants, my code is 1 2 3 4", "secondsFromStart": 4},
-    {"role": "tool_calls", "toolCalls": []},
-    {"role": "user", "message": "or call me on 07700 900123", "secondsFromStart": 399.6},
-]
-
-
-def status(call: str, word: str, **more: Any) -> dict[str, Any]:
-    return {
-        "type": "status-update",
-        "status": word,
-        "call": {"id": call, "customer": {"number": NUMBER}},
-        **more,
-    }
-
-
-def report(call: str, **more: Any) -> dict[str, Any]:
-    return {
-        "type": "end-of-call-report",
-        "call": {"id": call, "type": "inboundPhoneCall", "customer": {"number": NUMBER}},
-        "endedReason": "customer-ended-call",
-        "phoneNumber": {"twilioAuthToken": "canary-secret"},
-        **more,
-    }
-
-
-FOUND = {"decision": {"value": "wants", "quote": "I want implants"}}
-
-RICH = {
-    "durationSeconds": 401.4,
-    "cost": 0.1234,
-    "startedAt": "2026-11-22T10:00:00.000Z",
-    "endedAt": "2026-11-22T10:06:41.000Z",
-    "artifact": {"messages": MESSAGES, "recordingUrl": "https://canary.example/1"},
-    "analysis": {
-        "summary": "Wants implants.",
-        "successEvaluation": "true",
-        "structuredData": FOUND,
-    },
-}
-
-
-class Line:
-    def __init__(self, client: FlaskClient, sql: psycopg.Connection) -> None:
-        self.client, self.sql = client, sql
-        self.org = create_clinic()
-        # A tool call says whose call it is, where no credential does.
-        self.call = PhoneCall(client, self.org, phone_number())
-        self.call.say("check_availability", date=slot()[:10])
-
-    def send(self, *messages: dict[str, Any]) -> None:
-        for message in messages:
-            answer = self.client.post("/api/vapi/webhook", json={"message": message})
-            assert (answer.status_code, answer.get_json()) == (200, {"results": []})
-
-    @property
-    def row(self) -> dict[str, Any]:
-        (found,) = self.sql.execute(
-            "SELECT to_jsonb(c) - '{created_at,reported_at,score_due_at}'::text[]"
-            " FROM calls c WHERE org_id = %s",
-            [self.org],
-        ).fetchall()
-        row: dict[str, Any] = found[0]
-        return row
-
-
-@pytest.fixture
-def line(client: FlaskClient, sql: psycopg.Connection) -> Line:
-    return Line(client, sql)
+from tests.webapp.agents.vapi.reports import FOUND, MESSAGES, NUMBER, RICH, Line, report, status
+from tests.webapp.agents.vapi.reports import line as line  # the fixture  # noqa: PLC0414
 
 
 def test_a_report_is_kept_without_secrets_codes_and_numbers(line: Line) -> None:
@@ -364,65 +288,3 @@ _json = st.recursive(
 def test_no_body_is_too_strange_to_be_read(message: dict[str, Any]) -> None:
     read = reports.read(message)
     json.dumps([*read.turns, read.facts], allow_nan=False).encode()
-
-
-@pytest.mark.parametrize(
-    "event", ["hang", "speech-update", "conversation-update", "assistant.started", "never-heard-of", None]
-)
-def test_every_other_event_is_taken_and_changes_nothing(line: Line, event: str | None) -> None:
-    line.send({"type": event, "call": {"id": line.call.id}})
-    rows = line.sql.execute("SELECT count(*) FROM calls WHERE org_id = %s", [line.org]).fetchone()
-    assert rows == (0,)
-
-
-def test_an_assistant_request_names_the_clinics_assistant(
-    client: FlaskClient, sql: psycopg.Connection
-) -> None:
-    org = create_clinic()
-    made = client.application.test_cli_runner().invoke(args=["credential", "add", org])
-    assert made.exit_code == 0, made.output
-    secret = made.output.split()[0]
-    head = {"Authorization": f"Bearer {secret}"}
-    body = {
-        "message": {"type": "assistant-request", "call": {"id": str(uuid.uuid4()), "phoneNumberId": "pn-1"}}
-    }
-    assert "error" in client.post("/api/vapi/webhook", json=body, headers=head).get_json()
-    sql.execute(
-        "UPDATE integration_settings SET vapi_assistant_id = 'as-1', vapi_phone_number_id = 'pn-1'"
-        " WHERE org_id = %s",
-        [org],
-    )
-    assert client.post("/api/vapi/webhook", json=body, headers=head).get_json() == {"assistantId": "as-1"}
-    body["message"]["call"] = {"phoneNumberId": "pn-2"}
-    assert "error" in client.post("/api/vapi/webhook", json=body, headers=head).get_json()
-    for place in ({"phoneNumber": {"id": "pn-2"}}, {"call": {"phoneNumber": {"id": "pn-2"}}}):
-        asked = {"message": {"type": "assistant-request", **place}}
-        assert "error" in client.post("/api/vapi/webhook", json=asked, headers=head).get_json()
-    # A call from a browser dials no number: the credential alone says whose it is.
-    asked = {"message": {"type": "assistant-request", "call": {"type": "webCall"}}}
-    assert client.post("/api/vapi/webhook", json=asked, headers=head).get_json() == {"assistantId": "as-1"}
-
-
-def test_in_development_the_dialled_number_names_the_clinic(
-    client: FlaskClient, sql: psycopg.Connection
-) -> None:
-    org, number = create_clinic(), str(uuid.uuid4())
-    sql.execute(
-        "UPDATE integration_settings SET vapi_assistant_id = 'as-1', vapi_phone_number_id = %s"
-        " WHERE org_id = %s",
-        [number, org],
-    )
-
-    def ask(dialled: str) -> Any:
-        asked = {"message": {"type": "assistant-request", "phoneNumber": {"id": dialled}}}
-        return client.post("/api/vapi/webhook", json=asked).get_json()
-
-    assert ask(number) == {"assistantId": "as-1"}
-    assert "error" in ask("another")
-
-
-def test_who_rings_while_the_database_is_away_is_told_to_ring_again(client: FlaskClient) -> None:
-    asked = {"type": "assistant-request", "call": {"id": "c", "phoneNumberId": "a-number"}}
-    with environment(DATABASE_URL=f"postgresql://holdline@127.0.0.1:{free_port()}/x"):
-        answer = client.post("/api/vapi/webhook", json={"message": asked})
-    assert (answer.status_code, answer.get_json()) == (200, events.CLOSED)

@@ -24,8 +24,8 @@ from tests.factories import create_clinic, phone_number, slot
 from tests.places import free_port
 from tests.surroundings import environment
 from tests.webapp.agents.calls import message, tool_call
+from tests.webapp.agents.vapi.reports import RICH, report, status
 from tests.webapp.agents.vapi.signing import make_key, make_secret
-from tests.webapp.agents.vapi.test_events import RICH, report, status
 from webapp.agents.vapi import envelope, routes, salvage
 
 WEBHOOK = "/api/vapi/webhook"

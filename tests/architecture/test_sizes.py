@@ -32,7 +32,6 @@ STILL_LONGER = {
     "tests/webapp/staff/test_pages.py",
     "tests/webapp/test_arrivals.py",
     "tests/webapp/test_neighbours.py",
-    "tests/webapp/twilio/test_receipts.py",
 }
 
 

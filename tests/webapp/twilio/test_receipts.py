@@ -1,80 +1,27 @@
-"""Status callbacks as Twilio posts them."""
+"""Status callbacks as Twilio posts them: what they change."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from twilio.request_validator import RequestValidator
-from werkzeug.datastructures import MultiDict
 
-import settings
-from models.base.session import Door, system_transaction, transaction
-from models.messaging import messages, receipts
+from models.base.session import transaction
+from models.messaging import receipts
 from models.notices import retries
 from runtime.masking import mask
 from tasks.delivery import record_accepted
 from tasks.providers import Accepted
-from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
+from tests.factories import ACCOUNT_SID
 from tests.places import free_port
 from tests.surroundings import environment
-
-SID = "SM" + "a" * 32
-
-
-@pytest.fixture
-def message(client: FlaskClient) -> str:
-    hold = reserve(client, create_clinic())["holdId"]
-    bare(client, "booking/send-otp", holdId=hold)
-    booked = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))
-    return str(booked["appointmentId"])
-
-
-class Twilio:
-    def __init__(self, client: FlaskClient, sql: psycopg.Connection, appointment: str) -> None:
-        self.client, self.sql, self.appointment = client, sql, appointment
-        row = sql.execute("SELECT id FROM sms_messages WHERE appointment_id = %s", [appointment]).fetchone()
-        assert row
-        self.message_id: uuid.UUID = row[0]
-
-    def report(self, status: str, *, token: str = AUTH_TOKEN, path: str | None = None, **form: Any) -> int:
-        path = path or self.path(1)
-        form = {"MessageSid": SID, "MessageStatus": status, "AccountSid": ACCOUNT_SID} | form
-        signature = RequestValidator(token).compute_signature(settings.get().public_base_url + path, form)
-        response = self.client.post(path, data=form, headers={"X-Twilio-Signature": signature})
-        return response.status_code
-
-    def path(self, attempt: int) -> str:
-        token = receipts.receipt_token(self.message_id, attempt)
-        return f"/api/twilio/status/{self.message_id}/{attempt}/{token}"
-
-    def becomes(self, *statuses: str, **values: Any) -> messages.SmsMessage:
-        """Put the message into a state, by way of others."""
-        for column, value in [*values.items(), *(("status", status) for status in statuses)]:
-            self.sql.execute(
-                f"UPDATE sms_messages SET {column} = %s WHERE id = %s".encode(), [value, self.message_id]
-            )
-        with system_transaction(Door.OPERATOR) as session:
-            return session.get_one(messages.SmsMessage, self.message_id)
-
-    def log(self) -> tuple[Any, ...]:
-        row = self.sql.execute(
-            "SELECT message_id, status, delivery_timestamp IS NOT NULL FROM sms_confirmation_logs"
-            " WHERE appointment_id = %s",
-            [self.appointment],
-        ).fetchone()
-        assert row
-        return row
-
-
-@pytest.fixture
-def twilio_reports(client: FlaskClient, sql: psycopg.Connection, message: str) -> Twilio:
-    return Twilio(client, sql, message)
+from tests.webapp.twilio.reporting import SID, Twilio
+from tests.webapp.twilio.reporting import message as message  # the fixture  # noqa: PLC0414
+from tests.webapp.twilio.reporting import twilio_reports as twilio_reports  # the fixture  # noqa: PLC0414
 
 
 def test_a_receipt_makes_the_delivery_log_true(twilio_reports: Twilio) -> None:
@@ -135,9 +82,6 @@ def test_a_receipt_of_another_attempt_proves_nothing_of_this_ones_token(twilio_r
     token = receipts.receipt_token(twilio_reports.message_id, 1)
     path = f"/api/twilio/status/{twilio_reports.message_id}/2/{token}"
     assert twilio_reports.report("delivered", path=path) == 403
-
-
-# --- what it says -------------------------------------------------------------------------------
 
 
 def test_why_it_was_not_delivered_is_said_in_words(twilio_reports: Twilio) -> None:
@@ -327,106 +271,3 @@ def test_words_that_twilio_may_invent_change_nothing(twilio_reports: Twilio) -> 
     for strange in ({"status": "teleported"}, {"status": "sent", "MessageSid": "\0"}, {"status": ""}):
         assert twilio_reports.report(**strange) == 204
     assert twilio_reports.log() == (None, "queued", False)
-
-
-# --- who signed it ------------------------------------------------------------------------------
-
-
-def signed(form: list[tuple[str, str]], url: str, algorithm: str = "HMAC_SHA1") -> str:
-    validator = RequestValidator(AUTH_TOKEN)
-    return str(validator.compute_signature(url, MultiDict(form), algorithm))
-
-
-def post(
-    client: FlaskClient, to: Twilio, form: list[tuple[str, str]], *, query: str = "", **headers: str
-) -> int:
-    path = f"/api/twilio/status/{to.message_id}/1/{receipts.receipt_token(to.message_id, 1)}{query}"
-    signature = headers.pop("signature", None) or signed(form, settings.get().public_base_url + path)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    response = client.post(
-        path,
-        data=urlencode(form),
-        content_type="application/x-www-form-urlencoded",
-        headers={"X-Twilio-Signature": signature} | named,
-    )
-    return response.status_code
-
-
-FORM = [("MessageSid", SID), ("MessageStatus", "delivered"), ("AccountSid", ACCOUNT_SID)]
-
-
-def test_fields_that_come_more_than_once_are_signed_with_all_their_values(
-    client: FlaskClient, twilio_reports: Twilio
-) -> None:
-    form = [*FORM, ("Extra", "b"), ("Extra", "a"), ("Extra", "b"), ("Empty", "")]
-    assert post(client, twilio_reports, form) == 204
-    assert twilio_reports.log() == (SID, "delivered", True)
-
-
-def test_a_second_account_in_the_same_request_is_refused(client: FlaskClient, twilio_reports: Twilio) -> None:
-    assert post(client, twilio_reports, [*FORM, ("AccountSid", "AC" + "0" * 32)]) == 403
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "evil.example", "X_Forwarded_For": "203.0.113.9"},
-        {"Host": "evil.example"},
-        {"X_Forwarded_Port": "8443", "X_Forwarded_Prefix": "/x"},
-    ],
-)
-def test_behind_a_proxy_the_address_is_the_one_that_twilio_was_told(
-    client: FlaskClient, twilio_reports: Twilio, headers: dict[str, str]
-) -> None:
-    assert post(client, twilio_reports, FORM, **headers) == 204
-
-
-def test_a_query_is_part_of_what_is_signed(client: FlaskClient, twilio_reports: Twilio) -> None:
-    assert post(client, twilio_reports, FORM, query="?try=2&x=%C3%A9%2F") == 204
-    unsigned = signed(FORM, "http://127.0.0.1:1/elsewhere")
-    assert post(client, twilio_reports, FORM, query="?try=2", signature=unsigned) == 403
-
-
-@pytest.mark.parametrize(
-    ("settings_header", "algorithm", "status"),
-    [
-        ("key=webhooks_1,algorithm=HMAC_SHA256", "HMAC_SHA256", 204),
-        ("algorithm=HMAC_SHA256", "HMAC_SHA256", 204),
-        ("key=webhooks_1, algorithm=HMAC_SHA256", "HMAC_SHA256", 204),
-        # The stronger way was named: the weaker one does not do, nor does one that we do not know.
-        ("key=webhooks_1,algorithm=HMAC_SHA256", "HMAC_SHA1", 403),
-        ("key=webhooks_1,algorithm=HMAC_SHA1", "HMAC_SHA1", 403),
-        ("key=webhooks_1", "HMAC_SHA1", 403),
-        ("", "HMAC_SHA1", 403),
-        ("key=webhooks_1,algorithm=HMAC_SHA512", "HMAC_SHA256", 403),
-        ("algorithm=HMAC_SHA256,algorithm=HMAC_SHA1", "HMAC_SHA1", 403),
-        ("algorithm=none", "HMAC_SHA1", 403),
-    ],
-)
-def test_the_way_of_signing_is_the_one_that_is_named(
-    client: FlaskClient, twilio_reports: Twilio, settings_header: str, algorithm: str, status: int
-) -> None:
-    token = receipts.receipt_token(twilio_reports.message_id, 1)
-    path = f"/api/twilio/status/{twilio_reports.message_id}/1/{token}"
-    signature = signed(FORM, settings.get().public_base_url + path, algorithm)
-    headers = {"X_Twilio_Webhooks_Signature_Settings": settings_header, "signature": signature}
-    assert post(client, twilio_reports, FORM, **headers) == status
-
-
-@pytest.mark.parametrize("more", [[("Body", "x" * 100_000)], [(f"n{i}", "") for i in range(20_000)]])
-def test_a_huge_request_is_not_read(
-    client: FlaskClient, twilio_reports: Twilio, more: list[tuple[str, str]]
-) -> None:
-    assert post(client, twilio_reports, FORM + more) == 413
-    assert twilio_reports.log() == (None, "queued", False)
-
-
-def test_an_account_that_has_only_an_api_key_is_believed_for_the_secret_address(
-    client: FlaskClient, twilio_reports: Twilio
-) -> None:
-    twilio_reports.sql.execute(
-        "UPDATE integration_settings SET twilio_auth_token_sealed = NULL"
-        " WHERE org_id = (SELECT org_id FROM sms_messages WHERE id = %s)",
-        [twilio_reports.message_id],
-    )
-    assert post(client, twilio_reports, FORM, signature="none") == 204

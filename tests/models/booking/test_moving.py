@@ -1,65 +1,32 @@
-"""Moving and cancelling: one time free and another taken at once, and one confirmation that is right."""
+"""Moving: one time free and another taken at once, and one confirmation that is right."""
 
 from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
-from psycopg import errors
 
 from models.base.session import transaction
 from models.booking import appointments, links
-from models.booking.appointments import Appointment, Change
+from models.booking.appointments import Appointment
 from models.clinics import calendars
-from models.messaging import messages, outbox, outcomes
-from models.messaging.meanings import Failure
-from models.messaging.states import Cause, SmsStatus
+from models.messaging import messages
 from models.notices import registry
 from tasks.messaging import deliver_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, reserve, slot
 from tests.linked import Linked, at
-
-NEW = slot(hour=15)
-SUPERSEDED = ("expired", "a later message says something else")
-
-
-@pytest.fixture
-def linked(client: FlaskClient, sql: psycopg.Connection) -> Linked:
-    return Linked(client, sql)
+from tests.models.booking.changing import NEW, SUPERSEDED, move, nothing_changed
+from tests.models.booking.changing import linked as linked  # the fixture  # noqa: PLC0414
 
 
 @pytest.fixture
 def twelve(client: FlaskClient, sql: psycopg.Connection) -> Linked:
     """With starts a quarter of an hour apart."""
     return Linked(client, sql, create_clinic(sandbox=True, calendar={"step_minutes": 15}))
-
-
-def move(
-    linked: Linked, to: str = NEW, *, org: str | None = None, message: uuid.UUID | None = None
-) -> Change:
-    with transaction(uuid.UUID(org or linked.org), actor="patient link") as session:
-        return appointments.move(
-            session,
-            org_id=uuid.UUID(org or linked.org),
-            appointment_id=uuid.UUID(linked.appointment),
-            starts_at=at(to),
-            message_id=message,
-        )
-
-
-def cancel(linked: Linked, *, org: str | None = None, message: uuid.UUID | None = None) -> Change:
-    with transaction(uuid.UUID(org or linked.org), actor="patient link") as session:
-        return appointments.cancel(
-            session,
-            org_id=uuid.UUID(org or linked.org),
-            appointment_id=uuid.UUID(linked.appointment),
-            message_id=message,
-        )
 
 
 # --- moving -------------------------------------------------------------------------------------
@@ -218,14 +185,6 @@ def test_a_time_that_is_not_on_offer_is_refused(linked: Linked, to: str, code: s
     nothing_changed(linked)
 
 
-def nothing_changed(linked: Linked) -> None:
-    assert linked.row("scheduled_at, status") == (at(linked.start), "confirmed")
-    assert linked.newest() == linked.message
-    assert linked.sms() == ("queued", "created")
-    assert linked.link()[:2] == (None, False)
-    assert linked.one("SELECT count(*) FROM sms_messages WHERE appointment_id = %s", linked.appointment) == 1
-
-
 def test_a_time_that_is_booked_is_refused(linked: Linked) -> None:
     Linked(linked.client, linked.sql, linked.org, start=NEW)
     assert move(linked).code == "slot_taken"
@@ -306,221 +265,7 @@ def test_a_transaction_that_fails_afterwards_has_moved_nothing(linked: Linked) -
     assert linked.taken() == [at(linked.start)]
 
 
-# --- cancelling ---------------------------------------------------------------------------------
-
-
-def test_cancelling_gives_the_time_back_and_keeps_the_sms_from_going_out(linked: Linked) -> None:
-    change = cancel(linked)
-    assert (change.success, change.code) == (True, None)
-    assert linked.row("status") == "cancelled"
-    assert linked.taken() == []
-    assert linked.sms() == SUPERSEDED
-    assert linked.link()[:2] == ("cancelled", True)
-    assert reserve(linked.client, linked.org, slotId=linked.start)["success"]
-
-
-def test_cancelling_after_a_move_ends_the_newest_link(linked: Linked) -> None:
-    moved = move(linked)
-    assert cancel(linked).success
-    assert linked.link()[0] == "moved"
-    assert linked.link(moved.message_id)[0] == "cancelled"
-    assert linked.sms(moved.message_id) == SUPERSEDED
-    assert linked.newest() == moved.message_id  # P2: it has its confirmation still
-
-
-# --- both ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("verb", [move, cancel])
-@pytest.mark.parametrize("status", ["cancelled", "completed", "no_show"])
-def test_only_what_is_confirmed_can_be_changed(linked: Linked, verb: Any, status: str) -> None:
-    linked.sql.execute("UPDATE appointments SET status = %s WHERE id = %s", [status, linked.appointment])
-    change = verb(linked)
-    assert (change.success, change.code) == (False, f"appointment_{status}")
-    assert linked.row("scheduled_at, status") == (at(linked.start), status)
-    assert linked.sms() == ("queued", "created")
-
-
-@pytest.mark.parametrize("verb", [move, cancel])
-def test_what_has_begun_cannot_be_changed(linked: Linked, verb: Any) -> None:
-    linked.sql.execute(
-        "UPDATE appointments SET scheduled_at = now() - interval '1 second',"
-        " ends_at = now() + interval '1 hour' WHERE id = %s",
-        [linked.appointment],
-    )
-    change = verb(linked)
-    assert (change.success, change.code) == (False, "appointment_begun")
-    assert linked.row("status") == "confirmed"
-
-
-@pytest.mark.parametrize("verb", [move, cancel])
-def test_a_link_that_is_not_the_newest_changes_nothing(linked: Linked, verb: Any) -> None:
-    moved = move(linked)
-    there = () if verb is cancel else (slot(hour=11),)
-    change = verb(linked, *there, message=linked.message)
-    assert (change.success, change.code) == (False, "superseded")
-    assert linked.row("scheduled_at, status") == (at(NEW), "confirmed")
-    assert linked.newest() == moved.message_id
-    assert (cancel(linked, message=moved.message_id)).success
-
-
-@pytest.mark.parametrize("verb", [move, cancel])
-def test_the_appointment_of_another_clinic_is_unknown(linked: Linked, verb: Any) -> None:
-    change = verb(linked, org=create_clinic())
-    assert (change.success, change.code) == (False, "unknown_appointment")
-    nothing_changed(linked)
-
-
-@pytest.mark.parametrize(
-    "call", ["move_appointment(%s, %s, now() + interval '1 day')", "cancel_appointment(%s, %s)"]
-)
-def test_nobody_leaves_the_organisation_that_the_transaction_is_in(
-    linked: Linked, database_url: str, call: str
-) -> None:
-    with psycopg.connect(database_url) as connection:
-        connection.execute("SELECT set_config('app.org_id', %s, true)", [create_clinic()])
-        with pytest.raises(errors.InsufficientPrivilege):
-            connection.execute(f"SELECT * FROM {call}".encode(), [linked.appointment, linked.org])
-    nothing_changed(linked)
-
-
-def test_by_hand_they_set_the_organisation_themselves(linked: Linked, database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute(
-            "SELECT success FROM move_appointment(%s, %s, %s)", [linked.appointment, linked.org, at(NEW)]
-        ).fetchone()
-        assert row == (True,)
-        row = connection.execute(
-            "SELECT success FROM cancel_appointment(%s, %s)", [linked.appointment, linked.org]
-        ).fetchone()
-        assert row == (True,)
-
-
-def changes(linked: Linked) -> list[tuple[Any, ...]]:
-    return linked.sql.execute(
-        "SELECT change, was_at, is_at, actor FROM appointment_changes WHERE appointment_id = %s ORDER BY id",
-        [linked.appointment],
-    ).fetchall()
-
-
-def test_every_change_is_kept_with_both_times_and_who_made_it(linked: Linked, clock: Clock) -> None:
-    third = slot(hour=16)
-    move(linked)
-    move(linked, third)
-    move(linked, third)  # is refused, and is no change
-    clock.forward(60)
-    cancel(linked)
-    assert changes(linked) == [
-        ("moved", at(linked.start), at(NEW), "patient link"),
-        ("moved", at(NEW), at(third), "patient link"),
-        ("cancelled", at(third), None, "patient link"),
-    ]
-    assert linked.one(
-        "SELECT max(created_at) - min(created_at) >= interval '60 s' FROM appointment_changes"
-        " WHERE appointment_id = %s",
-        linked.appointment,
-    )
-
-
-def test_plain_sql_that_moves_and_cancels_is_kept_too_and_nothing_else_is(linked: Linked) -> None:
-    for values in (
-        "service_type = 'x'",
-        "scheduled_at = scheduled_at - interval '1 hour', ends_at = ends_at - interval '1 hour'",
-        "status = 'completed'",
-        "status = 'cancelled'",
-        "status = 'cancelled'",
-    ):
-        linked.sql.execute(f"UPDATE appointments SET {values} WHERE id = %s".encode(), [linked.appointment])
-    earlier = at(linked.start) - timedelta(hours=1)
-    assert [row[:3] for row in changes(linked)] == [
-        ("moved", at(linked.start), earlier),
-        ("cancelled", earlier, None),
-    ]
-    assert {row[3] for row in changes(linked)} == {f"sql {linked.one('SELECT session_user')}"}
-
-
-def test_a_transaction_that_fails_leaves_no_text_and_no_change(linked: Linked) -> None:
-    org = uuid.UUID(linked.org)
-
-    def cancel_and_fail() -> None:
-        with transaction(org) as session:
-            done = appointments.cancel(session, org_id=org, appointment_id=uuid.UUID(linked.appointment))
-            raise RuntimeError(done.success)
-
-    with pytest.raises(RuntimeError, match="True"):
-        cancel_and_fail()
-    nothing_changed(linked)
-    assert changes(linked) == []
-
-
-def test_the_audit_log_says_that_it_was_the_link(linked: Linked) -> None:
-    move(linked)
-    cancel(linked)
-    entries = linked.sql.execute(
-        "SELECT actor, columns FROM audit_log WHERE table_name = 'appointments' AND row_id = %s"
-        " AND action = 'update' ORDER BY id",
-        [linked.appointment],
-    ).fetchall()
-    assert [actor for actor, _ in entries] == ["patient link", "patient link"]
-    assert "scheduled_at" in entries[0][1]
-    assert entries[1][1] == ["status"]
-
-
 # --- what a worker still does with the old confirmation ------------------------------------------
-
-
-@pytest.fixture
-def sending(linked: Linked) -> messages.SmsMessage:
-    """A worker has the old confirmation in its hands while the appointment is moved."""
-    org = uuid.UUID(linked.org)
-    with transaction(org) as session:
-        message = outbox.claim_for_sending(session, org, linked.message)
-    assert message is not None
-    assert move(linked).success
-    assert linked.sms(columns="status") == "sending"
-    return message
-
-
-def test_what_a_worker_could_not_hand_over_is_not_tried_again(
-    linked: Linked, sending: messages.SmsMessage
-) -> None:
-    with transaction(uuid.UUID(linked.org)) as session:
-        outcomes.record_unavailable(session, sending, Failure("no answer"))
-    assert linked.sms() == SUPERSEDED
-    last = linked.one(
-        "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id DESC LIMIT 1",
-        linked.message,
-    )
-    assert last == SUPERSEDED
-
-
-def test_what_the_provider_took_is_sent_all_the_same(linked: Linked, sending: messages.SmsMessage) -> None:
-    with transaction(uuid.UUID(linked.org)) as session:
-        outcomes.record_sent(session, sending, provider_id="SMold", segments=1)
-    assert linked.sms(columns="status, provider_id") == ("sent", "SMold")
-    assert linked.row("confirmation_sms_sent") is False
-
-
-@pytest.mark.parametrize("before", ["unknown", "failed", "expired"])
-def test_an_old_confirmation_cannot_be_queued_again(
-    linked: Linked, sending: messages.SmsMessage, before: str
-) -> None:
-    del sending
-    linked.sql.execute("UPDATE sms_messages SET status = %s WHERE id = %s", [before, linked.message])
-    linked.sql.execute(
-        "UPDATE sms_messages SET status = 'queued', cause = 'an operator asked for it' WHERE id = %s",
-        [linked.message],
-    )
-    status = "failed" if before == "failed" else "expired"
-    assert linked.sms() == (status, Cause.SUPERSEDED.value)
-
-
-def test_the_newest_confirmation_can(linked: Linked, sending: messages.SmsMessage) -> None:
-    del sending
-    newest = linked.newest()
-    for status in (SmsStatus.FAILED, SmsStatus.QUEUED):
-        linked.sql.execute("UPDATE sms_messages SET status = %s WHERE id = %s", [status.value, newest])
-    assert linked.sms(newest, "status") == "queued"
 
 
 def test_a_calendar_made_to_measure_is_never_written(linked: Linked) -> None:

@@ -17,7 +17,6 @@ NOT_COUNTED = {"vendor", "var", "versions"}
 STILL_LONGER = {
     "tests/journey/test_quick_reference.py",
     "tests/migrations/test_row_security.py",
-    "tests/models/booking/test_availability.py",
     "tests/models/insight/test_privacy.py",
     "tests/models/leads/test_scoring.py",
     "tests/models/messaging/test_messages.py",

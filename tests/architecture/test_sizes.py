@@ -19,7 +19,6 @@ STILL_LONGER = {
     "tests/migrations/test_row_security.py",
     "tests/models/insight/test_privacy.py",
     "tests/models/leads/test_scoring.py",
-    "tests/models/messaging/test_messages.py",
     "tests/models/test_sql_functions.py",
     "tests/security/test_adversary.py",
     "tests/webapp/agents/agent.py",

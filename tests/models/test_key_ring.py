@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import AbstractContextManager
 from typing import Any
@@ -24,9 +25,10 @@ from tests.factories import (
     create_clinic,
     reserve,
 )
-from tests.models.holding import FORMER, wrong
+from tests.models.wrong_codes import wrong
 from tests.surroundings import environment
 
+FORMER = os.environ["SECRET_KEY"]
 NEW, THIRD = "new-key-" + "n" * 32, "third-key-" + "t" * 32
 ORG = uuid.uuid4()
 

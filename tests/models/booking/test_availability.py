@@ -35,6 +35,9 @@ def make(**changes: Any) -> Calendar:
     return Calendar(**(values | changes))
 
 
+# The days the clocks change
+
+
 @pytest.mark.parametrize(
     ("zone", "day", "starts"),
     [
@@ -161,6 +164,9 @@ def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
 
 
 @pytest.mark.parametrize("end", ["24:00", "23:59", "00:00"])
+# Midnight
+
+
 def test_hours_may_end_at_midnight(end: str) -> None:
     assert offered(make(hours=every_day(["20:00", end])), DAY) == half_hours("20:00", "23:30")
     assert offered(make(hours=every_day(["00:00", end])), DAY) == half_hours("00:00", "23:30")
@@ -231,6 +237,9 @@ def test_hours_up_to_a_midnight_that_does_not_exist_end_when_the_clocks_change()
     eve = date(2027, 3, 13)
     calendar = make(time_zone="America/Havana", hours={WEEKDAYS[eve.weekday()]: [["20:00", "24:00"]]})
     assert offered(calendar, eve) == half_hours("01:00", "04:30")
+
+
+# Hours, closures and rules
 
 
 def test_hours_may_be_written_in_any_order() -> None:

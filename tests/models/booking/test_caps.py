@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-import settings
 from tests.conftest import Clock
 from tests.factories import (
     bare,
@@ -18,15 +17,10 @@ from tests.factories import (
     reserve,
     slot,
 )
-from tests.models.holding import FORMER, wrong
+from tests.models.wrong_codes import wrong
 from tests.surroundings import environment
 from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.agents.vapi.signing import make_secret
-
-
-@pytest.fixture(autouse=True)
-def the_key_of_the_tests() -> None:
-    assert settings.get().secret_key == FORMER
 
 
 def held_for(client: FlaskClient, org: str, number: str, hour: int) -> str:

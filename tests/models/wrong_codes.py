@@ -1,10 +1,6 @@
-"""A hold whose code was sent."""
+"""A code that is not the right one."""
 
 from __future__ import annotations
-
-import os
-
-FORMER = os.environ["SECRET_KEY"]
 
 
 def wrong(code: str) -> str:

@@ -26,7 +26,6 @@ STILL_LONGER = {
     "tests/webapp/agents/test_stateful.py",
     "tests/webapp/agents/test_tools.py",
     "tests/webapp/staff/test_pages.py",
-    "tests/webapp/test_neighbours.py",
 }
 
 

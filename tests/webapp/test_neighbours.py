@@ -1,14 +1,11 @@
-"""What one clinic cannot take from another: threads, connections, streams, and the time of the processor."""
+"""What one clinic cannot take from another: threads, connections, streams, and requests."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import threading
-import tracemalloc
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import Any
@@ -22,47 +19,16 @@ import settings
 from models.base.session import engine
 from tests.factories import create_clinic, phone_number, slot
 from tests.stack import eventually
-from tests.surroundings import environment
 from tests.webapp.agents.calls import message, tool_call
-from tests.webapp.agents.vapi.signing import make_secret
+from tests.webapp.neighbours import CHECK, WEBHOOK, Clinic, many
+from tests.webapp.neighbours import in_production as in_production  # the fixture  # noqa: PLC0414
+from tests.webapp.neighbours import stopped_clock as stopped_clock  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.browsers import employ
 from webapp import limits, shares
 from webapp.agents import admission, credentials
-from webapp.agents.vapi import envelope, salvage
 from webapp.shares import Shares
 
-WEBHOOK = "/api/vapi/webhook"
-CHECK = "/api/vapi/tools/calendar/check"
-RESERVE = "/api/vapi/tools/booking/reserve-atomic"
 PATIENT = 60.0  # seconds; longer than anything here takes on any machine
-
-
-class Clinic:
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self.org = create_clinic(sandbox=True)  # where anybody's number will do
-        self.headers = {"Authorization": f"Bearer {make_secret(self.org)}"}
-
-    def post(self, path: str, body: object) -> TestResponse:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.app.test_client().post(path, data=data, headers=self.headers)
-
-    def bare(self, path: str, **arguments: Any) -> TestResponse:
-        return self.post(path, {"toolCall": {"arguments": arguments}})
-
-    def reserve(self, number: int = 0) -> TestResponse:
-        name, when = "John Smith", slot(days=20 + number)
-        return self.bare(RESERVE, slotId=when, patientName=name, patientPhone=phone_number())
-
-    def check(self, **of: Any) -> TestResponse:
-        return self.post(CHECK, message(tool_call("check_availability", date=slot()[:10]), **of))
-
-
-@pytest.fixture(autouse=True)
-def in_production() -> Iterator[None]:
-    """As it is by default, but for waits that outlast the tests."""
-    with environment(APP_ENV="production", LOCK_TIMEOUT="60"):
-        yield
 
 
 # --- threads and connections --------------------------------------------------------------------
@@ -182,18 +148,6 @@ def test_who_waits_longest_is_next() -> None:
 # --- how much may be asked ----------------------------------------------------------------------
 
 
-@pytest.fixture
-def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time passes for the limits, so that what is let through hangs on no machine's speed."""
-    for limiter in limits._limiters().values():
-        monkeypatch.setattr(limiter, "_clock", lambda: 1000.0)
-
-
-def many(count: int, **of: Any) -> dict[str, Any]:
-    calls = (tool_call("check_availability", id=f"c{n}", date=slot(days=n + 1)[:10]) for n in range(count))
-    return message(*calls, **of)
-
-
 @pytest.mark.usefixtures("stopped_clock")
 def test_a_message_costs_as_many_as_it_has_tool_calls(app: Flask) -> None:
     clinic, neighbour = Clinic(app), Clinic(app)
@@ -287,121 +241,6 @@ def test_bytes_cost_as_events_do(app: Flask, size: int) -> None:
 
 
 # --- one message --------------------------------------------------------------------------------
-
-M4 = 4 * 1024 * 1024 - 1024
-
-
-def filled(start: bytes, unit: bytes, end: bytes) -> bytes:
-    return start + unit * ((M4 - len(start) - len(end)) // len(unit)) + unit.rstrip(b",") + end
-
-
-LIST, CALLS = b'{"message":{"type":"tool-calls","a":[', b'{"message":{"type":"tool-calls","toolCallList":['
-NAMES = b",".join(b'"%d":1' % n for n in range(300_000))
-DENSE = {
-    "calls": filled(CALLS, b'{"id":"call"},', b"]}}"),
-    "whole calls": filled(
-        CALLS, b'{"id":"c","function":{"name":"check_availability","arguments":{}}},', b"]}}"
-    ),
-    "one member each": filled(CALLS, b'{"a":1},', b"]}}"),
-    "empty objects": filled(LIST, b"{},", b"]}}"),
-    "empty lists": filled(LIST, b"[],", b"]}}"),
-    "numbers": filled(LIST, b"999,", b"]}}"),
-    "fractions": filled(LIST, b"1.5,", b"]}}"),
-    "texts": filled(LIST, b'"ab",', b"]}}"),
-    "names": b'{"message":{"type":"tool-calls",' + NAMES + b"}}",
-    "turns": filled(b'{"message":{"type":"x","messages":[', b'{"role":"user","message":"Hi"},', b"]}}"),
-    "arguments": filled(b'{"toolCall":{"arguments":{"a":[', b'"ab",', b"]}}}"),
-    "named arguments": b'{"toolCall":{"arguments":{'
-    + b",".join(b'"%d":1' % n for n in range(300_000))
-    + b"}}}",
-    "escaped": filled(b'{"toolCall":{"arguments":"[', rb"\u007b\u007d\u002c", b'1]"}}'),
-    "deep": b"[" * M4,
-    "deep objects": b'{"a":' * (M4 // 5),
-}
-
-
-@pytest.mark.parametrize("body", DENSE.values(), ids=DENSE.keys())
-def test_what_is_small_on_the_wire_is_not_made_large_in_memory(body: bytes) -> None:
-    def read() -> None:
-        with pytest.raises(envelope.Unreadable):
-            envelope.read(body)
-        salvage.message(body)
-
-    tracemalloc.start()
-    try:
-        read()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 40 * 1024 * 1024
-
-
-@pytest.mark.parametrize("count", [129, 5_000])
-@pytest.mark.parametrize("where", ["toolCallList", "toolCalls", "toolWithToolCallList"])
-def test_beyond_128_tool_calls_a_message_is_refused_as_a_whole(
-    app: Flask, sql: psycopg.Connection, count: int, where: str
-) -> None:
-    clinic = Clinic(app)
-    body = many(count, call_id="c")
-    calls = body["message"].pop("toolCallList")
-    body["message"][where] = [{"toolCall": call} for call in calls] if "With" in where else calls
-    answer = clinic.post(CHECK, body)
-    assert answer.status_code == 200
-    said = answer.get_json()
-    assert [each["toolCallId"] for each in said["results"]] == [f"c{n}" for n in range(32)]
-    assert all("more than 128 tool calls" in each["error"] for each in said["results"])
-    assert "more than 128 tool calls" in said["error"]
-    assert sql.execute("SELECT count(*) FROM tool_calls WHERE org_id = %s", [clinic.org]).fetchone() == (0,)
-
-
-@pytest.mark.usefixtures("stopped_clock")
-def test_up_to_128_each_is_answered_and_32_are_run(app: Flask) -> None:
-    answers = Clinic(app).post(CHECK, many(100, call_id="c")).get_json()["results"]
-    assert [each["toolCallId"] for each in answers] == [f"c{n}" for n in range(100)]
-    assert all("free" in each["result"] for each in answers[:32])
-    assert all("too many calls" in each["error"] for each in answers[32:])
-
-
-@pytest.mark.parametrize("name", ["calls", "named arguments", "escaped", "deep"])
-def test_a_dense_body_is_answered_in_its_form(app: Flask, name: str) -> None:
-    answer = Clinic(app).post(CHECK, DENSE[name])
-    if name == "calls":
-        assert answer.status_code == 200
-        assert len(answer.get_json()["results"]) <= envelope.MAX_CALLS
-        assert "too much in one request" in answer.get_json()["error"]
-    else:
-        expected = 400 if name == "escaped" else 413
-        assert answer.status_code == expected
-        assert answer.get_json()["code"] in ("request_too_large", "unreadable_request")
-
-
-def test_a_dense_event_is_taken_in_as_far_as_it_is_read(app: Flask, sql: psycopg.Connection) -> None:
-    """An hour with the time of each word is no attack."""
-    clinic, call = Clinic(app), str(uuid.uuid4())
-    words = [{"word": "so", "start": n / 10, "end": n / 10, "confidence": 0.9} for n in range(40_000)]
-    report = {
-        "type": "end-of-call-report",
-        "call": {"id": call},
-        "artifact": {"messages": [{"role": "user", "message": "Hello", "words": words}]},
-        "analysis": {"summary": "Wants implants."},
-    }
-    body = json.dumps({"message": report}).encode()
-    with pytest.raises(envelope.TooLarge):
-        envelope.read(body)
-    assert clinic.post(WEBHOOK, body).status_code == 200
-    row = sql.execute("SELECT summary FROM calls WHERE org_id = %s AND id = %s", [clinic.org, call])
-    assert row.fetchone() == ("Wants implants.",)
-
-
-def test_a_compressed_body_is_as_dense_as_what_is_in_it(app: Flask) -> None:
-    clinic = Clinic(app)
-    packed = gzip.compress(DENSE["calls"])
-    assert len(packed) < len(DENSE["calls"]) / 100
-    answer = clinic.app.test_client().post(
-        CHECK, data=packed, headers=clinic.headers | {"Content-Encoding": "gzip"}
-    )
-    assert answer.status_code == 200
-    assert "too much in one request" in answer.get_json()["error"]
 
 
 def test_the_pages_of_the_staff_are_on_their_clinics_share(app: Flask) -> None:

@@ -25,7 +25,6 @@ STILL_LONGER = {
     "tests/webapp/agents/test_sms_told.py",
     "tests/webapp/agents/test_stateful.py",
     "tests/webapp/agents/test_tools.py",
-    "tests/webapp/staff/test_pages.py",
 }
 
 

@@ -22,7 +22,6 @@ STILL_LONGER = {
     "tests/models/test_sql_functions.py",
     "tests/security/test_adversary.py",
     "tests/webapp/agents/agent.py",
-    "tests/webapp/agents/test_sms_told.py",
     "tests/webapp/agents/test_stateful.py",
     "tests/webapp/agents/test_tools.py",
 }

@@ -7,80 +7,26 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import psycopg
 import pytest
 import redis
-from flask import Flask
 from flask.testing import FlaskClient
 
-import settings
 from celeryconfig import Queue
 from models.base.session import transaction
-from models.messaging import opt_outs, senders
-from models.messaging.meanings import Failure, Meaning
-from models.messaging.opt_outs import OptOutSource
+from models.messaging import opt_outs
 from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.stack import eventually
 from tests.surroundings import environment
 from tests.webapp.agents.calls import PhoneCall
-from vendors.twilio_codes import failure
-from webapp.agents.watching import MOST_WATCHERS
-
-STOP = Failure("credentials", "20003", Meaning.MISCONFIGURED)
-
-
-class Line:
-    """A patient on the telephone with a time reserved."""
-
-    def __init__(self, client: FlaskClient, sql: psycopg.Connection) -> None:
-        self.client, self.sql = client, sql
-        self.org, self.phone = create_clinic(), phone_number()
-        self.hold = reserve(client, self.org, patientPhone=self.phone)["holdId"]
-
-    def send(self) -> dict[str, Any]:
-        return bare(self.client, "booking/send-otp", holdId=self.hold)
-
-    def verify(self, code: str | None = None) -> dict[str, Any]:
-        return bare(
-            self.client, "booking/verify-otp", holdId=self.hold, providedOTP=code or code_of(self.hold)
-        )
-
-    def wrong(self) -> str:
-        return f"{(int(code_of(self.hold)) + 1) % 10_000:04}"
-
-    def became(
-        self, status: str, code: str | None = None, cause: str = "a receipt", kind: str = "otp"
-    ) -> None:
-        """As a worker or a receipt would have it."""
-        self.sql.execute("ALTER TABLE sms_messages DISABLE TRIGGER legal_moves")
-        self.sql.execute(
-            "UPDATE sms_messages SET status = %s, error_code = %s, error_meaning = %s, cause = %s"
-            " WHERE org_id = %s AND kind = %s",
-            [status, code, failure(code).meaning if code else None, cause, self.org, kind],
-        )
-        self.sql.execute("ALTER TABLE sms_messages ENABLE TRIGGER legal_moves")
-
-    def opt_out(self) -> None:
-        with transaction(uuid.UUID(self.org)) as session:
-            opt_outs.record(session, uuid.UUID(self.org), self.phone, OptOutSource.WORDS)
-
-    def count(self) -> int:
-        row = self.sql.execute("SELECT count(*) FROM sms_messages WHERE org_id = %s", [self.org]).fetchone()
-        assert row
-        return int(row[0])
-
-
-@pytest.fixture
-def line(client: FlaskClient, sql: psycopg.Connection) -> Line:
-    return Line(client, sql)
-
+from tests.webapp.agents.lines import Line
+from tests.webapp.agents.lines import line as line  # the fixture  # noqa: PLC0414
 
 TROUBLES = [
     ("undelivered", "30006", "cannot_receive_sms", "landline"),
@@ -342,116 +288,3 @@ def test_a_code_that_may_or_may_not_come_can_be_asked_for_again(line: Line) -> N
     assert line.count() == 1
     line.send()
     assert line.count() == 2
-
-
-def test_a_clinics_share_of_threads_watches_texts_and_the_others_answer_at_once(
-    app: Flask, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    threads, watching = MOST_WATCHERS, MOST_WATCHERS // 2
-    org, neighbour = create_clinic(), create_clinic()
-    holds = [reserve(app.test_client(), org, slotId=slot(days=20 + n))["holdId"] for n in range(threads)]
-    other = reserve(app.test_client(), neighbour, slotId=slot(days=20))["holdId"]
-    monkeypatch.setenv("SMS_WATCH", "10")  # no worker runs: each would be watched for so long
-    settings.of_process.cache_clear()
-    try:
-        with ThreadPoolExecutor(threads + 1) as pool:
-            asked = [
-                pool.submit(lambda hold: bare(app.test_client(), "booking/send-otp", holdId=hold), hold)
-                for hold in holds
-            ]
-            at_once = list(islice(as_completed(asked, timeout=8), threads - watching))
-            assert {each.result()["status"] for each in at_once} == {"queued"}
-            assert sum(each.done() for each in asked) == threads - watching
-            others = pool.submit(lambda: bare(app.test_client(), "booking/send-otp", holdId=other))
-            with pytest.raises(TimeoutError):  # the neighbour's text is watched
-                others.result(1)
-            sql.execute("UPDATE sms_messages SET status = 'sending' WHERE org_id = %s", [neighbour])
-            sql.execute("UPDATE sms_messages SET status = 'sent' WHERE org_id = %s", [neighbour])
-            assert others.result(8)["status"] == "sent"
-            for before, after in (("queued", "sending"), ("sending", "sent")):
-                sql.execute(
-                    "UPDATE sms_messages SET status = %s WHERE org_id = %s AND status = %s",
-                    [after, org, before],
-                )
-            assert {each.result()["status"] for each in asked if each not in at_once} == {"sent"}
-    finally:
-        monkeypatch.undo()
-        settings.of_process.cache_clear()
-
-
-def test_a_stopped_sender_is_not_said_to_be_on_its_way(line: Line) -> None:
-    with transaction(uuid.UUID(line.org)) as session:
-        senders.record_stop(session, uuid.UUID(line.org), STOP)
-    answer = line.send()
-    assert (answer["success"], answer["code"], answer["status"]) == (False, "sms_failed", "queued")
-    assert "not going out at the moment" in answer["say"]
-
-
-def test_a_code_that_a_stopped_sender_keeps_back_is_not_asked_for_once_more(line: Line) -> None:
-    with transaction(uuid.UUID(line.org)) as session:
-        senders.record_stop(session, uuid.UUID(line.org), STOP)
-    line.send()
-    for said in (line.wrong(), "I have no code"):
-        answer = line.verify(said)
-        assert (answer["code"], answer["status"]) == ("sms_failed", "queued")
-        assert answer["say"].startswith("NOT BOOKED: no code has reached the patient yet: ")
-        assert "by hand" in answer["say"]
-
-
-def test_an_earlier_code_that_came_is_still_asked_for_where_the_sender_stopped_since(line: Line) -> None:
-    line.send()
-    line.became("delivered")
-    with transaction(uuid.UUID(line.org)) as session:
-        senders.record_stop(session, uuid.UUID(line.org), STOP)
-    line.send()
-    assert line.verify(line.wrong())["code"] == "wrong_code"
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        ("63038", "has sent all the text messages that it may send today"),
-        ("30454", "has sent all the text messages that it may send today"),
-        ("30032", "not going out at the moment"),
-        ("20003", "not going out at the moment"),
-        ("21611", "held up on its way"),
-    ],
-)
-def test_why_a_code_waits_is_said_and_not_that_it_is_on_its_way(line: Line, error: str, words: str) -> None:
-    line.send()
-    line.became("queued", error, "the provider could not take it")
-    answer = line.send()
-    assert (answer["success"], answer["code"], answer["codeSent"]) == (False, "sms_failed", False)
-    assert words in answer["say"]
-    assert "by hand" in answer["say"]
-    assert "on its way to" not in answer["say"]
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "code", "words"),
-    [
-        ("undelivered", "30006", "cannot_receive_sms", "landline"),
-        ("failed", "21610", "opted_out", "no more text messages"),
-        ("failed", None, "sms_failed", "could not be sent"),
-        ("expired", None, "sms_failed", "could not be sent"),
-        ("queued", "20003", None, "follows later"),
-        ("queued", "63038", None, "that it may send today"),
-        ("queued", "21611", None, "follows later"),
-        ("unknown", None, None, "may or may not"),
-        ("unknown", "20003", None, "may or may not"),  # a code of the attempt before
-        ("queued", None, None, "on its way"),
-        ("unconfirmed", None, None, "has been sent"),
-    ],
-)
-def test_the_truth_about_a_confirmation(
-    line: Line, status: str, error: str | None, code: str | None, words: str
-) -> None:
-    line.send()
-    booked = line.verify()["appointmentId"]
-    line.became(status, error, kind="confirmation")
-    answer = bare(line.client, "booking/send-confirmation", appointmentId=booked)
-    assert answer.get("code") == code
-    assert answer["success"] == (code is None)
-    assert answer["messageSent"] == (status == "unconfirmed")
-    assert words in answer["say"]
-    assert code is None or answer["say"].startswith("The appointment is booked, but")

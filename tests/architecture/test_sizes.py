@@ -23,7 +23,6 @@ STILL_LONGER = {
     "tests/security/test_adversary.py",
     "tests/webapp/agents/agent.py",
     "tests/webapp/agents/test_stateful.py",
-    "tests/webapp/agents/test_tools.py",
 }
 
 

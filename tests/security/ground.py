@@ -39,7 +39,7 @@ from models.clinics.calendars import WEEKDAYS, Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
 from models.leads.leads import HotLeadAlert
-from tests.webapp.agents.agent import Books
+from tests.webapp.agents.books import Books
 
 KINDS = ("bearer", "vapi_secret", "hmac")
 

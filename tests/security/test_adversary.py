@@ -43,6 +43,7 @@ from tests.security import ground
 from tests.security.ground import Clinic, Ears, Everything, found, instant, marks
 from tests.webapp.agents import agent
 from tests.webapp.agents.agent import PATHS
+from tests.webapp.agents.books import assert_books_agree, moment
 from webapp.agents.repeats import REPEATED_WITHIN
 
 LONGER = "HOLDLINE_EXAMPLES" in os.environ
@@ -334,7 +335,7 @@ class Siege(RuleBasedStateMachine):
     def _over(self, visit: Visit) -> bool:
         """Whether its time has run out, or the adversary spoiled it, as an agent of the same clinic may."""
         hold = self.books.by_id("appointment_holds")[visit.hold]
-        gone = agent.moment(hold["expires_at"]) <= self.books.now
+        gone = moment(hold["expires_at"]) <= self.books.now
         assert gone or visit.clinic == self.villain or hold["status"] == "held", (
             "P5: another's hold was spoiled"
         )
@@ -425,7 +426,7 @@ class Siege(RuleBasedStateMachine):
         if row["kind"] == "otp":
             assert message["body"] == ground.code_sms(clinic, self._code(row["hold_id"]))
         else:
-            words = ground.confirmation_sms(clinic, agent.moment(about_row["scheduled_at"]))
+            words = ground.confirmation_sms(clinic, moment(about_row["scheduled_at"]))
             assert words.fullmatch(message["body"]), f"not our words: {message['body']!r}"
 
     # --- the adversary --------------------------------------------------------------------------
@@ -837,7 +838,7 @@ class Siege(RuleBasedStateMachine):
             and (call_id is None or hold["call_sid"] in (None, call_id))
             and hold["status"] == "held"
             and hold["code_digest"] is not None
-            and agent.moment(hold["expires_at"]) > self.books.now
+            and moment(hold["expires_at"]) > self.books.now
         )
         if compared and call_id is None:  # within a call it may be a repeat
             assert spent[hold["id"]] == 1, "P4: a guess was not counted"
@@ -860,7 +861,7 @@ class Siege(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         """P1 and P2 from the rows alone; and the limits, the digits of a code and its tries among them."""
-        agent.assert_books_agree(self.books)
+        assert_books_agree(self.books)
         of = {clinic.org_id: clinic for clinic in self.clinics}
         for row in self.books["appointment_holds"]:
             assert row["code_tries"] <= of[row["org_id"]].code_tries, "P4: more tries than there are"

@@ -43,7 +43,8 @@ from tests import afresh
 from tests.conftest import Clock
 from tests.factories import code_of, create_clinic
 from tests.webapp.agents import agent
-from tests.webapp.agents.agent import PATHS, PHONES, Ask, Books, Clinic, Hold, Line, Request, Said
+from tests.webapp.agents.agent import PATHS, PHONES, Ask, Clinic, Hold, Line, Request, Said
+from tests.webapp.agents.books import Books, assert_books_agree, moment
 
 EXAMPLES = int(os.environ.get("HOLDLINE_EXAMPLES", "80"))
 STEPS = 25
@@ -720,8 +721,8 @@ class Agent(RuleBasedStateMachine):
         assert (row["org_id"], row["call_sid"], row["patient_phone"], row["calendar_id"]) == (
             self.clinics[line.clinic].org_id, call_id, phone, calendar
         )  # fmt: skip
-        until = agent.moment(row["expires_at"])
-        assert agent.moment(row["starts_at"]) == ask.starts
+        until = moment(row["expires_at"])
+        assert moment(row["starts_at"]) == ask.starts
         assert before.now + agent.HOLD <= until <= after.now + agent.HOLD
         contact: str = said.facts["contactId"]
         self.holds.append(
@@ -1125,7 +1126,7 @@ class Agent(RuleBasedStateMachine):
 
     @invariant()
     def the_books_agree(self) -> None:
-        agent.assert_books_agree(self.books)
+        assert_books_agree(self.books)
 
     @invariant()
     def what_was_said_is_so(self) -> None:

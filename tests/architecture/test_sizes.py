@@ -21,7 +21,6 @@ STILL_LONGER = {
     "tests/models/leads/test_scoring.py",
     "tests/models/test_sql_functions.py",
     "tests/security/test_adversary.py",
-    "tests/webapp/agents/test_stateful.py",
 }
 
 

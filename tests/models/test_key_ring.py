@@ -17,14 +17,7 @@ from models.base import sealing
 from models.base.sealing import CannotUnseal
 from models.messaging import receipts
 from tasks.messaging import deliver_sms
-from tests.factories import (
-    ACCOUNT_SID,
-    AUTH_TOKEN,
-    bare,
-    code_of,
-    create_clinic,
-    reserve,
-)
+from tests.factories import ACCOUNT_SID, AUTH_TOKEN, bare, code_of, create_clinic, reserve
 from tests.models.wrong_codes import wrong
 from tests.surroundings import environment
 

@@ -9,14 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import Clock
-from tests.factories import (
-    bare,
-    code_of,
-    create_clinic,
-    phone_number,
-    reserve,
-    slot,
-)
+from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.models.wrong_codes import wrong
 from tests.surroundings import environment
 from tests.webapp.agents.calls import PhoneCall

@@ -20,7 +20,6 @@ STILL_LONGER = {
     "tests/models/insight/test_privacy.py",
     "tests/models/leads/test_scoring.py",
     "tests/models/test_sql_functions.py",
-    "tests/security/test_adversary.py",
 }
 
 

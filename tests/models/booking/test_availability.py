@@ -163,10 +163,10 @@ def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
     assert offered(calendar, date(2027, 3, 28)) == ["00:00"]
 
 
-@pytest.mark.parametrize("end", ["24:00", "23:59", "00:00"])
 # Midnight
 
 
+@pytest.mark.parametrize("end", ["24:00", "23:59", "00:00"])
 def test_hours_may_end_at_midnight(end: str) -> None:
     assert offered(make(hours=every_day(["20:00", end])), DAY) == half_hours("20:00", "23:30")
     assert offered(make(hours=every_day(["00:00", end])), DAY) == half_hours("00:00", "23:30")

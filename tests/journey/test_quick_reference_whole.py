@@ -113,14 +113,8 @@ STATEMENTS = [
 ]
 
 
-# --- reading the document -----------------------------------------------------------------------
-
-
 def one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-# --- nothing of the original is lost, nothing is named that is not there ------------------------
 
 
 def test_the_sections_are_those_of_the_original() -> None:

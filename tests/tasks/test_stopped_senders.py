@@ -17,8 +17,6 @@ from tests.conftest import Clock
 from tests.tasks.bookings import Booking, PatientWorker, inbox
 from tests.tasks.sendings import alerts, sendings, wait_of
 
-# --- a sender that is refused -------------------------------------------------------------------
-
 
 def test_a_burst_of_refusals_costs_a_clinic_seconds(
     booking: Booking, faults: Any, clock: Clock, caplog: pytest.LogCaptureFixture, twilio: str
@@ -114,9 +112,6 @@ def test_reasons_quote_no_number(client: FlaskClient, sql: psycopg.Connection, t
     booking = Booking(client, sql, "+15005550009")
     booking.deliver()
     assert booking.state("error_reason") == "the number is not a mobile number"
-
-
-# --- who waits for whom -------------------------------------------------------------------------
 
 
 def test_who_still_has_to_wait_does_not_use_up_the_one_try_of_a_stopped_sender(

@@ -21,15 +21,9 @@ def lost(
     assert booking.state("status", message) == "unknown"
 
 
-# --- messages without a receipt -----------------------------------------------------------------
-
-
 def sent(booking: Booking) -> None:
     booking.deliver()
     assert booking.state() == "sent"
-
-
-# --- what a late code says ----------------------------------------------------------------------
 
 
 def post_directly(twilio: str, number: str, body: str) -> None:

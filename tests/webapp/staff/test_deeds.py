@@ -24,9 +24,6 @@ def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return told
 
 
-# --- what is done -------------------------------------------------------------------------------
-
-
 def test_a_call_back_is_noted_once_with_who_was_first(
     app: Flask, person: Person, sql: psycopg.Connection
 ) -> None:
@@ -90,9 +87,6 @@ def test_what_the_provider_could_not_deliver_is_sent_anew_once(
     assert due.message_id != linked.message
     assert linked.sms(due.message_id) == ("queued", "an operator asked for it")
     assert "Try again: Confirmation for Tom" not in person.get("messages").text
-
-
-# --- from a list to a call, and back ------------------------------------------------------------
 
 
 def test_a_message_that_is_tried_again_leaves_one_where_one_was(

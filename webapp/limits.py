@@ -71,12 +71,6 @@ class Limiter:
         self._lock = threading.Lock()
         self._full_again: OrderedDict[Hashable, float] = OrderedDict()
 
-    def has_room(self, key: Hashable) -> bool:
-        """Whether `allow` would let one more through now. Counts nothing."""
-        with self._lock:
-            now = self._clock()
-            return max(self._full_again.get(key, now), now) + self._step - now <= self._longest
-
     def allow(self, key: Hashable, cost: int = 1) -> bool:
         """Whether `cost` more may happen now; if so, they have been counted."""
         if not self._step or not cost:
@@ -92,6 +86,14 @@ class Limiter:
             if len(self._full_again) > self._most_keys:
                 self._full_again.popitem(last=False)
             return True
+
+    def give_back(self, key: Hashable) -> None:
+        """What was counted by one `allow` is not counted after all."""
+        with self._lock:
+            if (moment := self._full_again.get(key, 0.0) - self._step) > self._clock():
+                self._full_again[key] = moment
+            else:
+                self._full_again.pop(key, None)
 
     def forget(self) -> None:
         """As after a start of the process."""

@@ -47,6 +47,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         self._memory: Memory[Connection] = Memory()
         self._log = limits.Log()
         self._look_at = 0.0
+        self._stopping_since: float | None = None
 
     def _read(self, connection: Connection) -> None:
         """Something has come."""
@@ -186,11 +187,13 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         if now < self._look_at:
             return
         self._look_at = now + _LOOK_EVERY
-        longest = math.inf if self.alive else limits.GRACE_AT_THE_END
+        if not self.alive and self._stopping_since is None:
+            self._stopping_since = now
+        end = math.inf if self._stopping_since is None else self._stopping_since + limits.GRACE_AT_THE_END
         for each in [*self._waiting]:
             if each.phase is Phase.UNREAD and each.sock.unsent() <= UNREAD:
                 self._guarded(self._hand_over, each)
-            elif now >= min(each.deadline, each.since + longest):
+            elif now >= min(each.deadline, end):
                 self._guarded(self._give_up, each)
         self._log.tell()
 

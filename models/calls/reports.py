@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from models.base import phones, times
-from models.base.json_values import an_object, objects, word
+from models.base.json_values import an_object, objects
 from models.calls import redaction
 from models.calls.facts import NAME, SCHEMA, parse_facts
 
@@ -89,16 +89,16 @@ def read(message: Object) -> Report:
     turns = tuple(_within(MOST_SAID, _turns(message, call, artifact)))
     started = _moment(message.get("startedAt")) or _moment(call.get("startedAt"))
     ended = _moment(message.get("endedAt")) or _moment(call.get("endedAt"))
-    numbers = (word(an_object(each.get("customer")).get("number")) for each in (message, call))
+    numbers = (_word(an_object(each.get("customer")).get("number")) for each in (message, call))
     return Report(
-        status=word(message.get("status")) or word(call.get("status")),
-        ended_reason=word(message.get("endedReason")) or word(call.get("endedReason")),
+        status=_word(message.get("status")) or _word(call.get("status")),
+        ended_reason=_word(message.get("endedReason")) or _word(call.get("endedReason")),
         started_at=started,
         ended_at=ended,
         duration=_duration(message, call, started, ended, turns),
         caller_number=next(filter(None, map(phones.of_caller, filter(None, numbers))), None),
-        call_type=word(call.get("type")),
-        assistant_id=word(call.get("assistantId")),
+        call_type=_word(call.get("type")),
+        assistant_id=_word(call.get("assistantId")),
         phone_number_id=dialled(message),
         turns=turns,
         summary=_words(analysis.get("summary")) or _words(message.get("summary")),
@@ -117,7 +117,7 @@ def dialled(message: Object) -> str | None:
         an_object(call.get("phoneNumber")).get("id"),
         message.get("phoneNumberId"),
     )
-    return next(filter(None, map(word, places)), None)
+    return next(filter(None, map(_word, places)), None)
 
 
 # --- who said what ------------------------------------------------------------------------------
@@ -272,6 +272,11 @@ def _bounded(data: Object) -> dict[str, Any]:
 
 
 # --- texts --------------------------------------------------------------------------------------
+
+
+def _word(value: object) -> str | None:
+    """A short text, such as an id or a status. Vapi has hundreds of reasons for the end of a call."""
+    return (_clean(value, 200) or None) if isinstance(value, str) else None
 
 
 def _words(value: object) -> str | None:

@@ -13,7 +13,7 @@ from models.base import clock
 from models.messaging import handling, timing
 from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
-from models.messaging.states import Cause, SmsStatus
+from models.messaging.states import Cause, SmsKind, SmsStatus
 
 #: After this many attempts whose outcome was lost a person decides whether to send it again.
 MOST_ATTEMPTS = 5
@@ -37,7 +37,7 @@ def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: 
     now = func.app_clock()
     due = (
         select(SmsMessage.id)
-        .where(which, SmsMessage.check_at <= now)
+        .where(which, SmsMessage.kind.in_(tuple(SmsKind)), SmsMessage.check_at <= now)
         .order_by(SmsMessage.check_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

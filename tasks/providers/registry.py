@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from billiard.exceptions import SoftTimeLimitExceeded
 
 from models.clinics.organizations import IntegrationSettings
-from tasks.providers import Misconfigured, SmsProvider
+from models.messaging.receipts import Report
+from tasks.providers import Accepted, Misconfigured, OutcomeUnknown, Problem, SmsProvider, Text, Unavailable
 from tasks.providers.twilio import TwilioSms
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Make(Protocol):
@@ -22,6 +31,34 @@ class Make(Protocol):
 PROVIDERS: dict[str, Make] = {"twilio": TwilioSms.of_clinic}
 
 
+class Guarded:
+    """A provider that raises only Problems: any other error would leave its message without an outcome, and
+    end a run that asks about the messages of all clinics.
+    """
+
+    def __init__(self, provider: SmsProvider) -> None:
+        self._provider = provider
+        self.account, self.longest = provider.account, provider.longest
+
+    def send(self, text: Text) -> Accepted:
+        return self._guarded(OutcomeUnknown, lambda: self._provider.send(text))
+
+    def find(self, *, to: str, bodies: set[str], since: datetime) -> list[Accepted]:
+        return self._guarded(Unavailable, lambda: self._provider.find(to=to, bodies=bodies, since=since))
+
+    def fetch(self, provider_id: str) -> Report | None:
+        return self._guarded(Unavailable, lambda: self._provider.fetch(provider_id))
+
+    def _guarded(self, otherwise: type[Problem], ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except (Problem, SoftTimeLimitExceeded):
+            raise
+        except Exception as error:
+            log.exception("%s raised what no SMS provider may raise", type(self._provider).__name__)
+            raise otherwise(f"the request broke off with {type(error).__name__}") from error
+
+
 def provider_of(clinic: IntegrationSettings | None, *, timeout: float | None = None) -> SmsProvider:
     """Raises Misconfigured: what waits is sent once the settings are put right."""
     if clinic is None:
@@ -29,4 +66,11 @@ def provider_of(clinic: IntegrationSettings | None, *, timeout: float | None = N
     make = PROVIDERS.get(clinic.sms_provider)
     if make is None:
         raise Misconfigured(f"there is no SMS provider {clinic.sms_provider!r}")
-    return make(clinic, timeout=timeout)
+    try:
+        return Guarded(make(clinic, timeout=timeout))
+    except Problem:
+        raise
+    except Exception as error:
+        log.exception("the account with %s cannot be read", clinic.sms_provider)
+        why = f"the clinic's account with {clinic.sms_provider} cannot be used: {type(error).__name__}"
+        raise Misconfigured(why) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import caller, demo
+from sandbox import demo, dialogue
 from sandbox.answers import Answer, Slot, read_code
 from sandbox.caller import Call
 from sandbox.dialogue import World
@@ -116,7 +116,7 @@ def test_a_call_from_a_browser_has_no_number() -> None:
 
 
 def test_the_caller_uses_the_tools_by_the_names_that_holdline_has() -> None:
-    used = set(re.findall(r'call\.tool\(\s*"(\w+)"', Path(caller.__file__).read_text()))
+    used = set(re.findall(r'call\.tool\(\s*"(\w+)"', Path(dialogue.__file__).read_text()))
     assert {"reserve_atomic", "verify_otp"} <= used <= set(BY_NAME)
 
 

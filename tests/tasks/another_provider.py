@@ -42,13 +42,13 @@ class Pigeon:
         self._url: str = account["url"]
         self._key: str = account["key"]
         self._timeout = timeout or self.longest
-        self.account = f"{NAME}:{self._key}"
+        self.account = f"{NAME}:{account['name']}"  # kept with each message, so not the key
 
     def send(self, text: Text) -> Accepted:
         letter = {"to": text.to, "body": text.body, "reference": text.receipt, "seconds": text.valid_for}
         try:
             answer = self._ask("POST", "/letters", json=letter)
-        except requests.ConnectionError as error:
+        except requests.RequestException as error:
             raise OutcomeUnknown("the connection to Pigeon broke") from error
         found = answer.json()
         if answer.status_code == requests.codes.service_unavailable:
@@ -58,7 +58,7 @@ class Pigeon:
         return Accepted(found["id"], segments=1)
 
     def find(self, *, to: str, bodies: set[str], since: datetime) -> list[Accepted]:
-        letters = self._ask("GET", "/letters", params={"to": to}).json()
+        letters = self._look("/letters", params={"to": to}).json()
         return [
             Accepted(letter["id"], 1, at)
             for letter in letters
@@ -66,12 +66,18 @@ class Pigeon:
         ]
 
     def fetch(self, provider_id: str) -> Report | None:
-        answer = self._ask("GET", f"/letters/{provider_id}")
+        answer = self._look(f"/letters/{provider_id}")
         if answer.status_code == requests.codes.not_found:
             return None
         letter = answer.json()
         why = _failure(letter["code"]) if letter["code"] else None
         return Report(provider_id, STATES[letter["state"]], why=why, segments=1)
+
+    def _look(self, path: str, **more: Any) -> requests.Response:
+        try:
+            return self._ask("GET", path, **more)
+        except requests.RequestException as error:
+            raise Unavailable("Pigeon does not answer") from error
 
     def _ask(self, method: str, path: str, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Key {self._key}"}

@@ -123,7 +123,7 @@ class Clinic:
         self.has_account(key="coo")
 
     def has_account(self, key: str) -> None:
-        account = json.dumps({"url": self.loft.url, "key": key})
+        account = json.dumps({"url": self.loft.url, "name": "loft-1", "key": key})
         done = self.app.test_cli_runner().invoke(
             args=["sms", "provider", self.org, NAME], input=account + "\n"
         )
@@ -167,7 +167,7 @@ def test_code_confirmation_and_alert_go_out_by_the_clinics_own_provider(clinic: 
     )
     clinic.books()
     clinic.becomes("confirmation", "sent")
-    assert clinic.state("otp", "status, account_sid, segments") == ("sent", "pigeon:coo", 1)
+    assert clinic.state("otp", "status, account_sid, segments") == ("sent", "pigeon:loft-1", 1)
     [code, confirmation] = loft.texts(clinic.phone)
     assert "Test Clinic" in code
     assert "Test Clinic" in confirmation
@@ -269,3 +269,40 @@ def test_a_provider_that_is_not_there_stops_the_sender_and_says_so(clinic: Clini
     clinic.asks_for_code()
     eventually(lambda: clinic.state("otp", "error_reason"), within=PATIENCE)
     assert clinic.state("otp", "status, error_reason") == ("queued", "there is no SMS provider 'raven'")
+
+
+def test_an_account_that_cannot_be_read_stops_the_sender_and_says_so(clinic: Clinic, app: Flask) -> None:
+    done = app.test_cli_runner().invoke(args=["sms", "provider", clinic.org, NAME], input='{"key": "coo"}\n')
+    assert done.exit_code == 0, done.output
+    clinic.asks_for_code()
+    eventually(lambda: clinic.state("otp", "error_reason"), within=PATIENCE)
+    assert clinic.state("otp", "status, error_reason") == (
+        "queued",
+        "the clinic's account with pigeon cannot be used: KeyError",
+    )
+
+
+def test_an_answer_that_nobody_thought_of_is_no_reason_to_send_again(clinic: Clinic, loft: Loft) -> None:
+    loft.next = [(500, "a code that is in no table")]
+    clinic.asks_for_code()
+    clinic.becomes("otp", "unknown")
+    assert clinic.state("otp", "error_reason") == "the request broke off with KeyError"
+    assert len(loft.asked) == 1
+
+
+def test_a_question_that_fails_in_a_way_that_nobody_thought_of_holds_up_no_others(
+    app: Flask, client: FlaskClient, sql: psycopg.Connection, loft: Loft, clinic: Clinic, clock: Clock
+) -> None:
+    other_loft = Loft()
+    other = Clinic(app, client, sql, other_loft)
+    loft.next, other_loft.next = ["drop"], ["drop"]
+    for each in (clinic, other):
+        each.asks_for_code()
+        each.becomes("otp", "unknown")
+    for letter in loft.letters.values():
+        letter["at"] = "no time at all"
+    clock.forward(91)
+    reconcile_sms.run()
+    assert clinic.state("otp") == "unknown"
+    assert other.state("otp") == "sent"
+    other_loft.close()

@@ -122,7 +122,7 @@ def test_what_is_too_large_is_counted(client: FlaskClient, hands: Hands) -> None
 
 
 def test_guesses_at_pages_are_counted(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages.guesses, "_clock", lambda: 100.0)  # however slow the machine is
+    monkeypatch.setattr(pages.guesses(), "_clock", lambda: 100.0)  # however slow the machine is
     seen = Seen(client)
     where = {"REMOTE_ADDR": "198.51.100.44"}
     for number in range(12):

@@ -132,10 +132,12 @@ def test_an_address_is_one_address_however_it_is_written() -> None:
 
 _APP = """
 from webapp.proxies import BehindProxies
+from webapp.state import Application
 def page(environ, start_response):
     start_response("200 OK", [])
     return [f"{environ['REMOTE_ADDR']} {environ['wsgi.url_scheme']}.".encode()]
-app = BehindProxies(page, %d)
+app = Application(__name__)
+app.wsgi_app = BehindProxies(page, %d)
 """
 
 

@@ -290,14 +290,18 @@ def _found(token: str, address: str) -> Found:
     Raises UnknownLink, TooMany, Busy or DatabaseAway.
     """
     whose = group(address)
-    found = _find(token) if guesses().has_room(whose) else _found_in_turn(token)
+    counted = guesses().allow(whose)  # before the look-up, so that many guesses at once are counted, too
+    is_unknown = False
+    try:
+        found = _find(token) if counted else _found_in_turn(token)
+        is_unknown = found is None
+    finally:
+        if counted and not is_unknown:
+            guesses().give_back(whose)
     if found is not None:
         return found
-    if guesses().allow(whose):
-        attacks.count(attacks.Kind.GUESSED_LINK)
-        raise UnknownLink
-    attacks.count(attacks.Kind.LIMITED_LINK)
-    raise TooMany
+    attacks.count(attacks.Kind.GUESSED_LINK if counted else attacks.Kind.LIMITED_LINK)
+    raise UnknownLink if counted else TooMany
 
 
 def _found_in_turn(token: str) -> Found | None:
@@ -355,7 +359,7 @@ def _unknown(_: Exception) -> ResponseReturnValue:
 @blueprint.errorhandler(TooMany)
 def _too_many(_: TooMany) -> ResponseReturnValue:
     response = _plain("too_many", HTTPStatus.TOO_MANY_REQUESTS)
-    response.headers["Retry-After"] = "60"
+    response.headers["Retry-After"] = "6"
     return response
 
 

@@ -5,7 +5,8 @@ Twilio reads the English keywords itself, and with Advanced Opt-Out those that a
 has the same keywords, for clinics whose webhook is told nothing of it, and what Twilio lacks: the keywords of
 carriers and of other languages, and the plainest sentences.
 
-A text that says more than its wish is none: "stop by at 5?", "cancel 10:30". To miss a wish costs a text too
+Courtesies around it do not count, nor a number behind a STOP. A text that says more than its wish is none:
+"stop by at 5?", "cancel 10:30". To miss a wish costs a text too
 many, and STOP still works, as phone companies tell their customers. To see one where there is none keeps the
 codes and confirmations from a patient who wants to book. For the same reason words for "cancel" and "end" in
 other languages are not in the table: sent back to a confirmation, they are about the appointment.
@@ -14,6 +15,7 @@ other languages are not in the table: sent back to a confirmation, they are abou
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -24,19 +26,26 @@ class Wish(StrEnum):
     NOTHING = "something else"
 
 
-def _key(text: str) -> str:
-    """A text as the table knows it: its letters and digits, without case, accents, signs, emoji and spaces.
-
-    A word that is repeated counts once: "Stop. STOP!" and "S.T.O.P." are "stop", "opt-out" is "optout".
-    """
+def _words(text: str) -> list[str]:
+    """The words of a text: letters and digits, without case, accents, signs and emoji."""
     kept = []
     for sign in unicodedata.normalize("NFKD", text):
         category = unicodedata.category(sign)
         if category == "Cf" or unicodedata.combining(sign) or sign in _WITHIN_WORDS:
             continue
         kept.append(sign if category[0] in "LMN" else " ")
-    return "".join(dict.fromkeys("".join(kept).lower().split()))
+    return "".join(kept).lower().replace("thank you", "thanks").split()
 
+
+def _key(words: Iterable[str]) -> str:
+    """Words as the table knows them. A word that is repeated counts once: "Stop. STOP!" and "S.T.O.P." are
+    "stop", "opt-out" is "optout".
+    """
+    return "".join(dict.fromkeys(words))
+
+
+#: Said around a wish, and no part of it.
+_COURTESIES = frozenset(("please", "pls", "thanks", "hi", "hello", "sorry", "svp", "merci", "aub", "gracias"))
 
 #: Apostrophes, and what asks for a picture instead of a letter.
 _WITHIN_WORDS = frozenset("'\u2019\u02bc`\ufe0e\ufe0f")
@@ -54,25 +63,39 @@ _TABLE = {
         停止 | 退订 | 退訂 | 配信停止 | ストップ | 중지 | 수신거부
     """,
     Wish.STOP_WORDS: """
-        please stop | stop please | stop now | stop thanks | stop thank you
-        stop texting | stop texting me | please stop texting me | stop messaging me | stop sending me texts
-        do not text me | don't text me | don't text me again | no more texts | no more messages
-        unsubscribe please | unsubscribe me | please unsubscribe me | opt me out | opt out please
-        remove please | please remove me | stop svp | arrêt svp | arrêt s'il vous plaît
+        stop now | i said stop | reply stop | text stop
+        stop texting | stop texting me | stop messaging me | stop messages | stop all messages
+        cancel all texts
+        stop sending me texts | stop sending me messages | stop sending texts | stop these messages
+        stop texting this number | stop contacting me | leave me alone | delete my number
+        do not text me | don't text me | don't text me again | do not text me again | do not text this number
+        do not contact me | don't contact me | do not contact me again | don't contact me again
+        no more texts | no more messages | i don't want any more texts | i don't want any more messages
+        i do not want any more texts | i don't want these texts | i don't want these messages
+        unsubscribe me | unsubscribe from these messages | unsubscribe from this list
+        opt me out | i want to opt out | remove me from your list | remove me from this list
+        take me off your list | take me off this list | remove my number
+        wrong number stop | stop wrong number | wrong number stop texting me | wrong number stop texting
+        arrêt s'il vous plaît | je ne veux plus de sms
+        ne m'envoyez plus de sms | ne m'envoyez plus de messages
+        quiero darme de baja | dejen de enviarme mensajes | no me envíen más mensajes
     """,
     Wish.START: """
         start | yes | unstop
 
-        start please | please start | opt in | opt me in | opt me back in | subscribe | resubscribe
+        opt in | opt me in | opt me back in | subscribe | resubscribe
     """,
 }
 _MEANT = {
-    _key(said): wish
+    _key(_words(said)): wish
     for wish, lines in _TABLE.items()
     for line in lines.splitlines()
     for said in line.split("|")
 }
 del _MEANT[""]
+
+#: With a "please" these are about the appointment, or an answer to a question.
+_ALONE = frozenset(("cancel", "end", "yes"))
 
 #: What Twilio says that it has read in a text.
 _OPT_OUT_TYPES = {"STOP": Wish.STOP_KEYWORD, "START": Wish.START, "HELP": Wish.NOTHING}
@@ -85,4 +108,18 @@ def wish(body: str, opt_out_type: str | None = None) -> Wish:
     """`opt_out_type` is what Twilio read in it, where it did; then that stands, since Twilio acted on it."""
     if opt_out_type and opt_out_type.upper() in _OPT_OUT_TYPES:
         return _OPT_OUT_TYPES[opt_out_type.upper()]
-    return _MEANT.get(_key(body), Wish.NOTHING) if len(body) <= _LONGEST else Wish.NOTHING
+    if len(body) > _LONGEST:
+        return Wish.NOTHING
+    words = _words(body)
+    return _MEANT.get(_key(words)) or _in_other_words(words, body)
+
+
+def _in_other_words(words: list[str], body: str) -> Wish:
+    """A wish with courtesies around it, a STOP with a number behind it, or a stop sign alone."""
+    bare = [word for word in words if word not in _COURTESIES]
+    if bare[:1] == ["stop"] and all(word.isdigit() for word in bare[1:]):
+        bare = bare[:1]
+    found = None if _key(bare) in _ALONE else _MEANT.get(_key(bare))
+    if found is Wish.STOP_KEYWORD or (not words and "\N{OCTAGONAL SIGN}" in body):
+        return Wish.STOP_WORDS  # for Twilio it was no keyword
+    return found or Wish.NOTHING

@@ -13,6 +13,7 @@ from flask import Flask
 
 from tests.conftest import Clock
 from tests.linked import Linked, at
+from tests.stack import eventually
 from tests.webapp.patient.reading import NEW, NO_SUCH, state_of, words
 from tests.webapp.patient.reading import linked as linked  # the fixture  # noqa: PLC0414
 from tests.webapp.patient.reading import often as often  # the fixture  # noqa: PLC0414
@@ -84,7 +85,7 @@ def test_guesses_are_counted_by_address(linked: Linked, path: str) -> None:
     assert ask(linked.token, "192.0.2.2") == 200
     assert ask(NO_SUCH, "192.0.2.2") == 404
     limited = client.get(f"/a/{NO_SUCH}", environ_base={"REMOTE_ADDR": "192.0.2.1"})
-    assert limited.headers["Retry-After"] == "60"
+    assert limited.headers["Retry-After"] == "6"
     assert "Please wait a minute" in words(limited)
 
 
@@ -120,6 +121,30 @@ def test_many_guesses_at_once_are_counted_too(app: Flask, linked: Linked) -> Non
         )
     assert answers.count(404) <= MOST_UNKNOWN
     assert set(answers) == {404, 429}
+
+
+@pytest.mark.usefixtures("guesses_at")
+def test_guesses_at_once_are_counted_before_they_are_looked_up(
+    app: Flask, linked: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, looking, answers, go_on = 30, list[str](), list[int](), threading.Event()
+    real = pages._find
+
+    def find(token: str) -> Any:
+        looking.append(token)
+        go_on.wait(180)
+        return real(token)
+
+    monkeypatch.setattr(pages, "_find", find)
+    monkeypatch.setattr(pages, "LONGEST_WAIT", 0.01)
+    with ThreadPoolExecutor(many) as pool:
+        for _ in range(many):
+            pool.submit(lambda: answers.append(app.test_client().get(f"/a/{NO_SUCH}").status_code))
+        try:
+            eventually(lambda: len(looking) + len(answers) == many)
+            assert len(looking) <= MOST_UNKNOWN + pages.MOST_LOOK_UPS
+        finally:
+            go_on.set()
 
 
 @pytest.mark.usefixtures("guesses_at")

@@ -53,6 +53,35 @@ end.
 """
 
 SENTENCES = """
+🛑
+stop 123
+Je ne veux plus de sms
+Ne m'envoyez plus de messages svp
+Dejen de enviarme mensajes
+quiero darme de baja
+reply STOP
+Do not contact me again
+remove me from your list
+stop these messages
+i want to opt out
+Hi, please stop texting me, thanks
+wrong number, stop texting me
+leave me alone
+delete my number
+I said stop
+cancel all texts
+Stop, wrong number
+afmelden aub
+stop sending me messages
+Please remove me from your list
+I don't want any more texts
+unsubscribe from these messages
+Do not contact me.
+stop all messages
+Stop please, thanks
+stop 1
+stop, thank you!
+desabonnement merci
 arrêt svp
 Arrêt, s'il vous plaît
 remove please
@@ -73,6 +102,7 @@ Please unsubscribe me!
 """
 
 CONSENTS = """
+unstop, thanks
 START please
 opt me back in
 opt in
@@ -81,39 +111,24 @@ resubscribe
 
 #: What is asked for in words that are not in the table, or with more said beside them.
 FREE_TEXT = """
-desabonnement merci
-🛑
-stop 123
 stop end
 Baja por favor
 CANCELAR
 annuler
-afmelden aub
 Fin
-Je ne veux plus de sms
-Ne m'envoyez plus de messages svp
-Dejen de enviarme mensajes
-quiero darme de baja
-reply STOP
-Do not contact me again
-remove me from your list
-stop these messages
-i want to opt out
-Hi, please stop texting me, thanks
-wrong number, stop texting me
 This is not Bob. Don't text me again.
-leave me alone
-delete my number
-I said stop
-cancel all texts
-Stop, wrong number
 start nothing, stop texting me
-unstop, thanks
 I want to opt back in
 start sending me texts again
 """
 
 OTHER_THINGS = """
+cancel thanks
+end please
+thank you
+please
+you stop
+🛑 is the sign at the corner
 cancel 10:30
 Cancel 3/12
 end 5?

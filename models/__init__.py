@@ -1,11 +1,11 @@
-"""The domain: what a clinic decides. Tables, rules and queries; no web framework and no provider.
+"""The domain: tables, rules and queries. It uses no web framework and no provider.
 
-Its rooms stand in one column: insight, notices, leads, calls, booking, messaging, clinics, base. Each imports
-only those after it in this list.
+Its packages are layers: insight, notices, leads, calls, booking, messaging, clinics, base. Each imports only
+those after it in this list.
 """
 
-# ruff: noqa: F401 -- A foreign key is resolved by its table's name, so every table must be known before the
-# first query; and every notice before the first message.
+# ruff: noqa: F401 -- SQLAlchemy resolves a foreign key by the name of its table, so every table must be known
+# before the first query, and every notice before the first message.
 
 import models.base.audit
 import models.booking.appointments

@@ -1,4 +1,4 @@
-"""Who or which call changed what. Written by triggers alone (migrations/sql/audit_log_v1.sql)."""
+"""Which person or which call changed what. Only triggers write it (migrations/sql/audit_log_v1.sql)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from models.base.tables import Base, CreatedAt
 
 
 class AuditEntry(Base):
-    """Rows are only ever added: nobody has the right to change or delete one.
+    """One change of one row. Entries are only added: no role has the right to change or delete them.
 
-    They name columns and never hold what stood in them, so that they can be kept for ever.
+    An entry names the columns that changed and never holds their values, so it can be kept for ever.
     """
 
     __tablename__ = "audit_log"
@@ -22,7 +22,7 @@ class AuditEntry(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     org_id: Mapped[uuid.UUID]
-    #: "call <id>", "operator <name>", "twilio", or the database role of somebody at a prompt.
+    #: "call <id>", "operator <name>", "twilio", or the database role of a person at a prompt.
     actor: Mapped[str]
     action: Mapped[str]
     table_name: Mapped[str]

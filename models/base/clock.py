@@ -1,4 +1,4 @@
-"""The database's clock: the one by which everything expires and comes due, on every machine."""
+"""The database's clock, by which everything expires and falls due on every machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from sqlalchemy.orm import Session
 
 
 def now(session: Session) -> datetime:
-    """The time at this moment and not at the beginning of the transaction, which is past after a wait."""
+    """The time now, and not the start of the transaction, which is in the past after a wait."""
     moment: datetime = session.scalars(select(func.app_clock())).one()
     return moment

@@ -1,4 +1,4 @@
-"""Digests that only this installation can make: the tables hold them in place of what must not be read."""
+"""Digests that only this installation can make; tables hold them in place of values that must stay secret."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import settings
 
 
 def keyed(purpose: str, text: str, *, key_id: str | None = None) -> str:
-    """64 hexadecimal digits, of the current SECRET_KEY or of the one that `key_id` names.
+    """The digest of a text, 64 hexadecimal digits, under the current SECRET_KEY or the one `key_id` names.
 
-    Another purpose makes another digest of the same text. Raises settings.UnknownKey.
+    The digest differs for each purpose. Raises settings.UnknownKey.
     """
     key = settings.get().subkey(purpose, key_id)
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,12 +1,12 @@
-"""What stands where the name or the number of an erased patient stood."""
+"""The mark that replaces the name or the number of an erased patient."""
 
 from __future__ import annotations
 
 ERASED = "erased"
-#: The beginning of what stands in place of a telephone number. What follows is different for each patient.
+#: The mark of an erased telephone number begins with this; the rest is different for each patient.
 MARK = f"{ERASED}:"
 
 
 def is_erased(number: str | None) -> bool:
-    """Whether this stands in the place of a number that was erased: to be shown as that, and never rung."""
+    """Whether this is the mark of an erased number, which pages show as erased and which is never rung."""
     return number is not None and number.startswith(MARK)

@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 
 def take(session: Session, key: Function[int]) -> None:
-    """Wait until no other transaction has this lock, at most the lock timeout (LockNotAvailable after it).
+    """Take this lock, waiting at most the lock timeout for other transactions; then LockNotAvailable.
 
-    `key` is a call of one of the functions that give keys, as func.call_lock_key(org_id, call_id):
-    migrations/sql/lock_keys_v1.sql has them, and the order in which several locks are taken.
+    `key` is the call of a function that returns a key, such as func.call_lock_key(org_id, call_id).
+    migrations/sql/lock_keys_v1.sql has these functions and the order in which several locks are taken.
     """
     session.execute(select(func.pg_advisory_xact_lock(key)))

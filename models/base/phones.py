@@ -1,4 +1,4 @@
-"""Telephone numbers: E.164 or a reason why not."""
+"""Telephone numbers: read as E.164, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from models.base.spoken import DIGITS, MAX_CHARACTERS, number_said
 
 
 class ImpossibleNumber(ValueError):
-    """No telephone can have this number; the message says why, for the ear."""
+    """No telephone can have this number. The message says why, in words that the agent can say."""
 
 
 class NotAMobile(ValueError):
-    """A number of a kind that no patient reads text messages on, or that earns its owner money."""
+    """A number of a kind on which no patient reads messages, or which earns its owner money."""
 
 
 class CountryNotAllowed(ValueError):
-    """A number of a country that the clinic sends no SMS to."""
+    """A number of a country to which the clinic sends no messages."""
 
 
-# A SIP user, or what Twilio makes of it on the keypad: +266696687 spells ANONYMOUS.
+# The user of a SIP address when the number is withheld, or the same word as Twilio types it on a keypad:
+# +266696687 spells ANONYMOUS.
 _WITHHELD_WORDS = ("anonymous", "blocked", "private", "restricted", "unavailable", "unknown", "withheld")
 _KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 _WITHHELD = {*_WITHHELD_WORDS, *("+" + word.translate(_KEYPAD) for word in _WITHHELD_WORDS)}
@@ -41,8 +42,8 @@ _UNREADABLE = {
 }
 
 
-#: What follows one of these is an extension. No text message reaches one, so it is left out. Those of other
-#: languages are the ones that phonenumbers reads, and the usual words of countries that it leaves out.
+#: The words before an extension. No message reaches an extension, so it is left out. The words of other
+#: languages are those that phonenumbers reads, and the usual words of countries that it leaves out.
 _EXTENSION = frozenset(
     (
         *("x", "ex", "ext", "exten", "extn", "extension", "extensi\u00f3n", "extensao", "extens\u00e3o", "#"),
@@ -62,19 +63,19 @@ _EXTENSION = frozenset(
     )
 )
 
-#: What is not only punctuation in a number.
+#: Signs with a meaning in a number; all other punctuation is dropped.
 _SIGNS = frozenset("+*#")
 
-#: What people dial before a country code, wherever they are: +44, 0044, 011 44.
+#: The prefixes that people dial before a country code: 0044, 011 44.
 _ABROAD = re.compile(r"(?:00|011)(?=[1-9])")
 
 
 def e164(said: str, *, region: str, sandbox: bool = False) -> str:
-    """The number as +442079460958; without a country code it is one of `region` (ISO 3166).
+    """The number as +442079460958. A number without a country code belongs to `region` (ISO 3166).
 
-    Digits may be of any script, with anything between them that is no letter, or words. A sandbox clinic may
-    use numbers that no telephone can have, such as the +1-555-1234 of the quick reference: its SMS go
-    nowhere. Raises ImpossibleNumber.
+    `said` is digits of any script, with any characters but letters between them, or words. A sandbox clinic
+    may use numbers that no telephone can have, such as the +1-555-1234 of the quick reference, because its
+    messages go nowhere. Raises ImpossibleNumber.
     """
     digits = _digits(of_caller(said) or said)
     try:
@@ -90,13 +91,13 @@ def e164(said: str, *, region: str, sandbox: bool = False) -> str:
 
 
 def _digits(said: str) -> str:
-    """'+442079460958', '02079460958': what was said or written, without all that is no digit of it.
+    """The digits and the plus of a number that was said or written: '+442079460958', '02079460958'.
 
-    Raises ImpossibleNumber. Nothing is invented: one word too many makes it unreadable, since a number that
-    is read wrong is somebody else's.
+    Raises ImpossibleNumber if any word is not part of a number: nothing is guessed, since a misread number
+    belongs to another person.
     """
     words = _words(said) if len(said) <= MAX_CHARACTERS else []
-    while words and words[-1] == "#":  # the key that ends what is dialled
+    while words and words[-1] == "#":  # the key that ends dialling
         words.pop()
     first = next((place for place, word in enumerate(words) if word in DIGITS or word.isdecimal()), 0)
     words = [word for place, word in enumerate(words) if word != "#" or place > first]  # "phone #: 020 …"
@@ -110,7 +111,7 @@ def _digits(said: str) -> str:
 
 
 def _words(said: str) -> list[str]:
-    """Lower-case words, groups of digits in ASCII and signs, without the punctuation between them."""
+    """The words in lower case, groups of ASCII digits, and signs, without the punctuation between them."""
     plain = "".join(_plain(character) for character in said.casefold())
     return re.findall(r"[0-9]+|[^\W\d_]+|\S", plain)
 
@@ -119,9 +120,9 @@ def _plain(character: str) -> str:
     if character in "'\u2019":
         return ""
     alike = unicodedata.normalize("NFKC", character)
-    if alike in _SIGNS or alike == "x":  # of full width, too
+    if alike in _SIGNS or alike == "x":  # also in full width
         return alike
-    # Punctuation, symbols, spaces and marks of direction, of any script.
+    # Punctuation, symbols, spaces and marks of direction in any script.
     if unicodedata.category(character)[0] in "PSZ" or unicodedata.category(character) == "Cf":
         return " "
     return str(unicodedata.decimal(character, character))
@@ -129,7 +130,8 @@ def _plain(character: str) -> str:
 
 _each_word = re.compile(r"[a-z]+").findall
 
-#: Words for the telephone that is being rung from, of which one must be there; and words around them.
+#: Words for the telephone that the caller rings from, of which at least one must be said, and words that may
+#: stand around them.
 _THE_CALLERS = frozenset(
     _each_word(
         "same this caller callers customer customers current incoming inbound"
@@ -144,7 +146,7 @@ _AROUND = frozenset(
     )
 )
 
-#: What models write where they have no number.
+#: What models write when they have no number.
 _NOTHING = frozenset(
     (
         *("", "none", "null", "nil", "na", "n a", "undefined", "not provided", "not given", "not applicable"),
@@ -154,33 +156,36 @@ _NOTHING = frozenset(
 
 
 def means_the_callers(said: str) -> bool:
-    """Whether it is no number but says whose: "same as caller", "the number I'm calling from"."""
+    """Whether this names the caller's own number: "same as caller", "the number I'm calling from"."""
     words = set(_words(said))
     return bool(words & _THE_CALLERS) and words <= _THE_CALLERS | _AROUND
 
 
 def says_nothing(said: str) -> bool:
-    """Whether it only says that there is no number: "N/A", "unknown", "-"."""
+    """Whether this only says that there is no number: "N/A", "unknown", "-"."""
     return " ".join(_words(said)) in _NOTHING
 
 
 def of_caller(said: str) -> str | None:
-    """A caller's number as Vapi has it: E.164, or a SIP address that holds none; None if it was withheld."""
+    """The number in what Vapi sends for a caller, in E.164; None if it was withheld.
+
+    A text without such a number, such as a SIP address, comes back unchanged.
+    """
     user = re.sub(r"^(?:sips?|tel):|[@;].*$", "", said.strip().casefold())
     if user in _WITHHELD:
         return None
     return user if re.fullmatch(r"\+\d{5,15}", user) else said
 
 
-#: Those of +1 whose numbers are dialled as one's own and cost a text message as much as one's own. The
-#: others of +1 are dialled alike, and are countries with prices of their own (docs/decisions/0017).
+#: The countries and territories of +1 to which messages cost about as much as at home. The other countries of
+#: +1 are dialled the same way but have prices of their own (docs/decisions/0017).
 _NORTH_AMERICA = frozenset(("US", "CA", "PR", "VI", "GU", "MP", "AS"))
 
 
 def home_regions(region: str) -> list[str]:
-    """The countries and territories (ISO 3166) that share one numbering plan with this one, itself first.
+    """The countries and territories (ISO 3166) in the numbering plan of this one, which comes first.
 
-    So Jersey, Guernsey and the Isle of Man with GB, and Puerto Rico with US.
+    Jersey, Guernsey and the Isle of Man go with GB, for example, and Puerto Rico with US.
     """
     code = phonenumbers.country_code_for_region(region)
     plan = set(phonenumbers.region_codes_for_country_code(code)) if code else set()
@@ -190,10 +195,10 @@ def home_regions(region: str) -> list[str]:
 
 
 def check_country(number: str, allowed: Collection[str]) -> None:
-    """Raises CountryNotAllowed unless the E.164 number is of one of these countries (ISO 3166).
+    """Raises CountryNotAllowed unless the E.164 number belongs to one of these countries (ISO 3166).
 
-    Several countries share a calling code, such as +1 and +44: any of them will do where the number
-    itself does not tell.
+    Several countries share a calling code such as +1 or +44. Where the number does not show which of them it
+    belongs to, it is enough that one of them is allowed.
     """
     parsed = phonenumbers.parse(number)
     region = phonenumbers.region_code_for_number(parsed)
@@ -207,8 +212,8 @@ def check_country(number: str, allowed: Collection[str]) -> None:
 _MOBILE = frozenset((phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE))
 _LANDLINE = frozenset((phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.VOIP))
 
-#: Ranges that are kept for films and examples, where phonenumbers takes them for real ones: those of Ofcom,
-#: 555-01xx of North America, those of ACMA and of Arcep.
+#: Ranges reserved for films and examples that phonenumbers takes for real numbers: those of Ofcom, 555-01xx
+#: of North America, those of ACMA and of Arcep.
 _FICTION = re.compile(
     r"\+44(?:2079460|1(?:1[3-8]|21|[3-6]1)4960|1914980|2896496|2920180|1632960|7700900)\d{3}"
     r"|\+1\d{3}55501\d{2}"
@@ -216,20 +221,20 @@ _FICTION = re.compile(
     r"|\+33(?:63998|19900|26191|35301|46571|53649)\d{4}"
 )
 
-#: Numbers that phonenumbers takes for mobiles and that are nobody's telephone: pay-per-call, services and
-#: test lines of North America (976, 950, 958, 959, 555 1212); and satellites and premium rate of no country.
+#: Numbers that phonenumbers takes for mobiles but that no patient has: pay-per-call, services and test lines
+#: of North America (976, 950, 958, 959, 555 1212); satellite and premium-rate numbers of no country.
 _NOBODYS = re.compile(r"\+1\d{3}(?:(?:976|95[089])\d{4}|5551212)|\+(?:870|878|88[1-3]|979)\d+")
 
-#: Twilio's numbers for tests, each of which makes a message fail in its own way.
+#: Twilio's test numbers, each of which makes a message fail in its own way.
 _TWILIO_TEST = re.compile(r"\+1500555\d{4}")
 
 
 def check_mobile(number: str, *, landlines: bool = False, fiction: bool = False) -> None:
     """Raises NotAMobile unless the E.164 number can be a patient's mobile.
 
-    `landlines` takes fixed lines and VoIP as well; `fiction` takes numbers that no telephone has. Numbers
+    `landlines` also allows fixed lines and VoIP; `fiction` also allows numbers that no telephone has. Numbers
     with a price or an owner of their own (premium rate, shared cost, personal, toll-free, pagers, company
-    numbers, satellites) are refused whatever is set.
+    numbers, satellites) are always refused.
     """
     parsed = phonenumbers.parse(number)
     if _NOBODYS.fullmatch(number) and not (fiction and _TWILIO_TEST.fullmatch(number)):
@@ -237,13 +242,13 @@ def check_mobile(number: str, *, landlines: bool = False, fiction: bool = False)
     if fiction and (_TWILIO_TEST.fullmatch(number) or not phonenumbers.is_valid_number(parsed)):
         return
     kinds = _MOBILE | _LANDLINE if landlines else _MOBILE
-    # Of a number that is not valid the kind is unknown.
+    # The kind of an invalid number is unknown.
     if phonenumbers.number_type(parsed) not in kinds or (not fiction and _FICTION.fullmatch(number)):
         raise NotAMobile(f"+{parsed.country_code}")
 
 
 def may_be_rung(number: str) -> bool:
-    """Whether it can be somebody's mobile or landline, so that ringing it back earns nobody anything."""
+    """Whether it can be a person's mobile or landline, so that ringing it back earns its owner nothing."""
     try:
         check_mobile(number, landlines=True, fiction=True)
     except (NotAMobile, phonenumbers.NumberParseException):
@@ -252,7 +257,7 @@ def may_be_rung(number: str) -> bool:
 
 
 def readable(number: str) -> str:
-    """+44 20 7946 0958; anything else as it is."""
+    """The number as +44 20 7946 0958; any other text unchanged."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
@@ -261,5 +266,5 @@ def readable(number: str) -> str:
 
 
 def last_digits(number: str) -> str:
-    """'34': all of a number that an answer or a log may carry."""
+    """The last two digits, such as '34': no answer or log may carry more of a number."""
     return number[-2:]

@@ -1,6 +1,6 @@
-"""What must be right in the running database: the role, the isolation, row security, the transactions.
+"""Checks of the running database: its role, isolation level, row security and transactions.
 
-What would make a promise hollow is a problem. What cannot be looked at is only a notice.
+A finding that would break one of the promises is a Problem; a check that could not run is a Notice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SELECT rolname, rolsuper, rolbypassrls, current_setting('default_transaction_iso
   FROM pg_roles WHERE rolname = current_user
 """
 
-#: Every table with an organisation, and that of the organisations themselves.
+#: The tables with a clinic's rows, and the table of clinics, on which row security is not forced.
 _UNWALLED = """
 SELECT DISTINCT c.relname FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (current_schemas(false))
@@ -32,8 +32,8 @@ SELECT DISTINCT c.relname FROM pg_class c
 """
 
 
-#: Policies beside the one of the migrations (each of them lets through what it lets through), and that one
-#: where it has become another.
+#: The tables with a policy beside that of the migrations, since policies add up, and the tables on which
+#: that policy has changed.
 _OTHER_POLICIES = """
 SELECT DISTINCT c.relname FROM pg_policy p
   JOIN pg_class c ON c.oid = p.polrelid
@@ -48,19 +48,19 @@ SELECT DISTINCT c.relname FROM pg_policy p
 
 
 def look_at_start() -> Iterator[Problem | Notice]:
-    """As `look`, and no connection stays open: a worker's parent has no further use for one."""
+    """As `look`, and close all connections: a worker's parent process needs none afterwards."""
     yield from look()
     for each in (engine(), system_engine()):
         each.dispose()
 
 
 def look() -> Iterator[Problem | Notice]:
-    """What is not as it must be, and what could not be looked at."""
+    """The problems of the database, and a notice for each check that could not run."""
     for each in dict.fromkeys((engine(), system_engine())):
         found: list[Problem | Notice] = []
         try:
             with each.connect() as connection:
-                # One after the other: what was found stands, also if the next look is not allowed.
+                # One check after the other, so that findings are kept when the next check is not allowed.
                 for ask in (_of_the_role, _of_the_tables):
                     found += ask(connection)
                 found += _of_the_system_scope(connection, may_ask=each is system_engine() or _one_role())
@@ -85,12 +85,12 @@ def _unseen(error: SQLAlchemyError) -> Problem | Notice:
 
 
 def _of_a_transaction() -> Iterator[Problem]:
-    """Whether one that is begun as all of them are has the time-outs and the rest that it asks for."""
+    """Whether a transaction has the time-outs and the other settings that it asks for as it begins."""
     try:
         with transaction(uuid.UUID(int=0)) as session:
             lost = not_kept(session)
     except SQLAlchemyError:
-        return  # which was told already
+        return  # the checks of the connection have reported it
     if lost:
         yield Problem(
             f"A transaction does not keep what it was begun with: {'; '.join(lost)}. What stands before the"
@@ -99,7 +99,7 @@ def _of_a_transaction() -> Iterator[Problem]:
 
 
 def _one_role() -> bool:
-    """Whether the second role is the first."""
+    """Whether both engines use the same role."""
     return engine().url.username == system_engine().url.username
 
 
@@ -134,9 +134,9 @@ def _of_the_tables(connection: Connection) -> Iterator[Problem]:
 
 
 def _of_the_system_scope(connection: Connection, *, may_ask: bool) -> Iterator[Problem]:
-    """Whether the last release bound it to the role that the settings name now."""
+    """Whether the last release bound the system scope to the role that the settings name now."""
     if connection.scalar(text("SELECT to_regprocedure('in_system_scope()')")) is None:
-        return  # not migrated, which the readiness page tells
+        return  # not migrated: the readiness page says so
     connection.execute(text("SELECT set_config('app.scope', 'system', true)"))
     asks = connection.scalar(text("SELECT in_system_scope()"))
     connection.rollback()

@@ -1,4 +1,4 @@
-"""Secrets at rest, sealed for one organisation and purpose: a row copied elsewhere opens nothing."""
+"""Secrets at rest, sealed for one clinic and purpose: they cannot be unsealed in the row of another."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _VERSION = "v2"
 
 
 class CannotUnseal(RuntimeError):
-    """The stored secret was sealed with a key we lack, for another organisation, or was changed."""
+    """The stored secret was sealed with a missing key or for another clinic or purpose, or was altered."""
 
 
 def seal(org_id: uuid.UUID, purpose: str, plaintext: str) -> str:
-    """`v2.<which SECRET_KEY>.<nonce and ciphertext>`; the current key is the one that writes."""
+    """The secret as `v2.<id of the SECRET_KEY>.<nonce and ciphertext>`, sealed with the current key."""
     key_id = settings.get().key_ids[0]
     nonce = secrets.token_bytes(12)
     sealed = _cipher(key_id).encrypt(nonce, plaintext.encode(), _bound_to(org_id, purpose))
@@ -27,11 +27,11 @@ def seal(org_id: uuid.UUID, purpose: str, plaintext: str) -> str:
 
 
 def unseal(org_id: uuid.UUID, purpose: str, sealed: str) -> str:
-    """Raises CannotUnseal."""
+    """The plaintext of a sealed secret. Raises CannotUnseal."""
     try:
         version, key_id, encoded = sealed.split(".")
         if version != _VERSION or not key_id:
-            key_id = "none"  # there is no such key; an empty one would be the current
+            key_id = "none"  # no key has this id; an empty id would mean the current key
         raw = base64.urlsafe_b64decode(encoded)
         return _cipher(key_id).decrypt(raw[:12], raw[12:], _bound_to(org_id, purpose)).decode()
     except (InvalidTag, ValueError, settings.UnknownKey) as error:
@@ -42,7 +42,7 @@ def unseal(org_id: uuid.UUID, purpose: str, sealed: str) -> str:
 
 
 def is_current(sealed: str) -> bool:
-    """Whether it was sealed with the SECRET_KEY of today, so that no former one is needed for it."""
+    """Whether it was sealed with the current SECRET_KEY, so that it needs no former key."""
     return sealed.startswith(f"{_VERSION}.{settings.get().key_ids[0]}.")
 
 

@@ -1,4 +1,4 @@
-"""The way to the database: an engine for each settings, the doors through row security, the one commit."""
+"""Access to the database: engines, doors through row security, and transactions, which commit here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Door(StrEnum):
-    """The few reasons to look beyond one organisation. tests/architecture lists who opens which."""
+    """The reasons to look beyond one clinic. tests/architecture lists the code that opens each door."""
 
     CREDENTIAL = "whose credential this is"
     DEVELOPMENT = "whose hold, appointment or number this is, where no credential is asked for"
@@ -47,27 +47,27 @@ class Door(StrEnum):
 
 @lru_cache(maxsize=4)
 def sqlalchemy_url(database_url: str) -> URL:
-    """The URL as managed platforms and poolers write it (postgres://…?pgbouncer=true), for our driver."""
+    """For our driver: a URL as managed platforms and poolers write it (postgres://…?pgbouncer=true)."""
     url, ignored = postgres_address.read(database_url)
     if ignored:
         log.warning("ignored in the address of the database: %s", ", ".join(ignored))
     return url
 
 
-#: What a connection is opened with, by whoever opens one. A statement that the server has prepared is known
-#: to one of its sessions only, and behind a pooler the next transaction may be in another.
+#: Options of every connection. A prepared statement belongs to one session of the server, and behind a pooler
+#: the next transaction may run in another session.
 DRIVER_OPTIONS: dict[str, Any] = {"prepare_threshold": None}
 
 
-#: Seconds beyond the longest statement after which a server that says nothing at all is given up.
+#: Seconds beyond the longest statement after which a silent server is given up.
 PATIENCE = 1.5
 
 
 class ImpatientConnection(Connection[Any]):
-    """Waits no longer than `patience` seconds for the server.
+    """Waits no longer than `patience` seconds for the server; None is for ever.
 
-    The limits of a statement are the server's own, and one that is frozen keeps none of them, while its
-    machine goes on acknowledging what it is sent.
+    The server itself applies the time limits of statements. A frozen server applies none of them, while its
+    machine still acknowledges what it is sent.
     """
 
     patience: float | None = None
@@ -81,19 +81,20 @@ class ImpatientConnection(Connection[Any]):
 
 
 def engine() -> Engine:
-    """The engine of these settings; it connects at first use, so that nothing connects at import."""
+    """The engine of the current settings. It connects at first use, so that no import connects."""
     return engines(settings.get())[0]
 
 
 def system_engine() -> Engine:
-    """The engine for what belongs to no one organisation: a role of its own where one is given."""
+    """The engine for work beyond one clinic, with a role of its own where the settings name one."""
     return engines(settings.get())[1]
 
 
 @cache
 def engines(config: Settings) -> tuple[Engine, Engine]:
-    """The two of them, which are one where there is no second role. Other settings never share their
-    connections.
+    """The engine and the system engine of these settings, which are one engine where there is no second role.
+
+    Different settings never share connections.
     """
     own = _engine(config.database_url, config.web_pool - config.system_pool, config)
     if not config.system_database_url:
@@ -102,8 +103,8 @@ def engines(config: Settings) -> tuple[Engine, Engine]:
 
 
 def pool(*, of_the_system: bool) -> QueuePool:
-    """The connections of this process within one organisation, or beyond. They are the same ones unless there
-    is a second role.
+    """The pool of this process for work within one clinic, or beyond. It is the same pool unless there is a
+    second role.
     """
     found: QueuePool = (system_engine() if of_the_system else engine()).pool  # type: ignore[assignment]
     return found
@@ -113,11 +114,11 @@ def _engine(url: str, pool_size: int, config: Settings) -> Engine:
     longest = _longest_statement(config)
     made = create_engine(
         sqlalchemy_url(url),
-        isolation_level="READ COMMITTED",  # said with each BEGIN, so that it holds behind a pooler, too
-        hide_parameters=True,  # names and numbers are among them, and errors are logged
+        isolation_level="READ COMMITTED",  # sent with each BEGIN, so that it also holds behind a pooler
+        hide_parameters=True,  # they include names and numbers, and errors are logged
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=max(2.0, config.lock_timeout + 1),  # others may wait for a lock that long
+        pool_timeout=max(2.0, config.lock_timeout + 1),  # the others may wait that long for a lock
         pool_pre_ping=False,
         pool_recycle=300,
         connect_args={
@@ -144,10 +145,10 @@ def _count_use(_connection: object, record: ConnectionPoolEntry, _proxy: object)
 
 
 def _give_up_a_useless_session(context: ExceptionContext) -> None:
-    """A session that was writable once, and is read-only since a failover, stays so: its connection is closed
-    like a broken one, and the pool's others, which are as old, before their next use.
+    """Close a connection whose session became read-only in a failover, since the session stays read-only.
 
-    One that was opened for this very work tells of the database, and another one would be no better.
+    The pool's other connections, which are as old, are closed before their next use. A connection that was
+    opened for this transaction is kept: then the database itself is read-only, and a new one is no better.
     """
     connection = context.connection
     if isinstance(context.original_exception, errors.ReadOnlySqlTransaction) and connection is not None:
@@ -161,12 +162,12 @@ def _give_up_a_useless_session(context: ExceptionContext) -> None:
 def transaction(
     org_id: uuid.UUID, *, actor: str = "holdline", mark: uuid.UUID | None = None
 ) -> Iterator[Session]:
-    """One transaction within one organisation, owned by the entrypoint that opens it.
+    """One transaction within one clinic, owned by the entrypoint that opens it.
 
-    Commits on leaving, rolls back on raising. Rows of other organisations are not there. `actor` is who
-    the audit log says changed what: "call <id>", "operator <name>", "twilio". A transaction with a `mark`
-    begins when no other one with that mark is open, or is refused after the lock timeout (LockNotAvailable).
-    Verbs in models/ are handed the session and never commit.
+    It commits on leaving and rolls back on raising. Rows of other clinics are invisible. The audit log names
+    the `actor` of each change: "call <id>", "operator <name>", "twilio". A transaction with a `mark` waits
+    until no other transaction with that mark is open, at most the lock timeout (LockNotAvailable after it).
+    Verbs in models/ receive the session and never commit.
     """
     local = {"org_id": str(org_id), "actor": actor}
     if mark:
@@ -177,20 +178,20 @@ def transaction(
 
 @contextmanager
 def system_transaction(door: Door, *, actor: str = "holdline") -> Iterator[Session]:
-    """One transaction that sees every organisation; only for the reasons that Door names."""
+    """One transaction that sees every clinic; only for the reasons that Door names."""
     with _committing(system_engine(), _BEYOND, {"door": door.value, "actor": actor}) as session:
         yield session
 
 
-# Local to the transaction, in which a pooler keeps to one session of the server; a connection goes back to
-# the pool without them. In the statement that begins every transaction they cost no trip of their own.
+# These settings are local to the transaction, during which a pooler keeps to one session of the server. They
+# are set in the statement that begins every transaction, so they cost no round trip of their own.
 _ASKED = (
     "SELECT set_config('TimeZone', :TimeZone, true), set_config('lock_timeout', :lock_timeout, true),"
     " set_config('statement_timeout', :statement_timeout, true),"
     " set_config('idle_in_transaction_session_timeout', :idle_in_transaction_session_timeout, true),"
 )
 _WITHIN = text(f"{_ASKED} set_config('app.org_id', :org_id, true), set_config('app.actor', :actor, true)")
-# The mark comes last: the wait for it is already limited.
+# The mark comes last, so that the lock timeout already limits the wait for it.
 _MARKED = text(f"{_WITHIN.text}, pg_advisory_xact_lock(hashtextextended('transaction/' || :mark, 0))")
 _BEYOND = text(
     f"{_ASKED} set_config('app.scope', 'system', true), set_config('app.door', :door, true),"
@@ -211,18 +212,18 @@ IDLE_IN_TRANSACTION = 5
 
 
 def _longest_statement(config: Settings) -> float:
-    """Seconds; 0 is for ever. A wait for a lock is part of its statement, and must not be cut short by the
-    other limit.
+    """The time limit of a statement in seconds; 0 is for ever. A wait for a lock is part of its statement, so
+    this limit must not cut it short.
     """
     return max(config.statement_timeout, config.lock_timeout + 1) if config.lock_timeout else 0
 
 
 def asked_of_a_session() -> dict[str, str]:
-    """What every transaction asks of its session, as pg_settings shows it; durations in milliseconds."""
+    """The settings that every transaction asks for, as pg_settings shows them; durations in milliseconds."""
     config = settings.get()
     return {
         "TimeZone": "UTC",
-        # Rounded up: 0 would be for ever.
+        # Rounded up, because 0 means for ever.
         "lock_timeout": str(math.ceil(config.lock_timeout * 1000)),
         "statement_timeout": str(math.ceil(_longest_statement(config) * 1000)),
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION * 1000),
@@ -230,7 +231,7 @@ def asked_of_a_session() -> dict[str, str]:
 
 
 def not_kept(session: Session) -> list[str]:
-    """What a transaction does not have of what was asked of its session, each as "name is 0, not 2000"."""
+    """The settings that a transaction asked for and did not get, each as "name is 0, not 2000"."""
     wanted = asked_of_a_session() | {"transaction_isolation": "read committed"}
     found = {row.name: row.setting for row in session.execute(_SETTINGS, {"names": list(wanted)})}
     return [
@@ -244,6 +245,6 @@ _SETTINGS = text("SELECT name, setting FROM pg_settings WHERE name = ANY (:names
 
 
 def forget_connections() -> None:
-    """In a forked child: leave the parent's connections alone, and make own ones."""
+    """In a forked child: leave the parent's connections alone and make new ones."""
     for each in set(engines(settings.get())):
         each.dispose(close=False)

@@ -1,6 +1,6 @@
 """Codes and telephone numbers as people say them, speech-to-text writes them and a model passes them on.
 
-models/calls/redaction.py takes codes out of what was said by the same words.
+models/calls/redaction.py uses the same words to take codes out of transcripts.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ TWO_DIGITS = {word: str(number) for number, word in enumerate(_TEENS, 10)} | {
 }
 TIMES = {"double": 2, "triple": 3, "treble": 3}
 
-# Around the digits, but not between them: in "the one I got is 1 2 3 4" the "one" is not of the code.
-# Never "no", "sorry" or "wait", after which the digits before are void; nor the "digit" of "4 digit code".
+# Words around the digits, but not between them: in "the one I got is 1 2 3 4" the "one" is not in the code.
+# Not "no", "sorry" or "wait", which take back the digits before them; nor the "digit" of "4 digit code".
 _BEFORE = frozenset(
     _tokens(
         "the a my code number pin it its is was that thats here heres this says said i got have think"
@@ -43,8 +43,8 @@ _APOSTROPHES = re.compile("['\u2018\u2019]")
 def digits_said(value: object) -> str | None:
     """The digits of a code, or None if the value holds anything that is not part of saying a code.
 
-    Nothing is invented: one unknown word makes it unreadable, since a wrong reading costs the caller
-    one of three tries. A number that lost its leading zero comes back as it is: pad it.
+    Nothing is guessed: one unknown word makes the code unreadable, since a wrong reading costs the caller a
+    try, of usually three. A number that lost its leading zero comes back as it is: pad it.
     """
     if isinstance(value, bool):
         return None
@@ -58,7 +58,7 @@ def digits_said(value: object) -> str | None:
         words.pop(0)
     while words and words[-1] in _AFTER:
         words.pop()
-    # "to" is a 2 only if it can be nothing else.
+    # "to" counts as 2 only where the words cannot be read without it.
     return _read(words, DIGITS) or _read(words, DIGITS | HOMOPHONES)
 
 
@@ -75,9 +75,9 @@ _NOUGHTS = {"hundred": "00", "thousand": "000"}
 
 
 def number_said(words: list[str]) -> str | None:
-    """The digits of a telephone number in words and groups of digits, with its plus; None if any is neither.
+    """The digits of a telephone number, with its plus, from words and groups of digits.
 
-    "nine hundred and five" may be 905 or 9005, so it is neither.
+    None if any of them is not part of a number, or is ambiguous: "nine hundred and five" may be 905 or 9005.
     """
     words = list(words)
     while words and (words[0] in _BEFORE_A_NUMBER or _is_interjection(words)):
@@ -94,7 +94,7 @@ def number_said(words: list[str]) -> str | None:
 
 
 def _words(text: str) -> list[str]:
-    """Lower case ASCII words and digits, whatever script the digits are in."""
+    """The words in lower case, and the digits of any script in ASCII."""
     text = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", text).casefold())
     text = "".join(str(unicodedata.decimal(character, character)) for character in text)
     text = re.sub(r"^\s*(\d{2,})\.0\s*$", r"\1", text)  # a float that became a string
@@ -106,7 +106,7 @@ def _is_interjection(words: list[str]) -> bool:
 
 
 def _read(words: list[str], ones: dict[str, str]) -> str | None:
-    """The digits of all words, from left to right, or None."""
+    """The digits of all words, from left to right; None if any word is unknown."""
     code = ""
     rest = words[::-1]
     while rest:

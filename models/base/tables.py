@@ -37,7 +37,7 @@ class Base(DeclarativeBase):
 
 
 class EnumText(TypeDecorator[E]):
-    """A StrEnum kept as text: readable in SQL, and a value is added without ALTER TYPE."""
+    """A StrEnum stored as text: it is readable in SQL, and a new value needs no ALTER TYPE."""
 
     impl = Text
     cache_ok = True
@@ -54,7 +54,7 @@ class EnumText(TypeDecorator[E]):
 
 
 def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
-    """The CHECK that keeps a column to the values of its enum."""
+    """The CHECK that allows a column only the values of its enum."""
     values = ", ".join(f"'{member.value}'" for member in enum)
     return CheckConstraint(f"{column} IN ({values})", name=column)
 

@@ -1,4 +1,4 @@
-"""The one formatter of times: always the clinic's zone, for the ear and for the eye. And instants read."""
+"""Times in the clinic's zone, to be spoken or read in a message, and instants as the wire has them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from zoneinfo import ZoneInfo
 
 
 def instant(moment: datetime) -> str:
-    """2026-12-07T10:00:00Z: how the wire and a slotId write a moment."""
+    """The moment as the wire and a slotId write it: 2026-12-07T10:00:00Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parsed(text: str, *, zone: tzinfo | None = None) -> datetime | None:
-    """The instant that an ISO 8601 text from elsewhere names, in UTC; None if it names none.
+    """The instant that an ISO 8601 text from outside names, in UTC; None if it names no instant.
 
-    A time without an offset is taken in `zone`. Without a `zone` it names no instant: it could be anybody's
-    10 o'clock.
+    A time without an offset is read in `zone`; without a `zone` it names no instant.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -26,18 +25,18 @@ def parsed(text: str, *, zone: tzinfo | None = None) -> datetime | None:
         return None
 
 
-#: Days from which on a day without its year could be taken for the same one of another year.
+#: From this many days away, a date without its year could be taken for the same date of another year.
 NEEDS_ITS_YEAR = 183
 
 
 def spoken_day(day: date, today: date | None = None) -> str:
-    """Monday 7 December; with its year where that is half a year and more away from `today`."""
+    """The day as "Monday 7 December"; with its year where it is half a year or more away from `today`."""
     year = f" {day.year}" if today and abs((day - today).days) >= NEEDS_ITS_YEAR else ""
     return f"{day:%A} {day.day} {day:%B}{year}"
 
 
 def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
-    """10:00 in the morning."""
+    """The time as "10:00 in the morning"."""
     local = moment.astimezone(zone)
     if local.hour == 0:
         part = "at night as the day begins"  # not "in the morning": 12:00 would be taken for noon
@@ -51,13 +50,13 @@ def spoken_time(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def spoken(moment: datetime, zone: ZoneInfo, now: datetime | None = None) -> str:
-    """Monday 7 December, 10:00 in the morning; with its year where that is far from `now`."""
+    """The moment as "Monday 7 December, 10:00 in the morning"; with its year where it is far from `now`."""
     today = now and now.astimezone(zone).date()
     return f"{spoken_day(moment.astimezone(zone).date(), today)}, {spoken_time(moment, zone)}"
 
 
 def written(moment: datetime, zone: ZoneInfo) -> str:
-    """Mon 7 Dec 2026 at 10:00 am: short, for an SMS."""
+    """The moment in short for a message: "Mon 7 Dec 2026 at 10:00 am"."""
     local = moment.astimezone(zone)
     return f"{local:%a} {local.day} {local:%b %Y} at {local.hour % 12 or 12}:{local:%M} {local:%p}".replace(
         "AM", "am"

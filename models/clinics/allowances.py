@@ -1,7 +1,7 @@
-"""Allowances: so much of something at once, filled again steadily, and never exceeded by many at once.
+"""Allowances: limits that are used up and filled again steadily, and that concurrent requests never exceed.
 
-For limits that hold over all processes and are counted in the transaction of what they limit: codes, other
-messages, alerts. A limit that only protects a process is in webapp/limits.py.
+An allowance holds over all processes and is counted in the transaction of what it limits: codes, other
+messages, alerts. A limit that only protects one process is in webapp/limits.py.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class AllowanceRow(Base):
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
-    #: A keyed digest of whose it is: the table names nobody.
+    #: A keyed digest of the number, call or credential it is for, so that the table names no person.
     whose: Mapped[str] = mapped_column(primary_key=True)
-    #: From then on there is nothing to remember, and the row may go.
+    #: From this moment the row says nothing and may be deleted.
     full_again_at: Mapped[datetime]
 
 
@@ -39,8 +39,8 @@ class AllowanceRow(Base):
 class Allowance:
     """`most` units of `kind` at once for `who`; an empty allowance is full again after `refill`.
 
-    `who` is a number, a call id, a credential; empty for the clinic as a whole. `share` is how much of `most`
-    may be taken here: 0.7 leaves the last three tenths to others. `amount` is what is wanted, in units.
+    `who` is a number, a call id or a credential, and empty for the clinic as a whole. `share` is the part of
+    `most` that may be taken here: 0.7 leaves three tenths to others. `amount` is how many units are wanted.
     """
 
     kind: str
@@ -56,13 +56,13 @@ class Allowance:
 
 
 def digest_of(kind: str, who: str) -> str:
-    """What stands in the table for whose an allowance is; `who` is empty for the clinic as a whole."""
+    """The value of `AllowanceRow.whose`; `who` is empty for the clinic as a whole."""
     return digests.keyed("allowances", f"{kind}|{who}")[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """The first allowance that has not enough left, and how long until it has."""
+    """The first allowance with too little left, and how long until it has enough."""
 
     allowance: Allowance
     wait: timedelta
@@ -72,10 +72,10 @@ _TAKE = text("SELECT short, wait FROM take_allowances(:org, :kinds, :whose, :ste
 
 
 def take(session: Session, org_id: uuid.UUID, wanted: Sequence[Allowance]) -> Short | None:
-    """Take from all of these, or from none: then the first that has not enough is returned.
+    """Take from all of these allowances, or from none and return the first with too little left.
 
-    The rows stay locked until the transaction ends, so this comes last in it. What is taken is given back if
-    the transaction is rolled back. Waits for others at most the lock timeout (LockNotAvailable).
+    The rows stay locked until the transaction ends, so take last in a transaction. A rollback gives back what
+    was taken. Waits for other transactions at most the lock timeout (LockNotAvailable).
     """
     row = session.execute(
         _TAKE,
@@ -92,7 +92,7 @@ def take(session: Session, org_id: uuid.UUID, wanted: Sequence[Allowance]) -> Sh
 
 
 def used(session: Session, org_id: uuid.UUID, allowance: Allowance) -> float:
-    """How much of an allowance is taken at this moment: 0 is none of it, 1 all."""
+    """The part of an allowance that is used now: 0 is none of it, 1 all."""
     full_again_at, now = session.execute(
         select(func.max(AllowanceRow.full_again_at), func.app_clock()).where(
             AllowanceRow.org_id == org_id,
@@ -108,39 +108,39 @@ def used(session: Session, org_id: uuid.UUID, allowance: Allowance) -> float:
 
 
 class Level(StrEnum):
-    """How much of a clinic's allowance is used when its staff are told."""
+    """The levels of use of a clinic's allowance at which its staff are told."""
 
     HALF = "half"
     NEARLY_ALL = "nearly_all"
 
 
-#: From which part on; the higher one first.
+#: The used part at which each level begins; the higher level first.
 LEVELS = {Level.NEARLY_ALL: 0.9, Level.HALF: 0.5}
 
-#: A thousand roundings are not a unit.
+#: Tolerance for the rounding errors of a thousand takes.
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class ClinicLimit:
-    """An allowance of a clinic as a whole, of which its staff and the operator hear before it is used up.
+    """An allowance of a clinic as a whole. Its staff and the operator are warned before it is used up.
 
-    All of them are listed in models/insight/clinic_limits.py.
+    models/insight/clinic_limits.py lists all of them.
     """
 
     #: A label in /metrics.
     name: str
-    #: What it is an allowance of, as staff say it, in the plural.
+    #: The plural noun that the staff use for its units.
     words: str
-    #: A sentence: what happens once it is used up.
+    #: A sentence that says what happens once it is used up.
     then: str
-    #: Of `flask organization set`: what raises it.
+    #: The option of `flask organization set` that raises it.
     option: str
     kind: str
     of: Callable[[Organization], Allowance]
 
     def part(self, organization: Organization, left_until_full: timedelta) -> float:
-        """How much of it is used, of what may be used here: 0 is nothing, 1 all."""
+        """The used part of the share that may be used here: 0 is nothing, 1 all."""
         allowance = self.of(organization)
         whole = allowance.refill * allowance.share
         return min(left_until_full / whole, 1.0) if whole else 1.0
@@ -153,8 +153,9 @@ def level_of(part: float) -> Level | None:
 def tell(
     session: Session, organization: Organization, limits: Sequence[ClinicLimit], taken: float = 1.0
 ) -> None:
-    """Log which of these limits, all of one allowance, have just been half or nearly used up. To be called
-    after each `take`, of so many units.
+    """Log which of these limits have just become half or nearly used up. Call it after each `take`.
+
+    All `limits` are of one allowance; `taken` is the number of units that were taken.
     """
     in_all = used(session, organization.id, limits[0].of(organization))
     for limit in limits:
@@ -172,9 +173,9 @@ def tell(
 
 
 def forget_the_full(session: Session, most: int) -> int:
-    """Delete at most so many rows of allowances that are full again; returns how many. For system scope.
+    """Delete at most `most` rows of allowances that are full again; returns their number. For system scope.
 
-    Rows that a transaction is taking from are left for the next time.
+    Rows that another transaction has locked are left for the next time.
     """
     key = (AllowanceRow.org_id, AllowanceRow.kind, AllowanceRow.whose)
     full = session.execute(

@@ -1,7 +1,7 @@
-"""How often the doors were tried by somebody who had no business there, counted by kind.
+"""Counts of attacks on the web processes, by kind.
 
-The counts are rows, because the web processes are several and restart: each adds what it counted (see
-webapp/attacks.py). They only grow, and belong to no organisation, for a wrong credential is nobody's.
+The counts are rows because there are several web processes and they restart: each process adds its own counts
+(webapp/attacks.py). The counts only grow. They belong to no clinic, since a wrong credential names none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.base.tables import Base
 
 
 class Kind(StrEnum):
-    """What was tried. Each is a label of `holdline_attacks_total`, and docs/operations.md says what to do."""
+    """The kinds of attack, which label `holdline_attacks_total`. docs/operations.md says what to do."""
 
     WRONG_CREDENTIAL = "wrong_credential"
     WRONG_SIGNATURE = "wrong_signature"
@@ -41,18 +41,18 @@ class Kind(StrEnum):
 
 
 class AttackCount(Base):
-    """One row a kind, and so no more rows than there are kinds."""
+    """One row for each kind."""
 
     __tablename__ = "attack_counts"
 
-    #: Text without a CHECK: a kind that is new in the code needs no migration.
+    #: Text without a CHECK, so that a new kind in the code needs no migration.
     kind: Mapped[str] = mapped_column(primary_key=True)
     total: Mapped[int] = mapped_column(BigInteger)
     last_at: Mapped[datetime]
 
 
 def add(session: Session, counted: Mapping[Kind, int]) -> None:
-    """Add what one process counted. In the order of the kinds, so that two processes never deadlock."""
+    """Add the counts of one process, sorted by kind so that two processes never deadlock."""
     rows = [
         {"kind": kind.value, "total": number, "last_at": func.app_clock()}
         for kind, number in sorted(counted.items())

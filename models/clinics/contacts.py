@@ -1,4 +1,4 @@
-"""The people who ring, one row for each telephone number of each clinic."""
+"""Contacts: one row for each telephone number of each clinic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Contact(Base):
     __tablename__ = "contacts"
     __table_args__ = (
         UniqueConstraint("org_id", "phone"),
-        UniqueConstraint("org_id", "id"),  # what points at a contact points within its organisation
+        UniqueConstraint("org_id", "id"),  # for foreign keys that stay within one clinic
         Index(
             "ix_contacts_org_id_booking_source",
             "org_id",
@@ -26,7 +26,7 @@ class Contact(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
     phone: Mapped[str]
-    #: The name given at the first booking. A hold keeps its own: a family may share one telephone.
+    #: The name given at the first booking. A hold has its own name, since a family may share a telephone.
     name: Mapped[str | None]
     booking_source: Mapped[str] = mapped_column(server_default="phone_ai")
     created_at: Mapped[CreatedAt]

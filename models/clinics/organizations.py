@@ -1,4 +1,4 @@
-"""A clinic, its limits, its connections to Twilio and Vapi, and who is hot enough to ring about."""
+"""A clinic with its limits, its connections to Twilio and Vapi, and its thresholds for hot leads."""
 
 from __future__ import annotations
 
@@ -27,57 +27,58 @@ class Organization(Base):
 
     id: Mapped[Id]
     name: Mapped[str]
-    #: Where a patient rings to change an appointment; printed in the confirmation.
+    #: The number that a patient rings to change an appointment; printed in the confirmation.
     phone: Mapped[str | None]
-    #: ISO 3166 code: the country that a number without its country code belongs to.
+    #: ISO 3166 code of the country to which a number without a country code belongs.
     region: Mapped[str]
-    #: A clinic whose SMS all go to the sandbox may use numbers that no telephone can have.
+    #: All messages of a sandbox clinic go to the sandbox, so it may use numbers that no telephone can have.
     sandbox: Mapped[bool] = mapped_column(server_default="false")
     code_length: Mapped[int] = mapped_column(server_default="4")
     code_tries: Mapped[int] = mapped_column(server_default="3")
-    #: How many codes may be sent for one hold, in one call, to one number, and to anyone. Those with a day in
-    #: their name are allowances (models/booking/codes.py): filled again steadily over 24 hours.
+    #: How many codes may be sent for one hold, in one call, to one number, and in all. The limits for a day
+    #: are allowances (models/booking/codes.py): filled again steadily over 24 hours.
     codes_per_hold: Mapped[int] = mapped_column(server_default="3")
     codes_per_call: Mapped[int] = mapped_column(server_default="6")
     codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
     codes_a_day: Mapped[int] = mapped_column(server_default="1000")
-    #: Codes that one caller may have sent to numbers other than its own.
+    #: How many codes one caller may have sent to numbers other than its own.
     codes_per_caller_an_hour: Mapped[int] = mapped_column(server_default="10")
-    #: Wrong codes for one number, over all its holds, after which none is tried and it is sent no more.
+    #: How many wrong codes may be said for one number, over all its holds; after that no code is tried for it
+    #: and none is sent to it.
     wrong_codes_per_phone_a_day: Mapped[int] = mapped_column(server_default="15")
-    #: How many times one number may hold at once.
+    #: How many holds one number may have at once.
     holds_per_phone: Mapped[int] = mapped_column(server_default="3")
-    #: How often one appointment may be moved by the link in its text in 24 hours.
+    #: How often one appointment may be moved in 24 hours by the link in its confirmation.
     moves_per_appointment_a_day: Mapped[int] = mapped_column(server_default="4")
-    #: Texts about appointments to one number, filled again steadily over 24 hours; those over it wait.
+    #: Messages about appointments to one number, filled again steadily over 24 hours; further ones wait.
     texts_per_phone_a_day: Mapped[int] = mapped_column(server_default="10")
-    #: Segments that all texts of the clinic may take, filled again steadily (models/messaging/limits.py).
+    #: Segments of all the clinic's messages, filled again steadily (models/messaging/limits.py).
     segments_a_day: Mapped[int] = mapped_column(server_default="3000")
-    #: How many times one credential may hold for which no code was asked, for numbers that were only said;
-    #: with those for callers' own numbers twice as many. 0: none of these three limits.
+    #: How many unproved holds one credential may have for numbers that were only said, and twice as many
+    #: together with those for callers' own numbers. 0 turns off this limit and the next two.
     unproved_holds: Mapped[int] = mapped_column(server_default="30")
-    #: How many times one caller may hold for numbers other than its own, with a code or without.
+    #: How many holds one caller may have for numbers other than its own, with a code or without.
     unproved_holds_per_caller: Mapped[int] = mapped_column(server_default="5")
-    #: How much of what is not booked of a calendar's day may be held for numbers that were only said.
+    #: Percent of the unbooked slots of a calendar's day that may be held for numbers that were only said.
     unproved_percent_of_day: Mapped[int] = mapped_column(server_default="50")
-    #: Whether a number of a fixed line or of VoIP may be sent a code, and not only a mobile's.
+    #: Whether codes may go to fixed lines and VoIP numbers, and not only to mobiles.
     landlines_allowed: Mapped[bool] = mapped_column(server_default="false")
-    #: ISO 3166 codes of the countries whose numbers may be sent a code, and of no others; empty: those that
-    #: share the clinic's numbering plan.
+    #: ISO 3166 codes of the only countries to whose numbers codes may go; empty: the countries that share the
+    #: clinic's numbering plan.
     allowed_countries: Mapped[list[str]] = mapped_column(server_default="[]")
-    #: The clinic's own points for scoring leads (models/leads/scoring.py); null: the usual ones.
+    #: The clinic's own points for scoring leads (models/leads/scoring.py); null: the default points.
     lead_rules: Mapped[dict[str, Any] | None]
-    #: What they were before migration 0023, when scores had other reasons; only its downgrade reads it.
+    #: The points before migration 0023, when scores had other reasons; only its downgrade reads them.
     former_lead_rules: Mapped[dict[str, Any] | None]
-    #: Days; null keeps for ever. What was said: answers to tool calls, the words of SMS, transcripts.
+    #: Days to keep answers to tool calls, the text of messages, and transcripts; null: for ever.
     keep_words_days: Mapped[int | None] = mapped_column(server_default="90")
-    #: Days after a patient's last appointment or call, when name and number are erased.
+    #: Days after a patient's last appointment or call until name and number are erased; null: never.
     keep_patients_days: Mapped[int | None]
     created_at: Mapped[CreatedAt]
 
     @property
     def countries(self) -> list[str]:
-        """ISO 3166 codes of the countries whose numbers may be sent a code."""
+        """ISO 3166 codes of the countries to whose numbers codes may go."""
         return self.allowed_countries or home_regions(self.region)
 
 
@@ -87,32 +88,32 @@ class IntegrationSettings(Base):
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     twilio_account_sid: Mapped[str | None]
-    #: Sealed for this organisation (models/base/sealing.py); a dump shows nothing usable.
+    #: Sealed for this clinic (models/base/sealing.py), so that a dump shows nothing usable.
     twilio_auth_token_sealed: Mapped[str | None]
-    #: An API key (SK…) sends in place of the auth token, which then only checks signatures.
+    #: An API key (SK…) that sends in place of the auth token, which then only checks signatures.
     twilio_api_key_sid: Mapped[str | None]
     twilio_api_key_secret_sealed: Mapped[str | None]
     twilio_from_number: Mapped[str | None]
     twilio_messaging_service_sid: Mapped[str | None]
-    #: Who sends the clinic's SMS: a name in tasks/providers/registry.py.
+    #: The provider of the clinic's messages: a name in tasks/providers/registry.py.
     sms_provider: Mapped[str] = mapped_column(server_default="twilio")
-    #: The account with a provider that has no columns of its own here: as that provider writes it, sealed.
+    #: The account at a provider without columns of its own here, in that provider's format, sealed.
     sms_account_sealed: Mapped[str | None]
-    #: How many SMS a second its sender takes; 0 leaves the pace to the provider's own queue.
+    #: The pace of the clinic's sender, in messages a second; 0 leaves it to the provider's own queue.
     sms_per_second: Mapped[int] = mapped_column(server_default="10")
     hot_lead_alert_phone: Mapped[str | None]
-    #: A score of this much, of 100, makes a hot lead.
+    #: The least score, of 100, that makes a hot lead.
     hot_lead_threshold: Mapped[int] = mapped_column(server_default="70")
-    #: Seconds; a call must have lasted longer than this for its alert to be sent.
+    #: Seconds; only a call that lasted longer has its alert sent.
     hot_lead_min_duration: Mapped[int] = mapped_column(server_default="300")
-    #: Alerts to the owner's telephone, filled again steadily over an hour; those over it are told together.
+    #: Alerts to the owner's telephone, filled again steadily over an hour; further ones share one message.
     hot_lead_alerts_an_hour: Mapped[int] = mapped_column(server_default="6")
     vapi_api_key_sealed: Mapped[str | None]
-    #: The credential in Vapi's keeping that our tools are called with.
+    #: The id of the credential, stored at Vapi, with which it calls our tools.
     vapi_credential_id: Mapped[str | None]
     vapi_phone_number_id: Mapped[str | None]
     vapi_assistant_id: Mapped[str | None]
-    #: Of the configuration as it was last pushed: pushing the same again is no call.
+    #: A digest of the configuration that was pushed last: an unchanged one is not pushed again.
     vapi_assistant_digest: Mapped[str | None]
     created_at: Mapped[CreatedAt]
 
@@ -134,14 +135,14 @@ class SignatureEncoding(StrEnum):
 
 
 class PayloadFormat(StrEnum):
-    """What is signed, as Vapi's `payloadFormat` writes it. Both end with the body."""
+    """The signed text, in the notation of Vapi's `payloadFormat`. Both formats end with the body."""
 
-    #: Vapi's own default. It says nothing of the path (models/clinics/signed_requests.py).
+    #: Vapi's default, which does not cover the path (models/clinics/signed_requests.py).
     BODY = "{timestamp}.{body}"
     REQUEST = "{timestamp}.{method}.{url}.{body}"
 
 
-#: What a signing key is sealed as. It stands in sealed rows, and so it does not change.
+#: The purpose for which signing keys are sealed. Stored keys depend on it, so it must not change.
 SIGNING_KEY = "vapi_hmac"
 
 
@@ -152,7 +153,7 @@ class VapiCredential(Base):
         one_of("algorithm", SignatureAlgorithm),
         one_of("encoding", SignatureEncoding),
         one_of("payload_format", PayloadFormat),
-        # What is presented as it is, is kept as a digest; what signs is needed whole, and is kept sealed.
+        # A secret that is presented is stored as a digest; a signing key is needed whole and stored sealed.
         CheckConstraint(
             "CASE WHEN kind = 'hmac' THEN secret_digest IS NULL AND"
             " num_nonnulls(secret_sealed, algorithm, encoding, signature_header, timestamp_header) = 5"
@@ -165,9 +166,9 @@ class VapiCredential(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))
     kind: Mapped[CredentialKind] = mapped_column(EnumText(CredentialKind))
-    #: SHA-256 of the secret, in hex. The secret is 32 random bytes, so that no slow hash is needed.
+    #: SHA-256 of the secret, in hex. The secret is 32 random bytes, so it needs no slow hash.
     secret_digest: Mapped[str | None]
-    #: For HMAC: the secret itself, sealed for this organisation, and how Vapi was told to sign with it.
+    #: For HMAC: the secret itself, sealed for this clinic, and how Vapi was told to sign with it.
     secret_sealed: Mapped[str | None]
     algorithm: Mapped[SignatureAlgorithm | None] = mapped_column(EnumText(SignatureAlgorithm))
     encoding: Mapped[SignatureEncoding | None] = mapped_column(EnumText(SignatureEncoding))
@@ -177,9 +178,9 @@ class VapiCredential(Base):
     payload_format: Mapped[PayloadFormat] = mapped_column(
         EnumText(PayloadFormat), server_default=PayloadFormat.BODY.value
     )
-    #: What an operator calls it.
+    #: The operator's name for it.
     label: Mapped[str | None]
-    #: To the minute.
+    #: Exact to the minute.
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
@@ -195,7 +196,7 @@ def get_or_none(session: Session, org_id: uuid.UUID) -> Organization | None:
 
 
 def get_with_clock(session: Session, org_id: uuid.UUID) -> tuple[Organization, datetime] | None:
-    """The clinic and the database's time, in one trip; both are wanted by every tool call."""
+    """The clinic and the database's time in one round trip; every tool call needs both."""
     row = session.execute(_WITH_CLOCK, {"org_id": org_id}).one_or_none()
     return (row.Organization, row.now) if row else None
 
@@ -205,7 +206,7 @@ def get_integration_settings(session: Session, org_id: uuid.UUID) -> Integration
 
 
 def every_twilio_account(session: Session) -> list[IntegrationSettings]:
-    """The settings of all organisations that have one."""
+    """The settings of all clinics that have a Twilio account."""
     return list(
         session.scalars(
             select(IntegrationSettings).where(IntegrationSettings.twilio_account_sid.is_not(None))
@@ -214,7 +215,7 @@ def every_twilio_account(session: Session) -> list[IntegrationSettings]:
 
 
 def find_by_dialled_number(session: Session, phone_number_id: str) -> uuid.UUID | None:
-    """The organisation that alone has this number of Vapi's."""
+    """The only clinic with this id of a Vapi number; None if no clinic or several have it."""
     found = session.scalars(
         select(IntegrationSettings.org_id)
         .where(IntegrationSettings.vapi_phone_number_id == phone_number_id)
@@ -224,22 +225,22 @@ def find_by_dialled_number(session: Session, phone_number_id: str) -> uuid.UUID 
 
 
 def every_credential(session: Session) -> Sequence[Row[Any]]:
-    """All credentials of all organisations, oldest first; revoked ones, too, for a request may name one.
+    """All credentials of all clinics, oldest first; revoked ones too, because a request may name them.
 
-    As rows with the columns' names: there may be thousands, and this is read every second.
+    Plain rows and no objects, because there may be thousands and they are read every second.
     """
     columns = [column for column in VapiCredential.__table__.columns if column.name not in _NOT_ASKED]
     return session.execute(select(*columns).order_by(VapiCredential.created_at)).all()
 
 
-#: What a request is not judged by.
+#: Columns that are not needed to judge a request.
 _NOT_ASKED = frozenset({"label", "last_used_at"})
 
 
 def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:
-    """The credential that this organisation's signed requests name, if it has one that signs and is live.
+    """The id of the clinic's oldest HMAC credential that is not revoked, for its signed requests to name.
 
-    Any of its credentials would do; the oldest live one stays the same while a newer one takes over.
+    Any of its credentials would do; the oldest stays the same while a newer one takes over.
     """
     return session.scalar(
         select(VapiCredential.id)
@@ -253,12 +254,12 @@ def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:
     )
 
 
-#: A subquery: what an operator calls a credential. Of two expressions, the clinic's id and the credential's.
+#: A subquery for the operator's name of a credential, given expressions for the ids of clinic and credential.
 LABEL_OF_CREDENTIAL = "SELECT v.label FROM vapi_credentials v WHERE v.org_id = {org} AND v.id = {id}"
 
 
 def record_use(session: Session, credential_id: uuid.UUID) -> None:
-    """At most one write a minute, however many calls there are."""
+    """Note that a credential was used, with at most one write a minute."""
     session.execute(
         update(VapiCredential)
         .where(

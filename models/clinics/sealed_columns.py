@@ -1,4 +1,4 @@
-"""Every column that holds a sealed secret, with the purpose it is sealed for, and how it is sealed anew."""
+"""Every column with sealed secrets and its purpose, and how to reseal a secret with the current key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _of_settings(column: InstrumentedAttribute[str | None], purpose: str) -> Sea
     return SealedColumn(column, IntegrationSettings.org_id, IntegrationSettings.org_id, purpose)
 
 
-#: A column that is missing here would be lost with the SECRET_KEY it was sealed with.
+#: Secrets in a column that is missing here would be lost together with the SECRET_KEY that sealed them.
 SEALED = (
     _of_settings(IntegrationSettings.twilio_auth_token_sealed, "twilio_auth_token"),
     _of_settings(IntegrationSettings.twilio_api_key_secret_sealed, "twilio_api_key_secret"),
@@ -45,7 +45,7 @@ SEALED = (
 
 @dataclass(frozen=True, slots=True)
 class SealedSecret:
-    """Where one sealed secret stands."""
+    """The column and row of one sealed secret."""
 
     column: SealedColumn
     org_id: uuid.UUID
@@ -56,7 +56,7 @@ class SealedSecret:
 
 
 def find(session: Session, org_id: uuid.UUID | None = None) -> list[SealedSecret]:
-    """Every sealed secret there is, of one organisation or of all."""
+    """Every sealed secret of one clinic, or of all."""
     found = []
     for sealed in SEALED:
         query = select(sealed.org_id, sealed.key).where(sealed.column.is_not(None)).order_by(sealed.key)
@@ -67,16 +67,16 @@ def find(session: Session, org_id: uuid.UUID | None = None) -> list[SealedSecret
 
 
 def get(session: Session, secret: SealedSecret, *, for_update: bool = False) -> str | None:
-    """As it is stored; None if it has gone meanwhile."""
+    """The secret as it is stored; None if it has been deleted meanwhile."""
     sealed = secret.column
     query = select(sealed.column).where(sealed.org_id == secret.org_id, sealed.key == secret.key)
     return session.scalar(query.with_for_update() if for_update else query)
 
 
 def reseal(session: Session, secret: SealedSecret) -> bool:
-    """Seal it anew with the current SECRET_KEY. False if it is so already, or has gone meanwhile.
+    """Reseal a secret with the current SECRET_KEY. False if it already is, or has been deleted meanwhile.
 
-    Its row is locked, so that a secret that is being replaced is not put back. Raises CannotUnseal.
+    Locks its row, so that it cannot overwrite a new secret with the old one. Raises CannotUnseal.
     """
     stored = get(session, secret, for_update=True)
     if stored is None or sealing.is_current(stored):

@@ -1,4 +1,4 @@
-"""The second factor of somebody who signs in: six digits of an app, or a recovery code where that is lost."""
+"""The second factor of the staff: a six-digit code of an app, or a recovery code if the app is lost."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from models.clinics.staff import StaffUser
 PURPOSE = "staff_totp"
 ISSUER = "Holdline"
 
-#: Seconds that one code is for (RFC 6238), and how many before and after it are taken: clocks differ.
+#: Seconds that one code lasts (RFC 6238), and how many codes before and after the current one are accepted,
+#: because clocks differ.
 STEP = 30
 DRIFT = 1
 
 RECOVERY_CODES = 10
-#: Digits and letters that nobody takes for each other; sixteen of them are 80 bits.
+#: Digits and letters that are not mistaken for each other; sixteen of them are 80 bits.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 16
 _AS_TYPED = str.maketrans("oil", "011")
@@ -33,25 +34,25 @@ def is_on(user: StaffUser) -> bool:
 
 
 def start(user: StaffUser) -> None:
-    """A new secret, which is asked for only once a code of it was confirmed."""
+    """Make a new secret. Codes are asked for only after the first one has been confirmed."""
     user.totp_sealed = sealing.seal(user.org_id, PURPOSE, pyotp.random_base32())
     user.totp_since = user.totp_last_step = None
     user.recovery_digests = []
 
 
 def secret_of(user: StaffUser) -> str | None:
-    """The key that the app is given. Raises CannotUnseal."""
+    """The key to enter in the app; None if nothing was started. Raises CannotUnseal."""
     return sealing.unseal(user.org_id, PURPOSE, user.totp_sealed) if user.totp_sealed else None
 
 
 def address_of(user: StaffUser, secret: str) -> str:
-    """What the QR code says: otpauth://totp/…"""
+    """The text of the QR code: otpauth://totp/…"""
     return pyotp.TOTP(secret).provisioning_uri(name=user.email, issuer_name=ISSUER)
 
 
 def confirm(user: StaffUser, typed: str, now: datetime) -> list[str] | None:
-    """Turn it on with the first code of the app. Returns the recovery codes, which are kept nowhere; None if
-    the code is wrong, or nothing was started.
+    """Turn it on with the first code of the app. Returns the recovery codes, of which only digests are kept;
+    None if the code is wrong, nothing was started, or it is on already.
     """
     if is_on(user) or not _use_code(user, typed, now):
         return None
@@ -62,8 +63,8 @@ def confirm(user: StaffUser, typed: str, now: datetime) -> list[str] | None:
 
 
 def check(session: Session, user: StaffUser, typed: str, now: datetime) -> bool:
-    """Whether this is a code of the app or a recovery code. Either works once."""
-    session.refresh(user, with_for_update=True)  # two that come at once with one code are not both let in
+    """Whether this is a code of the app or a recovery code. Each code works once."""
+    session.refresh(user, with_for_update=True)  # of two requests at once with one code only one succeeds
     return is_on(user) and (_use_code(user, typed, now) or _use_recovery_code(user, typed))
 
 

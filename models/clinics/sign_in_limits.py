@@ -1,8 +1,8 @@
-"""How often one may fail at signing in: a few times for nothing, then each time after a longer wait.
+"""Limits on failed sign-ins: a few failures are free, then each further try has to wait longer.
 
-Kept in rows, and not by webapp/limits.py in memory: all web processes count together, a restart forgets
-nothing, and the wait grows with every failure, which a rate cannot say. What is counted, such as one e-mail
-address from one network, is stored as a digest.
+The counts are rows, and not in memory as in webapp/limits.py: all web processes count together, a restart
+forgets nothing, and the wait grows with every failure, which a rate cannot express. What is counted, such as
+one e-mail address from one network, is stored as a digest.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from models.base.tables import Base
 class SignInLimit(Base):
     __tablename__ = "sign_in_limits"
 
-    #: Of what is counted, under a key of ours: neither an e-mail address nor one of a network stands here.
+    #: A keyed digest of what is counted, so that the table shows no e-mail or network address.
     digest: Mapped[str] = mapped_column(primary_key=True)
-    #: When the last failure will have been forgiven. How far off that is says how many there are.
+    #: When all failures will be forgiven. The number of failures follows from the time until then.
     forgiven_at: Mapped[datetime] = mapped_column(index=True)
     last_at: Mapped[datetime]
 
@@ -34,7 +34,7 @@ class Limit:
     """`free` failures without a wait; then `first` seconds, twice as long each time, `longest` at most. One
     failure is forgiven every `forgiven` seconds.
 
-    Whoever goes on without end has one try in `longest` or `forgiven` seconds, whichever is less.
+    Endless tries get through once in `longest` or `forgiven` seconds, whichever is less.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Limit:
 
     @property
     def most(self) -> int:
-        """Failures that are remembered: so many that the wait is the longest."""
+        """How many failures are remembered: as many as make the wait the longest."""
         return self.free + math.ceil(math.log2(self.longest / self.first)) + 1
 
     def of(self, what: object) -> Counted:
@@ -54,7 +54,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A limit, and whose count it is."""
+    """A limit and the digest of what it counts."""
 
     limit: Limit
     digest: str
@@ -72,17 +72,18 @@ class Counted:
         }
 
 
-#: Whoever guesses from one network, at whatever addresses. Behind a clinic's network are all of its people.
+#: Failures from one network for all e-mail addresses. All staff of a clinic may share one network.
 NETWORK = Limit("network", free=20, first=30, longest=600, forgiven=600)
-#: One address of e-mail from one network.
+#: Failures for one e-mail address from one network.
 EMAIL_FROM_NETWORK = Limit("e-mail from network", free=5, first=2, longest=600, forgiven=600)
-#: One address of e-mail from all networks together. Gentle: it is no lock in a stranger's hands.
+#: Failures for one e-mail address from all networks. The waits are short, so that a stranger cannot lock a
+#: person out.
 EMAIL = Limit("e-mail", free=10, first=1, longest=20, forgiven=60)
-#: A device on which this person has signed in before: only what is done on it counts.
+#: Failures on a device on which this person has signed in before; failures elsewhere do not count for it.
 DEVICE = Limit("device", free=5, first=2, longest=600, forgiven=600)
-#: The second factor, and whatever else is asked of somebody whose password was right.
+#: Failures of the second factor, and of other checks after a right password.
 SECOND_FACTOR = Limit("second factor", free=5, first=5, longest=1800, forgiven=1800)
-#: Entries in the audit log for one address of e-mail.
+#: Entries in the audit log for one e-mail address.
 NOTED = Limit("noted", free=5, first=60, longest=3600, forgiven=3600)
 
 
@@ -95,8 +96,8 @@ _WAIT = f"""
     CASE WHEN {_FAILURES} < :free THEN 0
          ELSE least(:longest, :first * power(2, least({_FAILURES} - :free, 30))) END
 """
-# A last try that is still to come says that the clock was set back: nothing that was counted holds then, or
-# everybody behind the network would have to wait until it has caught up.
+# A last try in the future means that the clock was set back. The count is then void; otherwise all people
+# behind the network would have to wait until the clock has caught up.
 _SET_BACK = "l.last_at > app_clock()"
 _COUNT = text(f"""
     INSERT INTO sign_in_limits AS l (digest, forgiven_at, last_at)
@@ -121,10 +122,10 @@ _TAKE_BACK = text("""
 
 
 def try_once(session: Session, *counted: Counted) -> int | None:
-    """Count one try before it is made, so that many at once are counted, too.
+    """Count a try before it is made, so that simultaneous tries are counted too.
 
-    None: it may be made. Otherwise nothing was counted, and it may be made in so many seconds. Callers name
-    what is counted in one order, that of this module, or they would wait for each other.
+    Returns None if the try may be made. Otherwise returns the seconds to wait, and nothing was counted.
+    Callers pass the limits in the order of this module; otherwise they could deadlock.
     """
     try:
         with session.begin_nested():
@@ -142,7 +143,7 @@ def _count(session: Session, counted: Counted) -> None:
 
 
 def succeeded(session: Session, *counted: Counted) -> None:
-    """That try was no failure. What others did under the same address, or in the same network, stays."""
+    """Take back the count of a try that succeeded. Other failures of the network and of the address stay."""
     for each in counted:
         if each.limit in (NETWORK, EMAIL):
             session.execute(_TAKE_BACK, {"digest": each.digest, "forgiven": float(each.limit.forgiven)})
@@ -151,7 +152,7 @@ def succeeded(session: Session, *counted: Counted) -> None:
 
 
 def forget_the_forgiven(session: Session, most: int) -> int:
-    """Delete rows that say no more than none would; returns how many. For system scope."""
+    """Delete at most `most` rows whose failures are all forgiven; returns their number. For system scope."""
     over: Iterable[str] = session.scalars(
         select(SignInLimit.digest)
         .where(SignInLimit.forgiven_at < func.app_clock())

@@ -1,9 +1,8 @@
-"""Which signatures have been used, at which path, and when first.
+"""Signatures that have been used, each with the path and the time of its first use.
 
-A signature is good for some minutes. Where it says nothing of the path, the path at which it was first used
-is the only one at which it counts; and a tool call that brings a used one is a repeat, never a new wish.
-The rows are of no use once the signature's time is over, and go within the hours after
-(models/insight/retention.py).
+A signature is valid for some minutes. Where it does not cover the path, it counts only at the path at which
+it was first used; and a tool call with a used signature is a repeat, never a new request. Rows are deleted
+within hours after their signatures expire (models/insight/retention.py).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class SignedRequest(Base):
     __table_args__ = (Index("ix_signed_requests_seen_at", "seen_at"),)
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
-    #: A digest of the signature, and not the signature itself: that could be used again.
+    #: A digest of the signature, and not the signature itself, which could be used again.
     signature: Mapped[str] = mapped_column(primary_key=True)
     path: Mapped[str]
     seen_at: Mapped[datetime]
@@ -32,7 +31,7 @@ class SignedRequest(Base):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """The first use of a signature. `new`: it is this one."""
+    """The first use of a signature; `new` if it is the present one."""
 
     path: str
     seen_at: datetime
@@ -40,7 +39,7 @@ class Use:
 
 
 def use(session: Session, org_id: uuid.UUID, signature: str, path: str) -> Use:
-    """Note that a signature is used at this path, unless it was used before; then tell of that."""
+    """Note that a signature is used at this path; returns its first use, which may be an earlier one."""
     values = {"org_id": org_id, "signature": signature, "path": path, "seen_at": func.app_clock()}
     made = session.scalar(
         insert(SignedRequest).values(values).on_conflict_do_nothing().returning(SignedRequest.seen_at)

@@ -17,7 +17,7 @@ from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 
 
 class StaffRole(StrEnum):
-    """What somebody is at the clinic, as `flask staff` is told and tells. Every page is open to both."""
+    """A person's role at the clinic, as `flask staff` sets and shows it. Every page is open to both roles."""
 
     OWNER = "owner"
     STAFF = "staff"
@@ -29,8 +29,8 @@ class StaffUser(Base):
         one_of("role", StaffRole),
         CheckConstraint("email = lower(email) AND email LIKE '%@%'", name="email"),
         CheckConstraint("totp_since IS NULL OR totp_sealed IS NOT NULL", name="second_factor"),
-        UniqueConstraint("org_id", "id"),  # what points at a person points within its organisation
-        UniqueConstraint("email"),  # who signs in names an address and no clinic
+        UniqueConstraint("org_id", "id"),  # for foreign keys that stay within one clinic
+        UniqueConstraint("email"),  # a person signs in with an address and names no clinic
     )
 
     id: Mapped[Id]
@@ -38,14 +38,14 @@ class StaffUser(Base):
     email: Mapped[str]
     name: Mapped[str]
     role: Mapped[StaffRole] = mapped_column(EnumText(StaffRole), server_default="staff")
-    #: argon2id; null until a password is set, and then nobody signs in.
+    #: argon2id; null until a password is set, and until then this person cannot sign in.
     password_hash: Mapped[str | None]
-    #: Counts up to end every session of this person at once.
+    #: Counted up to end every session of this person at once.
     session_epoch: Mapped[int] = mapped_column(server_default="0")
-    #: The key of the app that makes codes, sealed, and since when a code is asked for.
+    #: The key of the app that makes codes, sealed, and the time since when codes are asked for.
     totp_sealed: Mapped[str | None]
     totp_since: Mapped[datetime | None]
-    #: The thirty seconds whose code was used last: neither it nor an earlier one works again.
+    #: The 30-second step whose code was used last: neither that code nor an earlier one works again.
     totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
     #: Digests of the recovery codes that are left.
     recovery_digests: Mapped[list[str]] = mapped_column(server_default="[]")
@@ -55,12 +55,12 @@ class StaffUser(Base):
 
 
 class WeakPassword(ValueError):
-    """The message says what is wrong with it."""
+    """The message says what is wrong with the password."""
 
 
 SHORTEST, LONGEST = 12, 1024
 
-#: 19 MiB and two passes, OWASP's least: sixteen people who sign in at once must fit into a small machine.
+#: 19 MiB and two passes, OWASP's minimum: sixteen sign-ins at once must fit into a small machine.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
@@ -75,7 +75,7 @@ def find(session: Session, org_id: uuid.UUID, email: str) -> StaffUser | None:
 
 
 def find_by_email(session: Session, email: str) -> StaffUser | None:
-    """Whoever it is, of whichever clinic: for signing in, beyond one organisation."""
+    """The person with this address, of any clinic. For signing in; needs system scope."""
     return session.scalar(select(StaffUser).where(StaffUser.email == normal_email(email)))
 
 
@@ -86,7 +86,7 @@ def list_of(session: Session, org_id: uuid.UUID) -> list[StaffUser]:
 
 
 def add(session: Session, *, org_id: uuid.UUID, email: str, name: str, role: StaffRole) -> StaffUser:
-    """Without a password nobody signs in: see set_password."""
+    """Add a person, who cannot sign in before `set_password`."""
     user = StaffUser(
         id=uuid.uuid4(), org_id=org_id, email=normal_email(email), name=name, role=role, session_epoch=0
     )
@@ -95,7 +95,7 @@ def add(session: Session, *, org_id: uuid.UUID, email: str, name: str, role: Sta
 
 
 def check_password(password: str, *, email: str, name: str = "") -> None:
-    """Raises WeakPassword for what everybody who knows the address would try first."""
+    """Raises WeakPassword if the password is too short, too long or too easy to guess."""
     if len(password) < SHORTEST:
         raise WeakPassword(f"it needs {SHORTEST} characters or more")
     if len(password) > LONGEST:
@@ -108,14 +108,14 @@ def check_password(password: str, *, email: str, name: str = "") -> None:
 
 
 def set_password(user: StaffUser, password: str) -> None:
-    """Also ends every session of this person. Raises WeakPassword."""
+    """Set a password and end every session of this person. Raises WeakPassword."""
     check_password(password, email=user.email, name=user.name)
     user.password_hash = _hasher.hash(_normal(password))
     user.session_epoch += 1
 
 
 def verify(user: StaffUser | None, password: str) -> bool:
-    """Whether this person may come in. Takes as long for an address that nobody has."""
+    """Whether this person may sign in with this password. Takes as long for an unknown address."""
     stored = user.password_hash if user else None
     try:
         _hasher.verify(stored or _nobodys(), _normal(password[: LONGEST + 1]))
@@ -125,17 +125,17 @@ def verify(user: StaffUser | None, password: str) -> bool:
 
 
 def needs_rehash(user: StaffUser) -> bool:
-    """Whether the password was hashed with other costs than today's. After signing in: hash it again."""
+    """Whether the password was hashed with other costs than today's; if so, rehash it after signing in."""
     return user.password_hash is not None and _hasher.check_needs_rehash(user.password_hash)
 
 
 def rehash(user: StaffUser, password: str) -> None:
-    """The password that was just verified, with today's costs; sessions go on."""
+    """Hash the password that was just verified with today's costs; sessions continue."""
     user.password_hash = _hasher.hash(_normal(password))
 
 
 def disable(session: Session, user: StaffUser) -> None:
-    """No sign-in, and every session ends."""
+    """Refuse sign-in to this person, and end every session."""
     user.disabled_at = user.disabled_at or session.scalar(select(func.now()))
     user.session_epoch += 1
 
@@ -145,7 +145,7 @@ def enable(user: StaffUser) -> None:
 
 
 def _normal(password: str) -> str:
-    """Two keyboards may write one letter in two ways."""
+    """The password in NFKC, because two keyboards may encode one letter in two ways."""
     return unicodedata.normalize("NFKC", password)
 
 

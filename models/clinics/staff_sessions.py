@@ -1,4 +1,4 @@
-"""Where the people of a clinic are signed in: a row for each browser, which ends with it."""
+"""The sessions of the staff who are signed in: one row for each browser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.base import clock
 from models.base.tables import Base, CreatedAt, Id
 from models.clinics.staff import StaffUser
 
-#: A working day; then the password is asked for again, however busy the page was.
+#: A working day; after that the password is asked for again, even if the page is in use.
 LONGEST = timedelta(hours=12)
 
 
@@ -31,11 +31,11 @@ class StaffSession(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID]
     staff_id: Mapped[uuid.UUID]
-    #: SHA-256 of what the cookie has. A dump gives nobody a session.
+    #: SHA-256 of the token in the cookie, so that a dump gives no access.
     token_digest: Mapped[str]
-    #: The person's session_epoch when it began: it is over when that has moved on.
+    #: The person's session_epoch when the session began; the session is over once that has changed.
     epoch: Mapped[int]
-    #: "Firefox on Windows", as the browser says of itself, and the address that it came from.
+    #: The browser as it describes itself, such as "Firefox on Windows", and the address it came from.
     device: Mapped[str]
     address: Mapped[str]
     began_at: Mapped[datetime] = mapped_column(index=True)
@@ -44,7 +44,7 @@ class StaffSession(Base):
 
 
 def begin(session: Session, user: StaffUser, epoch: int, *, device: str, address: str) -> str:
-    """Returns the token for the cookie. `epoch` is that of the password that was checked."""
+    """Begin a session; returns the token for the cookie. `epoch` is that of the checked password."""
     token = secrets.token_urlsafe(32)
     now = clock.now(session)
     user.last_seen_at = now
@@ -64,12 +64,12 @@ def begin(session: Session, user: StaffUser, epoch: int, *, device: str, address
 
 
 def digest(token: str) -> str:
-    """A token is random enough to need no slow hash."""
+    """The SHA-256 of a token, which is random enough to need no slow hash."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def find(session: Session, org_id: uuid.UUID, token: str) -> tuple[StaffSession, StaffUser] | None:
-    """The session of this token and its person, while both stand."""
+    """The session of this token and its person; None if the session is over or the person disabled."""
     row = session.execute(_standing(org_id).where(StaffSession.token_digest == digest(token))).one_or_none()
     return (row[0], row[1]) if row else None
 
@@ -79,7 +79,7 @@ def stands(session: Session, org_id: uuid.UUID, session_id: uuid.UUID) -> bool:
 
 
 def list_of(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID) -> list[StaffSession]:
-    """Where this person is signed in now, the newest first."""
+    """This person's live sessions, the newest first."""
     query = _standing(org_id).where(StaffSession.staff_id == staff_id)
     return [row[0] for row in session.execute(query.order_by(StaffSession.began_at.desc(), StaffSession.id))]
 
@@ -99,7 +99,7 @@ def _standing(org_id: uuid.UUID):  # type: ignore[no-untyped-def]  # noqa: ANN20
 
 
 def end(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID, session_id: uuid.UUID) -> bool:
-    """End one of this person's own; False if there is none such."""
+    """End one of this person's own sessions; False if there is no such session."""
     gone = session.scalars(
         delete(StaffSession)
         .where(
@@ -111,7 +111,7 @@ def end(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID, session_id: uu
 
 
 def end_others(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID, session_id: uuid.UUID) -> None:
-    """Every session of this person but this one."""
+    """End every session of this person but this one."""
     session.execute(
         delete(StaffSession).where(
             StaffSession.org_id == org_id, StaffSession.staff_id == staff_id, StaffSession.id != session_id
@@ -120,7 +120,7 @@ def end_others(session: Session, org_id: uuid.UUID, staff_id: uuid.UUID, session
 
 
 def forget_the_old(session: Session, most: int) -> int:
-    """Delete rows of sessions that are over; returns how many. For system scope."""
+    """Delete at most `most` rows of sessions older than LONGEST; returns their number. For system scope."""
     old = session.scalars(
         select(StaffSession.id)
         .where(StaffSession.began_at < func.app_clock() - LONGEST)

@@ -1,7 +1,7 @@
 """When each of the tasks that beat starts last ran, by the database's clock, and when it may run again.
 
-Ticks may come late, twice, in a pile, or from several places; none of them is judged by the clock of whoever
-sent it. What a tick finds here decides whether it is worth anything.
+Ticks may come late, twice, many at once, or from several places. The rows here decide whether a tick starts a
+run; the clock of the sender does not matter.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base
 
-#: A run that has not said that it ended is taken to be dead after this: longer than any task may take.
+#: A run whose end was not recorded counts as dead after this time, which is longer than any task may take.
 LONGEST = timedelta(seconds=30)
 
 
 class Sweep(Base):
-    """Belongs to no organisation: it says nothing about any."""
+    """The state of one task; it belongs to no clinic and says nothing about any."""
 
     __tablename__ = "sweeps"
 
     task: Mapped[str] = mapped_column(primary_key=True)
-    #: No run begins before this.
+    #: No run begins before this moment.
     next_at: Mapped[datetime]
-    #: When a run last ended well.
+    #: When a run last succeeded.
     done_at: Mapped[datetime | None]
-    #: When a tick of beat's last arrived, whether it was worth a run or not.
+    #: When beat's last tick arrived, whether it started a run or not.
     beat_at: Mapped[datetime | None]
 
 
 def take(session: Session, task: str, *, every: timedelta, from_beat: bool) -> bool:
-    """Whether this tick is worth a run, which is then the caller's. The caller commits, and runs.
+    """Whether this tick starts a run. If so, the caller commits and then runs the task.
 
-    Nothing is run while it runs elsewhere, nor until half of `every` has passed since it last ended. A tick
-    that is not beat's counts only when beat's fail to come: once two periods have passed without a run.
+    A task does not run while it runs elsewhere, nor until half of `every` has passed since its last end. A
+    tick from elsewhere than beat counts only when beat fails: once two periods have passed without a run.
     """
     now = func.app_clock()
     if from_beat:
@@ -53,7 +53,7 @@ def take(session: Session, task: str, *, every: timedelta, from_beat: bool) -> b
         .on_conflict_do_update(
             index_elements=[Sweep.task],
             set_={"next_at": now + LONGEST},
-            # A moment further away than any that is ever set: the database's clock was set back.
+            # A moment further away than is ever set means that the database's clock was set back.
             where=or_(Sweep.next_at <= now - late, Sweep.next_at > now + max(LONGEST, every)),
         )
         .returning(literal(True))  # noqa: FBT003 (SQLAlchemy's own signature)
@@ -62,7 +62,7 @@ def take(session: Session, task: str, *, every: timedelta, from_beat: bool) -> b
 
 
 def end(session: Session, task: str, *, every: timedelta, well: bool) -> None:
-    """A run that was taken is over."""
+    """Record the end of a run; `well` if it succeeded."""
     now = func.app_clock()
     values = {"next_at": now + every / 2} | ({"done_at": now} if well else {})
     session.execute(update(Sweep).where(Sweep.task == task).values(values))
@@ -70,7 +70,7 @@ def end(session: Session, task: str, *, every: timedelta, well: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """Seconds since the last good run and since beat's last tick; None where there was none yet."""
+    """Seconds since the last successful run and since beat's last tick; None where there was none yet."""
 
     done: float | None
     beat: float | None

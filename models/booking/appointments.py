@@ -1,6 +1,6 @@
 """Appointments, and the verbs confirm, move and cancel.
 
-A hold whose code was read back becomes an appointment, with its SMS; a moved one has another SMS.
+A hold whose code was read back becomes an appointment with a confirmation; a move sends another confirmation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from models.clinics.calendars import Calendar
 class AppointmentStatus(StrEnum):
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
-    #: Whether the patient came, as the desk will note it in the diary; nothing writes these two before that.
+    #: Whether the patient came. The desk will note these two in the diary; nothing writes them yet.
     COMPLETED = "completed"
     NO_SHOW = "no_show"
 
@@ -53,8 +53,8 @@ class Appointment(Base):
         ForeignKeyConstraint(["org_id", "contact_id"], ["contacts.org_id", "contacts.id"]),
         ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
         UniqueConstraint("org_id", "id"),
-        # P2: an appointment and its confirmation cannot be parted, neither at commit nor later; and the
-        # confirmation is its own, not another's.
+        # P2: at commit and ever after an appointment has a confirmation, which is its own and not that of
+        # another appointment.
         ForeignKeyConstraint(
             ["confirmation_message_id", "id"],
             ["sms_messages.id", "sms_messages.appointment_id"],
@@ -84,7 +84,7 @@ class Appointment(Base):
     patient_phone: Mapped[str]
     service_type: Mapped[str | None]
     confirmation_message_id: Mapped[uuid.UUID]
-    # These three follow the confirmation's row, by trigger.
+    # A trigger copies these three from the confirmation's row.
     confirmation_sms_sent: Mapped[bool] = mapped_column(server_default="false")
     confirmation_sms_id: Mapped[str | None]
     confirmation_sms_sent_at: Mapped[datetime | None]
@@ -93,7 +93,7 @@ class Appointment(Base):
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What confirm_held_slot answered. `appointment_id` is set too when the hold was confirmed before."""
+    """The answer of confirm_held_slot. `appointment_id` is also set when the hold was confirmed before."""
 
     success: bool
     appointment_id: uuid.UUID | None
@@ -119,9 +119,9 @@ def confirm(
     service_type: str | None,
     max_tries: int,
 ) -> Confirmation:
-    """Confirm a hold if the digest is that of its code; a wrong one costs a try. Its SMS gets a link.
+    """Confirm a hold if the digest is that of its code, and give the message a link.
 
-    Neither answer may be told before the transaction has committed.
+    A wrong digest costs a try. Neither answer may be told to the caller before the transaction has committed.
     """
     row = session.execute(
         _CONFIRM,
@@ -140,7 +140,7 @@ def confirm(
 
 
 def confirm_by(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:
-    """Have another message confirm it, with a link of its own."""
+    """Make another message the confirmation of an appointment, with a link of its own."""
     session.execute(
         update(Appointment)
         .where(Appointment.id == appointment_id, Appointment.org_id == org_id)
@@ -151,7 +151,7 @@ def confirm_by(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, m
 
 
 def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:
-    """Its link ends as the appointment begins."""
+    """Give a confirmation its link, which expires as the appointment begins."""
     begins = select(Appointment.scheduled_at).where(
         Appointment.id == appointment_id, Appointment.org_id == org_id
     )
@@ -166,7 +166,7 @@ def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, messag
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What cancel_appointment or move_appointment answered. `message_id` is the SMS that says so."""
+    """The answer of cancel_appointment or move_appointment. `message_id` is the message about the change."""
 
     success: bool
     error: str | None
@@ -190,9 +190,9 @@ _MOVE = text(
 def cancel(
     session: Session, *, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID | None = None
 ) -> Change:
-    """Cancel an appointment that is still to come; its time is free again, and an SMS says so.
+    """Cancel an appointment that has not begun; its slot is free again, and a message tells the patient.
 
-    `message_id` is the confirmation whose link was used: it must be the newest.
+    `message_id` is the confirmation whose link was used; it must be the newest one.
     """
     values = {"appointment": appointment_id, "org": org_id, "message": message_id}
     change = Change(**session.execute(_CANCEL, values).one()._mapping)
@@ -209,9 +209,9 @@ def move(
     message_id: uuid.UUID | None = None,
     most_moves: int | None = None,
 ) -> Change:
-    """Move an appointment to another start that its calendar offers, or learn why not; then it stays.
+    """Move an appointment to another start that its calendar offers, or return why not and change nothing.
 
-    `message_id` as for cancel. `most_moves` is how often the actor of this transaction may move it in 24
+    `message_id` as for `cancel`. `most_moves` is how often the actor of this transaction may move it in 24
     hours; without it there is no limit. Waits for claims of the same resource, at most the lock timeout.
     """
     appointment = get_or_none(session, org_id, appointment_id)
@@ -236,9 +236,9 @@ def move(
 
 
 def as_long_as(calendar: Calendar, appointment: Appointment) -> Calendar:
-    """The calendar as it would be if all its appointments were as long as this one, to find room for it.
+    """A copy of the calendar with slots as long as this appointment, to find another slot for it.
 
-    It is in no session: nothing of it is ever written.
+    The copy is in no session and is never written.
     """
     length = (appointment.ends_at - appointment.scheduled_at) // timedelta(minutes=1)
     values = {column.key: getattr(calendar, column.key) for column in inspect(Calendar).column_attrs}
@@ -246,7 +246,7 @@ def as_long_as(calendar: Calendar, appointment: Appointment) -> Calendar:
 
 
 def _read_again(session: Session, appointment_id: uuid.UUID) -> None:
-    """What this session knows of an appointment that a function has changed."""
+    """Refresh an appointment in this session after an SQL function has changed it."""
     known = session.identity_map.get(session.identity_key(Appointment, appointment_id))
     if known is not None:
         session.refresh(known)
@@ -276,7 +276,7 @@ def find_in_call(
     starts_at: datetime,
     patient_phone: str,
 ) -> Appointment | None:
-    """The appointment that stands at this time for this number and was booked in this telephone call."""
+    """The confirmed appointment at this time for this number that was booked in this call."""
     return session.scalar(
         select(Appointment).where(
             Appointment.org_id == org_id,
@@ -290,7 +290,7 @@ def find_in_call(
 
 
 def of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> Appointment | None:
-    """What a hold became once it was confirmed."""
+    """The appointment that a confirmed hold became."""
     return session.scalar(
         select(Appointment).where(Appointment.org_id == org_id, Appointment.hold_id == hold_id)
     )

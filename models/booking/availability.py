@@ -1,4 +1,4 @@
-"""Which starts a calendar offers, from the clinic's local wall time, and which of them are free."""
+"""Which slots a calendar offers, by the clinic's wall clock, and which of them are free."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.booking.occupancies import find_taken
 from models.booking.unproved_holds import Day
 from models.clinics.calendars import Calendar
 
-#: How far ahead of a full day the next openings are looked for.
+#: How far ahead of a full day the next free slots are looked for.
 LOOK_AHEAD = timedelta(days=21)
 
 _A_DAY = timedelta(days=1)
@@ -22,14 +22,14 @@ _A_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One start that the calendar offers; both ends in UTC."""
+    """One slot that the calendar offers; both ends are in UTC."""
 
     starts_at: datetime
     ends_at: datetime
 
 
 class Closed(StrEnum):
-    """Why a start or a day is not on offer at all, whoever else wants it."""
+    """Why a calendar does not offer a start or a day, whether it is taken or not."""
 
     PAST = "past"
     TOO_SOON = "too_soon"
@@ -43,11 +43,11 @@ def today(calendar: Calendar, now: datetime) -> date:
 
 
 def slots_of_day(calendar: Calendar, day: date) -> Iterator[Slot]:
-    """Every start of one local day, taken or not, in order.
+    """The slots that start on one local day, taken or not, in order.
 
-    Starts are steps of wall-clock time from the opening, which may have been on the day before. On the days
-    the clocks change, a time that does not exist is left out, and one that comes twice is offered once, the
-    first time round.
+    Starts are steps of wall-clock time from the opening, which may have been on the day before. On days when
+    the clocks change, a time that does not exist is left out, and a time that comes twice is offered once, as
+    the first of the two.
     """
     length = timedelta(minutes=calendar.slot_minutes)
     for opens, closes in _periods(calendar, day):
@@ -62,7 +62,7 @@ def slots_of_day(calendar: Calendar, day: date) -> Iterator[Slot]:
 
 
 def _periods(calendar: Calendar, day: date) -> list[tuple[datetime, datetime]]:
-    """The opening periods that have time on one local day, in order: the last one of the day before may."""
+    """The opening periods that reach into one local day, in order, also those that began the day before."""
     before = [
         (opens, closes)
         for opens, closes in calendar.opening_hours(day - timedelta(days=1))
@@ -72,7 +72,7 @@ def _periods(calendar: Calendar, day: date) -> list[tuple[datetime, datetime]]:
 
 
 def _open_until(calendar: Calendar, closes: datetime) -> datetime:
-    """The end of a period, or of the next one if that begins at the same midnight."""
+    """The end of a period, or of the next period if the two meet at midnight."""
     if closes.time() != time():
         return closes
     return next((end for begin, end in calendar.opening_hours(closes.date()) if begin == closes), closes)
@@ -89,11 +89,11 @@ def why_day_is_closed(calendar: Calendar, day: date, now: datetime) -> Closed | 
 
 
 def why_not_offered(calendar: Calendar, starts_at: datetime, now: datetime) -> Closed | None:
-    """The rules again at the claim: a caller may name any instant."""
+    """Why a start is not on offer; None if it is. A claim asks again, as a caller may name any instant."""
     if starts_at <= now:
         return Closed.PAST
     if starts_at > now + timedelta(days=calendar.horizon_days + 2):
-        return Closed.TOO_FAR  # perhaps so far that it has no local date
+        return Closed.TOO_FAR  # before the local date, which a very distant instant does not have
     day = starts_at.astimezone(calendar.zone).date()
     if closed := why_day_is_closed(calendar, day, now):
         return closed
@@ -105,7 +105,7 @@ def why_not_offered(calendar: Calendar, starts_at: datetime, now: datetime) -> C
 
 
 def day_of(calendar: Calendar, starts_at: datetime, now: datetime) -> Day:
-    """The local day of a start, and how many starts it has yet to offer, taken or not."""
+    """The local day of a start, and how many starts are still to come on it, taken or not."""
     day = starts_at.astimezone(calendar.zone).date()
     begins, ends = (_instant(datetime.combine(each, time()), calendar.zone) for each in (day, day + _A_DAY))
     return Day(begins, ends, sum(slot.starts_at > now for slot in slots_of_day(calendar, day)))
@@ -114,7 +114,7 @@ def day_of(calendar: Calendar, starts_at: datetime, now: datetime) -> Day:
 def find_free(
     session: Session, calendar: Calendar, *, first: date, days: int, now: datetime
 ) -> dict[date, list[Slot]]:
-    """The free slots of each of some local days in a row; days without any are left out."""
+    """The free slots of each of `days` local days from `first` on; days without free slots are left out."""
     last = min(first + timedelta(days=days - 1), today(calendar, now) + timedelta(days=calendar.horizon_days))
     first = max(first, today(calendar, now))
     offered = {
@@ -144,7 +144,7 @@ def find_free(
 def find_nearest(
     session: Session, calendar: Calendar, *, wanted: datetime, now: datetime, count: int = 3
 ) -> list[Slot]:
-    """The free slots nearest to a wanted time, in order of time."""
+    """The `count` free slots nearest to a wanted time, in order of time."""
     end = today(calendar, now) + timedelta(days=calendar.horizon_days + 1)
     end_of_horizon = datetime.combine(end, time(), calendar.zone) - timedelta(microseconds=1)
     wanted = min(max(wanted, now), end_of_horizon)
@@ -159,7 +159,7 @@ def find_nearest(
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """A wall-clock time as UTC; one that the clocks leap over is the moment of the leap."""
+    """A wall-clock time as UTC; for a time that the clocks skip, the moment at which they skip it."""
     moment = wall.replace(tzinfo=zone).astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None) != wall:
         moment = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)

@@ -1,7 +1,7 @@
-"""Every move and every cancellation of an appointment: from which time to which, by whom, when.
+"""Every move and cancellation of an appointment, with its times before and after, its actor and its moment.
 
-Written by a trigger alone (migrations/sql/appointment_changes_v1.sql), whoever changes the appointment. A row
-names nobody but who made the change, so that it stays when a patient is erased.
+Only a trigger writes the rows, on every change of an appointment (migrations/sql/appointment_changes_v1.sql).
+A row names only the actor and never the patient, so it stays when the patient is erased.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class AppointmentChange(Base):
     org_id: Mapped[uuid.UUID]
     appointment_id: Mapped[uuid.UUID]
     change: Mapped[LinkOutcome] = mapped_column(EnumText(LinkOutcome))
-    #: When it was to begin before the change.
+    #: The start before the change.
     was_at: Mapped[datetime]
-    #: When it is to begin after it; null for a cancellation.
+    #: The start after the change; null for a cancellation.
     is_at: Mapped[datetime | None]
     #: As in the audit log: "patient link", "operator <name>", or the database role at a prompt.
     actor: Mapped[str]
@@ -41,7 +41,7 @@ class AppointmentChange(Base):
 
 
 def list_of(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) -> list[AppointmentChange]:
-    """What became of one appointment, oldest first."""
+    """The changes of one appointment, oldest first."""
     return list(
         session.scalars(
             select(AppointmentChange)
@@ -53,7 +53,7 @@ def list_of(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) -> l
 
 @dataclass(frozen=True, slots=True)
 class ChangeMade:
-    """One change as the clinic's people see it: whose appointment it was about, with whom and what for."""
+    """One change as the staff see it, with the appointment's patient, service and calendar."""
 
     change: str
     was_at: datetime
@@ -68,7 +68,7 @@ class ChangeMade:
 
 @dataclass(frozen=True, slots=True)
 class ChangesMade:
-    """The newest changes, and how many there are, shown or not."""
+    """The newest changes, and how many moves and cancellations there are in all."""
 
     rows: list[ChangeMade]
     moved: int
@@ -93,7 +93,7 @@ _SINCE = text("""
 
 
 def made_since(session: Session, org_id: uuid.UUID, since: datetime, *, most: int) -> ChangesMade:
-    """What was moved and cancelled since then, whenever it was booked."""
+    """The changes made since a moment, newest first and at most `most`, with the counts of all."""
     found = session.execute(_SINCE, {"org": org_id, "since": since, "most": most}).mappings()
     rows = [dict(row) for row in found]
     counts = [(row.pop("moved"), row.pop("cancelled")) for row in rows]

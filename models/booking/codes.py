@@ -1,4 +1,4 @@
-"""One-time codes: derived when needed, never kept. The database has a keyed digest and counts tries."""
+"""One-time codes, derived when needed and never stored. The database has a keyed digest and counts tries."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from models.messaging.messages import SmsMessage, count_codes, last_code_of_hold
 from models.messaging.outbox import try_at_once
 from models.messaging.states import SmsKind, SmsStatus
 
-#: A hold has one challenge for its whole life: a resent code is the same code.
+#: A hold has the same challenge for its whole life, so that a resent code is the same code.
 _CHALLENGE = 1
 
 
 def derive(hold_id: uuid.UUID, phone: str, *, length: int, key_id: str | None = None) -> str:
-    """The code of a hold. The same every time, so that it need be stored nowhere.
+    """The code of a hold, which is the same every time, so that it need not be stored.
 
     `key_id` is the hold's `code_key`. Raises settings.UnknownKey if that SECRET_KEY is gone.
     """
@@ -41,7 +41,7 @@ def derive(hold_id: uuid.UUID, phone: str, *, length: int, key_id: str | None = 
 
 
 def digest(hold_id: uuid.UUID, code: str, *, key_id: str | None = None) -> str:
-    """What the database compares: useless without the key, and another for every hold.
+    """The digest that the database compares: useless without the key, and different for every hold.
 
     Raises settings.UnknownKey.
     """
@@ -49,7 +49,7 @@ def digest(hold_id: uuid.UUID, code: str, *, key_id: str | None = None) -> str:
 
 
 def codes_of_call(session: Session, org_id: uuid.UUID, call_id: str) -> list[str]:
-    """Every code that was texted in a telephone call, for taking them out of what was said in it."""
+    """The codes that were sent in a call, to be taken out of its transcript."""
     texted = session.scalars(
         select(AppointmentHold).where(
             AppointmentHold.org_id == org_id,
@@ -72,36 +72,36 @@ class CodeRefusal(StrEnum):
 
 
 class Cap(StrEnum):
-    """What has had as many codes as the clinic allows."""
+    """The limit of the clinic that a request for a code has reached."""
 
     HOLD = "hold"
     CALL = "call"
-    PHONE = "phone"  # of codes that were sent to it or of wrong ones that were said
-    CALLER = "caller"  # of codes to numbers other than the caller's own
-    UNNAMED = "unnamed"  # of codes that one credential asks for without a caller's number
+    PHONE = "phone"  # codes that were sent to the number, or wrong codes that were said for it
+    CALLER = "caller"  # codes to numbers other than the caller's own
+    UNNAMED = "unnamed"  # codes that one credential asks for without a caller's number
     CLINIC = "clinic"
-    SEGMENTS = "segments"  # of all the texts of the clinic
+    SEGMENTS = "segments"  # the segments of all messages of the clinic
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Who asks for a code or reads one back.
 
-    `number` is the caller's, as the telephone network gave it, in E.164 where it can be; None if it is
-    withheld or there is no call. `credential` is whose request it is.
+    `number` is the caller's number from the telephone network, in E.164 where possible; None if it is
+    withheld or there is no call. `credential` is that of the request.
     """
 
     number: str | None = None
     credential: uuid.UUID | None = None
 
     def proves(self, phone: str) -> bool:
-        """Whether the call comes from that number, rather than only naming it."""
+        """Whether the call comes from this number, rather than only naming it."""
         return self.number == phone
 
 
 @dataclass(frozen=True, slots=True)
 class CodeRequest:
-    """`message_id` is the SMS that carries the code; or a refusal, with the hold's state or the cap."""
+    """The message that carries the code (`message_id`), or a refusal with the hold's status or the cap."""
 
     message_id: uuid.UUID | None = None
     refusal: CodeRefusal | None = None
@@ -109,19 +109,19 @@ class CodeRequest:
     cap: Cap | None = None
 
 
-#: For so long a number that could receive no SMS is taken to be like that still. A landline stays one, but
-#: a number may be ported or given out again.
+#: How long a number that could receive no message is expected to stay so. A landline stays a landline, but a
+#: number may be ported or given to another person.
 REMEMBERED = timedelta(days=30)
 
-#: What a second code for the same hold would meet, too.
+#: Reasons that would also stop a second code for the same hold.
 _LASTING = (Action.NUMBER, Action.NOT_ALLOWED, Action.OPT_OUT)
 
 
 def find_hopeless(session: Session, hold: AppointmentHold) -> SmsMessage | None:
-    """The message that shows that no code reaches the number of a hold; None where one may.
+    """The message which shows that no code can reach the number of a hold; None if a code may reach it.
 
-    It is the hold's own last code if that failed for good, or else the last message of any kind to that
-    number of which the outcome is known, if it says that the number receives no SMS at all.
+    It is the hold's own last code if that failed for good; else the last message of any kind to that number
+    whose outcome is known, if the outcome says that the number can receive no messages at all.
     """
     own = last_code_of_hold(session, hold.org_id, hold.id)
     if own and own.status in _NOT_ARRIVED and _action(own) in _LASTING:
@@ -156,7 +156,7 @@ def _action(message: SmsMessage) -> Action | None:
 DAY = timedelta(hours=24)
 HOUR = timedelta(hours=1)
 
-#: The share of a clinic's codes that callers may use who name another number than the one they call from.
+#: The share of a clinic's codes for callers who name another number than the one they call from.
 OF_OTHERS = 0.7
 
 
@@ -183,15 +183,15 @@ _CAP_OF = {
 
 
 def of_clinic(organization: Organization, *, share: float = 1.0) -> Allowance:
-    """All the codes of a clinic: a third of a day's at once, filled steadily over the day."""
+    """All codes of a clinic: a third of the day's number at once, filled again steadily over the day."""
     most = math.ceil(organization.codes_a_day / 3)
     return Allowance(_Kind.CLINIC, "", most, DAY * most / max(1, organization.codes_a_day), share)
 
 
 def of_others(organization: Organization) -> Allowance:
-    """What of them callers may use who name another number than the one they call from, or show none."""
+    """The part of `of_clinic` for callers who name another number than their own, or show none."""
     most = of_clinic(organization).most
-    # Never less than one code, however few a clinic allows.
+    # At least one code, however few a clinic allows.
     return of_clinic(organization, share=max(OF_OTHERS, 1 / most) if most else 1.0)
 
 
@@ -219,25 +219,25 @@ CLINIC_LIMITS = (
 
 
 def _wrong_codes(organization: Organization, phone: str, asker: Asker) -> Allowance:
-    """The wrong codes that may be said for a number, apart in calls that come from it and in all others."""
+    """The wrong codes that may be said for a number, counted apart for calls from that number and others."""
     kind = _Kind.WRONG_PROVED if asker.proves(phone) else _Kind.WRONG_SAID
     return Allowance(kind, phone, organization.wrong_codes_per_phone_a_day, DAY)
 
 
 def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Allowance]:
-    """What one more code is taken from, in the order in which a refusal names it."""
+    """The allowances from which one more code is taken, in the order in which a refusal names them."""
     if asker.proves(phone):
         return [
             of_clinic(organization),
             Allowance(_Kind.TO_PROVED, phone, organization.codes_per_phone_a_day, DAY),
         ]
-    # Half, because who only names a number may be after its owner's peace.
+    # Half, because a caller who only names a number may want to disturb its owner.
     said = math.ceil(organization.codes_per_phone_a_day / 2)
     wanted = [of_others(organization), Allowance(_Kind.TO_SAID, phone, said, DAY)]
     if asker.number:
         wanted.append(Allowance(_Kind.CALLER, asker.number, organization.codes_per_caller_an_hour, HOUR))
     else:
-        # Filled more slowly than the clinic's, so that such requests alone never use up the others' share.
+        # Filled more slowly than the clinic's, so that these requests alone never use up the share of others.
         most = math.ceil(organization.codes_a_day / 10)
         refill = DAY * most / (organization.codes_a_day * OF_OTHERS)
         wanted.append(Allowance(_Kind.UNNAMED, str(asker.credential or ""), most, refill))
@@ -245,7 +245,7 @@ def _allowances(organization: Organization, phone: str, asker: Asker) -> list[Al
 
 
 def _lock_codes_of(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> None:
-    """Before the hold's row is locked, as in verifying: so neither waits for the other in a ring."""
+    """Lock the codes of a hold's number and call before its row, as rules.confirm does, against deadlocks."""
     of_hold = select(AppointmentHold.patient_phone, AppointmentHold.call_sid).where(
         AppointmentHold.id == hold_id, AppointmentHold.org_id == org_id
     )
@@ -254,9 +254,9 @@ def _lock_codes_of(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> N
 
 
 def lock_codes(session: Session, org_id: uuid.UUID, *, phone: str, call_sid: str | None = None) -> None:
-    """Let no other transaction count the codes of this number, or of this call, until this one ends.
+    """Let no other transaction count the codes of this number or of this call until this transaction ends.
 
-    To be called before the row of a hold or its calendar is locked. Waits at most the lock timeout.
+    Call it before locking the row of a hold or its calendar. Waits at most the lock timeout.
     """
     if call_sid:
         locks.take(session, func.codes_of_call_lock_key(org_id, call_sid))
@@ -264,7 +264,7 @@ def lock_codes(session: Session, org_id: uuid.UUID, *, phone: str, call_sid: str
 
 
 def may_try(session: Session, organization: Organization, phone: str, asker: Asker) -> bool:
-    """Whether one more code may be tried for a number. If it is wrong, `count_wrong` must follow.
+    """Whether one more code may be tried for a number. If the code is wrong, call `count_wrong`.
 
     Locks the number's codes until the transaction ends.
     """
@@ -273,7 +273,7 @@ def may_try(session: Session, organization: Organization, phone: str, asker: Ask
 
 
 def count_wrong(session: Session, organization: Organization, phone: str, asker: Asker) -> None:
-    """A wrong code was said for a number, and `may_try` had allowed it."""
+    """Count a wrong code for a number, after `may_try` has allowed the try."""
     allowances.take(session, organization.id, [_wrong_codes(organization, phone, asker)])
 
 
@@ -283,7 +283,7 @@ def _is_used_up(session: Session, org_id: uuid.UUID, allowance: Allowance) -> bo
 
 
 def _take(session: Session, organization: Organization, hold: AppointmentHold, asker: Asker) -> Cap | None:
-    """Take one code from every allowance; or from none, and the cap that is reached."""
+    """Take one code from every allowance; or take none and return the cap that is reached."""
     sent = count_codes(session, org_id=organization.id, hold_id=hold.id, call_sid=hold.call_sid)
     segments = limits.of_code(organization, hold.patient_phone)
     wanted = [*_allowances(organization, hold.patient_phone, asker), segments]
@@ -306,10 +306,10 @@ def _take(session: Session, organization: Organization, hold: AppointmentHold, a
 def request(
     session: Session, organization: Organization, hold_id: uuid.UUID, asker: Asker | None = None
 ) -> CodeRequest:
-    """Queue the SMS with the code of a live hold, within the clinic's limits.
+    """Queue the message with the code of a live hold, within the clinic's limits.
 
-    `asker` is who asks; without one it is an operator or a test, and counts as a request without a number.
-    While a code is still waiting to be sent, asking again has it tried at once and makes no other.
+    Without an `asker` the request is an operator's or a test's, and counts as one without a caller's number.
+    While a code is still waiting to be sent, a further request has it tried at once and makes no new message.
     """
     asker = asker or Asker()
     _lock_codes_of(session, organization.id, hold_id)

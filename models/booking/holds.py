@@ -36,10 +36,10 @@ from models.clinics.calendars import Calendar
 class HoldStatus(StrEnum):
     HELD = "held"
     CONFIRMED = "confirmed"
-    RELEASED = "released"  # given back: the caller chose another time, or the call ended
+    RELEASED = "released"  # given back: the caller chose another slot, the call ended, or a person did it
     EXPIRED = "expired"
     LOCKED = "locked"  # given back after too many wrong codes
-    DISPLACED = "displaced"  # gave way to another, before a code was asked for (docs/decisions/0023)
+    DISPLACED = "displaced"  # gave way to another hold before a code was asked for (docs/decisions/0023)
 
 
 class AppointmentHold(Base):
@@ -53,7 +53,7 @@ class AppointmentHold(Base):
             ["calendars.org_id", "calendars.id", "calendars.resource_id"],
         ),
         ForeignKeyConstraint(["org_id", "contact_id"], ["contacts.org_id", "contacts.id"]),
-        UniqueConstraint("org_id", "id"),  # what points at a hold points within its organisation
+        UniqueConstraint("org_id", "id"),  # for foreign keys that stay within one clinic
         Index("ix_appointment_holds_org_id_call_sid", "org_id", "call_sid", "created_at"),
         Index("ix_appointment_holds_org_id_patient_phone", "org_id", "patient_phone", "created_at"),
         Index("ix_appointment_holds_live", "org_id", "expires_at", postgresql_where=text("status = 'held'")),
@@ -62,7 +62,7 @@ class AppointmentHold(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID]
     calendar_id: Mapped[str]
-    #: Filled in from the calendar where raw SQL leaves it out; likewise ends_at.
+    #: Filled in from the calendar where raw SQL leaves it out, as is ends_at.
     resource_id: Mapped[str]
     seat: Mapped[int] = mapped_column(server_default="0")
     starts_at: Mapped[datetime]
@@ -70,29 +70,29 @@ class AppointmentHold(Base):
     status: Mapped[HoldStatus] = mapped_column(EnumText(HoldStatus), server_default="held")
     expires_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
-    #: The call's id at the voice platform; null when the request came without one.
+    #: The platform's id of the call; null when the request came without a call id.
     call_sid: Mapped[str | None]
     contact_id: Mapped[uuid.UUID]
     patient_name: Mapped[str]
-    #: Fixed here: no later step can send a code or a confirmation anywhere else.
+    #: Fixed at the claim: no later step can send a code or a confirmation to another number.
     patient_phone: Mapped[str]
-    #: Keyed digest of the code that was sent (models/booking/codes.py), in hex; null until one is sent.
+    #: Keyed digest of the code that was asked for (models/booking/codes.py), in hex; null before that.
     code_digest: Mapped[str | None]
-    #: Which SECRET_KEY the code was made with (settings.key_ids): it may be another one tomorrow.
+    #: The SECRET_KEY that the code was made with (settings.key_ids), since the current key may change.
     code_key: Mapped[str | None]
-    #: How many digits it has: the clinic may want another number of them tomorrow.
+    #: How many digits the code has, since the clinic may change the number of digits.
     code_length: Mapped[int | None]
     code_tries: Mapped[int] = mapped_column(server_default="0")
-    #: Whose request made it; null where nobody had to say.
+    #: The credential of the request that made the hold; null where no credential was needed.
     credential_id: Mapped[uuid.UUID | None]
     #: Keyed digest of the number that the call comes from; null if it is withheld, or there is no call.
     caller: Mapped[str | None]
-    #: Whether that number is the patient's. Otherwise the patient's was only said.
+    #: Whether the call comes from the patient's number. Otherwise that number was only said.
     number_is_callers: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[CreatedAt]
 
     def is_live(self, now: datetime) -> bool:
-        """Whether it keeps its time: it is held, and has not run out."""
+        """Whether the hold still keeps its slot: it is held and has not expired."""
         return self.status is HoldStatus.HELD and self.expires_at > now
 
     @classmethod
@@ -101,13 +101,13 @@ class AppointmentHold(Base):
         return func.hold_is_live(cls.status, cls.expires_at, func.app_clock(), type_=Boolean)
 
     def is_bookable(self, now: datetime) -> bool:
-        """Whether its code still makes an appointment: it is live, and its time has not begun."""
+        """Whether its code can still confirm it: it is live and its slot has not begun."""
         return self.is_live(now) and self.starts_at > now
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What claim_slot_atomic answered. In a refusal `expires_at` is of the hold that is in the way."""
+    """The answer of claim_slot_atomic. In a refusal `expires_at` is that of the hold in the way."""
 
     success: bool
     hold_id: uuid.UUID | None
@@ -145,10 +145,10 @@ def claim(
     hold_minutes: int,
     asked: Asked | None = None,
 ) -> Claim:
-    """Hold one slot, or learn why not. Exactly one of any number of simultaneous callers succeeds.
+    """Hold one slot, or return why not. Exactly one of any number of simultaneous callers succeeds.
 
     Waits for other claims of the same resource, at most the lock timeout (LockNotAvailable after it). With
-    `asked` the number must be locked (lock_phone); without it no limit on unproved holds is kept.
+    `asked` the number must be locked (lock_phone); without it no limit on unproved holds applies.
     """
     row = session.execute(
         _CLAIM,
@@ -178,10 +178,10 @@ def claim_instead(
     patient_phone: str,
     asked: Asked | None = None,
 ) -> Claim:
-    """Claim a slot for a call in place of what it holds; if that is refused, the call keeps what it had.
+    """Claim a slot for a call in place of the slots it holds; if that is refused, the call keeps these.
 
-    The old hold must go first, for the new time may overlap it, so all the locks are taken before, in
-    sorted order: two calls that swap their calendars cannot wait for each other.
+    The old holds are released first, because the new slot may overlap them. So all locks are taken before
+    that in sorted order, and two calls that swap their calendars cannot wait for each other.
     """
     if before:
         for resource in sorted({hold.resource_id for hold in before} | {calendar.resource_id}):
@@ -206,7 +206,7 @@ def claim_instead(
 
 
 def release(session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID) -> bool:
-    """Give a held slot back. False when there was nothing to give back."""
+    """Give a held slot back. False if the hold kept no slot."""
     return bool(
         session.scalar(
             text("SELECT success FROM release_hold(:hold, :org)"), {"hold": hold_id, "org": org_id}
@@ -221,7 +221,7 @@ def get_or_none(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> Appo
 
 
 def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> AppointmentHold | None:
-    """The hold this call made last, whatever became of it."""
+    """The hold that this call made last, in any status."""
     return session.scalar(
         select(AppointmentHold)
         .where(AppointmentHold.org_id == org_id, AppointmentHold.call_sid == call_sid)
@@ -231,7 +231,7 @@ def latest_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> Appoin
 
 
 def find_held_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> list[AppointmentHold]:
-    """What a call has not given back, holds among it that have run out and were not marked yet."""
+    """The holds of a call with status `held`, including expired ones that are not marked yet."""
     return list(
         session.scalars(
             select(AppointmentHold).where(
@@ -246,33 +246,33 @@ def find_held_of_call(session: Session, org_id: uuid.UUID, call_sid: str) -> lis
 def count_of_phone(
     session: Session, org_id: uuid.UUID, phone: str, *, but_for_call: str | None = None, own: bool = False
 ) -> int:
-    """How many times one number holds now.
+    """How many live holds one number has, without those of the call `but_for_call`.
 
-    `own`: only those that calls from that number made. Who merely names a number does not use up what its
-    owner may hold.
+    `own`: count only the holds of calls from that number, so that callers who merely name a number do not use
+    up its owner's limit.
     """
     values = {"org": org_id, "phone": phone, "call": but_for_call, "own": own}
     return int(session.execute(_OF_PHONE, values).scalar_one())
 
 
 def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:
-    """Until the transaction ends, nobody else counts and adds to what this number holds.
+    """Let no other transaction count or add holds of this number until this transaction ends.
 
     Taken after the lock of the call (begin_tool_call) and before that of any resource (claim_slot_atomic):
-    in one order everywhere, so that calls that move their holds cannot wait for each other.
+    the order is the same everywhere, so that calls that move their holds cannot wait for each other.
     """
     locks.take(session, func.phone_lock_key(org_id, phone))
 
 
 def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> int:
-    """Release what an ended call still holds; how many slots that freed."""
+    """Release the slots that an ended call still holds; returns how many were released."""
     held = find_held_of_call(session, org_id, call_sid)
-    # The order in which locks are taken, here as in claim_instead: Python's, whatever the collation is.
+    # The order of the locks, as in claim_instead: Python's, which does not depend on a collation.
     held.sort(key=lambda hold: hold.resource_id)
     return sum(release(session, org_id=org_id, hold_id=hold.id) for hold in held)
 
 
-#: A tool call may come after the end of its telephone call. So long what it holds may stand all the same.
+#: A tool call may arrive after its call has ended. Its hold may stand for this long.
 AFTER_ITS_CALL = timedelta(minutes=1)
 
 _CALL_IS_OVER = text(
@@ -282,10 +282,10 @@ _CALL_IS_OVER = text(
 
 
 def expire(session: Session, *, limit: int = 500) -> int:
-    """Mark holds whose time is over, and give back what was held after its call had ended.
+    """Mark at most `limit` expired holds, and release those of ended calls; returns how many.
 
-    Tidying only: a claim clears what stands in its own way. Rows that someone else is deciding about right
-    now are left for the next time.
+    This only tidies up: a claim clears expired holds that are in its own way. Rows that another transaction
+    has locked are left for the next time.
     """
     now = func.app_clock()
     over = AppointmentHold.expires_at <= now

@@ -1,6 +1,6 @@
-"""The link in a confirmation: whoever holds it may see, cancel or move that one appointment.
+"""The link in a confirmation, with which its holder may see, cancel or move that one appointment.
 
-Its token is derived when it is needed and kept nowhere: the row has a digest by which it is found again.
+The token is derived when it is needed and never stored: the row is found by the digest of the token.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 import settings
 from models.base.tables import Base, CreatedAt, EnumText, one_of
 
-#: Digits and letters that nobody takes for each other when they read a link off a screen.
+#: Digits and letters that people do not mistake for each other when they read a link off a screen.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-#: 60 bits: with a million links alive and a thousand guesses a second a first hit takes forty years, and
+#: 60 bits: with a million live links and a thousand guesses a second, the first hit takes forty years, and
 #: guesses are counted (webapp/patient).
 LENGTH = 12
 PATH = "/a/"
 
-#: What stands in place of the token wherever an SMS is kept or shown.
+#: Replaces the token wherever the text of a message is kept or shown.
 _HIDDEN = "..."
 _TOKEN_IN_TEXT = re.compile(rf"{PATH}[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])")
 _AS_TYPED = str.maketrans("oil", "011")
@@ -49,11 +49,11 @@ class PatientLink(Base):
         UniqueConstraint("token_digest"),
     )
 
-    #: The confirmation that carries it.
+    #: The confirmation that carries the link.
     message_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     org_id: Mapped[uuid.UUID]
     appointment_id: Mapped[uuid.UUID]
-    #: SHA-256 of the token, in hex. The token is derived when the SMS is made, and kept nowhere.
+    #: SHA-256 of the token, in hex.
     token_digest: Mapped[str]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
@@ -63,14 +63,14 @@ class PatientLink(Base):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Whose link it is."""
+    """The clinic and the confirmation of a link."""
 
     org_id: uuid.UUID
     message_id: uuid.UUID
 
 
 def derive(message_id: uuid.UUID, key_id: str | None = None) -> str:
-    """The token of a confirmation: the same every time, and another for every SECRET_KEY.
+    """The token of a confirmation: always the same for one SECRET_KEY, and different for another.
 
     Raises settings.UnknownKey.
     """
@@ -80,12 +80,12 @@ def derive(message_id: uuid.UUID, key_id: str | None = None) -> str:
 
 
 def digest(token: str) -> str:
-    """A token is random enough to need no slow hash."""
+    """The SHA-256 of a token, which is random enough to need no slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def as_typed(text: str) -> str | None:
-    """The token that somebody may have typed: in capitals, or with an O for the 0. None if it is none."""
+    """The token in a typed text, which may have capitals, or an O for the 0; None if it is no token."""
     token = text.lower().translate(_AS_TYPED)
     return token if len(token) == LENGTH and set(token) <= set(ALPHABET) else None
 
@@ -108,7 +108,7 @@ def create(
             token_digest=digest(derive(message_id)),
             expires_at=expires_at,
         )
-        # A token that somebody else has: no booking fails for that, its SMS just has no link.
+        # If another confirmation has this token, the booking succeeds and its message has no link.
         .on_conflict_do_nothing(index_elements=["token_digest"])
     )
 
@@ -120,7 +120,7 @@ def get_or_none(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> P
 
 
 def find(session: Session, token: str) -> Found | None:
-    """Whose link has this token, of whichever organisation."""
+    """The clinic and the confirmation of the link with this token, in any clinic; None if there is none."""
     row = session.execute(
         select(PatientLink.org_id, PatientLink.message_id).where(PatientLink.token_digest == digest(token))
     ).one_or_none()
@@ -128,29 +128,29 @@ def find(session: Session, token: str) -> Found | None:
 
 
 def token_of(link: PatientLink) -> str | None:
-    """The token again, with whichever SECRET_KEY it was made; None if that one is gone."""
+    """The token of a link, derived again with the SECRET_KEY that made it; None if that key is gone."""
     tokens = (derive(link.message_id, key_id) for key_id in settings.get().key_ids)
     return next((token for token in tokens if digest(token) == link.token_digest), None)
 
 
 def address(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> str | None:
-    """The link as it stands in a confirmation; None if that one has none."""
+    """The URL of the link in a confirmation; None if the confirmation has no link."""
     link = get_or_none(session, org_id, message_id)
     token = link and token_of(link)
     return f"{settings.get().public_base_url.rstrip('/')}{PATH}{token}" if token else None
 
 
 def hidden(text: str) -> str:
-    """The words of an SMS without the token, as they may be kept, shown and told."""
+    """The text of a message without the token, as it may be kept and shown."""
     return _TOKEN_IN_TEXT.sub(PATH + _HIDDEN, text)
 
 
 def has_hidden(text: str) -> bool:
-    """Whether a token was taken out of it."""
+    """Whether `hidden` took a token out of this text."""
     return PATH + _HIDDEN in text
 
 
 def revealed(text: str, token: str) -> str:
-    """The words as they were sent, from what was kept of them."""
+    """The text of a message as it was sent, from the text as it was kept."""
     before, found, after = text.rpartition(PATH + _HIDDEN)
     return before + PATH + token + after if found else text

@@ -1,4 +1,4 @@
-"""Who has which time: the one table under the exclusion constraint. Only triggers write it."""
+"""The taken times of each resource: the only table under the exclusion constraint. Only triggers write it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.base.tables import Base
 from models.booking.holds import AppointmentHold
 
-#: No occupancy is longer, which bounds how far back a search must look.
+#: The longest occupancy, which bounds how far back a search must look.
 LONGEST = timedelta(hours=24)
 
 
@@ -20,7 +20,7 @@ class Occupancy(Base):
     __tablename__ = "occupancies"
     __table_args__ = (
         ExcludeConstraint(
-            # The range second: of all orders the cheapest to insert into (docs/bench.md).
+            # The range comes second: this order is the cheapest to insert into (docs/bench.md).
             ("org_id", "="),
             ("during", "&&"),
             ("resource_id", "="),
@@ -30,7 +30,7 @@ class Occupancy(Base):
         ),
         CheckConstraint("ends_at > starts_at AND ends_at <= starts_at + interval '24 hours'", name="length"),
         CheckConstraint("num_nonnulls(hold_id, appointment_id) = 1", name="one_owner"),
-        # One seat until capacity arrives: another number would be a way round the constraint.
+        # There is one seat until capacity arrives: another seat number would be a way round the constraint.
         CheckConstraint("seat = 0", name="seat"),
     )
 
@@ -49,7 +49,7 @@ class Occupancy(Base):
 def find_taken(
     session: Session, org_id: uuid.UUID, resource_id: str, begin: datetime, end: datetime
 ) -> list[tuple[datetime, datetime]]:
-    """The taken times of a resource that touch [begin, end), in order. A stale hold takes nothing."""
+    """The taken times of a resource that overlap [begin, end), in order. Expired holds are left out."""
     query = (
         select(Occupancy.starts_at, Occupancy.ends_at)
         .outerjoin(AppointmentHold, AppointmentHold.id == Occupancy.hold_id)

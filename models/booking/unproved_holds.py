@@ -1,7 +1,7 @@
-"""Holds for which no code was asked: who asks for one, how many there may be, and giving them back.
+"""Unproved holds, for which no code has been asked yet: their askers, their limits, and giving them back.
 
-The counting is in migrations/sql/make_room_for_hold_v2.sql, in the statement that claims; the reasons are in
-docs/decisions/0023.
+The statement that claims a slot counts them (migrations/sql/make_room_for_hold_v2.sql); docs/decisions/0023
+gives the reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.clinics.organizations import LABEL_OF_CREDENTIAL, Organization
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The local day of a hold in its calendar, as instants, and how many starts it has yet to offer."""
+    """The local day of a slot in its calendar, as instants, and how many starts it still offers."""
 
     begins: datetime
     ends: datetime
@@ -31,7 +31,7 @@ class Day:
 class Asked:
     """Who asks for a hold. `caller` is the number that the call comes from, in E.164.
 
-    `own`: that is the patient's number, too. With a `day` the clinic's limits on unproved holds are kept
+    `own`: the patient's number is the same. The clinic's limits on unproved holds apply if `day` is given
     (docs/decisions/0023).
     """
 
@@ -42,7 +42,7 @@ class Asked:
     day: Day | None = None
 
     def as_json(self) -> str:
-        """As make_room_for_hold reads it."""
+        """The JSON that make_room_for_hold reads."""
         asked: dict[str, object] = {
             "credential": self.credential_id and str(self.credential_id),
             "caller": self.caller and caller_digest(self.caller),
@@ -61,7 +61,7 @@ class Asked:
 
 
 def caller_digest(number: str) -> str:
-    """What holds keep of the number that a call comes from: enough to see that two come from one."""
+    """The digest that holds keep of a caller's number: it shows that two holds have the same caller."""
     return digests.keyed("holds-caller", number)[:32]
 
 
@@ -70,9 +70,9 @@ def caller_digest(number: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """One caller, or else one credential, with the unproved holds that it has.
+    """One caller, or else one credential, with the number of its unproved holds.
 
-    `number` is the caller's as far as the platform has told of the call; `label` is what an operator calls
+    `number` is the caller's number if the platform has reported the call; `label` is the operator's name of
     the credential.
     """
 
@@ -88,7 +88,7 @@ _UNPROVED = """
      WHERE h.org_id = :org AND hold_is_live(h.status, h.expires_at, app_clock()) AND h.code_digest IS NULL
 """
 
-#: Who holds one time is no matter for anybody.
+#: A caller or credential with a single unproved hold needs no attention and is left out.
 _ASKERS = text(f"""
     SELECT h.caller, NULL::uuid AS credential_id,
            (SELECT c.caller_number FROM calls c
@@ -111,7 +111,7 @@ _OF = (
     bindparam("caller", type_=Text()),
     bindparam("credential", type_=Uuid()),
 )
-# The locks of the resources in sorted order, before any row: as everybody who takes several of them.
+# The locks of the resources in sorted order and before any row, as in every transaction that takes several.
 _LOCK = text(f"""
     SELECT pg_advisory_xact_lock(resource_lock_key(:org, r.resource_id))
       FROM (SELECT DISTINCT h.resource_id COLLATE "C" AS resource_id {_UNPROVED} {_MEANT} ORDER BY 1) r
@@ -124,7 +124,7 @@ _GIVE_BACK = text(f"""
 
 
 def list_askers(session: Session, org_id: uuid.UUID, *, most: int) -> list[Asker]:
-    """Every caller and every credential with more than one unproved hold, those with most of them first."""
+    """The callers and credentials with more than one unproved hold, at most `most`, largest number first."""
     rows = session.execute(_ASKERS, {"org": org_id, "most": most})
     return [Asker(**row._mapping) for row in rows]
 
@@ -137,10 +137,10 @@ def give_back(
     caller: str | None = None,
     credential_id: uuid.UUID | None = None,
 ) -> int:
-    """Give unproved holds back: one, or all of a caller (its digest) or of a credential. How many there were.
+    """Release unproved holds: one, or all of a caller (its digest) or of a credential. Returns how many.
 
-    What a code was asked for meanwhile stays. Waits for claims of these times, at most the lock timeout
-    (LockNotAvailable after it).
+    A hold for which a code has been asked meanwhile stays. Waits for claims of these resources, at most the
+    lock timeout (LockNotAvailable after it). Raises ValueError if no holds are named.
     """
     if (hold_id, caller, credential_id) == (None, None, None):
         raise ValueError("which holds?")

@@ -1,4 +1,4 @@
-"""Whoever of the clinic rang a lead back says so, once."""
+"""Notes of the staff that they rang a lead back, one for each call."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from models.calls.calls import Call
 
 
 def record(session: Session, org_id: uuid.UUID, call_id: str, *, by: str) -> Call | None:
-    """Note that this call was answered by ringing back; whoever said so first stays. None: no such call.
+    """Note that the caller was rung back; the first note stays. Returns None if there is no such call.
 
-    A call of an erased patient stays as it is: there is nobody to ring.
+    A call of an erased patient does not change, since its number is gone.
     """
     session.execute(
         update(Call)
@@ -29,7 +29,7 @@ def record(session: Session, org_id: uuid.UUID, call_id: str, *, by: str) -> Cal
 
 
 def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> Call | None:
-    """It was the wrong button. None: no such call."""
+    """Delete a note that was made by mistake. Returns None if there is no such call."""
     session.execute(
         update(Call)
         .where(Call.org_id == org_id, Call.id == call_id)

@@ -1,4 +1,4 @@
-"""Telephone calls as Vapi reports them, and the tool calls made in them with their answers."""
+"""Calls as Vapi reports them, and their tool calls with the answers."""
 
 from __future__ import annotations
 
@@ -59,57 +59,58 @@ class Call(Base):
     ended_at: Mapped[datetime | None]
     #: Seconds.
     duration: Mapped[int | None]
-    #: As Vapi has it: E.164, a SIP address, or null where it was withheld.
+    #: As Vapi sends it: E.164 or a SIP address; null if it was withheld.
     caller_number: Mapped[str | None]
-    #: By what it came, in Vapi's word; shown where the words for it are known (webapp/staff/shown.py).
+    #: How the call came, in Vapi's word; webapp/staff/shown.py has the words for those that pages show.
     call_type: Mapped[str | None]
     assistant_id: Mapped[str | None]
     phone_number_id: Mapped[str | None]
-    #: Who said what (models/calls/reports.py), redacted; gone after the clinic's keep_words_days.
+    #: The turns of the transcript (models/calls/reports.py), redacted; deleted after keep_words_days.
     turns: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
     summary: Mapped[str | None]
-    #: The agent's own verdict, in whichever rubric.
+    #: The agent's own verdict, in the words of its rubric.
     success: Mapped[str | None]
     facts: Mapped[dict[str, Any] | None]
     #: US dollars.
     cost: Mapped[Decimal | None] = mapped_column(Numeric(10, 4))
-    #: How much was in the best report so far, and when that came.
+    #: The richness of the best report so far.
     richness: Mapped[int] = mapped_column(server_default="0")
+    #: When the final report came, or the last report after it that changed the score's inputs.
     reported_at: Mapped[datetime | None]
-    #: When it is to be scored; null while it goes on, and once it is scored.
+    #: When the call is due to be scored; null while it goes on, and once it is scored.
     score_due_at: Mapped[datetime | None]
     nudged_at: Mapped[datetime | None]
     scored_at: Mapped[datetime | None]
-    #: 0 to 100, and why: [{"code", "points", "why", "quote"}].
+    #: 0 to 100; the reasons are in lead_reasons: [{"code", "points", "why", "quote"}].
     lead_score: Mapped[int | None]
     lead_band: Mapped[str | None]
-    #: Whether a person should ring the caller; null in a call that was scored before this was known.
+    #: Whether a person should ring the caller back; null in a call that was scored before this column.
     lead_call_back: Mapped[bool | None]
-    #: Which of the clinic's services the caller wants, as far as it was made out.
+    #: The clinic's service that the caller wants, if known.
     lead_service: Mapped[str | None]
     lead_reasons: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
-    #: Its patient was erased: nothing that was said in it may come back with a late report.
+    #: When its patient was erased. Since then no late report may bring back what was said in the call.
     erased_at: Mapped[datetime | None]
-    #: The clinic rang back.
+    #: When the staff noted that they rang back, and who noted it.
     called_back_at: Mapped[datetime | None]
     called_back_by: Mapped[str | None]
-    #: Whether the lead was worth the call, as the staff say (models/leads/judgements.py); null: nobody has
-    #: said. The score and the band are those of that moment: scoring the call again changes neither.
+    #: Whether the lead was worth ringing, as the staff judge (models/leads/judgements.py); null: not judged.
+    #: The judged score and band are those of that moment, and do not change when the call is scored again.
     worth_call: Mapped[bool | None]
     judged_at: Mapped[datetime | None]
     judged_score: Mapped[int | None]
     judged_band: Mapped[str | None]
-    #: Of staff_users; null once that person is deleted.
+    #: The person in staff_users; null once that person is deleted.
     judged_by: Mapped[uuid.UUID | None]
     created_at: Mapped[CreatedAt]
 
 
 class ToolCall(Base):
-    """One tool call of a telephone call, and what was answered last: a repeat gets the same answer.
+    """One tool call of a call, with its last answer, which a repeat is given again.
 
-    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. What is asked
-    once more without being a repeat takes the place, and the time, of what was answered before. Arguments
-    are kept as a keyed digest: among them is the code that the patient said.
+    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. The answer to the
+    same request that is no repeat replaces the earlier answer and its time. Arguments are kept as a keyed
+    digest, because the code that the patient said is among them.
     """
 
     __tablename__ = "tool_calls"
@@ -124,22 +125,21 @@ class ToolCall(Base):
     tool_call_id: Mapped[str]
     tool: Mapped[str]
     arguments_digest: Mapped[str]
-    #: As json and not jsonb, which would forget the order in which it was said.
+    #: As json, because jsonb would lose the order of its keys.
     reply: Mapped[dict[str, Any]] = mapped_column(JSON)
-    #: False while whoever answers still watches an SMS: a repeat waits for the same answer.
+    #: False while the answering request still watches a message: a repeat then waits for the same answer.
     final: Mapped[bool] = mapped_column(server_default="true")
     created_at: Mapped[CreatedAt]
 
 
-#: What stands before a signature in the place of a call id, for a signed tool call of no telephone call.
-#: Such answers are kept for as long as the signature could come again, and are no calls to anybody who
-#: counts those.
+#: The prefix of a signature that stands in place of a call id, for a signed tool call without a call. Its
+#: answer is kept for as long as the signature could come again, and is left out where calls are counted.
 BY_SIGNATURE = "signed/"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallKey:
-    """What makes a repeated tool call the same one, within its organisation."""
+    """The key by which a repeated tool call is recognised within its clinic."""
 
     call_id: str
     tool_call_id: str
@@ -149,7 +149,7 @@ class ToolCallKey:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """`reply` is what was answered to this tool call before; `holds_a_slot` speaks of the telephone call."""
+    """`reply` is the earlier answer to this tool call; `holds_a_slot` is whether its call holds a slot."""
 
     reply: dict[str, Any] | None
     final: bool | None
@@ -158,7 +158,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class KeptAs:
-    """The row of an answer, and when it was given: a later answer may stand in the same row."""
+    """The row of an answer and its time, because a later answer may replace it in the same row."""
 
     id: uuid.UUID
     at: datetime
@@ -172,7 +172,7 @@ _FINAL = text(
     "SELECT reply FROM tool_calls WHERE org_id = :org_id AND call_id = :call_id AND final"
     " AND tool_call_id = :tool_call_id AND tool = :tool AND arguments_digest = :arguments_digest"
 )
-# In place of an earlier answer where the tool call was no repeat of that one (webapp/agents/repeats.py).
+# Replaces an earlier answer where the tool call is no repeat of the earlier one (webapp/agents/repeats.py).
 _KEEP = text(
     "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, final, created_at)"
     " VALUES (:org_id, :call_id, :tool_call_id, :tool, :arguments_digest, :reply, :final, app_clock())"
@@ -181,7 +181,7 @@ _KEEP = text(
     " RETURNING id, created_at"
 ).bindparams(bindparam("reply", type_=JSON))
 _IS_KEPT = text("SELECT EXISTS (SELECT FROM tool_calls WHERE id = :id AND created_at = :at)")
-# Itself comes first: whatever was answered at the same moment or later follows it.
+# The tool call itself comes first; those that were answered at the same moment or later follow it.
 _SINCE = text(
     "SELECT later.tool_call_id, later.tool, later.arguments_digest, later.created_at"
     " FROM tool_calls it JOIN tool_calls later"
@@ -193,9 +193,9 @@ _SINCE = text(
 
 
 def begin(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> Begun:
-    """Wait for the other tool calls of this telephone call, then learn what is known of this one.
+    """Wait for the other tool calls of this call, then return what is known of this one.
 
-    Taken before any other lock, and kept until the transaction ends.
+    Takes the lock of the call, before any other lock, and keeps it until the transaction ends.
     """
     row = session.execute(_BEGIN, {"org_id": org_id, **asdict(key)}).one()
     return Begun(row.reply, row.final, row.holds_a_slot)
@@ -204,27 +204,27 @@ def begin(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> Begun:
 def keep_reply(
     session: Session, org_id: uuid.UUID, key: ToolCallKey, reply: dict[str, Any], *, final: bool
 ) -> KeptAs:
-    """Keep an answer in the transaction that its effect is in."""
+    """Keep an answer, in the same transaction as its effect."""
     values = {"org_id": org_id, **asdict(key), "reply": reply, "final": final}
     return KeptAs(*session.execute(_KEEP, values).one())
 
 
 def is_kept(session: Session, kept: KeptAs) -> bool:
-    """Whether an answer was committed, and with it its effect."""
+    """Whether an answer, and with it its effect, was committed."""
     return bool(session.scalar(_IS_KEPT, {"id": kept.id, "at": kept.at}))
 
 
 def answered_since(
     session: Session, org_id: uuid.UUID, key: ToolCallKey
 ) -> tuple[datetime, set[ToolCallKey]]:
-    """When the answer that is kept was given, and what was answered in the same telephone call since."""
+    """When the kept answer was given, and the tool calls of the same call that were answered since then."""
     it, *later = session.execute(_SINCE, {"org_id": org_id, **asdict(key)}).all()
     since = {ToolCallKey(key.call_id, row.tool_call_id, row.tool, row.arguments_digest) for row in later}
     return it.created_at, since
 
 
 def was_answered(session: Session, org_id: uuid.UUID, call_id: str, *, tool: str, code: str) -> bool:
-    """Whether a tool was answered with this refusal before in this telephone call."""
+    """Whether a tool has been answered with this refusal code before in this call."""
     found = session.scalar(
         select(ToolCall.id)
         .where(
@@ -239,50 +239,51 @@ def was_answered(session: Session, org_id: uuid.UUID, call_id: str, *, tool: str
 
 
 def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:
-    """What was answered to a tool call, once that is settled."""
+    """The final answer to a tool call; None before there is one."""
     reply: dict[str, Any] | None = session.execute(_FINAL, {"org_id": org_id, **asdict(key)}).scalar()
     return reply
 
 
 def replace_reply(session: Session, tool_call: uuid.UUID, reply: dict[str, Any]) -> None:
-    """The final answer in place of the one that was true when the transaction committed."""
+    """Put the final answer in place of the answer that was true when its transaction committed."""
     session.execute(update(ToolCall).where(ToolCall.id == tool_call).values(reply=reply, final=True))
 
 
 def lock(session: Session, org_id: uuid.UUID, call_id: str) -> None:
-    """The lock that `begin` takes, for what is no tool call: the end of the call waits its turn, too."""
+    """Take the lock that `begin` takes, for events that are no tool calls, such as the end of the call."""
     locks.take(session, func.call_lock_key(org_id, call_id))
 
 
-#: A call that ended is scored so long after its report: a richer one often follows at once.
+#: How long after its report a call is scored, since a richer report often follows at once.
 AFTER_REPORT = timedelta(seconds=2)
 
-#: Where no report comes at all, so long after its end.
+#: How long after its end a call is scored if no report comes.
 WITHOUT_REPORT = timedelta(minutes=15)
 
-#: What a better report replaces, and a poorer one only fills in.
+#: Fields that a better report replaces, and a poorer report only fills in where they are empty.
 _REPORTED = (
     *("ended_reason", "started_at", "ended_at", "duration", "caller_number", "call_type", "assistant_id"),
     *("phone_number_id", "summary", "success", "facts", "cost"),
 )
 
-#: What a score and an alert are made of: after a change of any the call is scored anew.
+#: The inputs of a score and an alert: if any of them changes, the call is scored again.
 _SCORED = ("turns", "duration", "facts", "caller_number")
 
 ENDED = "ended"
 
-#: A moment no further away than this is waited for in the queue; for a later one the row waits.
+#: A nudge waits in the queue for a moment no further away than this; later moments are left to the sweep.
 SOON = timedelta(seconds=10)
 
-#: A report that comes later than so long after its call dates the call no more: a clock was wrong.
+#: A report that dates its call further back than this has a wrong clock, and does not date the call.
 LATEST_REPORT = timedelta(days=7)
 
 
 def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: Report, final: bool) -> Call:
-    """Take in what was reported of a call, in whatever order and however often it comes.
+    """Add a report to its call. Reports may come in any order and more than once.
 
-    A later and richer report wins over an earlier and poorer one; what a report does not say changes
-    nothing. `final` is the report after the call; a call that ended goes on no more.
+    A report at least as rich as those before replaces their fields; a poorer one fills in what is missing; a
+    field that it does not have changes nothing. `final` is the report after the call. An ended call stays
+    ended.
     """
     report = reports.without_codes(report, codes.codes_of_call(session, org_id, call_id))
     now = clock.now(session)
@@ -327,7 +328,7 @@ def record_report(session: Session, *, org_id: uuid.UUID, call_id: str, report: 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A call that is to be scored, at once or after a wait; what a nudge carries."""
+    """The content of a nudge: a call that is due to be scored, at once or after a wait."""
 
     org_id: uuid.UUID
     call_id: str
@@ -335,7 +336,7 @@ class Due:
 
 
 def due_soon(session: Session, org_id: uuid.UUID, call_id: str) -> Due | None:
-    """The call, if it is due to be scored within SOON or already, with the wait that is left."""
+    """The call with the wait that is left, if it is due to be scored within SOON; else None."""
     now = clock.now(session)
     due_at = session.scalar(
         select(Call.score_due_at).where(
@@ -346,7 +347,7 @@ def due_soon(session: Session, org_id: uuid.UUID, call_id: str) -> Due | None:
 
 
 def sweep(session: Session, *, limit: int = 100) -> list[Due]:
-    """The ended calls that are due to be scored and that no nudge reached lately."""
+    """At most `limit` calls that are due to be scored and were not nudged in the last 30 seconds."""
     now = func.app_clock()
     due = (
         select(Call.org_id, Call.id)

@@ -1,7 +1,7 @@
-"""The facts that the voice platform's language model is asked to take from a call, and which of them count.
+"""The facts that the platform's language model is asked to find in a call, and which of them count.
 
-Each fact is a value and a quote: the caller's own words that show it. A fact counts if the caller said its
-quote; any other is dropped, so that neither a model's guess nor the agent's praise becomes part of a score.
+Each fact is a value and a quote: the caller's own words that show it. A fact counts only if the caller said
+the quote, so that neither a model's guess nor the agent's praise becomes part of a score.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any
 
-#: The name of the structured output by which a report's facts are found among a clinic's own outputs.
+#: The name of our structured output, which tells it from a clinic's own outputs in a report.
 NAME = "Holdline call facts"
 
-#: The values of each fact with the meaning that the model is told. `treatment` is free text.
+#: The values of each fact, with the meanings that the model is told. The fact `treatment` is free text.
 _VALUES: dict[str, tuple[str, dict[str, str]]] = {
     "purpose": (
         "What the caller really wanted, judged at the end of the call.",
@@ -115,8 +115,8 @@ def _one_of(meanings: Mapping[str, str]) -> dict[str, Any]:
     return {"type": "string", "enum": [*meanings], "description": f"{said}."}
 
 
-#: What the model is asked to fill in, as a JSON schema. Nothing is required: a model that must say something
-#: makes it up.
+#: The JSON schema that the model is asked to fill in. No fact is required, because a model invents what it
+#: must say.
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "Facts about the caller of a clinic's telephone. A fact that the caller's words do not"
@@ -131,7 +131,8 @@ SCHEMA: dict[str, Any] = {
 }
 
 _LONGEST_TEXT = 500
-#: Scripts in which no space parts the words, so each sign is one: Thai, Burmese, Khmer, kana, Chinese.
+#: Scripts without spaces between words, in which each sign counts as a word: Thai, Burmese, Khmer, kana,
+#: Chinese.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])+")
 
@@ -145,18 +146,18 @@ def words(text: str) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Fact:
     value: str
-    #: The caller's words that the model gave for it.
+    #: The words of the caller that the model gave as proof.
     quote: str
 
 
-#: What is known of a call, by the names of SCHEMA. Only what a model said; `borne_out` sifts it.
+#: The facts of a call by the names in SCHEMA, as the model gave them; `borne_out` checks them.
 CallFacts = Mapping[str, Fact]
 
 
 def parse_facts(found: object) -> CallFacts | None:
-    """Facts from untrusted JSON: what is usable of it, or None if it is no answer to SCHEMA. Never raises.
+    """The usable facts in untrusted JSON; None if it is no answer to SCHEMA. Never raises.
 
-    An empty object is an answer: the model found nothing in the call.
+    An empty object is an answer: the model found no facts in the call.
     """
     if not isinstance(found, Mapping):
         return None
@@ -183,21 +184,22 @@ def _text(value: object) -> str:
     return value[:_LONGEST_TEXT].strip() if isinstance(value, str) else ""
 
 
-#: A quote of these alone shows nothing.
+#: A quote of only these words shows nothing.
 _EMPTY = frozenset(words("i a the it to and you is that of for in on so my me um uh well"))
 _DENIALS = frozenset(
     words("not dont cant cannot wont never didnt doesnt wouldnt couldnt shouldnt isnt arent wasnt aint")
 )
-#: A shorter quote must be word for word, and a longer one too: nobody mends forty words.
+#: Quotes of these lengths, in words, may differ from what was heard. Shorter and longer ones must be word for
+#: word: models do not correct forty words.
 _MENDED = range(5, 40)
 
 
 def borne_out(facts: CallFacts, caller: Sequence[str]) -> dict[str, Fact]:
     """The facts whose quotes are the caller's words.
 
-    `caller`: the caller's turns in order. The words of a quote must stand in one turn, or in two that follow
-    each other, in their order. A model mends what speech recognition heard, so of five words and more, four
-    in five in a stretch of about the same length are enough, if both deny alike.
+    `caller` is the caller's turns in order. The words of a quote must stand in their order in one turn, or
+    across two successive turns. Since models correct what speech recognition heard, a quote of 5 to 39 words
+    needs only four in five of its words, in a stretch of about the same length and with the same denials.
     """
     turns = [words(text) for text in caller]
     stretches = [*turns, *(one + two for one, two in pairwise(turns))]
@@ -208,7 +210,7 @@ def borne_out(facts: CallFacts, caller: Sequence[str]) -> dict[str, Fact]:
             return False
         if any(_stands_in(stretch, quote) for stretch in stretches):
             return True
-        # Signs of a script without spaces are too short to stand for each other.
+        # The signs of a script without spaces are too short to be allowed to differ.
         spaced = sum(len(word) > 1 for word in quote) > len(quote) / 2
         return spaced and len(quote) in _MENDED and any(_mended_from(turn, quote) for turn in different)
 
@@ -216,7 +218,7 @@ def borne_out(facts: CallFacts, caller: Sequence[str]) -> dict[str, Fact]:
 
 
 def _stands_in(said: list[str], quote: list[str]) -> bool:
-    """Word for word, and not only without the “don't” before it."""
+    """Whether the quote was said word for word, and not right after a “don't” that it leaves out."""
     for start in range(len(said) - len(quote) + 1):
         if said[start : start + len(quote)] == quote:
             denied = start > 0 and said[start - 1] in _DENIALS

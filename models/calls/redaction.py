@@ -1,7 +1,8 @@
-"""What is taken out of a transcript before it is kept: codes, card numbers, telephone numbers, addresses.
+"""Takes codes, card numbers, telephone numbers and e-mail addresses out of a transcript before it is kept.
 
-A code that this call was sent is known and goes in whatever way it was said, also over several turns. Of
-other numbers those go that could be one; prices, times and years stay, for what a caller wants is in them.
+The codes that were sent in this call are known, and are taken out however they were said, also over several
+turns. Other numbers are taken out if they could be a code, a card or a telephone number. Prices, times and
+years stay, because they show what the caller wants.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from models.base import spoken
 
 GONE = "[...]"
 
-#: No longer than RFC 5321 lets its parts be, so that no text takes longer than its length.
+#: The parts are as long as RFC 5321 allows at most, so that the search takes time linear in the text.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _TOKEN = re.compile(r"\d+|[a-z]+|[^\s\da-z]", re.IGNORECASE)
 
-#: What may stand within a number as it is said; anything else ends it.
+#: Tokens that may stand within a spoken number; any other token ends it.
 _WITHIN = frozenset(",.-()‐‑–—…+#") | spoken.HESITATION  # noqa: RUF001 (dashes as speech-to-text writes them)
 _MONEY = frozenset("£$€") | {
     "pounds",
@@ -38,28 +39,28 @@ _MONTHS = (
     "january february march april may june july august september october november december"
     " jan feb mar apr jun jul aug sep sept oct nov dec"
 )
-#: Before a year, and so before no code.
+#: Words that stand before a year; four digits after them are no code.
 _BEFORE_A_YEAR = frozenset(f"in since year until till from by of back late early / {_MONTHS}".split())
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
-#: Shorter ones are said all the time.
+#: Shorter numbers stay, because people say them all the time.
 _SHORTEST = 4
-#: No treatment costs more digits, and no telephone has fewer.
+#: The most digits of a price; no telephone number has fewer.
 _LONGEST_PRICE = 6
 
 
 @dataclass(slots=True)
 class _Number:
-    """Digits said in one go, and where."""
+    """Digits that were said without a break, and their place: text `text`, characters `start` to `end`."""
 
     text: int
     start: int
     end: int
     before: str
     after: str = ""
-    #: What each token of it came to: "5", "06", "42".
+    #: The digits of each of its tokens: "5", "06", "42".
     parts: list[str] = field(default_factory=list)
-    #: Said with a word for two digits, as times are: ten, fifteen, forty.
+    #: Whether a word for two digits was said, as in times: ten, fifteen, forty.
     in_pairs: bool = False
 
     @property
@@ -78,21 +79,21 @@ class _Number:
         return not (self.in_pairs or len(self.parts) == 2) or not self._is_a_time()
 
     def _is_a_time(self) -> bool:
-        """Ten thirty, nine forty five."""
+        """Whether it can be a time, such as ten thirty or nine forty five."""
         hour, minute = self.parts[0], "".join(self.parts[1:])
         return len(minute) == 2 and int(hour) in range(1, 13) and int(minute) in range(0, 60, 5)
 
 
 def redact(text: str) -> str:
-    """The text without them. Names stay: a lead without a name is no use to the clinic."""
+    """The text without e-mail addresses and personal numbers. Names stay, since a lead needs its name."""
     text = _EMAIL.sub(GONE, text)
     return _without(text, [number for number in _numbers(0, text) if number.personal])
 
 
 def without_codes(texts: Sequence[str], codes: Sequence[str]) -> list[str]:
-    """What was said, in its order, without these codes: in digits, in words, or part by part."""
+    """These texts, in the order in which they were said, without the codes in digits, words or parts."""
     found: list[list[_Number]] = [[] for _ in texts]
-    for homophones in (False, True):  # "to for six ate" may be a code, and most often is none
+    for homophones in (False, True):  # "to for six ate" may be a code, but usually is not
         numbers = [
             number for at, text in enumerate(texts) for number in _numbers(at, text, homophones=homophones)
         ]
@@ -117,7 +118,7 @@ def _without(text: str, numbers: Sequence[_Number]) -> str:
 
 
 def _numbers(at: int, text: str, *, homophones: bool = False) -> Iterator[_Number]:
-    """The numbers in a text. "Double five" is 55, "forty two" is 42, "oh" is 0."""
+    """The numbers in a text, as digits: "double five" is 55, "forty two" is 42, "oh" is 0."""
     number: _Number | None = None
     times, tens, before = 1, False, ""
     for token in _TOKEN.finditer(text):

@@ -1,8 +1,8 @@
-"""What Vapi reports of a call, read leniently: any JSON goes in, and what can be made out comes out.
+"""Reads Vapi's reports of calls leniently: any JSON is accepted, and every field that is usable is read.
 
-The same shape comes as a webhook's message and from Vapi's API. Fields are documented and missing, or
-undocumented and sent; a call comes with a poor report first and a rich one later, or the other way round.
-Nothing else of the body is kept: it holds secrets (Twilio's tokens, an address that controls the call).
+Webhooks and Vapi's API send the same shape. Documented fields may be missing, and undocumented ones sent; the
+poorer of two reports of a call may come before or after the richer one. The rest of the body is not kept,
+because it holds secrets (Twilio's tokens, an address that controls the call).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ CALLER, AGENT = "caller", "agent"
 _SPEAKERS = dict.fromkeys(("user", "customer", "caller"), CALLER) | dict.fromkeys(
     ("bot", "assistant", "agent", "ai"), AGENT
 )
-#: A clock that is wrong, or a figure that is none, would be a time that no page can show.
+#: A time outside these years comes from a wrong clock or a wrong figure, and some pages could not show it.
 _YEARS = range(2000, 2100)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is known of a call after reading one report. None is "not said", and never "nothing"."""
+    """The contents of one report of a call. None means that the report does not say it."""
 
     status: str | None = None
     ended_reason: str | None = None
@@ -52,7 +52,7 @@ class Report:
     #: `{"who": "caller" | "agent", "text": …, "at": seconds or None}`, redacted.
     turns: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     summary: str | None = field(default=None, repr=False)
-    #: The agent's own verdict, in whichever rubric: "true", "8", "Good" …
+    #: The agent's own verdict, in the words of its rubric: "true", "8", "Good" …
     success: str | None = None
     facts: dict[str, Any] | None = field(default=None, repr=False)
     #: US dollars.
@@ -60,13 +60,13 @@ class Report:
 
     @property
     def richness(self) -> int:
-        """How much there is in it, to tell a better report from a poorer one of the same call."""
+        """How much the report contains, to tell the better of two reports of one call."""
         extras = (self.duration, self.summary, self.success, self.facts, self.ended_reason)
         return len(self.turns) + 1_000 * sum(extra is not None for extra in extras)
 
 
 def without_codes(report: Report, codes: Sequence[str]) -> Report:
-    """The report without the codes of its call, however and over however many turns they were said."""
+    """The report without the codes of its call, even if they were said in words or over several turns."""
     if not codes:
         return report
     texts = redaction.without_codes([turn["text"] for turn in report.turns], codes)
@@ -82,7 +82,7 @@ def without_codes(report: Report, codes: Sequence[str]) -> Report:
 
 
 def read(message: Object) -> Report:
-    """Read a webhook's message, or a call of Vapi's API wrapped as {"call": …}. Never raises."""
+    """Read a webhook's message, or a call from Vapi's API wrapped as {"call": …}. Never raises."""
     call = an_object(message.get("call"))
     artifact = an_object(message.get("artifact")) or an_object(call.get("artifact"))
     analysis = an_object(message.get("analysis")) or an_object(call.get("analysis"))
@@ -109,7 +109,7 @@ def read(message: Object) -> Report:
 
 
 def dialled(message: Object) -> str | None:
-    """Vapi's id of the number that was dialled: of the call itself, or of the number beside it."""
+    """Vapi's id of the dialled number, from the call itself or from the number beside it; None if missing."""
     call = an_object(message.get("call"))
     places = (
         call.get("phoneNumberId"),
@@ -153,14 +153,14 @@ def _turn(entry: Object) -> dict[str, Any] | None:
     role = entry.get("role")
     who = _SPEAKERS.get(role.lower()) if isinstance(role, str) else None
     content = entry.get("content")
-    if isinstance(content, list):  # OpenAI's form, in parts
+    if isinstance(content, list):  # OpenAI's format, in parts
         content = " ".join(part["text"] for part in objects(content) if isinstance(part.get("text"), str))
     text = _words(entry.get("message")) or _words(content)
     return {"who": who, "text": text, "at": _seconds(entry.get("secondsFromStart"))} if who and text else None
 
 
 def _from_text(text: str) -> Iterator[dict[str, Any]]:
-    """Lines as “AI: …” and “User: …”; a line without a speaker goes on where the one before stopped."""
+    """Turns from lines as “AI: …” and “User: …”; a line without a speaker continues the line before."""
     turns: list[dict[str, Any]] = []
     for line in text.splitlines()[: MOST_TURNS * 4]:
         speaker, colon, rest = line.partition(":")
@@ -184,7 +184,7 @@ def _duration(
     ended: datetime | None,
     turns: Sequence[dict[str, Any]],
 ) -> int | None:
-    """Seconds: as sent (undocumented, it may vanish), else from start to end, else to the last word."""
+    """Seconds: as sent (undocumented, it may vanish), else from start to end, else to the last turn."""
     for source in (message, call):
         for name, unit in (("durationSeconds", 1.0), ("durationMs", 0.001), ("durationMinutes", 60.0)):
             seconds = _seconds(source.get(name))
@@ -207,7 +207,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """An ISO time, or an epoch in milliseconds; UTC."""
+    """The moment, in UTC, of an ISO time or of milliseconds since the epoch."""
     moment = times.parsed(value, zone=UTC) if isinstance(value, str) else None
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
@@ -218,7 +218,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _cost(source: Object) -> Decimal | None:
-    """As a sum; else as the breakdown's; else of its parts."""
+    """US dollars: the total that was sent, else the total of the breakdown, else the sum of the parts."""
     parts = [amount for each in objects(source.get("costs")) if (amount := _dollars(each.get("cost")))]
     return (
         _dollars(source.get("cost"))
@@ -244,10 +244,10 @@ def _success(value: object) -> str | None:
 
 
 def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
-    """What Vapi found out for us: our structured output, or older structured data of a clinic's own making.
+    """The facts that Vapi found: in our structured output, in another one, or in older structured data.
 
-    A clinic may have other outputs besides: ours goes first, even if there was nothing to find, then the
-    first in which there is any fact.
+    A clinic may have structured outputs of its own. Ours counts first, even if it found nothing; else the
+    first output with a usable fact counts.
     """
     outputs = objects([*an_object(artifact.get("structuredOutputs")).values()])
     ours = [each.get("result") for each in outputs if each.get("name") == NAME]
@@ -259,7 +259,7 @@ def _facts(analysis: Object, artifact: Object) -> dict[str, Any] | None:
 
 
 def _bounded(data: Object) -> dict[str, Any]:
-    """Of the facts that are read (models/calls/facts.py) the value and the quote, short and redacted."""
+    """The value and the quote of each fact in SCHEMA (models/calls/facts.py), shortened and redacted."""
     return {
         name: {
             part: redaction.redact(_clean(text, 400))
@@ -280,11 +280,11 @@ def _word(value: object) -> str | None:
 
 
 def _words(value: object) -> str | None:
-    """What somebody said or wrote, redacted."""
+    """A text that a person or a model said or wrote, redacted; None if there is none."""
     return (redaction.redact(_clean(value, MOST_WORDS)) or None) if isinstance(value, str) else None
 
 
 def _clean(text: str, limit: int) -> str:
-    """Storable: no NUL, no half of a surrogate pair, no control characters."""
+    """The text fit to be stored: without NUL, lone surrogates and control characters, cut to `limit`."""
     whole = text[: limit * 2].encode("utf-8", "ignore").decode()
     return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in whole)).strip()[:limit]

@@ -1,4 +1,4 @@
-"""Up to when a clinic's calls were fetched from Vapi, for reports that were lost while we were down."""
+"""Up to when each clinic's calls have been fetched from Vapi, to find reports that were lost in an outage."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from models.base import clock
 from models.base.tables import Base
 from models.clinics.organizations import IntegrationSettings
 
-#: The first fetch looks back so far; each later one begins a little before where the last one ended, for
-#: Vapi writes a call's analysis some time after its end.
+#: The first fetch looks back FIRST_LOOK. Each later fetch begins OVERLAP before the end of the last one,
+#: because Vapi writes a call's analysis some time after the call has ended.
 FIRST_LOOK = timedelta(hours=24)
 OVERLAP = timedelta(minutes=10)
 
@@ -25,15 +25,15 @@ class VapiSync(Base):
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     synced_until: Mapped[datetime]
-    #: When it was last this clinic's turn, whatever came of it: so none keeps the others waiting.
+    #: The clinic's last turn, even if its fetch failed, so that no clinic keeps the others waiting.
     tried_at: Mapped[datetime | None]
-    #: Why the last fetch failed; null when it did not.
+    #: Why the last fetch failed; null if it succeeded.
     trouble: Mapped[str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """One clinic whose turn it is, and the time of which its calls are asked for."""
+    """A clinic whose turn it is, and the span of time whose calls are to be fetched."""
 
     org_id: uuid.UUID
     since: datetime
@@ -41,10 +41,10 @@ class Fetch:
 
 
 def take_turn(session: Session, *, every: timedelta) -> Fetch | None:
-    """The clinic that waits longest; None if each was asked for within `every`. For system scope.
+    """The clinic that has waited longest; None if all have had a turn within `every`. For system scope.
 
-    It has a key of Vapi's, and an assistant or a number by which its calls are told from those of others
-    in the same account.
+    Only clinics with a Vapi key have turns, and with an assistant or a number that tells their calls from
+    those of other clinics in the same account.
     """
     now = clock.now(session)
     row = session.execute(
@@ -72,6 +72,8 @@ def take_turn(session: Session, *, every: timedelta) -> Fetch | None:
 
 
 def record(session: Session, fetch: Fetch, *, until: datetime | None, trouble: str | None) -> None:
-    """So far all is fetched; None if nothing was. The next time begins there, or a little before the end."""
+    """Record that all calls up to `until` are fetched; None if none were. The next fetch begins there, or
+    OVERLAP before the end of this one if that is earlier.
+    """
     values = {"trouble": trouble} | ({"synced_until": min(until + OVERLAP, fetch.now)} if until else {})
     session.execute(update(VapiSync).where(VapiSync.org_id == fetch.org_id).values(values))

@@ -1,4 +1,4 @@
-"""Whose a thing is, when only the thing is known. Nothing but the development exception asks this."""
+"""The clinic of a hold, an appointment or a call, for development, where no credential names the clinic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.calls.calls import ToolCall
 def find_organization_of(
     session: Session, *, hold_id: uuid.UUID | None, appointment_id: uuid.UUID | None, call_sid: str | None
 ) -> uuid.UUID | None:
-    """The organisation of a hold, else of an appointment, else of what a telephone call did last."""
+    """The clinic of a hold, else of an appointment, else of a call's last hold or one of its tool calls."""
     queries = []
     if hold_id:
         queries.append(select(AppointmentHold.org_id).where(AppointmentHold.id == hold_id))

@@ -1,1 +1,1 @@
-"""Every kind of SMS: what it says, how it is sent and shown, and how a person has one sent again."""
+"""Every kind of message: what it says, how it is sent and shown, and how a person has it sent again."""

@@ -1,4 +1,4 @@
-"""The entries of the registry, each with how it finds what its text says. The sentences are in texts.py."""
+"""The entries of the registry, each of which finds the values for its text. The sentences are in texts.py."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _appointment(session: Session, message: SmsMessage) -> Appointment | None:
 
 
 def _alerts(session: Session, message: SmsMessage) -> list[HotLeadAlert] | None:
-    """Those whose lead has not been erased, oldest first."""
+    """The alerts of a message whose leads have not been erased, oldest first; None if there are none."""
     found = leads.alerts_of_message(session, message.org_id, message.id)
     return [alert for alert in found if not is_erased(alert.lead_phone)] or None
 
@@ -61,7 +61,7 @@ def _code(session: Session, message: SmsMessage, hold: AppointmentHold) -> str |
     try:
         digits = codes.derive(hold.id, hold.patient_phone, length=length, key_id=hold.code_key)
     except settings.UnknownKey:
-        return None  # its SECRET_KEY is gone: another code can be asked for
+        return None  # the SECRET_KEY of this code is gone: another code can be asked for
     return texts.code(clinic.name, digits)
 
 
@@ -84,7 +84,7 @@ registry.add(
 
 
 class _Facts(TypedDict):
-    """What every text about an appointment says."""
+    """The values in every message about an appointment."""
 
     clinic: str
     clinic_phone: str | None
@@ -108,9 +108,10 @@ def _facts(session: Session, appointment: Appointment) -> _Facts | None:
 
 
 def _confirmation(session: Session, message: SmsMessage, appointment: Appointment) -> str | None:
-    """The appointment as it was booked, or as it was moved, if this message is still the one to say it.
+    """The confirmation of a booking or a move.
 
-    The trigger keep_back_superseded judges likewise (migrations/sql/newer_confirmation_v3.sql).
+    Raises Superseded if the appointment is cancelled or has another confirmation. The trigger
+    keep_back_superseded applies the same rule (migrations/sql/newer_confirmation_v3.sql).
     """
     if appointment.status is AppointmentStatus.CANCELLED or appointment.confirmation_message_id != message.id:
         raise Superseded
@@ -125,7 +126,10 @@ def _confirmation(session: Session, message: SmsMessage, appointment: Appointmen
 
 
 def _is_of_a_booking(session: Session, message: SmsMessage) -> bool:
-    """Not of a move. The agent has said that it follows, and the booking took a code from that telephone."""
+    """Whether a confirmation is of a booking, not of a move.
+
+    The agent has promised it to the caller, and a code has proved the telephone.
+    """
     if message.appointment_id is None:
         return False
     changed = changes.list_of(session, message.org_id, message.appointment_id)
@@ -173,7 +177,7 @@ registry.add(
 
 
 def _alert(session: Session, message: SmsMessage, alerts: list[HotLeadAlert]) -> str | None:
-    """One lead with what is known of it; of several how many there are, and where they are shown."""
+    """The alert about one lead with what is known of it, or about several with their number and the page."""
     if len(alerts) > 1:
         return texts.hot_leads(
             count=len(alerts),
@@ -191,7 +195,7 @@ def _alert(session: Session, message: SmsMessage, alerts: list[HotLeadAlert]) ->
         number=alert.lead_phone,
         service=call.lead_service,
         score=alert.lead_score,
-        # What every call has says nothing of this one; several sentences may have one reason.
+        # The base points are left out because every call has them; equal reasons are said once.
         reasons=list(
             dict.fromkeys(
                 str(reason["why"]).rstrip(".")

@@ -1,6 +1,6 @@
 """The registry of notices: what each kind of message is about, what it says, how it is sent, shown and kept.
 
-A new kind is one entry, a `Notice` that is added below those in kinds.py. An entry cannot stand for these:
+A new kind is a `Notice` that is added below the others in kinds.py. It also needs:
 
 - a line in `SmsKind` (models/messaging/states.py);
 - a migration that admits its name, with a CHECK of what it is about, and the same CHECK in the model
@@ -29,17 +29,17 @@ S = TypeVar("S")
 
 
 class Superseded(Exception):
-    """What the message was to say is no longer so. It is not sent, and nobody has to look at it."""
+    """What the message was to say is no longer true. It is not sent, and no person needs to look at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class About(Generic[S]):
-    """What a message is about, and how that is found."""
+    """The subject of a message, such as an appointment, and how to find it."""
 
-    #: The column of sms_messages that names it, and that a CHECK requires; None if another table points to
-    #: the message.
+    #: The column of sms_messages with the subject's id, which a CHECK requires; None if another table points
+    #: to the message.
     column: str | None
-    #: None if it is gone.
+    #: Returns the subject; None if it is gone.
     find: Callable[[Session, SmsMessage], S | None]
 
 
@@ -47,17 +47,17 @@ class About(Generic[S]):
 class Notice(Handling, Generic[S]):
     """One kind of message."""
 
-    #: What the staff read.
+    #: The name that the staff read.
     label: str
     about: About[S]
-    #: The text of a message, given what it is about; None if it cannot be written. Raises Superseded.
+    #: The text of a message about a subject; None if it cannot be written. Raises Superseded.
     words: Callable[[Session, SmsMessage, S], str | None]
-    #: For how long at most the provider may hold on to it: a late code is worse than none.
+    #: How long the provider may keep the message before delivery at most: a late code is worse than none.
     valid_for: timedelta = timedelta(hours=4)
-    #: Whether its text is kept once it is sent, without the token of a link: until the clinic's
-    #: keep_words_days are over, or the patient is erased.
+    #: Whether the text is kept after it is sent, without the token of a link, until the clinic's
+    #: keep_words_days are over or the patient is erased.
     keeps_text: bool = True
-    #: Why the staff may not have one sent again, as a sentence; None if they may (retries.py).
+    #: A sentence why the staff may not have the message sent again; None if they may (retries.py).
     never_by_hand: str | None = None
 
 
@@ -84,7 +84,7 @@ def kinds() -> set[str]:
 
 
 def label(kind: str) -> str:
-    """What the staff read for a kind; its bare name where only a later release knows it."""
+    """The name of a kind that the staff read; its bare name if this release does not know it."""
     return _notices[kind].label if kind in _notices else kind
 
 
@@ -94,9 +94,9 @@ def why_never_by_hand(kind: str) -> str | None:
 
 
 def words(session: Session, message: SmsMessage) -> str | None:
-    """The text of a message, made from the rows it is about; None if it cannot be written.
+    """The text of a message, made from the rows of its subject; None if it cannot be written.
 
-    Raises Superseded if it is not to be said any more.
+    Raises Superseded if the text is no longer to be sent.
     """
     notice = of(message.kind)
     subject = notice.about.find(session, message)
@@ -104,7 +104,7 @@ def words(session: Session, message: SmsMessage) -> str | None:
 
 
 def render(session: Session, message: SmsMessage) -> str | None:
-    """Likewise, and None also if it is not to be said any more."""
+    """As `words`, but returns None also if the text is no longer to be sent."""
     try:
         return words(session, message)
     except Superseded:
@@ -112,7 +112,7 @@ def render(session: Session, message: SmsMessage) -> str | None:
 
 
 def as_shown(session: Session, message: SmsMessage) -> str | None:
-    """The text as it may be kept, shown and told: never a code, and a link without its token."""
+    """The text as it may be kept and shown: None for a code, and a link without its token."""
     if not of(message.kind).keeps_text:
         return None
     text = message.body or render(session, message)
@@ -120,7 +120,7 @@ def as_shown(session: Session, message: SmsMessage) -> str | None:
 
 
 def as_sent(session: Session, message: SmsMessage) -> str | None:
-    """The text as the provider was given it, to find the message there; None if it cannot be made again."""
+    """The text as it was sent to the provider, to find the message there; None if it cannot be made again."""
     if message.body is None:
         return render(session, message)
     link = links.get_or_none(session, message.org_id, message.id)

@@ -1,4 +1,4 @@
-"""How a person has a message sent again, which cannot send anything twice."""
+"""How a person has a message sent again, without any danger of sending it twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.notices import registry
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Whether a message is sent again, and why or why not, in words; `due` if it may go at once."""
+    """Whether a message is sent again, and why or why not in words; `due` is what to send at once, if any."""
 
     done: bool
     why: str
@@ -30,8 +30,8 @@ class Retry:
 def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
     """Queue a message that certainly never reached the provider, or have the provider asked at once.
 
-    A message that the provider accepted is never sent again, for the provider says what became of it. If it
-    says that it could not deliver the message, for a reason that passes, another message takes its place.
+    A message that the provider accepted is never sent again, because the provider says what became of it. If
+    it was not delivered, for a reason that may pass, another message takes its place.
     """
     message = session.scalar(
         select(SmsMessage).where(SmsMessage.id == message_id, SmsMessage.org_id == org_id).with_for_update()
@@ -45,7 +45,7 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
         return _send_anew(session, message, now)
     match message.status:
         case SmsStatus.UNKNOWN:
-            # However often it was asked about: the provider may show now what it did not show then.
+            # Even if it was asked about before: the provider may show the message now.
             session.execute(
                 update(SmsMessage)
                 .where(SmsMessage.id == message_id)
@@ -76,8 +76,8 @@ def retry(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Retry:
 
 
 def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | None:
-    """Why a message must not be sent again; None if its state decides."""
-    # A late receipt may have given a message of an erased patient another cause.
+    """Why a message must not be sent again; None if that depends on its status."""
+    # A late receipt may have changed the cause of a message to an erased patient.
     cause = Cause.ERASED if is_erased(message.to_phone) else message.cause
     if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW):
         return f"it is not to be sent any more: {cause}"
@@ -93,15 +93,15 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
 
 
 def may_be_sent_anew(status: str, meaning: Meaning | None) -> bool:
-    """Whether a message that the provider accepted never arrived, and another like it may arrive."""
+    """Whether a message that the provider accepted was not delivered, and another like it may arrive."""
     arrived_not = status in (SmsStatus.FAILED, SmsStatus.UNDELIVERED)
     return arrived_not and meaning is not None and meaning.may_pass
 
 
 def _send_anew(session: Session, message: SmsMessage, now: datetime) -> Retry:
-    """Queue another message in place of one that was not delivered.
+    """Queue another message in place of a message that was not delivered.
 
-    The first one keeps its id, its price and its state: it is billed, and late receipts are about it.
+    The first message keeps its id, price and status, because it is billed and late receipts refer to it.
     """
     if session.scalar(
         select(SmsEvent.id).where(SmsEvent.message_id == message.id, SmsEvent.provider_id.is_not(None))

@@ -1,6 +1,6 @@
-"""The sentences of every SMS: templates with bounded fields, in which no words of a caller's stand freely.
+"""The sentences of every message: templates with bounded fields, which contain no free text of a caller.
 
-Values in, text out: kinds.py reads the values from the rows.
+Values come in and text goes out; kinds.py reads the values from the rows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from models.base import phones, times
 
-#: What fits into two SMS: each gives some of its room to saying which part it is.
+#: The characters of two segments, each of which gives some room to the header that joins them.
 TWO_SMS = 2 * 153
 
-#: GSM 03.38, the basic set: what fits 160 characters into one SMS.
+#: The basic character set of GSM 03.38, of which 160 characters fit into one segment.
 _GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -37,7 +37,7 @@ _LOOK_ALIKES = str.maketrans(
 
 
 def gsm(text: str, *, limit: int) -> str:
-    """The text in GSM characters only, cut to the limit: any other would halve what fits into an SMS."""
+    """The text in GSM characters, cut to `limit`: any other character would halve the room in a segment."""
     plain = []
     for character in text.translate(_LOOK_ALIKES):
         if character in _GSM and character not in "\r\n":
@@ -49,7 +49,7 @@ def gsm(text: str, *, limit: int) -> str:
 
 
 def code(clinic: str, digits: str) -> str:
-    """The text has no other group of digits that could be taken for the code."""
+    """The message with a code, and without any other group of digits that could be taken for the code."""
     name = re.sub(r"\d{3,}", "", gsm(clinic, limit=40)).strip()
     return (
         f"{digits} is your {name or 'booking'} code."
@@ -66,7 +66,7 @@ def confirmation(
     appointment_id: uuid.UUID,
     link: str | None = None,
 ) -> str:
-    """One SMS, or two with a link. A link that does not fit, or that has other characters, is left out."""
+    """One segment, or two with a link. A link that does not fit or has non-GSM characters is left out."""
     booked = f"Confirmed: {times.written(starts_at, zone)}, {_place(clinic)}."
     return _to_be_changed(booked, clinic_phone, appointment_id, link)
 
@@ -81,17 +81,17 @@ def move(
     appointment_id: uuid.UUID,
     link: str | None = None,
 ) -> str:
-    """A confirmation of the time that the appointment was moved to; at most two SMS."""
+    """The confirmation of a move, with the new time; at most two segments."""
     change = f"from {times.written(moved_from, zone)} to {times.written(starts_at, zone)}"
     return _to_be_changed(f"Moved {change}, {_place(clinic)}.", clinic_phone, appointment_id, link)
 
 
 def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.UUID, link: str | None) -> str:
-    """The sentence that an appointment stands, and how to change it."""
+    """The sentence `stands` about an appointment, followed by how to change the appointment."""
     call = f"call {gsm(phones.readable(clinic_phone), limit=40)}" if clinic_phone else ""
     ref = f"Ref {reference(appointment_id)}"
     if link:
-        # Nothing stands right behind the link: telephones would take a full stop for a part of it.
+        # A space or nothing follows the link: telephones would take a full stop for part of it.
         text = f"{stands} {ref}. To change or cancel: {link}{' or ' if call else ''}{call}"
         if set(text) <= _GSM and len(text) <= TWO_SMS:
             return text
@@ -102,7 +102,7 @@ def _to_be_changed(stands: str, clinic_phone: str | None, appointment_id: uuid.U
 def cancellation(
     *, clinic: str, clinic_phone: str | None, starts_at: datetime, zone: ZoneInfo, appointment_id: uuid.UUID
 ) -> str:
-    """One SMS, without a link: there is nothing left to change."""
+    """One segment, without a link, because there is nothing left to change."""
     again = f" To book again call {gsm(phones.readable(clinic_phone), limit=40)}" if clinic_phone else ""
     time = times.written(starts_at, zone)
     return f"Cancelled: {time}, {_place(clinic)}. Ref {reference(appointment_id)}.{again}"
@@ -121,9 +121,9 @@ def hot_lead(
     reasons: Sequence[str],
     seconds: int | None,
 ) -> str:
-    """For a lock screen: how hot the lead is, who it is, what for, and the reasons that weigh most.
+    """An alert for a lock screen: the lead's score, name, number and service, and its weightiest reasons.
 
-    At most two SMS.
+    At most two segments.
     """
     who = _only_a_name(name or "") or "Somebody"
     at = ", number withheld"
@@ -141,9 +141,9 @@ def hot_lead(
 
 
 def hot_leads(*, count: int, since: datetime, zone: ZoneInfo, best: int, page: str) -> str:
-    """Several leads in one text, once many had a text each. `page` is the address of the live page.
+    """One alert about several leads. `page` is the address of the live page.
 
-    At most two SMS.
+    At most two segments.
     """
     clock = times.written(since, zone).partition(" at ")[2]
     text = f"{count} more hot leads since {clock}, the best {best}/100."
@@ -152,10 +152,11 @@ def hot_leads(*, count: int, since: datetime, zone: ZoneInfo, best: int, page: s
 
 
 def _only_a_name(said: str) -> str:
-    """Only letters, and the signs that names have: a caller who gives the name "http://…" puts no link on a
-    lock screen.
+    """The name, with only letters and the signs that names have.
+
+    So a caller who gives the name "http://…" puts no link on a lock screen.
     """
-    # Again after folding: what is one letter of another script may fold to several signs.
+    # Twice, because a letter of another script may be folded to several signs.
     for _ in range(2):
         said = "".join(c if c.isalpha() or c in " -'’" else " " for c in said)  # noqa: RUF001 (as keyboards write it)
         said = gsm(said, limit=30)
@@ -163,13 +164,13 @@ def _only_a_name(said: str) -> str:
 
 
 def _no_link(said: str) -> str:
-    """Without what telephones make a link of: a dot, slash, colon or @ within a word, and a long number,
-    however it is written.
+    """The text without what telephones turn into links: a dot, slash, colon or @ within a word, and a long
+    number in any notation.
     """
     apart = re.sub(r"(?<=\S)[./:@\\_]+(?=\S)|//+|@", " ", said)
     return " ".join(re.sub(r"\d{5,}|\d(?:[^A-Za-z0-9]{0,3}\d){5,}", " ", apart).split()).rstrip(".")
 
 
 def reference(appointment_id: uuid.UUID) -> str:
-    """Six letters and digits that name a booking, and by which one confirmation is told from another."""
+    """Six letters and digits that name an appointment, and tell its confirmation from those of others."""
     return base64.b32encode(appointment_id.bytes[:4]).decode()[:6]

@@ -1,7 +1,7 @@
 """The domain: tables, rules and queries. It uses no web framework and no provider.
 
-Its packages are layers: insight, notices, leads, calls, booking, messaging, clinics, base. Each imports only
-those after it in this list.
+Its rooms stand in one column: insight, notices, leads, calls, booking, messaging, clinics, base. Each room
+imports only the rooms after it in this list.
 """
 
 # ruff: noqa: F401 -- SQLAlchemy resolves a foreign key by the name of its table, so every table must be known

@@ -1,1 +1,1 @@
-"""What every other package uses: sessions, tables, telephone numbers, times, sealed values, the audit log."""
+"""What every room uses: sessions, tables, telephone numbers, times, sealed values, the audit log."""

@@ -1,4 +1,4 @@
-"""What a caller may have of the diary, whichever way the wish arrives.
+"""What a caller may hold and book, by whichever front door the request comes.
 
 A front door reads what was said and puts the outcome into words. What is allowed is decided here, so that no
 door can book past it.
@@ -41,7 +41,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One time for one patient. `patient_phone` is in E.164; `call_id` is None outside a telephone call."""
+    """One slot for one patient. `patient_phone` is in E.164; `call_id` is None outside a call."""
 
     clinic: Organization
     calendar: Calendar
@@ -61,7 +61,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`error` is the database's own short word, where it was the database that refused."""
+    """`error` is the database's own short text, if the database refused."""
 
     why: Refusal | Closed
     error: str = ""
@@ -70,12 +70,12 @@ class Refused:
 def reserve(
     session: Session, wish: Wish, now: datetime, *, call_holds_a_slot: bool = True
 ) -> Held | Appointment | Refused:
-    """Hold a time, or learn why not; the appointment if this call has booked that very time already.
+    """Hold a slot, or return why not; returns the appointment if this call has already booked that slot.
 
-    A call that asks for its own time again is given its own hold, and one that asks for another time moves
-    its hold. `call_holds_a_slot`: false only where the caller of this function knows that the call holds
-    none, which saves a query. Waits for the locks of the number and of the calendar, at most the lock
-    timeout (LockNotAvailable after it).
+    A call that asks for its own slot again is given its own hold, and a call that asks for another slot moves
+    its hold. `call_holds_a_slot`: false only if the code that calls this function knows that the call holds
+    none, which saves a query. Waits for the locks of the number and of the calendar, at most the lock timeout
+    (LockNotAvailable after it).
     """
     if refusal := _refuses_number(session, wish):
         return Refused(refusal)
@@ -86,7 +86,7 @@ def reserve(
         before = holds.find_held_of_call(session, wish.clinic.id, wish.call_id)
     for hold in before:
         if _is_what_is_wished(hold, wish) and hold.is_live(now):
-            hold.patient_name = wish.patient_name  # a name that was misheard may be put right
+            hold.patient_name = wish.patient_name  # so that a misheard name can be corrected
             return Held(hold.id, hold.contact_id, hold.expires_at)
     claim = _claim(session, wish, before, now)
     if claim.success and claim.expires_at is not None:
@@ -97,14 +97,14 @@ def reserve(
     return Refused(why, claim.error or "")
 
 
-#: What a claim is refused for the sake of other callers.
+#: Refusals that protect the slots of other callers.
 _FOR_OTHERS = (Refusal.TOO_MANY_HOLDS_OF_CALLER, Refusal.TOO_MANY_UNPROVED_HOLDS)
 
 
 def can_be_texted(clinic: Organization, number: str) -> bool:
     """Whether an E.164 number may receive the clinic's codes.
 
-    Numbers of films and examples are for sandbox clinics, and for developers.
+    Numbers reserved for films and examples are accepted in sandbox clinics and in development.
     """
     try:
         phones.check_mobile(
@@ -118,9 +118,9 @@ def can_be_texted(clinic: Organization, number: str) -> bool:
 
 
 def _refuses_number(session: Session, wish: Wish) -> Refusal | None:
-    """The limits that keep a clinic's diary, and its bill for SMS, from callers who mean harm."""
+    """The limits that protect a clinic's diary and its bill for messages from callers who mean harm."""
     clinic, number = wish.clinic, wish.patient_phone
-    # A sandbox clinic's numbers are of no country; a list that was set is kept to even there.
+    # The numbers of a sandbox clinic need no country; but a list of countries that was set applies there too.
     if clinic.allowed_countries or not clinic.sandbox:
         try:
             phones.check_country(number, clinic.countries)
@@ -129,7 +129,7 @@ def _refuses_number(session: Session, wish: Wish) -> Refusal | None:
     if not can_be_texted(clinic, number):
         return Refusal.NOT_A_MOBILE
     holds.lock_phone(session, clinic.id, number)
-    # What this call holds already gives way to the new time.
+    # The holds of this call do not count, because they give way to the new slot.
     own = wish.asker.proves(number)
     held = holds.count_of_phone(session, clinic.id, number, but_for_call=wish.call_id, own=own)
     return Refusal.TOO_MANY_HOLDS_OF_NUMBER if held >= clinic.holds_per_phone else None
@@ -162,7 +162,7 @@ def _claim(session: Session, wish: Wish, before: list[AppointmentHold], now: dat
 
 
 def _booked_before(session: Session, wish: Wish) -> Appointment | None:
-    """What this call itself has booked at that time: "taken" would send the patient elsewhere."""
+    """The appointment that this call has booked in that slot: "taken" would send the patient elsewhere."""
     if not wish.call_id:
         return None
     return appointments.find_in_call(
@@ -180,8 +180,8 @@ def _booked_before(session: Session, wish: Wish) -> Appointment | None:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`confirmation` is None where so many wrong codes were said for the number that none is tried, not even
-    a right one. `is_right`: whether it is the code of the hold, whatever became of the hold since.
+    """`confirmation` is None if too many wrong codes were said for the number: then no code is tried, even a
+    right one. `is_right`: whether it is the code of the hold, in whatever state the hold is now.
     """
 
     confirmation: Confirmation | None
@@ -198,15 +198,15 @@ def confirm(
     contact_id: uuid.UUID | None = None,
     service_type: str | None = None,
 ) -> Attempt:
-    """Book what a hold keeps, if these are the digits of its code; a wrong code counts for hold and number.
+    """Book the slot of a hold if these are the digits of its code; a wrong code counts for hold and number.
 
     The answer may not be told before the transaction has committed. Waits for the lock of the number's codes,
     at most the lock timeout (LockNotAvailable after it). Raises settings.UnknownKey if the SECRET_KEY that
-    the code was made with is gone.
+    made the code is gone.
     """
     digest = codes.digest(hold.id, digits, key_id=hold.code_key)
     if not codes.may_try(session, clinic, hold.patient_phone, asker):
-        session.refresh(hold)  # while this waited, another request may have decided about it
+        session.refresh(hold)  # another request may have changed it during the wait
         if hold.status is HoldStatus.HELD:
             return Attempt(None, is_right=False)
     confirmation = appointments.confirm(
@@ -227,9 +227,9 @@ def confirm(
 
 
 def may_name(call_id: str | None, made_in: str | None) -> bool:
-    """Whether a call may name what was made in another: what a telephone call made belongs to that call.
+    """Whether a call may name a hold or an appointment; one that was made in a call belongs to that call.
 
-    Without a call id on either side the id alone decides, and it cannot be guessed.
+    Without a call id on either side the id of the hold or appointment is enough, since it cannot be guessed.
     """
     return made_in is None or call_id is None or made_in == call_id
 

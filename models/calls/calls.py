@@ -108,9 +108,9 @@ class Call(Base):
 class ToolCall(Base):
     """One tool call of a call, with its last answer, which a repeat is given again.
 
-    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. The answer to the
-    same request that is no repeat replaces the earlier answer and its time. Arguments are kept as a keyed
-    digest, because the code that the patient said is among them.
+    Vapi's own id repeats between calls and tools ("call_0"), so it is only part of the key. If the same
+    request comes again and is no repeat, its answer and time replace the earlier ones. Arguments are kept as
+    a keyed digest, because the code that the patient said is among them.
     """
 
     __tablename__ = "tool_calls"

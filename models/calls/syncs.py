@@ -72,8 +72,9 @@ def take_turn(session: Session, *, every: timedelta) -> Fetch | None:
 
 
 def record(session: Session, fetch: Fetch, *, until: datetime | None, trouble: str | None) -> None:
-    """Record that all calls up to `until` are fetched; None if none were. The next fetch begins there, or
-    OVERLAP before the end of this one if that is earlier.
+    """Record that all calls up to `until` are fetched (None: none are), and why the fetch failed, if it did.
+
+    The next fetch begins at `until`, or OVERLAP before the time of this fetch if that is earlier.
     """
     values = {"trouble": trouble} | ({"synced_until": min(until + OVERLAP, fetch.now)} if until else {})
     session.execute(update(VapiSync).where(VapiSync.org_id == fetch.org_id).values(values))

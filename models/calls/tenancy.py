@@ -1,4 +1,4 @@
-"""The clinic of a hold, an appointment or a call, for development, where no credential names the clinic."""
+"""The clinic of a hold, an appointment or a call; asked only in development, where no credential is needed."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _count(session: Session, counted: Counted) -> None:
 
 
 def succeeded(session: Session, *counted: Counted) -> None:
-    """Take back the count of a try that succeeded. Other failures of the network and of the address stay."""
+    """Take a successful try out of the counts of its network and e-mail address; delete its other counts."""
     for each in counted:
         if each.limit in (NETWORK, EMAIL):
             session.execute(_TAKE_BACK, {"digest": each.digest, "forgiven": float(each.limit.forgiven)})

@@ -1,4 +1,4 @@
-"""The clinic of a hold, an appointment or a call; asked only in development, where no credential is needed."""
+"""The clinic of a hold, an appointment or a call; used only in development, without a credential."""
 
 from __future__ import annotations
 

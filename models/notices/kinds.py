@@ -177,7 +177,7 @@ registry.add(
 
 
 def _alert(session: Session, message: SmsMessage, alerts: list[HotLeadAlert]) -> str | None:
-    """The alert about one lead with what is known of it, or about several with their number and the page."""
+    """The alert about one lead, with what is known of it, or about several: how many, and on which page."""
     if len(alerts) > 1:
         return texts.hot_leads(
             count=len(alerts),

@@ -1,7 +1,7 @@
 """Every move of every SMS, with its time and cause.
 
-A trigger writes them (migrations/sql/sms_life_v1.sql). A second acceptance of a message moves nothing, and is
-written by models/messaging/outcomes.py.
+A trigger writes the moves (migrations/sql/sms_life_v1.sql). A second acceptance of a message is no move;
+models/messaging/outcomes.py writes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.base.tables import Base, CreatedAt
 
 
 class SmsEvent(Base):
-    """The states and causes are copies (models/messaging/states.py), kept as they were."""
+    """States and causes are plain text: they stay as models/messaging/states.py had them at the time."""
 
     __tablename__ = "sms_events"
     __table_args__ = (
@@ -44,6 +44,6 @@ class SmsEvent(Base):
             "coalesce(nullif(current_setting('app.actor', true), ''), 'sql ' || session_user)"
         )
     )
-    #: Of a second acceptance: the id that the provider gave that one.
+    #: For a second acceptance: the id that the provider gave the second attempt.
     provider_id: Mapped[str | None]
     created_at: Mapped[CreatedAt]

@@ -1,7 +1,7 @@
 """How the messages of each kind are sent. The rules of this room ask here, and name no kind.
 
-The kinds are described in models/notices, above this room. Each description is a `Handling`, and is added
-here when `models` is imported.
+models/notices, the room above, describes each kind in a `Handling` and adds it here when `models` is
+imported.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ def _never(_session: Session, _message: SmsMessage) -> bool:
 
 
 def _nothing(_session: Session, _old: Sequence[SmsMessage], _new: uuid.UUID) -> None:
-    """What the messages are about is named in their own rows, and nothing else points to them."""
+    """For kinds whose own rows name all that they tell, so that no other table points to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handling:
-    """What the outbox, the limits and the outcomes have to know of one kind of message."""
+    """What the outbox, the limits and the outcomes have to know about one kind of message."""
 
     kind: SmsKind
-    #: The number of segments that its longest text takes: what it counts before it is sent.
+    #: The segments of the longest text of this kind: a message counts as this many before it is sent.
     segments: int
-    #: Somebody waits for it on the telephone. It goes through a queue of its own, ahead of all other
-    #: messages, and is tried again in seconds or not at all. It waits for no room under a limit: its maker
-    #: has to count it. In SQL `sms_is_urgent` says the same, for the view of messages in trouble.
+    #: A caller waits for it on the telephone. It goes through a queue of its own, ahead of all other
+    #: messages, and is tried again in seconds or not at all. It does not wait for room under a limit: the
+    #: code that makes it has to count it. In SQL `sms_is_urgent` says the same, for the view sms_trouble.
     urgent: bool = False
-    #: It goes to a telephone of the clinic, and counts for that one's limit. Else it goes to a patient.
+    #: It goes to a telephone of the clinic, and counts for that telephone's limit. Else it goes to a patient.
     to_clinic: bool = False
-    #: Of several to one number that wait for room, one tells what all of them were to tell.
+    #: If several messages to one number wait for room, a single message tells what all of them were to tell.
     told_together: bool = False
-    #: Whether the limit of its number does not hold this message up.
+    #: Whether this message may go although its number has reached its limit.
     owed_at_once: Callable[[Session, SmsMessage], bool] = _never
-    #: Have the message with this id tell what those messages told: other tables may point to them.
+    #: Make the message with this id tell what the old messages told: other tables may point to them.
     take_over: Callable[[Session, Sequence[SmsMessage], uuid.UUID], None] = _nothing
 
 

@@ -1,8 +1,8 @@
 """How much is sent: to one number, to the clinic's owner, and by the clinic in all.
 
-A message is counted as it is claimed for its first attempt, in that transaction; a code as it is asked for
-(models/booking/codes.py). What is over a limit is not lost: it waits in its row until there is room. A newer
-text about the same appointment takes the place of one that waits, and alerts that wait become one text.
+A message is counted when it is claimed for its first attempt, in the same transaction; a code when it is
+asked for (models/booking/codes.py). A message over a limit is not lost: it waits in its row until there is
+room. A newer text about the same appointment replaces an older one that waits, and waiting alerts become one.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from models.messaging.states import Cause, SmsKind, SmsStatus
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 
-#: What a segment counts that goes to another country than those of the clinic's own numbering plan.
+#: A segment to a country outside the clinic's own numbering plan counts as this many.
 ABROAD = 4
 
 #: The share of the clinic's segments that codes and messages to the clinic, such as alerts, may use. The rest
-#: is for what is owed to patients whose appointments stand.
+#: is for texts to patients who have an appointment.
 OF_CODES = 0.8
 
-#: A text about an appointment waits for room no longer than until so long before the appointment, or half of
-#: the time that it had.
+#: A text about an appointment stops waiting for room this long before the appointment, or when half of the
+#: time that it had is over, whichever is later.
 BEFORE = timedelta(hours=2)
 
 CLINIC, _NUMBER, _OWNER = "segments of clinic", "text to", "alert to"
 
 
 def of_clinic(organization: Organization, *, amount: float = 1.0, share: float = 1.0) -> Allowance:
-    """All that a clinic sends, in segments: half of a day's at once, filled steadily. So there are never more
-    than one and a half times as many in 24 hours.
+    """All that a clinic sends, in segments: half a day's allowance at once, filled again steadily. So it
+    never sends more than one and a half times a day's allowance in 24 hours.
     """
     return Allowance(CLINIC, "", organization.segments_a_day / 2, DAY / 2, share, amount)
 
@@ -76,19 +76,19 @@ def tell(session: Session, organization: Organization, segments: float) -> None:
 
 
 def of_code(organization: Organization, to_phone: str) -> Allowance:
-    """What one code takes of it."""
+    """What one code takes from the clinic's segments."""
     return of_clinic(organization, amount=units(organization, SmsKind.OTP, to_phone), share=OF_CODES)
 
 
 def units(organization: Organization, kind: SmsKind, to_phone: str) -> int:
-    """The segments of the longest text of this kind, each as much as the country makes of it."""
+    """The segments of the longest text of this kind, times ABROAD if the number is abroad."""
     segments = handling.of(kind).segments
     try:
         phones.check_country(to_phone, phones.home_regions(organization.region))
     except phones.CountryNotAllowed:
         return segments * ABROAD
     except phonenumbers.NumberParseException:
-        pass  # of a patient who was erased: it is not sent
+        pass  # the patient was erased, and the message is not sent
     return segments
 
 
@@ -100,15 +100,15 @@ def will_wait(session: Session, organization: Organization, to_phone: str) -> bo
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message may not go now, and why; `until` is None if another message tells of the same."""
+    """Why a message may not go now, and until when; `until` is None if another message tells the same."""
 
     cause: Cause
     until: datetime | None = None
 
 
 def hold_back(session: Session, message: SmsMessage, now: datetime) -> Held | None:
-    """Count a message that is about to be sent, or say until when it has to wait. The caller has locked its
-    row and its clinic's sender.
+    """Count a message that is about to be sent, or say until when it has to wait. The caller has locked the
+    message's row and its clinic's sender.
     """
     kind = handling.of(message.kind)
     if message.attempt or kind.urgent:
@@ -122,12 +122,12 @@ def hold_back(session: Session, message: SmsMessage, now: datetime) -> Held | No
         share=OF_CODES if kind.to_clinic else 1.0,
     )
     number = _of_owner(session, message) if kind.to_clinic else _of_number(clinic, message.to_phone)
-    # What a person of the clinic has sent anew waits for no limit of its number, either.
+    # A message that a person had sent again does not wait for the limit of its number, either.
     free = message.cause is Cause.OPERATOR or kind.owed_at_once(session, message)
     short = allowances.take(session, clinic.id, [segments] if free else [number, segments])
     latest = _latest(message)
     if short and latest and latest <= now:
-        # It would be of no use later. What room there is it takes.
+        # Later it would be of no use: it goes now, and takes as much room as there is.
         allowances.take(session, clinic.id, [segments])
         free, short = True, None
     if short is None:
@@ -155,20 +155,20 @@ def _of_owner(session: Session, message: SmsMessage) -> Allowance:
 
 
 def _latest(message: SmsMessage) -> datetime | None:
-    """The moment from which it waits for no room."""
+    """The moment from which the message no longer waits for room."""
     if message.expires_at is None:
         return None
     return message.expires_at - min(BEFORE, (message.expires_at - message.created_at) / 2)
 
 
 # --- told together --------------------------------------------------------------------------------
-# Of alerts to the owner that wait for room, one tells of the leads of all.
+# If several alerts to the owner wait for room, a single alert tells of all their leads.
 
 
 def _waiting(message: SmsMessage) -> Select[SmsMessage]:
-    """Others of its kind to its number that wait for room.
+    """The other messages of this kind to this number that wait for room.
 
-    One that is locked is being claimed, and its claim waits for the sender, which is ours.
+    A locked message is skipped: it is being claimed, and its claim waits for our lock of the sender.
     """
     return (
         select(SmsMessage)
@@ -187,7 +187,7 @@ def _waiting(message: SmsMessage) -> Select[SmsMessage]:
 
 
 def _is_told_by_another(session: Session, message: SmsMessage) -> bool:
-    """Have another message that waits tell what this one was to tell, if there is one."""
+    """Make another waiting message tell what this message was to tell; False if no other message waits."""
     another = session.scalar(_waiting(message).limit(1))
     if another is None:
         return False
@@ -196,7 +196,7 @@ def _is_told_by_another(session: Session, message: SmsMessage) -> bool:
 
 
 def _take_along(session: Session, message: SmsMessage) -> None:
-    """Have this message tell what all that wait were to tell."""
+    """Make this message tell what all waiting messages were to tell, and expire them."""
     others = list(session.scalars(_waiting(message)))
     if not others:
         return

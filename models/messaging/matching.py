@@ -20,7 +20,7 @@ from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsStatus
 
-#: Causes that end an attempt which the provider certainly does not have.
+#: Causes of the end of an attempt that the provider certainly does not have.
 _NEVER_SENT = (
     Cause.UNAVAILABLE,
     Cause.REFUSED,
@@ -40,9 +40,9 @@ class _Attempt:
     ended: datetime
 
     def distance(self, at: datetime) -> tuple[timedelta, timedelta]:
-        """How far a moment lies outside of this attempt, and then from its beginning; the least is nearest.
+        """How far a moment lies outside this attempt, and how far from its beginning; the least is nearest.
 
-        The provider tells whole seconds, by a clock that may differ from ours.
+        The provider gives whole seconds, by a clock that may differ from ours.
         """
         outside = max(self.begun - at - _WHOLE_SECOND, at - self.ended, timedelta())
         return outside, abs(at - self.begun)
@@ -51,10 +51,11 @@ class _Attempt:
 def own_of(
     session: Session, message: SmsMessage, found: Mapping[str, datetime | None], *, longest: timedelta
 ) -> set[str]:
-    """Which of these ids of the provider's, with the times of their acceptance, are this message's own.
+    """Which of the provider's ids in `found`, with the times of their acceptance, belong to this message.
 
-    An id that another row has is not, nor one whose time is nearer to an attempt of another row with the same
-    words. An attempt is over after `longest`. The ids stay locked until the end of the transaction.
+    An id does not belong to it if another row has that id, or if its time is nearer to an attempt of another
+    row with the same words. An attempt is over after `longest`. The ids stay locked until the end of the
+    transaction.
     """
     others = outcomes.find_other(session, message, found)
     attempts = _attempts(session, message, longest)
@@ -68,7 +69,7 @@ def own_of(
 
 
 def _attempts(session: Session, message: SmsMessage, longest: timedelta) -> list[_Attempt]:
-    """The attempts that may have been accepted: of this message, and of all messages with its words."""
+    """The attempts that may have been accepted, of this message and of all messages with the same words."""
     same_words = and_(
         SmsMessage.org_id == message.org_id,
         SmsMessage.to_phone == message.to_phone,
@@ -90,7 +91,7 @@ def _attempts(session: Session, message: SmsMessage, longest: timedelta) -> list
             SmsEvent.created_at.label("begun"),
             next_of(SmsEvent.created_at).label("ended"),
             next_of(SmsEvent.cause).label("cause"),
-            # The row has the id of an attempt that is known to be accepted, so no other id can be its own.
+            # The row has the id of this attempt already, so no other id can belong to the attempt.
             and_(SmsMessage.provider_id.is_not(None), SmsMessage.attempt == SmsEvent.attempt).label("known"),
         )
         .join(SmsMessage, SmsMessage.id == SmsEvent.message_id)

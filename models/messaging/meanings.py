@@ -1,8 +1,8 @@
-"""What it means when a provider refuses a message or cannot deliver it, in words that no provider owns.
+"""What it means when a provider refuses a message or cannot deliver it, in words common to all providers.
 
-Each provider has codes of its own. They are translated into a Meaning where that provider is spoken to, and
-the row of the message keeps the meaning beside the code: the sender, the agent on the telephone and the staff
-read the meaning and never the code.
+Each provider has its own error codes. The provider's adapter translates them into a Meaning, and the row of
+the message keeps the meaning beside the error code: the sender, the agent on the telephone and the staff read
+the meaning and never the error code.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Action(StrEnum):
     NOT_ALLOWED = "not_allowed"  # the account may send, but not to this number: one alert
     REFUSED = "refused"  # this message is not sent; others may be
     CONFIGURATION = "configuration"  # this sender can send nothing: it stops, with one alert
-    LIMIT = "limit"  # likewise, because it has sent all that it may for now
+    LIMIT = "limit"  # this sender has sent all that it may for now: it stops, with one alert
     OPT_OUT = "opt_out"  # the recipient wants no more messages
 
 
 class Meaning(StrEnum):
-    """Kept in `sms_messages.error_meaning`; see _FOLLOWS for what each one entails."""
+    """Kept in `sms_messages.error_meaning`; _FOLLOWS says what each meaning entails."""
 
     SLOW_DOWN = "slow_down"
     NOT_NOW = "not_now"
@@ -49,7 +49,7 @@ class Meaning(StrEnum):
     NOT_DELIVERED = "not_delivered"
     SWITCHED_OFF = "switched_off"
     NETWORK_TROUBLE = "network_trouble"
-    UNEXPLAINED = "unexplained"  # the provider's code is not known here: somebody should look
+    UNEXPLAINED = "unexplained"  # the provider's code is not known here: a person should look
 
     @property
     def action(self) -> Action:
@@ -62,20 +62,20 @@ class Meaning(StrEnum):
 
     @property
     def stops_sender(self) -> bool:
-        """Whether nothing of the clinic goes out until somebody mends it, or the day is over."""
+        """Whether the clinic sends nothing until a person mends the sender, or the limit's time is over."""
         return self.action in (Action.CONFIGURATION, Action.LIMIT)
 
     @property
     def may_pass(self) -> bool:
         """Whether a message that the provider accepted and could not deliver may well arrive if it is sent
-        again: the telephone, the network or the provider was in trouble, and a person may know that this
-        is over.
+        again: the telephone, the network or the provider was in trouble, and a person may know that the
+        trouble is over.
         """
         return self.action is Action.RETRY_LATER or self in (Meaning.SWITCHED_OFF, Meaning.NETWORK_TROUBLE)
 
     @property
     def needs_somebody(self) -> bool:
-        """Whether the first message of a day that fails so raises an alert."""
+        """Whether the first message in a day that fails in this way raises an alert."""
         return self.action is Action.NOT_ALLOWED or self is Meaning.UNEXPLAINED
 
 
@@ -128,8 +128,8 @@ _FOLLOWS = {
 class Failure:
     """Why a message was not sent or not delivered.
 
-    `reason` is a sentence of ours for the staff; it names no patient. `code` is the provider's own, where it
-    gave one; `meaning` is None where nothing is known but the reason.
+    `reason` is a sentence of ours for the staff; it names no patient. `code` is the provider's error code, if
+    it gave any; `meaning` is None if only the reason is known.
     """
 
     reason: str

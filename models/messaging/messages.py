@@ -1,7 +1,7 @@
 """The table of every SMS of every kind, and what other rooms ask of its rows.
 
-The states and their legal moves are in states.py. A row is claimed and swept in outbox.py; what became of an
-attempt is written in outcomes.py; what the provider says later is in receipts.py and reconciling.py.
+The states and their legal moves are in states.py. outbox.py claims and sweeps the rows; outcomes.py records
+what became of an attempt; receipts.py and reconciling.py handle what the provider says later.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from models.messaging.states import Cause, SmsKind, SmsStatus
 
 
 def _about(kind: SmsKind, names: str) -> CheckConstraint:
-    """What a message of this kind names, and what not."""
+    """What a message of this kind must name, and what it must not."""
     return CheckConstraint(f"kind <> '{kind.value}' OR ({names})", name=f"about_{kind.value}")
 
 
@@ -86,7 +86,8 @@ class SmsMessage(Base):
             postgresql_where=text("provider_id IS NOT NULL"),
         ),
         Index("ix_sms_messages_org_id_to_phone_created_at", "org_id", "to_phone", "created_at"),
-        # All that is asked for, and in its order: without statistics the planner takes what looks narrowest.
+        # Every column of the query, in its order: without statistics the planner takes the index that looks
+        # narrowest.
         Index(
             "ix_sms_messages_org_id_hold_id_created_at",
             "org_id",
@@ -106,23 +107,23 @@ class SmsMessage(Base):
     appointment_id: Mapped[uuid.UUID | None]
     hold_id: Mapped[uuid.UUID | None]
     call_sid: Mapped[str | None]
-    #: As it was sent. Never set for a code: that text is made again for each attempt.
+    #: The text as it was sent. Never set for a code, whose text is made again for each attempt.
     body: Mapped[str | None]
-    #: The account that its last attempt was made with: only that one knows what became of it.
+    #: The account of the last attempt: only that account knows what became of it.
     account_sid: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
-    #: Until then its attempt is known to hold a process.
+    #: Until then the attempt is known to occupy a process.
     lease_until: Mapped[datetime | None]
     unknown_since: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
     nudged_at: Mapped[datetime | None]
-    #: Its own moment in the clinic's pace, once it has one.
+    #: The message's own moment in the clinic's pace, once it has been given a moment.
     moment_at: Mapped[datetime | None] = mapped_column("slot_at")
-    #: When the provider is to be asked what became of it.
+    #: When the provider is to be asked what became of the message.
     check_at: Mapped[datetime | None]
-    #: Why it is in the state that it is in.
+    #: Why the message is in its state.
     cause: Mapped[Cause] = mapped_column(EnumText(Cause), server_default="created")
-    #: After this it is not worth sending: the end of the hold, or the beginning of the appointment, mostly.
+    #: After this the message is not worth sending: mostly the end of the hold, or the appointment's start.
     expires_at: Mapped[datetime | None]
     #: The provider's own id of the message.
     provider_id: Mapped[str | None]
@@ -140,7 +141,7 @@ class SmsMessage(Base):
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A row that is due, at once or after a wait; what a nudge carries."""
+    """What a nudge carries: a row that is due, at once or after a wait."""
 
     org_id: uuid.UUID
     message_id: uuid.UUID
@@ -149,7 +150,7 @@ class Due:
 
     @property
     def urgent(self) -> bool:
-        """Whether it goes through the queue of what somebody waits for on the telephone."""
+        """Whether it goes through the queue of messages for which a caller waits on the telephone."""
         return handling.of(self.kind).urgent
 
 
@@ -158,7 +159,7 @@ def get_or_none(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> S
 
 
 def lock(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> tuple[SmsMessage | None, datetime]:
-    """The row as it is now, until the end of the transaction; and the time."""
+    """The row as it is now, locked until the end of the transaction; and the database's time."""
     row = session.scalar(
         select(SmsMessage)
         .where(SmsMessage.id == message_id, SmsMessage.org_id == org_id)
@@ -174,8 +175,8 @@ def last_code_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -
 
 
 def codes_of_hold(session: Session, org_id: uuid.UUID, hold_id: uuid.UUID) -> Sequence[SmsMessage]:
-    """The codes for this hold, whatever became of them, newest first: a handful, by the caps."""
-    # The kind is left to us: else a planner without statistics reads all the codes of a clinic.
+    """The codes for this hold, whatever became of them, newest first; the limits keep them to a handful."""
+    # The kind is filtered here: in SQL, a planner without statistics would read all the codes of a clinic.
     rows = session.scalars(
         select(SmsMessage)
         .where(SmsMessage.org_id == org_id, SmsMessage.hold_id == hold_id)
@@ -203,13 +204,13 @@ def count_codes(
     session: Session, *, org_id: uuid.UUID, hold_id: uuid.UUID, call_sid: str | None
 ) -> CodesSent:
     """Reads the clinic's codes of the last 24 hours, and nothing else."""
-    # As a subquery, for a volatile function is no bound that an index could begin at; and the kind in words,
-    # for a plan that is made for any kind cannot use an index of codes.
+    # The time is a subquery, because no index can begin at a volatile function. The kind is a literal, as a
+    # plan for any kind cannot use the index of codes.
     since = select(func.app_clock() - timedelta(hours=24)).scalar_subquery()
     row = session.execute(
         select(
             func.count().filter(SmsMessage.hold_id == hold_id),
-            # Codes that were asked for outside of any call are not those of one call.
+            # Codes that were asked for outside a call do not belong to one call.
             func.count().filter(SmsMessage.call_sid == call_sid if call_sid else false()),
         ).where(and_(SmsMessage.org_id == org_id, text("kind = 'otp'"), SmsMessage.created_at > since))
     ).one()
@@ -217,12 +218,13 @@ def count_codes(
 
 
 def time_told_before(session: Session, message: SmsMessage) -> datetime | None:
-    """The time of the appointment as its patient last heard it before this confirmation: by the last one that
-    an attempt was made to send, or in the telephone call. None if this is its first.
+    """The time of the appointment as its patient last heard it before this confirmation: by the last
+    confirmation that was attempted, or in the telephone call. None for the appointment's first confirmation.
 
-    A confirmation is worth sending until the appointment begins, so it is the time that it tells.
+    A confirmation expires when the appointment begins, so `expires_at` is the time that it tells.
     """
-    # By the number, kind and order left to us: else a planner without statistics reads all of a clinic.
+    # The query names the number, and kind and order are dealt with here: otherwise a planner without
+    # statistics reads all of a clinic.
     rows = session.scalars(
         select(SmsMessage).where(
             SmsMessage.org_id == message.org_id,
@@ -240,5 +242,5 @@ def time_told_before(session: Session, message: SmsMessage) -> datetime | None:
 
 
 def find_owner(session: Session, message_id: uuid.UUID) -> uuid.UUID | None:
-    """The organisation of a message, whichever it is: a receipt's token has said that it is ours."""
+    """The organisation of a message of any clinic: the token of the receipt has proved that it is ours."""
     return session.scalar(select(SmsMessage.org_id).where(SmsMessage.id == message_id))

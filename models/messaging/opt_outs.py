@@ -1,4 +1,4 @@
-"""Numbers that asked for no more SMS from a clinic. Nothing is sent to them, whatever it is about."""
+"""Numbers that asked for no more SMS from a clinic. No message of any kind is sent to them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from models.base.tables import Base, CreatedAt, EnumText, one_of
 
 
 class OptOutSource(StrEnum):
-    PROVIDER = "provider"  # refused a message: it knew before we did
-    KEYWORD = "keyword"  # STOP and its like
+    PROVIDER = "provider"  # refused a message, because it knew of the wish before we did
+    KEYWORD = "keyword"  # STOP and similar keywords
     WORDS = "words"  # "please stop texting me"
     STAFF = "staff"
 
@@ -29,13 +29,13 @@ class OptOut(Base):
     phone: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[OptOutSource] = mapped_column(EnumText(OptOutSource))
     opted_out_at: Mapped[datetime]
-    #: When START came, or staff was told; null while it stands.
+    #: When START came, or the staff were told; null while the opt-out stands.
     lifted_at: Mapped[datetime | None]
 
 
 class InboundWish(Base):
-    """A text that asked for no more texts, or for texts again, and was followed. Only its id is kept, by
-    which it is known again, and neither its words nor its number.
+    """A text that asked for no more texts, or for texts again, and was followed. Only its id is kept, to
+    recognise it if it comes again, and neither its words nor its number.
     """
 
     __tablename__ = "inbound_wishes"
@@ -47,8 +47,8 @@ class InboundWish(Base):
 
 
 def is_new(session: Session, org_id: uuid.UUID, provider_id: str) -> bool:
-    """Whether this wish was not heard before. A provider's signature may be good for ever, so an old START
-    that comes again would undo a newer STOP; kept for ever, too, for that reason.
+    """Whether this wish is heard for the first time; keeps its id. A provider's signature may be good for
+    ever, so an old START that comes again would undo a newer STOP: the ids are kept for ever, too.
     """
     heard = insert(InboundWish).values(org_id=org_id, provider_id=provider_id, created_at=func.app_clock())
     new = heard.on_conflict_do_nothing().returning(InboundWish.provider_id)
@@ -56,7 +56,7 @@ def is_new(session: Session, org_id: uuid.UUID, provider_id: str) -> bool:
 
 
 def record(session: Session, org_id: uuid.UUID, phone: str, source: OptOutSource) -> None:
-    """From now on nothing is sent to this number. A second time changes nothing."""
+    """From now on nothing is sent to this number. A second opt-out changes nothing."""
     values = {"source": source, "opted_out_at": func.app_clock(), "lifted_at": None}
     session.execute(
         insert(OptOut)
@@ -86,7 +86,7 @@ def stands(session: Session, org_id: uuid.UUID, phone: str) -> bool:
 
 
 def lifted_since(session: Session, org_id: uuid.UUID, phone: str, moment: datetime) -> bool:
-    """Whether this number asked for texts again after that moment."""
+    """Whether this number asked for texts again after `moment`."""
     found = session.scalar(
         select(OptOut.phone).where(OptOut.org_id == org_id, OptOut.phone == phone, OptOut.lifted_at > moment)
     )

@@ -1,7 +1,7 @@
 """The rows that wait to be sent. Each is claimed for one attempt, in its turn, and swept if no nudge came.
 
 Nothing here talks to a provider: tasks/messaging.py claims a row, commits, calls the provider, and records
-what came of it. Why messages wait here and not in the provider's queue is decision 30.
+the outcome. Decision 30 says why messages wait here and not in the provider's queue.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from models.messaging import handling, limits, opt_outs, senders, timing
 from models.messaging.messages import Due, SmsMessage
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
-#: The processes that send (Procfile): for what is urgent, as codes are, and for all else. One clinic may take
-#: all of them but one, so that no clinic holds up the others; while its provider answers slowly, only one.
+#: The processes that send (Procfile): for urgent messages such as codes (True), and for all others (False).
+#: One clinic may use all of them but one, so that no clinic holds up the others; while its provider answers
+#: slowly, it may use only one.
 PROCESSES = {True: 2, False: 3}
 
 
 def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> SmsMessage | None:
-    """Take the row for one attempt. None if another process has it, it is done, or it may not go now.
+    """Claim the row for one attempt. None if another process has it, it is done, or it may not go now.
 
-    The caller commits before it calls the provider. Only the holder of this `attempt` may record its outcome.
+    The caller commits before it calls the provider. Only the process with this `attempt` may record its
+    outcome.
     """
     now = func.app_clock()
     message = session.scalar(
@@ -38,7 +40,7 @@ def claim_for_sending(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
             SmsMessage.status == SmsStatus.QUEUED,
             or_(SmsMessage.next_attempt_at <= now, SmsMessage.moment_at <= now + timing.EARLY),
         )
-        .with_for_update(skip_locked=True)  # a process that holds it is claiming it
+        .with_for_update(skip_locked=True)  # a process that has locked the row is claiming it
     )
     if message is None:
         return None
@@ -72,7 +74,7 @@ def keep_alive(session: Session, message: SmsMessage) -> None:
         .where(
             SmsMessage.id == message.id,
             SmsMessage.attempt == message.attempt,
-            SmsMessage.lease_until.is_not(None),  # else it is over, or was given up
+            SmsMessage.lease_until.is_not(None),  # else the attempt is over, or was given up
         )
         .values(lease_until=func.app_clock() + timing.ALIVE)
     )
@@ -89,8 +91,8 @@ def _settle(session: Session, message: SmsMessage, status: SmsStatus, cause: Cau
 def _may_go(session: Session, message: SmsMessage) -> bool:
     """Whether the clinic's sender may send the message now. If not, its row is put back to when it may.
 
-    In this order it waits for the end of a stop or a pause, for another text about its appointment, for its
-    moment in the pace, and for room in what the clinic may send.
+    The message waits in this order: for the end of a stop or a pause, for another text about its appointment,
+    for its moment in the pace, and for room under the clinic's limits.
     """
     sender = senders.lock(session, message.org_id)
     now = clock.now(session)
@@ -110,7 +112,7 @@ def _may_go(session: Session, message: SmsMessage) -> bool:
             return False
         until, message.cause = held.until, held.cause
     if until is None:
-        senders.try_again(sender, now)  # only now: a message that has to wait must not use up the one try
+        senders.try_again(sender, now)  # last: a message that has to wait must not use up the one try
         return True
     message.next_attempt_at = until
     message.nudged_at = None
@@ -123,9 +125,9 @@ def _waits_until(
 ) -> datetime | None:
     """The moment at which a message is looked at again; None if it may go now.
 
-    It waits while its clinic has as many others under way as it may, and then for its moment in the clinic's
-    pace. An urgent one waits for other urgent ones alone, and goes ahead of all else. A message that missed
-    its moment goes at once as far as the pace is not used up, and is given a new moment otherwise.
+    A message waits while its clinic has as many others under way as it may, and then for its moment in the
+    clinic's pace. An urgent message waits only for other urgent messages, and goes ahead of all others. A
+    message that missed its moment goes at once if the pace allows, and is given a new moment otherwise.
     """
     urgent = handling.of(message.kind).urgent
     pace = session.scalar(
@@ -141,7 +143,7 @@ def _waits_until(
     if urgent or not pace:
         return None
     moment = message.moment_at or senders.take_moment(session, message.org_id, per_second=pace)
-    # The time is read again: this process may have waited for locks since, and the moment may be now.
+    # The time is read again: this process may have waited for locks, and the moment may have come.
     if moment > clock.now(session) + timing.EARLY:
         return moment
     if senders.use_pace(session, message.org_id, per_second=pace):
@@ -150,8 +152,8 @@ def _waits_until(
 
 
 def _count_under_way(session: Session, message: SmsMessage) -> int:
-    """How many other messages of the clinic hold a process of the same queue. Each does until its request is
-    over, even if its receipt came before that; one whose process died holds none.
+    """How many other messages of the clinic occupy a process of the same queue. A message occupies one until
+    its request is over, even if its receipt comes earlier; a message whose process died occupies none.
     """
     of_its_queue = SmsMessage.kind.in_(handling.urgent())
     return session.scalars(
@@ -165,8 +167,8 @@ def _count_under_way(session: Session, message: SmsMessage) -> int:
 
 
 def _is_another_under_way(session: Session, message: SmsMessage) -> bool:
-    """Whether another SMS about the same appointment is being sent. The newer one waits for it, or the
-    patient would read last what is no longer so.
+    """Whether another SMS about the same appointment is being sent. This message waits for it, so that the
+    patient does not read outdated news last.
     """
     if message.appointment_id is None:
         return False
@@ -182,7 +184,7 @@ def _is_another_under_way(session: Session, message: SmsMessage) -> bool:
 def nudge_for_its_moment(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Due | None:
     """The row, if it was put back to a moment that is near and has no nudge for that moment yet.
 
-    The caller nudges it, with the wait that is given.
+    The caller nudges it, with the returned wait.
     """
     now = func.app_clock()
     row = session.execute(
@@ -199,9 +201,9 @@ def nudge_for_its_moment(session: Session, org_id: uuid.UUID, message_id: uuid.U
 
 
 def sweep(session: Session, *, limit: int = 500) -> list[Due]:
-    """Settle the attempts whose worker died, and return the rows that are due or nearly, and have no nudge.
+    """Settle the attempts whose worker died, and return the rows that are (nearly) due and have no nudge.
 
-    An attempt that was silent for as long as LEASE died with its worker: whether it was sent is unknown.
+    An attempt that was silent for LEASE died with its worker: whether it was sent is unknown.
     """
     now = func.app_clock()
     session.execute(
@@ -250,7 +252,7 @@ _IS_SOON = and_(
 
 
 def _nudged(*which: ColumnElement[bool]) -> ReturningUpdate[tuple[uuid.UUID, uuid.UUID, SmsKind, timedelta]]:
-    """The statement that notes that these rows are nudged, and returns what a Due is made of."""
+    """The statement that marks these rows as nudged and returns the columns of a Due."""
     now = func.app_clock()
     wait = func.greatest(SmsMessage.next_attempt_at - now, timedelta())
     return (

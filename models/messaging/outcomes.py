@@ -1,4 +1,4 @@
-"""What one attempt to send a message came to."""
+"""The outcome of one attempt to send a message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.messaging.states import Cause, SmsStatus, can_become
 
 
 def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
-    """When its attempt was claimed; None if it never was."""
+    """When the message's current attempt was claimed; None if it never was."""
     return session.scalar(
         select(func.max(SmsEvent.created_at)).where(
             SmsEvent.message_id == message.id,
@@ -44,7 +44,7 @@ def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: o
 
 
 def record_body(session: Session, message: SmsMessage, body: str) -> None:
-    """Keep the text that this attempt sends, from which the caller has taken what makes its link work."""
+    """Keep the text that this attempt sends. The caller has removed the part that makes its link work."""
     session.execute(update(SmsMessage).where(SmsMessage.id == message.id).values(body=body))
 
 
@@ -61,18 +61,18 @@ def record_sent(
     accepted_at: datetime | None = None,
     cause: Cause = Cause.ACCEPTED,
 ) -> bool:
-    """The provider has accepted the message, by whichever attempt. If a receipt came first, only the gaps
-    are filled. `accepted_at` is the provider's time of it, where that is learnt only later.
+    """The provider has accepted the message, by this or another attempt. If a receipt came first, only the
+    gaps are filled. `accepted_at` is the provider's time of acceptance, if the acceptance is learnt later.
 
-    True if the provider turns out to have it twice: somebody should know.
+    True if the provider turns out to have the message twice: a person should know.
     """
     others = find_other(session, message, [provider_id])
     row, now = lock(session, message.org_id, message.id)
-    if cause is Cause.ACCEPTED:  # a message that was found says nothing of how the provider answers now
+    if cause is Cause.ACCEPTED:  # a message that was found later does not show that the provider answers now
         senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
     if row is None or row.provider_id not in (None, provider_id):
         return row is not None and record_second(session, row, provider_id)
-    # Not fenced by `attempt`: this is proof, even if it comes after the next attempt has begun.
+    # Whatever `attempt` the row is at: this is proof, even if it comes after the next attempt has begun.
     moves = can_become(row.status, SmsStatus.SENT, accepted=row.provider_id is not None)
     if row.provider_id is None or row.segments is None:
         row.provider_id = None if others else provider_id
@@ -88,15 +88,15 @@ def record_sent(
 
 
 def in_its_life(row: SmsMessage, said: datetime | None, now: datetime) -> datetime:
-    """The provider's time of an event, kept between the making of the message and now by our clock. It is
-    now where the provider gave none.
+    """The provider's time of an event, kept between the creation of the message and now by our clock; now if
+    the provider gave no time.
     """
     return min(max(said, row.created_at), now) if said else now
 
 
 def record_second(session: Session, message: SmsMessage, provider_id: str) -> bool:
-    """Keep that the provider has a second attempt of a message as well. True the first time: somebody should
-    know. The row keeps the id that was known first.
+    """Record that the provider has a second attempt of a message as well. True the first time: a person
+    should know. The row keeps the id that was known first.
     """
     noted = insert(SmsEvent).values(
         org_id=message.org_id,
@@ -137,7 +137,7 @@ def record_unavailable(session: Session, message: SmsMessage, why: Failure) -> N
 
 
 def record_unreachable(session: Session, message: SmsMessage, why: Failure) -> None:
-    """Certainly not sent, because nobody answered. The sender pauses if that goes on."""
+    """Certainly not sent, because the provider did not answer. The sender pauses if that goes on."""
     record_unavailable(session, message, why)
     senders.record_silence(session, message.org_id)
 
@@ -145,14 +145,14 @@ def record_unreachable(session: Session, message: SmsMessage, why: Failure) -> N
 def record_refused(
     session: Session, message: SmsMessage, why: Failure, *, cause: Cause = Cause.REFUSED
 ) -> None:
-    """It will never be sent."""
+    """The message will never be sent."""
     _record(session, message, status=SmsStatus.FAILED, cause=cause, **_why(why))
     if cause is not Cause.CANNOT_PREPARE:
         senders.record_answer(session, message.org_id)
 
 
 def record_superseded(session: Session, message: SmsMessage) -> None:
-    """What it was to say is no longer so: it never goes out, and nobody has to look at it."""
+    """What the message was to say is no longer true: it never goes out, and no person has to look at it."""
     cause = Cause.SUPERSEDED
     _record(session, message, status=SmsStatus.EXPIRED, cause=cause, error_reason=cause.value)
 
@@ -168,7 +168,7 @@ def record_end(session: Session, message: SmsMessage, *, slow: bool) -> None:
 
 
 def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
-    """Whether no other message of this organisation failed with that code in the last day."""
+    """Whether no other message of this organisation from the last 24 hours failed with this code."""
     return (
         session.scalar(
             select(SmsMessage.id)
@@ -185,7 +185,7 @@ def is_news(session: Session, message: SmsMessage, code: str | None) -> bool:
 
 
 def record_opted_out(session: Session, message: SmsMessage, why: Failure) -> None:
-    """The provider knew before we did that this number wants no more."""
+    """The provider knew before we did that this number wants no more messages."""
     record_refused(session, message, why, cause=Cause.OPTED_OUT)
     opt_outs.record(session, message.org_id, message.to_phone, opt_outs.OptOutSource.PROVIDER)
 
@@ -217,7 +217,7 @@ def record_misconfigured(session: Session, message: SmsMessage, why: Failure) ->
 
 
 def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
-    """It may or may not have been sent. Never resent blindly; a receipt settles it."""
+    """The message may or may not have been sent. It is never resent blindly; a receipt settles it."""
     now = func.app_clock()
     _record(
         session,
@@ -232,7 +232,7 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
 
 
 def find_other(session: Session, message: SmsMessage, provider_ids: Collection[str]) -> set[str]:
-    """Which of these ids other messages have: a code that was asked for twice has the same words twice.
+    """Which of these ids other messages have: two messages with the same code have the same words.
 
     The ids stay locked until the end of the transaction.
     """
@@ -242,7 +242,7 @@ def find_other(session: Session, message: SmsMessage, provider_ids: Collection[s
 def of_others(
     session: Session, org_id: uuid.UUID, message_id: uuid.UUID, provider_ids: Collection[str]
 ) -> set[str]:
-    for provider_id in sorted(provider_ids):  # two who lock several in one order never wait for each other
+    for provider_id in sorted(provider_ids):  # in one order, so that two transactions cannot deadlock
         locks.take(session, func.provider_id_lock_key(org_id, provider_id))
     found = session.scalars(
         select(SmsMessage.provider_id).where(

@@ -1,4 +1,4 @@
-"""What the provider says became of a message, by a receipt or when it is asked, and what follows from it."""
+"""What the provider says became of a message, in a receipt or when it is asked, and what follows from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.messaging.states import Cause, SmsStatus, can_become
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The provider's word on one message, translated from its own form."""
+    """The provider's word on one message, in our terms."""
 
     provider_id: str
     status: SmsStatus
@@ -30,17 +30,17 @@ class Report:
     #: What it cost; never negative.
     price: Decimal | None = None
     price_unit: str | None = None
-    #: When it became that, where the provider says so.
+    #: When the message reached this state, where the provider says so.
     at: datetime | None = None
 
 
 def apply(
     session: Session, message: SmsMessage, report: Report, *, cause: Cause = Cause.RECEIPT
 ) -> list[str]:
-    """Move the message forward to the state that is reported, and keep what a failure says of its number and
-    its sender.
+    """Move the message forward to the reported state, and keep what a failure says about its number and its
+    sender.
 
-    Returns the lines for the log that somebody should see.
+    Returns the lines for the log that a person should see.
     """
     moved = apply_receipt(
         session,
@@ -68,8 +68,8 @@ def apply(
 
 
 def _follow(session: Session, message: SmsMessage, why: Failure) -> list[str]:
-    """What a failure says of more than its own message. Nothing is sent again: it would be another message,
-    and the first one is billed and may still arrive.
+    """Act on what a failure says about the number or the sender. Nothing is sent again: that would be another
+    message, while the first is billed and may still arrive.
     """
     if why.meaning is None:
         return []
@@ -110,10 +110,11 @@ def apply_receipt(
     at: datetime | None = None,
     cause: Cause = Cause.RECEIPT,
 ) -> bool:
-    """Keep what became of a message, and when, where the provider says that. False if it is no news, or is
-    about another message.
+    """Record what became of a message, and when, if the provider says when. False if the receipt is no news
+    or is about another message.
 
-    That the provider has the message is kept in any case, so that it is never sent again.
+    That the provider has the message is recorded even if its state does not move, so that it is never sent
+    again.
     """
     others = outcomes.of_others(session, org_id, message_id, [provider_id])
     row, now = lock(session, org_id, message_id)
@@ -136,7 +137,7 @@ def apply_receipt(
 
 
 def receipt_token(message_id: uuid.UUID, attempt: int, key_id: str | None = None) -> str:
-    """Part of the URL that the provider reports one attempt to. Only the provider was told it."""
+    """Part of the URL to which the provider reports one attempt. Only the provider is told the token."""
     key = settings.get().subkey("sms-receipts", key_id)
     return hmac.new(key, f"{message_id}|{attempt}".encode(), hashlib.sha256).hexdigest()[:32]
 

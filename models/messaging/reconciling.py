@@ -15,20 +15,23 @@ from models.messaging.events import SmsEvent
 from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
-#: After this many attempts whose outcome was lost a person decides whether to send it again.
+#: After this many attempts with a lost outcome a person decides whether to send the message again.
 MOST_ATTEMPTS = 5
 
 
 def find_unsettled(session: Session, *, limit: int = 50) -> list[SmsMessage]:
     """Messages whose outcome is unknown, once the provider has had time to show them.
 
-    Each is left to the caller for ASK_AGAIN: no other process finds it meanwhile.
+    The caller has them to itself for ASK_AGAIN: no other process finds them meanwhile.
     """
     return _take(session, SmsMessage.status == SmsStatus.UNKNOWN, timing.ASK_AGAIN, limit)
 
 
 def find_without_receipt(session: Session, *, limit: int = 50) -> list[SmsMessage]:
-    """Likewise messages that the provider accepted, and whose receipt or price has not come in time."""
+    """Messages that the provider accepted and whose receipt or price has not come in time.
+
+    The caller has them to itself for RECEIPT_AGAIN.
+    """
     accepted = and_(SmsMessage.status != SmsStatus.UNKNOWN, SmsMessage.provider_id.is_not(None))
     return _take(session, accepted, timing.RECEIPT_AGAIN, limit)
 
@@ -47,8 +50,8 @@ def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: 
 
 
 def ask_later(session: Session, message: SmsMessage) -> None:
-    """The provider could not be asked about this message. It stays as it is, and is asked about less often
-    the longer that lasts.
+    """The provider could not be asked about this message. The message stays as it is; the longer the provider
+    cannot be asked, the longer the wait until the next question.
     """
     now = func.app_clock()
     least, most, since = timing.RECEIPT_AGAIN, timing.RECEIPT_AGAIN_AT_MOST, SmsMessage.sent_at
@@ -63,8 +66,8 @@ def ask_later(session: Session, message: SmsMessage) -> None:
 
 
 def ask_others_first(session: Session, org_id: uuid.UUID) -> None:
-    """Put off the clinic's messages that are due, because its provider cannot be asked and others wait for
-    their turn. They come back before the message that failed, so that it is not asked about first again.
+    """Put off the clinic's due messages: its provider cannot be asked, and other clinics wait for their turn.
+    They come back before the message that failed, so that it does not come first again.
     """
     now = func.app_clock()
     again = case(
@@ -87,11 +90,11 @@ def lose_sight_of(session: Session, message: SmsMessage) -> None:
 
 
 def record_never_sent(session: Session, message: SmsMessage) -> None:
-    """The provider does not have this attempt, so the row waits for the next one.
+    """The provider does not have this attempt, so the row waits for the next attempt.
 
     An urgent message expires instead: a code would come minutes late, and the agent has offered another.
-    After MOST_ATTEMPTS attempts that ended so a person decides; if a person has asked for the message, this
-    answer leads to one more attempt. An answer before GRACE is over proves nothing.
+    After MOST_ATTEMPTS attempts with an unknown outcome a person decides; if a person has asked for the
+    message, this answer leads to one more attempt. An answer before GRACE is over proves nothing.
     """
     now = clock.now(session)
     proven = (message.unknown_since or now) + timing.GRACE
@@ -110,7 +113,7 @@ def record_never_sent(session: Session, message: SmsMessage) -> None:
             SmsMessage.id == message.id,
             SmsMessage.attempt == message.attempt,
             SmsMessage.status == SmsStatus.UNKNOWN,
-            # Otherwise a person asked for it after the question went out: the next answer counts.
+            # If it differs, a person asked for the message after this question: the next answer counts.
             SmsMessage.cause == message.cause,
         )
         .values(**values)
@@ -141,7 +144,7 @@ def record_cost(
 
 
 def record_checked(session: Session, message: SmsMessage, *, asked: bool = True) -> None:
-    """Set when the provider is asked again about a message that it accepted, if at all.
+    """Set when the provider is next asked about a message that it accepted, if at all.
 
     After the last time of ASK_AFTER a message without a receipt is `unconfirmed`, whether the provider could
     be asked (`asked`) or not.

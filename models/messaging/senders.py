@@ -1,7 +1,7 @@
 """A clinic's sender: its pace, and whether it can send at all.
 
-A clinic's broken account must not hold up other clinics, and a configuration error must be one alert and not
-a thousand failed messages: messages stay queued until the sender works again.
+A clinic's broken account must not hold up other clinics, and a configuration error must raise one alert and
+not fail a thousand messages: messages stay queued until the sender works again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class SmsSender(Base):
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
     #: The first moment in the clinic's pace that no message has taken.
     next_at: Mapped[datetime | None]
-    #: Until then the messages that have gone use up the pace.
+    #: The messages sent so far have used up the pace until then.
     full_until: Mapped[datetime | None]
-    #: Its last answer was long in coming, or never came.
+    #: The provider's last answer was slow, or never came.
     slow: Mapped[bool] = mapped_column(server_default=text("false"))
     #: Attempts in a row that got no answer.
     failures: Mapped[int] = mapped_column(server_default="0")
@@ -41,9 +41,9 @@ class SmsSender(Base):
     stopped_code: Mapped[str | None]
     stopped_meaning: Mapped[Meaning | None] = mapped_column(EnumText(Meaning))
     stopped_reason: Mapped[str | None]
-    #: It is refused only after a message was accepted, so that the next one is accepted, too.
+    #: The provider accepts each message first and refuses it later, so the next message is accepted, too.
     stopped_late: Mapped[bool] = mapped_column(server_default=text("false"))
-    #: Messages with which it was tried since it stopped.
+    #: Messages with which the sender was tried since it stopped.
     tries: Mapped[int] = mapped_column(server_default="0")
 
 
@@ -52,7 +52,7 @@ def get_or_none(session: Session, org_id: uuid.UUID) -> SmsSender | None:
 
 
 def lock(session: Session, org_id: uuid.UUID) -> SmsSender:
-    """The clinic's sender, for this transaction alone: its messages are claimed one after the other."""
+    """The clinic's sender, locked for this transaction: its messages are claimed one after the other."""
     session.execute(insert(SmsSender).values(org_id=org_id).on_conflict_do_nothing())
     return session.scalars(
         select(SmsSender)
@@ -63,18 +63,18 @@ def lock(session: Session, org_id: uuid.UUID) -> SmsSender:
 
 
 def paused_until(sender: SmsSender, now: datetime) -> datetime | None:
-    """When this sender, which is locked, may be tried again; None if it may be now."""
+    """When this locked sender may be tried again; None if it may be tried now."""
     return sender.retry_at if sender.retry_at and sender.retry_at > now else None
 
 
 def next_try(org_id: uuid.UUID) -> ScalarSelect[datetime | None]:
-    """When that sender may be tried again, as part of a statement."""
+    """A subquery for the time when the clinic's sender may be tried again."""
     return select(SmsSender.retry_at).where(SmsSender.org_id == org_id).scalar_subquery()
 
 
 def try_again(sender: SmsSender, now: datetime) -> None:
-    """After a pause one message goes ahead, and the others wait for what becomes of it: a broken account
-    costs one attempt, and not one of each message.
+    """After a pause let one message go ahead while the others wait for its outcome: a broken account costs
+    one attempt, not one attempt of each message.
     """
     if not sender.retry_at:
         return
@@ -97,11 +97,11 @@ def _pause(failures: int) -> timedelta:
 def take_moment(
     session: Session, org_id: uuid.UUID, *, per_second: int, wait: timedelta = timedelta()
 ) -> datetime:
-    """The next free moment in the clinic's pace, after a wait if there is one. No other message gets it."""
+    """The next free moment in the clinic's pace, at least `wait` from now. No other message gets it."""
     first = func.app_clock() + wait
     step = timedelta(seconds=1) / per_second
     upsert = insert(SmsSender).values(org_id=org_id, next_at=first + step)
-    # greatest() passes over what is null.
+    # greatest() ignores nulls.
     free = func.greatest(SmsSender.next_at, SmsSender.full_until, first)
     moment = upsert.on_conflict_do_update(index_elements=["org_id"], set_={"next_at": free + step}).returning(
         SmsSender.next_at - step
@@ -110,9 +110,9 @@ def take_moment(
 
 
 def use_pace(session: Session, org_id: uuid.UUID, *, per_second: int) -> bool:
-    """Use up a part of the clinic's pace for a message that goes now. False if none of it is left.
+    """Use up a part of the clinic's pace for a message that goes now. False if the pace is used up.
 
-    Moments alone would not keep the pace: messages that missed theirs would all go at once.
+    Moments alone would not keep the pace: messages that missed their moment would all go at once.
     """
     now = func.app_clock()
     until = func.greatest(SmsSender.full_until, now) + timedelta(seconds=1) / per_second
@@ -126,14 +126,14 @@ def use_pace(session: Session, org_id: uuid.UUID, *, per_second: int) -> bool:
 
 
 def record_speed(session: Session, org_id: uuid.UUID, *, slow: bool) -> None:
-    """Note whether the provider took long over a message. While it does, the clinic's go one at a time."""
+    """Note whether the provider was slow. While it is, the clinic's messages go one at a time."""
     session.execute(
         update(SmsSender).where(SmsSender.org_id == org_id, SmsSender.slow != slow).values(slow=slow)
     )
 
 
 def record_answer(session: Session, org_id: uuid.UUID) -> None:
-    """The provider answered, even if it refused this one message: it is no longer silent."""
+    """The provider answered, even if it refused this message: it is no longer silent."""
     session.execute(
         update(SmsSender)
         .where(SmsSender.org_id == org_id, SmsSender.failures > 0, SmsSender.stopped_at.is_(None))
@@ -147,8 +147,8 @@ def record_success(
     """The provider has just accepted a message, or delivered one that it accepted earlier.
 
     Only a message that was claimed (at `claimed_at`) after a stop proves that the stop is over, because
-    receipts of earlier ones still arrive. A stop that came by receipt ends only when a message is delivered.
-    A delivery does not prove that the provider answers requests now, so it ends no silence.
+    receipts of earlier messages still arrive. A stop that came by receipt ends only when a message is
+    delivered. A delivery does not prove that the provider answers requests now, so it ends no silence.
     """
     sender = get_or_none(session, org_id)
     if sender is None:
@@ -175,7 +175,7 @@ def record_silence(session: Session, org_id: uuid.UUID) -> None:
         .returning(SmsSender.failures)
     ).one()
     if failures >= timing.SILENT_ATTEMPTS:
-        # A sender that is stopped stays so for longer.
+        # A stopped sender may have to wait for longer than this pause.
         until = func.greatest(SmsSender.retry_at, func.app_clock() + _pause(failures))
         session.execute(update(SmsSender).where(SmsSender.org_id == org_id).values(retry_at=until))
 
@@ -199,7 +199,7 @@ def record_stop(session: Session, org_id: uuid.UUID, why: Failure, *, late: bool
 
 
 def resume(session: Session, org_id: uuid.UUID) -> None:
-    """Let the sender go on at once, with all that waits: the account works, or somebody put it right."""
+    """Let the sender and all its waiting messages go at once: the account works, or a person put it right."""
     session.execute(
         update(SmsSender)
         .where(SmsSender.org_id == org_id)
@@ -225,9 +225,9 @@ _BRING_FORWARD = text(
     " AND (next_attempt_at > app_clock() OR error_reason IS NOT NULL) FOR UPDATE SKIP LOCKED)"
 )
 
-#: With each message that the provider accepts, some of those that it could not take come forward. They are
-#: few, because it may still accept only a part. What waits for longer than the longest step of BACKOFF was
-#: put off by the provider itself, and is left to its time.
+#: With each message that the provider accepts, some of those that it could not take come forward: only a few,
+#: because it may still accept only some. A message that waits for longer than the longest step of BACKOFF was
+#: put off by the provider itself, and keeps its time.
 _HURRY = text(
     "UPDATE sms_messages SET next_attempt_at = app_clock(), nudged_at = NULL"
     " WHERE id IN (SELECT id FROM sms_messages WHERE org_id = :org_id AND status = 'queued'"

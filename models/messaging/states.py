@@ -26,9 +26,9 @@ class SmsStatus(StrEnum):
 
 _OUTCOMES = frozenset({SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.UNDELIVERED, SmsStatus.FAILED})
 
-#: From each state, where it may go. The database refuses all else (migrations/sql/sms_life_v2.sql).
-#: A receipt may come at any time, also for an attempt that we had given up: so nearly everything can
-#: still turn out to be sent or delivered, and nothing that was delivered becomes anything else.
+#: The states that each state may become. The database refuses all others (migrations/sql/sms_life_v2.sql).
+#: A receipt may come at any time, even for an attempt that we had given up: so nearly every message can
+#: still turn out to be sent or delivered, and a delivered message stays delivered.
 MOVES: dict[SmsStatus, frozenset[SmsStatus]] = {
     SmsStatus.QUEUED: _OUTCOMES | {SmsStatus.SENDING, SmsStatus.EXPIRED},
     SmsStatus.SENDING: _OUTCOMES | {SmsStatus.QUEUED, SmsStatus.UNKNOWN, SmsStatus.EXPIRED},
@@ -36,7 +36,7 @@ MOVES: dict[SmsStatus, frozenset[SmsStatus]] = {
     SmsStatus.SENT: _OUTCOMES - {SmsStatus.SENT} | {SmsStatus.UNCONFIRMED},
     SmsStatus.UNCONFIRMED: _OUTCOMES - {SmsStatus.SENT},
     SmsStatus.UNDELIVERED: frozenset({SmsStatus.DELIVERED}),
-    # Of what failed although the provider had it, only DELIVERED: see can_become.
+    # If the provider had the message, only DELIVERED: see can_become.
     SmsStatus.FAILED: _OUTCOMES - {SmsStatus.FAILED} | {SmsStatus.QUEUED},
     SmsStatus.EXPIRED: _OUTCOMES | {SmsStatus.QUEUED},
     SmsStatus.DELIVERED: frozenset(),
@@ -63,21 +63,21 @@ class Cause(StrEnum):
     ERASED = "the patient was erased"
     NO_RECEIPT = "no receipt in three days"
     OPERATOR = "an operator asked for it"
-    #: Of one that the provider took and could not deliver.
+    #: For a message that the provider accepted and could not deliver.
     SENT_ANEW = "it was sent anew as another message"
-    #: Of an event alone: it moves nothing.
+    #: For an event only: it moves no message.
     SENT_TWICE = "the provider accepted it twice"
-    #: These two wait for room, and go by themselves (models/messaging/limits.py).
+    #: Messages with these two causes wait for room, and then go by themselves (models/messaging/limits.py).
     NUMBER_HAD_MANY = "its number has been sent many texts, so it waits"
     CLINIC_HAD_MANY = "the texts of the day are used up, so it waits"
-    #: Of an alert that never goes out by itself.
+    #: For an alert that never goes out, because another alert tells of its leads.
     TOGETHER = "another alert tells of it, too"
 
 
 def can_become(before: SmsStatus, after: SmsStatus, *, accepted: bool) -> bool:
-    """Whether this one may; `accepted`: the provider is known to have had it.
+    """Whether this message may move; `accepted`: the provider is known to have had it.
 
-    What failed without that may still turn out to have been sent, by an attempt before the one that failed.
+    A failed message that was not accepted may still turn out to have been sent by an earlier attempt.
     """
     if before is SmsStatus.FAILED and accepted:
         return after is SmsStatus.DELIVERED

@@ -18,7 +18,7 @@ def _seconds(*each: float) -> tuple[timedelta, ...]:
 BEAT = timedelta(seconds=0.4)
 #: An attempt that was silent for longer died with its process, and holds up no others of its clinic.
 ALIVE = timedelta(seconds=1.5)
-#: Its outcome is awaited for this long, which is more than a task may take; then it is `unknown`.
+#: The outcome of an attempt is awaited for this long, more than a task may take; then it is `unknown`.
 LEASE = timedelta(seconds=30)
 
 # --- waiting for a turn ---------------------------------------------------------------------------
@@ -27,17 +27,17 @@ LEASE = timedelta(seconds=30)
 #: takes seconds to answer.
 NEXT_TURN = timedelta(seconds=0.25)
 SLOW_TURN = timedelta(seconds=1)
-#: Of many messages that wait so, this many look in a second. Each look costs a claim.
+#: If many of a clinic's messages wait in this way, this many look in a second. Each look costs a claim.
 LOOKS_A_SECOND = 10
-#: A message may go this much before its moment, so as not to be put back for nothing. By so much more than
-#: its pace can a clinic send within one second.
+#: A message may go this much before its moment, so as not to be put back for nothing. Within one second a
+#: clinic can exceed its pace by that much.
 EARLY = timedelta(seconds=0.2)
-#: A moment that is no further away is waited for in the queue; for a later one the row waits for the sweep.
+#: A message whose moment is at most this far away waits in the queue; else its row waits for the sweep.
 SOON = timedelta(seconds=10)
 
 # --- the sweep ------------------------------------------------------------------------------------
 
-#: A row is left to the nudge that went out when it was made for this long, and is then nudged this often.
+#: The sweep leaves a row to its first nudge for this long, and then nudges it this often.
 SWEEP_AFTER = timedelta(seconds=2)
 NUDGE_AGAIN_AFTER = timedelta(seconds=30)
 
@@ -46,9 +46,9 @@ NUDGE_AGAIN_AFTER = timedelta(seconds=30)
 #: After the n-th attempt, up to JITTER less, so that many do not come back together. Celery's own retries
 #: fall into the first three waits.
 BACKOFF = _seconds(1, 1, 1, 15, 30, 60)
-#: Likewise an urgent message, such as a code, for which a person waits on the telephone.
+#: The waits of an urgent message, such as a code, for which a person waits on the telephone.
 URGENT_BACKOFF = _seconds(1, 1, 1, 5)
-#: Likewise where the provider said that it will be a while. A code lives long enough for a few of these.
+#: The waits where the provider said that it will be a while. A code lives long enough for a few of these.
 LATER = _seconds(90, 180, 300, 600, 900)
 JITTER = 0.25
 
@@ -61,7 +61,7 @@ PAUSES = _seconds(5, 15, 30, 60)
 #: Between tries of a sender that the provider refuses: soon at first, because a refusal of a few seconds must
 #: not cost a clinic its codes, which live for minutes; then ever more rarely, because it waits for a person.
 PROBES = _seconds(5, 15, 60, 300, 600)
-#: Likewise where the provider takes each message first and fails it later: such a try is billed and lost.
+#: Between tries where the provider takes each message first and fails it later: each try is billed and lost.
 LATE_PROBES = _seconds(60, 300, 600)
 
 # --- asking the provider --------------------------------------------------------------------------
@@ -71,10 +71,10 @@ GRACE = timedelta(seconds=90)
 #: A message whose outcome is unknown is asked about again after this long at least, and then after half of
 #: the time since, up to the second figure.
 ASK_AGAIN, ASK_AGAIN_AT_MOST = timedelta(seconds=60), timedelta(minutes=3)
-#: Likewise a message that the provider accepted and of which no receipt came.
+#: The same two figures for a message that the provider accepted and of which no receipt came.
 RECEIPT_AGAIN, RECEIPT_AGAIN_AT_MOST = timedelta(minutes=5), timedelta(hours=1)
 #: When an accepted message without a receipt is asked about, counted from the hand-over. After the last one
 #: it is `unconfirmed`.
 ASK_AFTER = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))
-#: A message that nobody can be asked about is left alone this long: the key or the account may come back.
+#: A message about which no provider can be asked is left alone this long: the key or account may come back.
 LOST_SIGHT = timedelta(hours=1)

@@ -1,1 +1,1 @@
-"""What the staff see of all the rest, and how long it is kept."""
+"""What the staff see of the other rooms' data, and how long it is kept."""

@@ -1,4 +1,4 @@
-"""What a clinic as a whole may use, and what of it is half or nearly used up, for staff and operators."""
+"""What a clinic as a whole may use, and which limits are half or nearly used up, for staff and operators."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from models.clinics.allowances import AllowanceRow, ClinicLimit, Level
 from models.clinics.organizations import Organization
 from models.messaging import limits
 
-#: Every allowance of a clinic as a whole. What is added here is on the dashboard, in `flask doctor`, in
+#: Every allowance of a clinic as a whole. A limit added here appears on the dashboard, in `flask doctor`, in
 #: /metrics and in the log.
 LIMITS: tuple[ClinicLimit, ...] = (*codes.CLINIC_LIMITS, *limits.CLINIC_LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """How much of a limit a clinic has used at this moment: 0 is nothing, 1 all."""
+    """How much of a limit a clinic has used at this moment: `part` is 0 for nothing, 1 for all."""
 
     org_id: uuid.UUID
     limit: ClinicLimit
@@ -34,7 +34,7 @@ class Used:
 
     @property
     def says(self) -> str:
-        """For the clinic's staff, once there is a level. It does not change with each unit that is used."""
+        """A sentence for the clinic's staff, once there is a level; it does not change with every unit."""
         how_many = "Nearly all" if self.level is Level.NEARLY_ALL else "More than half"
         return f"{how_many} of {self.limit.words} are used; they come back by the hour. {self.limit.then}"
 
@@ -45,7 +45,7 @@ def find_low(session: Session, org_id: uuid.UUID) -> list[Used]:
 
 
 def of_every_clinic(session: Session) -> list[tuple[str, str, float]]:
-    """Clinic, name of the limit and used part, where anything of it is used. For system scope."""
+    """Clinic, name of the limit and used part, for each limit that is used at all. For system scope."""
     return [(str(each.org_id), each.limit.name, each.part) for each in _used(session, None)]
 
 

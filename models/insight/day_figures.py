@@ -20,7 +20,7 @@ from models.calls.calls import BY_SIGNATURE
 class Day:
     """One line of the daily report; a day without appointments has no rate.
 
-    Appointments are counted on the day that they were made, whatever became of them; moves and cancellations
+    Appointments count on the day on which they were made, whatever became of them; moves and cancellations
     on the day of the change.
     """
 
@@ -41,7 +41,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """How many telephone calls came so far."""
+    """How many telephone calls got as far as each step."""
 
     checked: int
     held: int
@@ -51,7 +51,7 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds from the commit of a message to the provider's having it."""
+    """Seconds from the creation of a message until the provider accepted it."""
 
     kind: str
     messages: int
@@ -64,7 +64,7 @@ class Cost:
     calls: Decimal
     minutes: int
     segments: int
-    #: By currency: the provider says so some time after sending.
+    #: By currency; the provider gives the price some time after sending.
     sms: list[tuple[str, Decimal]]
 
 
@@ -98,7 +98,7 @@ _DELIVERY = """
     SELECT kind, status, count(*) AS messages FROM sms_messages
      WHERE org_id = :org AND created_at >= :since GROUP BY kind, status ORDER BY kind, count(*) DESC, status
 """
-# A request without a call id counts for itself; a later step has the earlier ones behind it.
+# A request without a call id counts as a call of its own; a call at a later step counts at the earlier steps.
 _FUNNEL = f"""
     WITH holds AS (
       SELECT coalesce(call_sid, id::text) AS call, bool_or(code_digest IS NOT NULL) AS code,
@@ -136,7 +136,7 @@ _PRICES = """
 
 
 def read(session: Session, org_id: uuid.UUID, *, days: int, zone: ZoneInfo) -> Figures:
-    """Of the last `days` days in the clinic's zone, today among them."""
+    """The figures of the last `days` days in the clinic's zone, including today."""
     now = clock.now(session).astimezone(zone)
     first = now.date() - timedelta(days=days - 1)
     since = datetime(first.year, first.month, first.day, tzinfo=zone)

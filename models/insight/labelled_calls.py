@@ -1,4 +1,4 @@
-"""Calls that the staff judged, without what tells who rang, in the form that the score is trained from."""
+"""Calls that the staff judged, without what identifies the caller, in the form used to train the score."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from models.insight.names_said import Nameless
 
 @dataclass(slots=True)
 class Labelled:
-    """The calls, oldest first, and how many were judged and are left out."""
+    """The judged calls, oldest first, and how many judged calls are left out."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
-    #: Erased, or the words are gone or never came.
+    #: Left out: erased, or the words are gone or never came.
     wordless: int = 0
-    #: No name could be told in them (names_said.can_be_told).
+    #: Left out: names in them could not be recognised (names_said.can_be_told).
     untold: int = 0
 
 
-#: Whoever the call was about, by any name under which they are known.
+#: Every name under which our rows know the people that the call was about.
 _NAMES = text("""
     WITH said AS (
       SELECT patient_phone AS phone, patient_name AS name FROM appointments
@@ -55,12 +55,12 @@ _NAMES = text("""
      WHERE org_id = :org AND lead_phone IN (SELECT phone FROM numbers)
 """)
 
-#: As the voice platform writes one. A sentence of some provider's may follow it, which could name a number.
+#: A reason as the voice platform writes it. A provider's sentence may follow, which could name a number.
 _REASON = re.compile(r"[a-z]+(?:[-.](?:[a-z]+|\d{1,3}\b))*")
 
 
 def read(session: Session, org_id: uuid.UUID, *, days: int) -> Labelled:
-    """The judged calls of the last days."""
+    """The judged calls of the last `days` days."""
     judged = session.scalars(
         select(Call)
         .where(
@@ -83,7 +83,7 @@ def read(session: Session, org_id: uuid.UUID, *, days: int) -> Labelled:
 
 
 def _of_the_clinic(session: Session, org_id: uuid.UUID) -> tuple[set[str], set[str]]:
-    """The names of the clinic, its calendars and its staff; and its services."""
+    """The names of the clinic, its calendars and its staff; and the names of its services."""
     of_clinic = calendars.list_of_clinic(session, org_id)
     names = {calendar.name for calendar in of_clinic}
     names |= set(session.scalars(select(StaffUser.name).where(StaffUser.org_id == org_id)))
@@ -121,12 +121,12 @@ def _labelled(
 
 
 def _id(call: Call) -> str:
-    """The same each time, so that a call is not learnt from twice; without our key it leads to no call."""
+    """The same id each time, so that no call is learnt twice; without our key it leads to no call."""
     return digests.keyed("labelled-calls", f"{call.org_id}/{call.id}")[:32]
 
 
 def _cleaned(fact: object, nameless: Nameless) -> object:
-    """Every text within a fact, however it nests: calls of version 0.1.0 have facts of another shape."""
+    """A fact with its texts cleaned at any depth: calls of version 0.1.0 have facts of another shape."""
     if isinstance(fact, str):
         return nameless.clean(fact)
     if isinstance(fact, list):

@@ -1,4 +1,4 @@
-"""How often the score was right: what the staff said of its leads, month by month."""
+"""How often the score was right: what the staff said about the leads, month by month."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sqlalchemy.orm import Session
 
 from models.base import clock
 
-#: This month and those before it.
+#: Including this month.
 MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """What was said of the calls of one month. Each counts by the band that it was judged in.
+    """What the staff said about the calls of one month. A judged call counts by its band when it was judged.
 
-    A call that nobody judged counts by its band of now, unless its patient was erased: nobody can judge it
-    any more.
+    A call without a judgement counts by its present band, unless its patient was erased: it can no longer be
+    judged.
     """
 
     first_day: date
@@ -33,7 +33,7 @@ class Month:
 
     @property
     def hot_right(self) -> int | None:
-        """Percent of the hot leads that were judged; None where none was."""
+        """The percentage of the judged hot leads that were worth the call; None if none was judged."""
         return round(100 * self.hot_worth / self.hot_judged) if self.hot_judged else None
 
 
@@ -55,8 +55,8 @@ _MONTHS = text("""
 def by_month(session: Session, org_id: uuid.UUID, *, zone: ZoneInfo) -> list[Month]:
     """This month and the eleven before it in the clinic's zone, newest first.
 
-    The months before the first call that was hot or was judged are left out; one between is there with its
-    zeros.
+    The months before the first call that was hot or was judged are left out; an empty month after it is
+    listed with zeros.
     """
     today = clock.now(session).astimezone(zone).date()
     last = today.replace(day=1)

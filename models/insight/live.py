@@ -1,4 +1,4 @@
-"""What goes on in a clinic now, as its people watch it, and a version that changes whenever that does."""
+"""What goes on in a clinic now, for the staff's live page, and a version that changes with it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CallUnderWay:
     id: str
     number: str | None
     since: datetime
-    #: Who the caller is, where the call has got so far as to hold a time.
+    #: The caller's name, if the call has held a slot.
     name: str | None
 
 
@@ -41,7 +41,7 @@ class LiveHold:
     starts_at: datetime
     expires_at: datetime
     code_sent: bool
-    #: Whether the call came from the patient's number, which was otherwise only said.
+    #: Whether the call came from the patient's number; otherwise the caller only said the number.
     own: bool
 
 
@@ -55,9 +55,9 @@ class Booking:
     starts_at: datetime
     status: str
     booked_at: datetime
-    #: The state of the SMS that speaks of it now: its confirmation, or that it was cancelled.
+    #: The state of its latest SMS: of the confirmation, or of the cancellation if it was cancelled.
     sms: str
-    #: When it was to begin before it was moved, if it was.
+    #: When it was to begin before it was last moved, if it was moved.
     moved_from: datetime | None
 
 
@@ -69,7 +69,7 @@ class HotLead:
     score: int
     service: str | None
     why: str | None
-    #: Whether a person should ring: not where the appointment is booked and nothing else was asked for.
+    #: Whether a person should ring: not if the appointment is booked and the caller asked for nothing else.
     call_back: bool
     scored_at: datetime
     called_back_at: datetime | None
@@ -77,44 +77,44 @@ class HotLead:
     #: When the SMS to the owner went out; else why there is none.
     told_at: datetime | None
     not_told: str | None
-    #: The state of that SMS, and when it is tried next; null where there is none.
+    #: The state of that SMS, and when it is tried next; null if there is no SMS.
     sms: str | None
     sms_due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Part(Generic[T]):
-    """One list of the page: its first rows, and how many there are, shown or not."""
+    """One list of the page: its first rows, and how many rows there are, shown or not."""
 
     rows: list[T]
     total: int
-    #: How many of all are still of interest: bookings not cancelled, leads to ring back.
+    #: How many of all rows are still of interest: bookings not cancelled, leads to ring back.
     open: int
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    #: As `version` gave it just before: what was committed since may be in the lists already.
+    #: Read just before the lists: they may contain what was committed after it.
     version: str
     now: datetime
     calls: Part[CallUnderWay]
     holds: Part[LiveHold]
-    #: Who holds several times for which no code was asked.
+    #: The callers with several unproved holds.
     askers: list[Asker]
     bookings: Part[Booking]
     leads: Part[HotLead]
     changes: ChangesMade
-    #: What the clinic may use, and has half or nearly used up.
+    #: The limits that the clinic has half or nearly used up.
     low: list[Used]
 
 
-#: Rows of each list unless more are asked for, and how many may be asked for.
+#: Rows of each list by default, and the most that may be asked for.
 SHOWN = 50
 MOST = 10_000
 
 
-#: A call of which nothing more is heard is not under way for ever; nor is one that we know only by its
-#: tool calls, for then nobody tells us of its end.
+#: A call of which nothing more is heard counts as under way for two hours; a call that we know only by its
+#: tool calls for three minutes after the last ones, because its end is not reported.
 _UNDER_WAY = f"""
     SELECT c.id, c.caller_number AS number, coalesce(c.started_at, c.created_at) AS since
       FROM calls c
@@ -145,7 +145,7 @@ _HOLDS = """
      WHERE h.org_id = :org AND hold_is_live(h.status, h.expires_at, app_clock())
 """
 
-# By way of the confirmations, which have an index on their time; an appointment is made with its own.
+# Through the confirmations, which have an index on their time: every appointment is made with a confirmation.
 _BOOKINGS = """
     SELECT a.id, a.patient_name AS name, a.patient_phone AS phone, a.service_type AS service,
            k.name AS calendar, a.scheduled_at AS starts_at, a.status, a.created_at AS booked_at,
@@ -182,14 +182,14 @@ _LEADS = """
 
 _TO_RING = "call_back AND called_back_at IS NULL"
 
-# The figures count every row of the list, however few of them are shown.
+# The figures count every row of the list, shown or not.
 _PART = """
     SELECT part.*, count(*) OVER () AS total, count(*) FILTER (WHERE {open}) OVER () AS open
       FROM ({query}) part ORDER BY {order} LIMIT :most
 """
 
-# Every change of a row gives it another xmin, whoever makes it: so nothing has to remember to count.
-# The sessions of the staff are in it because a stream must end with its session: it looks after each change.
+# Every change of a row gives it another xmin, whatever code makes the change: no code has to count changes.
+# The staff's sessions are included because a stream must end with its session, which it checks on a change.
 _VERSION = text(f"""
     SELECT md5(concat_ws('/', :today,
       (SELECT string_agg(id, ',' ORDER BY id) FROM ({_UNDER_WAY}) u),
@@ -216,8 +216,8 @@ _VERSION = text(f"""
 
 
 def version(session: Session, org_id: uuid.UUID) -> str:
-    """Another one whenever a call, a hold, a booking, a change, an alert or a notice that `read` gives has
-    changed, or whenever the session of a member of staff may have ended.
+    """Differs whenever a call, hold, booking, change, alert or notice that `read` gives has changed, and
+    whenever the session of a member of staff may have ended.
     """
     _, today = _clock(session, org_id)
     return _version(session, org_id, today, clinic_limits.find_low(session, org_id))
@@ -229,7 +229,7 @@ def _version(session: Session, org_id: uuid.UUID, today: datetime, low: Iterable
 
 
 def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
-    """The state now, with at most so many rows of each list."""
+    """The state now, with at most `most` rows of each list."""
     now, today = _clock(session, org_id)
     low = clinic_limits.find_low(session, org_id)
 
@@ -256,8 +256,8 @@ def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
 
 
 def _clock(session: Session, org_id: uuid.UUID) -> tuple[datetime, datetime]:
-    """The database's time, and the midnight in the clinic's zone that it follows."""
+    """The database's time, and the last midnight before it in the clinic's zone."""
     now = clock.now(session)
     local = now.astimezone(calendars.zone(session, org_id))
-    # Where the clocks go back over midnight the day has two of them, and begins with the first.
+    # If the clocks go back over midnight the day has two midnights, and begins at the first.
     return now, local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)

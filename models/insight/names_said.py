@@ -1,10 +1,10 @@
-"""What tells who somebody is, taken out of a call that leaves the clinic: names, addresses, dates of birth.
+"""Takes what identifies a person out of a call that leaves the clinic: names, addresses, dates of birth.
 
-models/calls/redaction.py takes numbers, codes and e-mail addresses out of what is kept, and leaves the
-names. Here these go, too, and whatever could be one: too much goes rather than too little. A name is known
-from our rows; or it follows “my name is”; or it answers a question for a name; or it is a word with a capital
-letter within a sentence, and neither a usual word nor a service of the clinic. What was found so is taken out
-wherever it was said in that call.
+models/calls/redaction.py takes numbers, codes and e-mail addresses out of what is kept, and leaves names.
+Here names go, too, with every word that could be a name: too much goes rather than too little. A name is
+known from our rows; or it follows “my name is”; or it answers a question for a name; or it is a word with a
+capital letter within a sentence, and neither a usual word nor a service of the clinic. A name that was found
+is taken out wherever it was said in that call.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DAYS = (
     " mondays tuesdays wednesdays thursdays fridays saturdays sundays"
     " january february march april may june july august september october november december christmas easter"
 )
-#: What is bought by its name, with a capital letter.
+#: Brands and treatments that are written with capital letters.
 _BRANDS = (
     "botox dysport juvederm restylane profhilo invisalign emax zirconia hydrafacial emsculpt coolsculpting"
     " mounjaro ozempic wegovy lasik prp ivf ent x-ray x-rays"
@@ -54,7 +54,7 @@ _POSSESSIVE = re.compile(r"['’]s$", re.IGNORECASE)  # noqa: RUF001
 _ENDS = ".!?…"
 _BETWEEN = " \t\n\"“”'‘’(["  # noqa: RUF001
 
-#: The words after these are a name, however they are written.
+#: The words after these are a name, with or without a capital letter.
 _INTRODUCED = re.compile(
     r"\b(?:(?:my|his|her|their|the|whose) (?:\w+ )?name(?:['’]s| is| was| will be| would be)"  # noqa: RUF001
     r"|(?:first|last|middle|maiden|full|sur|family) ?name(?:['’]s| is| was)?"  # noqa: RUF001
@@ -65,15 +65,15 @@ _TITLE = re.compile(r"\b(?:mr|mrs|ms|miss|mx|dr|doctor|nurse|sister|prof|profess
 _HERE = re.compile(r"\b([^\W\d_]+(?:\s+[^\W\d_]+)?)\s+(?:speaking|here)\b", re.IGNORECASE)
 #: Two words beside each other; the first may begin a sentence.
 _PAIR = re.compile(r"([^\W\d_]+)[ ](?=([^\W\d_]+))")
-#: The agent asks who somebody is; the next turn of the caller says so.
+#: The agent asks for a name; the caller's next turn gives it.
 _ASKS = re.compile(
     r"\b(?:(?:sur)?name|who am i speaking|who(?:['’]s| is) (?:calling|this|speaking)|spell)\b",  # noqa: RUF001
     re.IGNORECASE,
 )
-#: The words of a name at most.
+#: The most words that a name has.
 _LONGEST = 4
 
-#: An answer of so few words to the question for a name is the name.
+#: An answer of at most this many words to the question for a name is the name.
 _SHORT = 4
 
 _STREETS = (
@@ -100,11 +100,11 @@ _SEVERAL = re.compile(rf"{re.escape(GONE)}(?:[\s,'’\-]*{re.escape(GONE)})+")  
 
 
 class Nameless:
-    """Takes what tells who somebody is out of the words of one call.
+    """Takes what identifies a person out of the words of one call.
 
-    `turns` is who said what, in order. `known` are names of the patient in our rows, taken out however they
-    are written; `others` are names of the clinic and its people, where they have a capital letter; `kept` are
-    the clinic's services, which stay.
+    `turns` is who said what, in order. `known` are the patient's names in our rows, taken out with or without
+    a capital letter; `others` are names of the clinic and its people, taken out only with a capital letter;
+    `kept` are the clinic's services, which stay.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Nameless:
     ) -> None:
         self._kept = _KEPT | {_plain(word) for text in kept for word in _WORD.findall(text)}
         names = {part for name in known for part in _parts(name) if len(part) > 1}
-        #: Names in whatever letters, and those that are names only with a capital one: “Will”, “May”, “An”.
+        #: Names in any letters, and words that are names only with a capital letter: “Will”, “May”, “An”.
         self._certain = names - self._kept
         self._capital = names & self._kept
         self._capital |= {part for name in others for part in _parts(name)} - self._kept
@@ -178,10 +178,9 @@ class Nameless:
 
 
 def can_be_told(texts: Sequence[str]) -> bool:
-    """Whether a name could be told among these words: they have capital letters, and no script without any.
+    """Whether names can be recognised among these words: they have capitals, and no script without capitals.
 
-    Without, as in Arabic or Chinese or where speech-to-text writes none, most of what is known of names here
-    is of no use.
+    Most rules here need capital letters. Arabic and Chinese have none, and some speech-to-text writes none.
     """
     letters = [letter for text in texts for letter in text if letter.isalpha()]
     return any(letter.isupper() for letter in letters) and not any(
@@ -208,7 +207,7 @@ def _begins_a_sentence(text: str, at: int) -> bool:
 
 
 def _parts(name: str) -> set[str]:
-    """The words of a name as they are compared: O'Neil is also “oneil”, and Anne-Marie also “anne”."""
+    """The words of a name in the form that is compared: O'Neil is also “oneil”, Anne-Marie also “anne”."""
     found = set()
     for word in (_plain(_POSSESSIVE.sub("", word)) for word in _WORD.findall(name)):
         parts = re.split(r"['\-\u2010]", word)
@@ -217,11 +216,11 @@ def _parts(name: str) -> set[str]:
 
 
 def _written_alike(text: str) -> str:
-    """An accent may stand apart from its letter, and a letter have another width: then it is no word."""
+    """The text in one form: a letter with a separate accent or of another width would not match as a word."""
     return unicodedata.normalize("NFKC", text)
 
 
 def _plain(word: str) -> str:
-    """Without capitals and accents, and with one kind of apostrophe."""
+    """The word without capitals and accents, and with one kind of apostrophe."""
     apart = unicodedata.normalize("NFKD", word.replace("’", "'")).casefold()  # noqa: RUF001
     return "".join(letter for letter in apart if not unicodedata.combining(letter))

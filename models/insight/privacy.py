@@ -1,8 +1,8 @@
 """Everything held about one telephone number of one clinic: shown, or erased for good.
 
-Rows stay when a person is erased, for the counts; what told who it was goes. What other parties hold (the
-SMS provider the texts, the voice platform the recordings) is theirs to erase; the export has the ids to ask
-them by.
+When a person is erased the rows stay, for the counts, and what identifies the person goes. Other parties have
+to erase what they hold: the SMS provider the texts, the voice platform the recordings. The export has the ids
+to name in the request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from models.messaging.messages import SmsMessage
 from models.messaging.opt_outs import OptOut
 from models.messaging.states import Cause, SmsStatus
 
-#: What a kept answer becomes. Readable to whoever replays it, and never a success.
+#: What a kept answer becomes: readable when a tool call is replayed, and never a success.
 ERASED_REPLY: dict[str, Any] = {
     "say": "What was answered here has been erased.",
     "facts": {},
@@ -41,7 +41,7 @@ ERASED_REPLY: dict[str, Any] = {
     "line": None,
 }
 
-#: The columns that tell who somebody is or what was said, by table. A test looks for one that is missing.
+#: The columns that identify a person or say what was said, by table. A test looks for missing columns.
 PERSONAL = {
     "contacts": {"phone", "name"},
     "appointment_holds": {"patient_phone", "patient_name", "code_digest", "caller"},
@@ -53,16 +53,16 @@ PERSONAL = {
     "opt_outs": {"phone"},
 }
 
-#: Of no use to anybody outside, and better not handed out.
+#: Columns that are of no use outside, and better not handed out.
 _NOT_SHOWN = {"code_digest", "code_key", "caller", "arguments_digest", "org_id", "lease_until", "nudged_at"}
 
 
 class NothingHeld(LookupError):
-    """Nothing in this clinic is about that number."""
+    """The clinic holds nothing about this number."""
 
 
 class StillExpected(Exception):
-    """The patient has appointments to come, of which nobody could tell them anything any more."""
+    """The patient has appointments to come, and once erased could be told nothing more about them."""
 
     def __init__(self, starts: list[datetime]) -> None:
         super().__init__(f"{len(starts)} appointments are still to come")
@@ -86,7 +86,7 @@ class Held:
     tool_calls: list[ToolCall] = field(default_factory=list)
     lead_alerts: list[HotLeadAlert] = field(default_factory=list)
     opt_outs: list[OptOut] = field(default_factory=list)
-    #: The person's numbers in these rows: those asked for, and others under which the contact booked before.
+    #: The person's numbers in these rows: the numbers asked for, and others under which the contact booked.
     numbers: frozenset[str] = frozenset()
 
     def counts(self) -> dict[str, int]:
@@ -94,7 +94,10 @@ class Held:
 
 
 def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_update: bool = False) -> Held:
-    """Raises NothingHeld. `phones`: one number, in each way in which it may have been written."""
+    """The rows about one number; `phones` has it in each form in which it may be written.
+
+    Raises NothingHeld.
+    """
 
     def rows(entity: type[Any], *where: Any) -> list[Any]:
         query = select(entity).where(entity.org_id == org_id, *where)
@@ -152,7 +155,7 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
             or_(
                 ToolCall.call_id.in_(in_calls),
                 and_(
-                    ToolCall.call_id.startswith(BY_SIGNATURE),  # of no telephone call, and gone in hours
+                    ToolCall.call_id.startswith(BY_SIGNATURE),  # outside a telephone call; deleted in hours
                     or_(
                         ToolCall.reply["facts"]["holdId"].as_string().in_(_texts(of_holds)),
                         ToolCall.reply["facts"]["appointmentId"].as_string().in_(_texts(of_appointments)),
@@ -170,8 +173,8 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
 
 
 def _naming(session: Session, org_id: uuid.UUID, leads: Collection[HotLeadAlert]) -> set[uuid.UUID]:
-    """The messages that tell of these leads alone: their texts name the patient. One that tells of others as
-    well names nobody, and is still owed for those.
+    """The messages that tell of these leads only, so that their texts name the patient. A message that tells
+    of other leads as well names no patient, and is still owed for the others.
     """
     told = {lead.message_id for lead in leads if lead.message_id}
     of_others = session.scalars(
@@ -190,9 +193,9 @@ def _texts(rows: Collection[AppointmentHold | Appointment]) -> list[str]:
 
 
 def export(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> dict[str, Any]:
-    """All of it, as JSON can carry it. Raises NothingHeld.
+    """Everything held, as JSON values. Raises NothingHeld.
 
-    Of a code there is no text: it is nowhere at rest.
+    The text of a code is not in it, because it is stored nowhere.
     """
     held = find(session, org_id, phones)
     about = {name: [_shown(row) for row in getattr(held, name)] for name in held.counts()}
@@ -213,8 +216,8 @@ def erase(
 ) -> dict[str, int]:
     """Take name, number and words out of every row. Returns how many rows of each kind there were.
 
-    With `cancel` appointments to come are cancelled. Raises NothingHeld, StillExpected or BeingSent, and
-    has changed nothing then.
+    With `cancel` appointments to come are cancelled. Raises NothingHeld, StillExpected or BeingSent before
+    it changes anything.
     """
     _lock_diaries(session, org_id, phones)
     _lock_sms(session, org_id, find(session, org_id, phones))
@@ -240,7 +243,7 @@ def erase(
 
 
 def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> None:
-    """First the locks of the resources whose times may become free, in order; rows only after them."""
+    """Lock the resources whose times may become free, in order; rows are locked only after them."""
     contacts = select(Contact.id).where(Contact.org_id == org_id, Contact.phone.in_(phones))
     live = (
         select(AppointmentHold.resource_id)
@@ -263,7 +266,9 @@ def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) 
 
 
 def _lock_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
-    """Before the appointments: a worker that records an SMS goes from its row to the appointment's."""
+    """Lock the messages before the appointments: a worker that records an SMS locks its row first, then the
+    appointment's.
+    """
     ids = [message.id for message in held.sms]
     session.execute(
         select(SmsMessage.id)
@@ -274,10 +279,10 @@ def _lock_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
 
 
 def _settle_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
-    """What has not gone out never will, and of what is unknown nobody can find out any more.
+    """Expire the queued messages, and fail the unknown ones, about which the provider can no longer be asked.
 
-    What failed before is nobody's trouble any more, and is not tried again. What the provider wrote of it
-    goes, too: it likes to repeat the number.
+    Messages that failed before leave the list of messages in trouble, and are not tried again. The error that
+    the provider wrote goes, too: it often repeats the number.
     """
     of_these = (SmsMessage.org_id == org_id, SmsMessage.id.in_([message.id for message in held.sms]))
     session.execute(update(SmsMessage).where(*of_these).values(error_reason=None, cause=Cause.ERASED))
@@ -295,7 +300,7 @@ def _settle_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:
 
 
 def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
-    # Each contact has a mark of its own: a clinic has a number once only.
+    # Each contact has a mark of its own, because a clinic has each number only once.
     nobody = f"{MARK}{held.contacts[0].id if held.contacts else uuid.uuid4()}"
 
     def every(entity: type[Any], rows: list[Any], **values: object) -> None:
@@ -323,7 +328,7 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
         ),
         erased_at=func.coalesce(Call.erased_at, func.app_clock()),
     )
-    # Who rang may be somebody else, for a relative: that number stays.
+    # A relative may have rung for the patient: a relative's number stays.
     every(Call, [call for call in held.calls if call.caller_number in held.numbers], caller_number=nobody)
     every(ToolCall, held.tool_calls, reply=ERASED_REPLY, final=True)
     every(SmsMessage, held.sms, body=None)
@@ -331,7 +336,7 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
     to_patient = [message for message in held.sms if message.to_phone in held.numbers]
     every(SmsMessage, to_patient, to_phone=nobody)
     for opted_out in held.opt_outs:
-        # Whoever rings again asks to be sent a code: that is a new beginning.
+        # A patient who rings again asks for a code, and so for SMS: the old opt-out does not stand then.
         opted_out.phone = f"{MARK}{uuid.uuid4()}"
     session.execute(
         update(PatientLink)

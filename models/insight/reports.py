@@ -1,6 +1,6 @@
-"""What the clinic's people look up and count: leads, calls, messages in trouble, and the figures of days.
+"""What the staff look up and count: leads, calls and messages in trouble.
 
-Days are the clinic's own. A list goes on after the row that the page before ended with.
+Each page of a list begins after the last row of the page before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE = 50
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """The row that a page ended with. Several rows may have one time, so it takes the id as well."""
+    """The last row of a page. Several rows may have the same time, so the id is needed as well."""
 
     created_at: datetime
     id: str
@@ -36,13 +36,13 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One call in a list, with who it was as far as our rows tell."""
+    """One call in a list, with the caller's name and number as far as our rows have them."""
 
     id: str
     created_at: datetime
     name: str | None
     phone: str | None
-    #: Its patient was erased: nobody is left to ring back, and the score is only counted.
+    #: The patient was erased: there is no number to ring back, and the score is only counted.
     erased: bool
     status: str
     ended_reason: str | None
@@ -52,19 +52,19 @@ class CallRow:
     score: int | None
     band: str | None
     reasons: list[dict[str, Any]] | None
-    #: What the caller wants, as far as it was made out.
+    #: What the caller wants, if that was understood.
     service: str | None
     #: Whether a person should ring the caller.
     call_back: bool
     called_back_at: datetime | None
     called_back_by: str | None
-    #: What the staff said of it, who did, when, and what its score was then (models/leads/judgements.py).
+    #: The staff's judgement, who made it, when, and the score at that time (models/leads/judgements.py).
     worth_call: bool | None
     judged_by: str | None
     judged_at: datetime | None
     judged_score: int | None
-    #: The state of the appointment that was made in it, or "moved" if it stands at another time; null where
-    #: none was made.
+    #: The state of the appointment that was made in this call, or "moved" if it stands at another time; null
+    #: if none was made.
     booked: str | None
 
 
@@ -77,7 +77,7 @@ class CallDetails:
     alert_sms: messages.SmsMessage | None
     service: str | None
     appointment_at: datetime | None
-    #: What became of it since, oldest first.
+    #: The changes of the appointment since, oldest first.
     changes: list[AppointmentChange]
 
 
@@ -140,7 +140,7 @@ def list_leads(
     after: After | None = None,
     most: int = PAGE,
 ) -> list[CallRow]:
-    """Calls that were scored, but for those of erased patients; `waiting`: only those to ring back."""
+    """Scored calls, except calls of erased patients; `waiting`: only the calls to ring back."""
     values = {"org": org_id, "band": band, "waiting": waiting} | _going_on(after, most)
     return [CallRow(**row._mapping) for row in session.execute(_LEADS, values)]
 
@@ -171,7 +171,7 @@ def find_call(session: Session, org_id: uuid.UUID, call_id: str) -> CallDetails 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One message that somebody should look at (sms_trouble), with whom it is for."""
+    """One message that a person should look at (sms_trouble), and for whom it is."""
 
     id: uuid.UUID
     kind: str
@@ -193,13 +193,13 @@ class Trouble:
 
     @property
     def anew(self) -> bool:
-        """Whether the provider had it and another message may take its place."""
+        """Whether the provider had the message and another message may take its place."""
         meaning = Meaning(self.error_meaning) if self.error_meaning else None
         return self.provider_id is not None and retries.may_be_sent_anew(self.status, meaning)
 
     @property
     def never_by_hand(self) -> str | None:
-        """Why a person may not have it sent again, as a sentence."""
+        """A sentence that says why a person may not have it sent again; None if a person may."""
         return registry.why_never_by_hand(self.kind)
 
 
@@ -207,7 +207,7 @@ class Trouble:
 class SmsHealth:
     waiting: int
     delivered_today: int
-    #: Of the list that list_trouble gives: those that are late, and all the others.
+    #: How many messages of list_trouble are late or held, and how many have another trouble.
     late: int
     in_trouble: int
     sender_stopped_at: datetime | None
@@ -245,7 +245,7 @@ def list_trouble(
 
 
 def is_a_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> bool:
-    """Of this clinic, in whatever state."""
+    """Whether this clinic has the message, in any state."""
     return messages.get_or_none(session, org_id, message_id) is not None
 
 

@@ -1,4 +1,4 @@
-"""How long what is kept: each clinic's keep_words_days and keep_patients_days, applied bit by bit."""
+"""How long data is kept: each clinic's keep_words_days and keep_patients_days, applied bit by bit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from models.messaging.states import SmsStatus
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """How many answers, texts of SMS, reasons for a visit and words of calls were erased, and patients."""
+    """How many answers, texts of SMS, reasons for a visit, words of calls, and patients were erased."""
 
     answers: int
     texts: int
@@ -54,9 +54,10 @@ class Tidied:
 
 
 def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
-    """Erase what is kept too long, at most so much of it; the next run goes on. For system scope.
+    """Erase data that is kept too long: at most `words` rows of each kind and `patients` patients; the next
+    run goes on. For system scope.
 
-    Rows that somebody else is at work on are left for the next time.
+    Rows that another transaction has locked are left for the next run.
     """
     _forget_signatures(session)
     return Tidied(
@@ -68,13 +69,13 @@ def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
     )
 
 
-#: A signature is good for ten minutes at most: five before and after its own time
+#: A signature is good for at most ten minutes: five before and five after its own time
 #: (webapp/agents/signatures.py).
 _SIGNATURES_KEPT = timedelta(hours=1)
 
 
 def _forget_signatures(session: Session, limit: int = 50_000) -> None:
-    """Those that nobody can use any more, with what was answered to the ones of no telephone call."""
+    """Delete expired signatures, with the answers to signed requests outside telephone calls."""
     old = (
         select(SignedRequest.org_id, SignedRequest.signature)
         .where(SignedRequest.seen_at < func.app_clock() - _SIGNATURES_KEPT)
@@ -98,7 +99,7 @@ def _forget_signatures(session: Session, limit: int = 50_000) -> None:
 
 
 def _before(days: InstrumentedAttribute[int | None]) -> ColumnElement[object]:
-    """The moment that is so many days ago; null, and so no row is older, where it is kept for ever."""
+    """The moment `days` days ago; null if data is kept for ever, and then no row is older."""
     return func.app_clock() - func.make_interval(0, 0, 0, days)
 
 
@@ -116,7 +117,7 @@ def _forget_texts(session: Session, limit: int) -> int:
 
 
 def _forget_visits(session: Session, limit: int) -> int:
-    """What the visit was for, unless it is in the clinic's own words for its services."""
+    """Forget what the visit was for, unless it is the clinic's own name of a service."""
     own = select(1).where(
         Calendar.org_id == Appointment.org_id,
         cast(Calendar.services, JSONB).contains(func.to_jsonb(Appointment.service_type)),
@@ -134,7 +135,7 @@ def _forget(
     limit: int,
     **values: object,
 ) -> int:
-    """Put these values in place of the words of those whose keep_words_days are over. Returns how many."""
+    """Set these values in rows older than their clinic's keep_words_days, by `since`. Returns how many."""
     old = (
         select(entity.id)
         .join(Organization, Organization.id == entity.org_id)
@@ -153,7 +154,7 @@ def _forget(
 
 
 def _forget_calls(session: Session, limit: int) -> int:
-    """The score stays with its reasons, without the words that they quote."""
+    """Forget the words of calls. The score stays with its reasons, without their quotes."""
     spoken = (Call.turns, Call.summary, Call.success, Call.facts)
     quoted = func.jsonb_path_exists(Call.lead_reasons, cast("$[*].quote", JSONPATH))
     old = (
@@ -189,7 +190,7 @@ def _forget_patients(session: Session, limit: int) -> int:
         try:
             privacy.erase(session, org_id, [number])
         except (privacy.StillExpected, privacy.BeingSent, privacy.NothingHeld):
-            continue  # something happened since we looked
+            continue  # the patient's rows changed after the query
         forgotten += 1
     return forgotten
 
@@ -217,7 +218,7 @@ def _old_numbers(
     number: InstrumentedAttribute[str | None],
     limit: int,
 ) -> list[tuple[uuid.UUID, str]]:
-    """Who rang or was a lead, and never held a time, has no contact."""
+    """Old numbers of calls or leads: a caller who never held a slot has no contact."""
     until = _before(Organization.keep_patients_days)
     query = (
         select(entity.org_id, number)
@@ -239,7 +240,7 @@ def _seen_since(
     contact_id: InstrumentedAttribute[uuid.UUID] | None,
     until: ColumnElement[object],
 ) -> ColumnElement[bool]:
-    """Whether there was a hold, a visit, an SMS, a call or an alert after that moment."""
+    """Whether there was a hold, a visit, an SMS, a call or an alert after `until`."""
     seen = SmsMessage.__table__.alias()
     lead = HotLeadAlert.__table__.alias()
     call = Call.__table__.alias()

@@ -1,1 +1,1 @@
-"""How likely a caller is to become a patient, and who is told of it."""
+"""How likely a caller is to become a patient, and the alert to the clinic's owner."""

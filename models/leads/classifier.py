@@ -1,8 +1,8 @@
 """Tells hot, warm and cold calls apart by the caller's words, for calls without facts.
 
 Two logistic regressions over the caller's words and pairs of words, learnt from labelled calls by
-`python -m bench.learn` with scikit-learn. Their weights are a text file, and applying them takes the lines
-below, so that a worker needs neither the library nor its memory (docs/decisions/0028).
+`python -m bench.learn` with scikit-learn. Their weights are in a text file and are applied here, so that a
+worker needs neither the library nor its memory (docs/decisions/0028).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from models.calls.facts import words
 #: hot", each in hundredths. The two intercepts stand in the first line.
 WEIGHTS = Path(__file__).with_suffix(".tsv")
 
-#: The words of a caller who said no more of them than this are not judged.
+#: A call is not judged if the caller said at most this many words.
 FEWEST_WORDS = 10
-#: Nor are words of which a smaller share than this is known: another language, or a bad line.
+#: Nor if a smaller share than this of the words is known: another language, or a bad line.
 LEAST_KNOWN = 0.45
 
-#: What thanks and goodbyes are made of.
+#: The words of thanks and goodbyes.
 _GOODBYE = frozenset(
     words(
         "a afternoon again all alright and anything appreciate appreciated been brilliant bye byebye"
@@ -57,7 +57,7 @@ class Model:
 
 class Sentence(NamedTuple):
     text: str
-    #: Its part of the margin for "hot", and for "warm or hot".
+    #: The sentence's part of the margin for "hot", and for "warm or hot".
     hot: float
     warm: float
 
@@ -71,7 +71,7 @@ class Judgement:
 
 
 def matter(turns: Sequence[str]) -> list[str]:
-    """The turns without those at the end that only thank and say goodbye: how a call ends tells nothing."""
+    """The turns without the last ones that only thank and say goodbye: how a call ends tells nothing."""
     kept = list(turns)
     while kept and _GOODBYE.issuperset(words(kept[-1])):
         kept.pop()
@@ -79,7 +79,7 @@ def matter(turns: Sequence[str]) -> list[str]:
 
 
 def ngrams(turns: Sequence[str]) -> Iterator[str]:
-    """The words of each turn, and its pairs of words, without the numbers."""
+    """The words of each turn, and its pairs of words, without numbers."""
     for turn in matter(turns):
         found = [word for word in words(turn) if word.isalpha()]
         yield from found
@@ -94,7 +94,7 @@ def model() -> Model:
 
 
 def judge(caller: Sequence[str]) -> Judgement | None:
-    """What the caller's turns say of the call; None where they are few, or few of them known."""
+    """What the caller's turns say about the call; None if the words are too few, or too few of them known."""
     known = model().features
     features = list(ngrams(caller))
     said = [each for each in features if " " not in each and len(each) > 1]
@@ -103,7 +103,7 @@ def judge(caller: Sequence[str]) -> Judgement | None:
     counts = Counter(each for each in features if each in known)
     values = {name: (1 + log(count)) * known[name].idf for name, count in counts.items()}
     length = sqrt(sum(value * value for value in values.values()))
-    #: What one occurrence of a feature brings.
+    #: The value that one occurrence of a feature adds.
     shares = {name: value / length / counts[name] for name, value in values.items()}
 
     def margins(of: Iterable[str]) -> tuple[float, float]:

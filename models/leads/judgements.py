@@ -1,4 +1,4 @@
-"""Whether a lead was worth the call: the staff of the clinic say so, once a call."""
+"""The staff's judgement whether a lead was worth the call: one judgement a call."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from models.calls.calls import Call
 
 
 def record(session: Session, org_id: uuid.UUID, call_id: str, *, worth_call: bool, by: uuid.UUID) -> None:
-    """Note what a person of the staff says of a call, beside its score of this moment.
+    """Record what a member of staff says about a call, with the call's score at this moment.
 
-    The latest word counts. The same word again changes nothing: the person who said it first stays. A call
-    that has no score, or whose patient was erased, is not judged.
+    The latest judgement counts. The same judgement again changes nothing: the person who made it first stays.
+    A call that has no score, or whose patient was erased, is not judged.
     """
     session.execute(
         update(Call)
@@ -37,7 +37,7 @@ def record(session: Session, org_id: uuid.UUID, call_id: str, *, worth_call: boo
 
 
 def take_back(session: Session, org_id: uuid.UUID, call_id: str) -> None:
-    """Forget what was said of a call."""
+    """Delete the judgement of a call."""
     session.execute(
         update(Call)
         .where(Call.org_id == org_id, Call.id == call_id)

@@ -1,4 +1,4 @@
-"""Leads: a call that is over is scored, and a hot one makes the alert to the clinic's owner, once."""
+"""Leads: a call that is over is scored, and a hot call makes one alert to the clinic's owner."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Scored:
 def score_call(session: Session, org_id: uuid.UUID, call_id: str) -> Scored | None:
     """Score a call that is due, store it with its reasons, and alert the owner if it is hot.
 
-    None when there is nothing to do: it is not due (any more), or somebody is scoring it right now.
+    None when there is nothing to do: the call is not due (any more), or another worker is scoring it.
     """
     call = session.scalar(
         select(Call)
@@ -97,7 +97,7 @@ def score_call(session: Session, org_id: uuid.UUID, call_id: str) -> Scored | No
 
 @dataclass(frozen=True, slots=True)
 class Rescored:
-    """One call, as it was scored and as the rules would score it now."""
+    """One call, with its score before and its score by the rules now."""
 
     call_id: str
     created_at: datetime
@@ -106,9 +106,10 @@ class Rescored:
 
 
 def rescore(session: Session, org_id: uuid.UUID, by: Rules, *, days: int, keep: bool) -> list[Rescored]:
-    """Score the calls of the last days again, by other rules; kept only if `keep`. Alerts nobody.
+    """Score the calls of the last `days` days again, by other rules. The scores are stored only if `keep`; no
+    alert is sent.
 
-    A call whose transcript is gone is left as it was scored.
+    A call whose transcript is gone keeps its score.
     """
     scored = session.scalars(
         select(Call)
@@ -140,7 +141,7 @@ def _keep(call: Call, scored: Score) -> None:
 
 
 def rules(clinic: Organization, account: IntegrationSettings) -> Rules:
-    """The clinic's own points and thresholds; the usual ones if they cannot be used, as flask doctor says."""
+    """The clinic's own points and thresholds; the defaults if they cannot be used, as flask doctor says."""
     try:
         return own_rules(clinic, account)
     except ValueError:
@@ -148,10 +149,10 @@ def rules(clinic: Organization, account: IntegrationSettings) -> Rules:
 
 
 def own_rules(clinic: Organization, account: IntegrationSettings) -> Rules:
-    """Likewise; raises ValueError if the clinic's own cannot be used.
+    """The clinic's own points and thresholds. Raises ValueError if they cannot be used.
 
-    Hot begins at the account's hot_lead_threshold, and warm below it. Another `hot` among the clinic's own
-    rules, where only a hand can have written it, is an error.
+    Hot begins at the account's hot_lead_threshold, and warm below it. Another value for `hot` in the clinic's
+    rules, which only an edit by hand can have put there, is an error.
     """
     own = dict(clinic.lead_rules or {})
     hot = own.pop("hot", account.hot_lead_threshold)
@@ -166,7 +167,7 @@ def _with_hot(own: Rules, account: IntegrationSettings) -> Rules:
 
 
 def evidence(session: Session, call: Call) -> Evidence:
-    """What is known of a call, from its report and from our own rows."""
+    """What is known about a call, from its report and from our own rows."""
     booked = appointments.latest_of_call(session, call.org_id, call.id)
     lists = session.scalars(select(Calendar.services).where(Calendar.org_id == call.org_id))
     offered = {name for services in lists for name in services}
@@ -182,9 +183,9 @@ def evidence(session: Session, call: Call) -> Evidence:
 
 
 def _returning(session: Session, call: Call) -> bool | None:
-    """Whether this number had an appointment before this call; None where it was withheld.
+    """Whether this number had an appointment before this call; None if the number was withheld.
 
-    That it rang before makes nobody a patient: a price shopper rings twice.
+    An earlier call does not make the caller a patient: a price shopper rings twice.
     """
     if not call.caller_number:
         return None
@@ -205,9 +206,10 @@ def _usual(org_id: uuid.UUID) -> IntegrationSettings:
 
 
 def _alert(session: Session, call: Call, account: IntegrationSettings, scored: Score) -> Due | None:
-    """A row whenever the score passes; its SMS if the call was long enough and there is a number for it.
+    """Store an alert if the score passes; make its SMS if the call was long enough, a person should call
+    back, and there is a number for alerts.
 
-    Once a call: a better report may still turn a suppressed alert into a sent one, never into two.
+    One alert a call: a better report may still turn a suppressed alert into a sent alert, never into two.
     """
     if scored.value < account.hot_lead_threshold:
         return None
@@ -265,7 +267,7 @@ def _why_not(call: Call, account: IntegrationSettings, scored: Score) -> str | N
 
 
 def _who(session: Session, call: Call) -> Mapping[str, str | None]:
-    """Name and number of the lead: as booked in this call, else as the number is known, else as it rang."""
+    """Name and number of the lead: as booked in this call, else the caller's number and its contact."""
     booked = appointments.latest_of_call(session, call.org_id, call.id)
     if booked:
         return {"name": booked.patient_name, "phone": booked.patient_phone}
@@ -276,7 +278,7 @@ def _who(session: Session, call: Call) -> Mapping[str, str | None]:
 
 
 def alerts_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> list[HotLeadAlert]:
-    """What a message tells the owner of, oldest first. One that had to wait may tell of several."""
+    """The alerts that a message tells, oldest first. A message that had to wait may tell several."""
     return list(
         session.scalars(
             select(HotLeadAlert)
@@ -289,7 +291,7 @@ def alerts_of_message(session: Session, org_id: uuid.UUID, message_id: uuid.UUID
 def alert_by(
     session: Session, org_id: uuid.UUID, message_id: uuid.UUID, *, instead_of: Collection[uuid.UUID]
 ) -> None:
-    """Have this message tell the owner what other messages told."""
+    """Make this message tell the owner what the messages `instead_of` told."""
     session.execute(
         update(HotLeadAlert)
         .where(HotLeadAlert.org_id == org_id, HotLeadAlert.message_id.in_(instead_of))

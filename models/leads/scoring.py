@@ -1,15 +1,15 @@
 """How hot a lead a call was: 0 to 100, with the reasons, and whether a person should ring the caller back.
 
 **Hot** (70 and more) is a prospective or returning patient who means to book or buy soon: took a time, goes
-ahead, asks for an appointment for a treatment that costs a lot, or for any but a routine one soon, or needs
-help now. Family they book for counts as themselves.
+ahead, asks for an appointment for a treatment that costs a lot, asks for any but a routine one soon, or needs
+help now. Booking for family counts as booking for oneself.
 **Warm** (35 and more) is interest without the decision: price shoppers, "I'll ask my husband", "I want to
 book" and no more, and routine visits in no hurry.
 **Cold** is the rest: information, refusals, cancellations, complaints, patients' own affairs, wrong numbers,
 people who sell or look for work. A caller who booked is never cold.
 
-The score is the sum of its reasons, held between 0 and 100. Each reason is a line of the tables below, or the
-classifier's (models/leads/classifier.py) where the facts do not say what the caller wanted. Our own rows come
+The score is the sum of its reasons, kept between 0 and 100. Each reason is a line of the tables below, or the
+classifier's (models/leads/classifier.py) if the facts do not say what the caller wanted. Our own rows come
 first, then the facts whose quotes the caller said (models/calls/facts.py); the agent's words are no evidence.
 """
 
@@ -37,7 +37,7 @@ class Speaker(StrEnum):
     CALLER = "caller"
 
 
-#: Who speaks, by the roles in files of calls: those of bench/leads and of `flask leads try`.
+#: Who speaks, by the roles in the files of calls of bench/leads and `flask leads try`.
 ROLES = {"user": Speaker.CALLER, "bot": Speaker.AGENT}
 
 
@@ -47,12 +47,12 @@ class Turn(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """One part of a score: for a person to read, and to add up."""
+    """One part of a score, for a person to read; the points of all reasons add up to the score."""
 
     code: str
     points: int
     why: str
-    #: What the caller said, or "" where the reason is in our rows.
+    #: What the caller said, or "" if the reason is in our rows.
     quote: str
 
 
@@ -67,7 +67,7 @@ def as_objects(reasons: Iterable[Reason]) -> list[dict[str, str | int]]:
 class Score:
     value: int
     band: Band
-    #: Whether there is business to win that is not settled, so that a person should ring the caller.
+    #: Whether a person should ring the caller, because there is business to win that is not settled.
     call_back: bool
     #: The caller wants no calls.
     refuses_calls: bool
@@ -78,7 +78,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of a call that is over. Everything but the turns may be missing."""
+    """All that is known about a call that is over. Everything but the turns may be missing."""
 
     turns: tuple[Turn, ...]
     #: Seconds.
@@ -89,7 +89,7 @@ class Evidence:
     service: str | None = None
     #: The names of the clinic's services.
     services: Collection[str] = ()
-    #: Whether this number had an appointment before; None where it was withheld.
+    #: Whether this number had an appointment before; None if the number was withheld.
     returning: bool | None = None
     facts: CallFacts | None = None
 
@@ -105,7 +105,7 @@ class Weights(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: Points = 10
-    # What the caller decided: one of these.
+    # What the caller decided: one of these six.
     booked: Points = 65
     goes_ahead: Points = 65
     wants: Points = 40
@@ -137,11 +137,11 @@ class Weights(BaseModel):
     sales: Points = -90
     job: Points = -80
     other: Points = -50
-    #: Per cent of what the caller's words come to where there are no facts; 0 leaves the words out.
+    #: Per cent of the points for the caller's words, which count where there are no facts; 0 leaves them out.
     words: Annotated[int, Field(ge=0, le=100)] = 100
 
 
-#: Where hot and warm begin, unless the clinic says otherwise. On this scale the classifier's part is made.
+#: Where hot and warm begin, unless the clinic says otherwise. The classifier's points are on this scale.
 HOT, WARM = 70, 35
 
 
@@ -153,7 +153,7 @@ class Rules(BaseModel):
     weights: Weights = Weights()
     hot: int = Field(default=HOT, ge=1, le=100)
     warm: int = Field(default=WARM, ge=0, le=99)
-    #: The worth of a service, by its name. It goes before what the model makes of the treatment.
+    #: The worth of a service, by its name. It overrides the platform's fact about the kind of treatment.
     services: dict[Name, Worth] = Field(default_factory=dict, max_length=200)
 
     @model_validator(mode="after")
@@ -167,7 +167,7 @@ _DEFAULT_RULES = Rules()
 
 
 class _Line(NamedTuple):
-    """A fact of this value brings the points of `code`, where the stance is one of these."""
+    """If `fact` has this value and the stance is one of `stances`, the points of `code` count."""
 
     fact: str
     value: str
@@ -176,7 +176,7 @@ class _Line(NamedTuple):
     stances: str
 
 
-#: A caller's stance, and why it counts. The decision says it, else the purpose.
+#: The caller's stance, and why it counts. It comes from the decision, else from the purpose.
 _STANCES = {
     "booked": "Booked an appointment in this call.",
     "goes_ahead": "Goes ahead: took a time, or asked to be booked.",
@@ -187,7 +187,7 @@ _STANCES = {
 }
 _PURPOSES = {"appointment": "wants", "enquiry": "enquires"}
 
-#: Calls about something else. Whatever is said of a wish besides is not counted.
+#: Calls about something else. A wish that the caller mentions besides does not count.
 _NO_LEADS = {
     "reschedule": "Moves an appointment.",
     "cancel": "Cancels.",
@@ -200,7 +200,7 @@ _NO_LEADS = {
     "other": "Called about something else than treatment.",
 }
 
-#: Of those, the purposes of a patient who may need help now.
+#: The purposes among them of a patient who may need help now.
 _PATIENTS = frozenset({"patient_matter", "complaint", "information"})
 
 _ASKS = "booked goes_ahead wants"
@@ -220,7 +220,7 @@ _TABLE = (
 )  # fmt: skip
 _KINDS: dict[Worth, str] = {"high": "major", "normal": "ordinary", "low": "routine"}
 
-#: Seconds; nobody decides in less.
+#: Seconds; a caller decides nothing in less.
 _SHORT = 20
 
 
@@ -256,7 +256,7 @@ def _is(facts: CallFacts, name: str, value: str) -> bool:
 
 
 def _stance(evidence: Evidence, facts: CallFacts) -> tuple[str, str] | None:
-    """What the caller wanted, as the code of its points, and the quote; None where no fact says it."""
+    """What the caller wanted, as the code of its points, and the quote; None if no fact says it."""
     if evidence.booked:
         return "booked", ""
     purpose, decision = facts.get("purpose"), facts.get("decision")
@@ -272,7 +272,7 @@ def _stance(evidence: Evidence, facts: CallFacts) -> tuple[str, str] | None:
 def _with_rows(
     facts: dict[str, Fact], evidence: Evidence, rules: Rules, service: str | None
 ) -> dict[str, Fact]:
-    """The facts as our own rows correct them: the worth of the service, and who has been here before."""
+    """The facts, corrected by our own rows: the worth of the service, and whether the patient is known."""
     worths = {name.casefold(): worth for name, worth in rules.services.items()}
     if worth := worths.get((service or "").casefold()):
         quote = facts["treatment"].quote if "treatment" in facts else ""
@@ -297,7 +297,7 @@ def _of_facts(
 
 
 def _floor(stance: str | None, reasons: list[Reason], rules: Rules) -> list[Reason]:
-    """What a score lacks of the least that its stance is worth."""
+    """The reason with the points that are missing from the least that the stance is worth, if any are."""
     total = sum(each.points for each in reasons)
     if stance == "booked" and total < rules.warm:
         return [Reason("never_cold", rules.warm - total, "A caller who booked is never cold.", "")]
@@ -309,9 +309,9 @@ def _floor(stance: str | None, reasons: list[Reason], rules: Rules) -> list[Reas
 
 # --- the caller's words, where no fact says what they wanted --------------------------------------
 
-#: So many sentences at most are given as reasons, and so much of each.
+#: At most this many sentences are given as reasons, and this many characters of each.
 _SENTENCES, _QUOTE = 3, 200
-#: Up to so many words of the caller's, facts that say nothing mean that there was nothing.
+#: If the caller said at most this many words and the facts are empty, there was nothing to find.
 _NOTHING = 3
 
 
@@ -323,7 +323,7 @@ def _of_words(caller: list[str], evidence: Evidence, rules: Rules) -> list[Reaso
     like = judge(caller)
     if like is None:
         if evidence.facts == {} and said <= _NOTHING:
-            return []  # the model that read the call found nothing in a hello either
+            return []  # the platform's model found nothing in a hello either
         return [Reason("unclear", rules.warm - weights.base, "What the caller wanted could not be told.", "")]
     points = round((_value(like) - weights.base) * weights.words / 100)
     return _shared(points, like)
@@ -339,7 +339,7 @@ def _value(like: Judgement) -> int:
 
 
 def _shared(points: int, like: Judgement) -> list[Reason]:
-    """The points, shared among the sentences that brought them."""
+    """The points, shared among the sentences that they come from."""
     why = "Sounds like callers who book." if points > 0 else "Sounds like callers who do not book."
     parts = [(each.hot if like.hot >= 0.5 else each.warm, each.text) for each in like.sentences]
     telling = sorted((part for part in parts if part[0] * points > 0), key=lambda part: -abs(part[0]))
@@ -354,7 +354,7 @@ def _shared(points: int, like: Judgement) -> list[Reason]:
 
 
 def _service(evidence: Evidence, facts: CallFacts, offered: Collection[str]) -> str | None:
-    """The clinic's service that a fact names as the treatment, else the one that was booked.
+    """The clinic's service that a fact names as the treatment, else the booked service.
 
     A caller who books a check-up and asks for implants is a lead for implants.
     """
@@ -363,14 +363,14 @@ def _service(evidence: Evidence, facts: CallFacts, offered: Collection[str]) -> 
 
 
 def _last_named(caller: list[str], offered: Collection[str]) -> str | None:
-    """The service that the caller named last. It may be somebody else's, so its worth does not count."""
+    """The service that the caller named last. It may be for another person, so its worth does not count."""
     return next((name for turn in reversed(caller) if (name := service_named(turn, offered))), None)
 
 
 def service_named(said: str, offered: Collection[str]) -> str | None:
-    """Which of the clinic's services a text names: the longest name of which every word is said, or None.
+    """Which of the clinic's services a text names: the longest name whose every word is said, or None.
 
-    The words of a caller, or of a model that speaks for them, are never passed on as the name of a service.
+    The words of a caller, or of a model that speaks for the caller, are never passed on as a service's name.
     """
     heard = {_singular(word) for word in words(said)}
     named = [

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Queue(StrEnum):
     """What waits in each queue."""
 
-    OTP = "otp"  # codes: a process of their own, so that none waits behind a slow confirmation
+    OTP = "otp"  # codes: they have a process of their own, so that no code waits behind a slow confirmation
     SMS = "sms"  # every other SMS
-    CALLS = "calls"  # what is worked out after a call
+    CALLS = "calls"  # scoring calls, and fetching reports that were lost
     HOUSEKEEPING = "housekeeping"  # what beat starts
 
 
@@ -44,7 +44,7 @@ class Task(StrEnum):
     FETCH_REPORTS = "leads.fetch_reports"
 
 
-#: Every task module by name: registering a task must not hang on somebody importing it.
+#: Every task module by name: a task must be registered even if no other module imports it.
 imports = ("tasks.beat", "tasks.messaging", "tasks.booking", "tasks.housekeeping", "tasks.calls")
 
 task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
@@ -66,11 +66,11 @@ task_routes = {
 
 @dataclass(frozen=True, slots=True)
 class Nudge:
-    """A task that is told of one row. A hint and no more: what it misses, a sweep finds."""
+    """A task for one row. It is only a hint: if it is lost, a sweep finds the row."""
 
     task: Task
     queue: Queue
-    #: The task's arguments: which row it is.
+    #: The task's arguments, which name the row.
     kwargs: dict[str, str]
     #: Seconds until the row is due. The worker holds the task until then, which costs no process.
     wait: float
@@ -86,7 +86,7 @@ def nudge_of(due: _messages.Due | _calls.Due) -> Nudge:
     return Nudge(task, queue, {"org_id": str(due.org_id)} | row, due.wait.total_seconds())
 
 
-#: How often beat starts what.
+#: How often beat starts each task.
 BEAT_EVERY = {
     Task.SWEEP_SMS: timedelta(seconds=5),
     Task.RECONCILE_SMS: timedelta(seconds=15),
@@ -96,13 +96,13 @@ BEAT_EVERY = {
     Task.FETCH_REPORTS: timedelta(minutes=1),
     Task.KEEP_HOUSE: timedelta(hours=1),
 }
-# Without `expires`, which would set beat's clock against the worker's: see tasks/beat.py.
+# Without `expires`, which would compare beat's clock with the worker's: see tasks/beat.py.
 beat_schedule = {task.value: {"task": task.value, "schedule": every} for task, every in BEAT_EVERY.items()}
 beat_scheduler = "tasks.beat:Scheduler"
 
 broker_transport = "runtime.thrifty_redis:Transport"  # by name: Flower asks for the configuration as JSON
 
-# Nothing of value lives in Redis: rows are the outbox, messages are hints.
+# Nothing of value is in Redis: the outbox is in the rows, and messages in Redis are hints.
 result_backend = None
 task_ignore_result = True
 task_serializer = "json"
@@ -121,18 +121,18 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 worker_max_tasks_per_child = 1000
 worker_hijack_root_logger = False
 
-# Frozen or gone, Redis is waited for no longer than this by whoever publishes.
+# While Redis is frozen or gone, publishing waits no longer than this.
 task_publish_retry = False
 broker_pool_limit = 2
 broker_pool_acquire_timeout = 5
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-#: Twice the longest task and more, so that no message is given out again while it is being worked on.
+#: More than twice the longest task, so that no task is given out again while it runs.
 visibility_timeout = 120
 
 
 def configure(app: Celery, config: Settings) -> None:
-    """Let a Celery app go by all of this, with the broker that the settings name."""
+    """Configure a Celery app with this module and the broker that the settings name."""
     app.config_from_object("celeryconfig")
     broker: dict[str, Any] = {
         "broker_url": config.redis.url,
@@ -145,6 +145,6 @@ def configure(app: Celery, config: Settings) -> None:
         },
     }
     if config.redis.tls is not None:
-        # Said here, for kombu takes TLS from the transport's name, and this one is not called rediss.
+        # Set here, because kombu takes TLS from the transport's name, and this one is not called rediss.
         broker["broker_use_ssl"] = config.redis.tls
     app.add_defaults(lambda: broker)

@@ -1,1 +1,1 @@
-"""What happens later: thin Celery tasks over models/. They take ids, and return nothing."""
+"""Work that is done later: thin Celery tasks over models/. They take ids, and return nothing."""

@@ -1,8 +1,8 @@
-"""The start of the periodic tasks: by beat, or where there is no beat by a worker.
+"""The start of the periodic tasks: by beat, or by a worker if beat does not run.
 
 A tick only says "look whether something is due". It carries no time: the clocks of machines differ and jump,
-and a tick that one clock calls late may be the only one that comes. The database decides whether it counts
-(models/clinics/sweeps.py), and the queue how many may wait.
+and a tick that is late by one clock may be the only tick that comes. The database decides whether a tick
+counts (models/clinics/sweeps.py), and the queue how many ticks may wait.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: While this many ticks wait, no worker takes them, and another one would be of no use.
+#: If this many ticks wait, no worker takes them, and another tick would be of no use.
 MOST_WAITING = 100
 
 #: Seconds between a worker's own ticks.
@@ -34,7 +34,7 @@ WORKER_EVERY = 15
 
 
 class Sweep(CeleryTask[[], None]):
-    """A task that ticks start. Called by hand, as `run()`, it always runs."""
+    """A task that ticks start. Called by hand with `run()` it always runs."""
 
     def __call__(self) -> None:
         every = BEAT_EVERY[Task(self.name)]
@@ -60,12 +60,12 @@ def _is_full(connection: Connection) -> bool:
 
 
 def _steady() -> datetime:
-    """The monotonic clock as a datetime: only differences between two of them mean anything."""
+    """The monotonic clock as a datetime: only the difference between two readings means anything."""
     return datetime.fromtimestamp(time.monotonic(), UTC)
 
 
 class Scheduler(beat.Scheduler):
-    """Beat's own, on the monotonic clock: on the machine's it would fall silent while that is set back."""
+    """Beat's own scheduler on the monotonic clock: it would fall silent if the machine's were set back."""
 
     def setup_schedule(self) -> None:
         super().setup_schedule()
@@ -78,19 +78,19 @@ class Scheduler(beat.Scheduler):
         try:
             full = _is_full(self.connection)
         except self.connection.connection_errors + self.connection.channel_errors:
-            full = False  # publishing will say what is wrong
+            full = False  # publishing will report the error
         if full:
             log.warning("%s: no worker takes the %d ticks that wait already", entry.name, MOST_WAITING)
         else:
             super().apply_entry(entry, producer=producer)
 
 
-# --- a worker, where no beat is -----------------------------------------------------------------
+# --- a worker, if beat does not run -------------------------------------------------------------
 
 
 @worker_ready.connect
 def _tick_where_beat_does_not(sender: Consumer, **_: object) -> None:
-    """On the consumer's own timer, which ends with its connection and begins again with the next."""
+    """Tick on the consumer's own timer, which ends with its connection and begins again with the next."""
     if Queue.HOUSEKEEPING.value in sender.app.amqp.queues.consume_from:
         sender.timer.call_repeatedly(WORKER_EVERY, _tick, (sender,))
 

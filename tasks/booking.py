@@ -1,4 +1,4 @@
-"""Beat's tidying of holds."""
+"""The periodic task that expires holds."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ from tasks.providers import Unavailable, vapi
 
 log = logging.getLogger(__name__)
 
-#: Each clinic's calls are asked for at most this often.
+#: A clinic's calls are fetched at most this often.
 FETCH_EVERY = timedelta(minutes=4)
 
-#: Seconds after which a run begins no other clinic or page; one more answer still fits below the time limit.
+#: Seconds after which a run begins no other clinic or page; one more answer still fits into the time limit.
 RUN = 10.0
 
 
@@ -47,8 +47,8 @@ RUN = 10.0
 def score_call(*, org_id: str, call_id: str) -> None:
     """Score one call that is due. It is harmless to run twice, or for a call that needs nothing.
 
-    A call that is due in a moment is nudged again for that moment. The row says when that is, by the
-    database's clock; a nudge from the web says nothing of it.
+    A call that is due soon is nudged again for its time, which is in the row, by the database's clock; a
+    nudge from the web does not carry it.
     """
     clinic = uuid.UUID(org_id)
     with transaction(clinic, actor=Task.SCORE_CALL.value) as session:
@@ -74,10 +74,10 @@ def sweep_calls() -> None:
 
 @app.task(name=Task.FETCH_REPORTS.value, base=Sweep)
 def fetch_reports() -> None:
-    """Ask Vapi for the calls of each clinic that changed, and take them in as if their reports had come.
+    """Ask Vapi for each clinic's changed calls, and record them as if their reports had come.
 
-    Clinics are asked in turn, the one whose turn was longest ago first; those that are not reached are first
-    next time. So at most one worker process is busy with this, however slow Vapi is.
+    The clinics take turns, the clinic with the oldest turn first; clinics that a run does not reach come
+    first in the next. So at most one worker process is busy with this, however slow Vapi is.
     """
     until = time.monotonic() + RUN
     while fetch := _next():
@@ -92,7 +92,7 @@ def _next() -> Fetch | None:
 
 
 def _fetch(fetch: Fetch, until: float) -> None:
-    """Up to the first full page after `until` (of the monotonic clock); the next turn goes on from there."""
+    """Fetch up to the first full page after `until` (monotonic clock); the next turn goes on from there."""
     done: datetime | None = None
     trouble: str | None = None
     try:
@@ -110,7 +110,7 @@ def _fetch(fetch: Fetch, until: float) -> None:
 
 
 def _calls(fetch: Fetch) -> Iterator[tuple[datetime, list[Mapping[str, Any]]]]:
-    """Raises Unavailable or CannotUnseal."""
+    """The clinic's calls as vapi.calls_between yields them. Raises Unavailable or CannotUnseal."""
     with transaction(fetch.org_id) as session:
         account = organizations.get_integration_settings(session, fetch.org_id)
     if account is None or account.vapi_api_key_sealed is None:

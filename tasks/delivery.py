@@ -1,4 +1,4 @@
-"""What a claimed SMS needs before it can be handed over, and how its outcome is recorded."""
+"""Prepares a claimed SMS for its provider, and records the outcome."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Outgoing:
 
 
 def prepare(session: Session, message: messages.SmsMessage) -> Outgoing | None:
-    """Account and text for this attempt. None when it cannot be sent now, or ever; then its row says why."""
+    """Account and text for this attempt. None if it cannot be sent now, or ever; then its row says why."""
     try:
         return _outgoing(session, message)
     except Misconfigured as problem:
@@ -67,7 +67,7 @@ def _outgoing(session: Session, message: messages.SmsMessage) -> Outgoing:
 
 
 def _valid_for(session: Session, message: messages.SmsMessage) -> int:
-    """Seconds, at least one: a claim leaves alone what is of no use any more."""
+    """Seconds for which the text is of use; at least one, because a claim refuses an expired message."""
     usual = int(registry.of(message.kind).valid_for.total_seconds())
     if message.expires_at is None:
         return usual
@@ -84,7 +84,7 @@ def provider_of(
 
 
 def asked_of(session: Session, message: messages.SmsMessage, *, timeout: float) -> SmsProvider | None:
-    """The provider, with the account that knows of a message; None if the clinic has another account now.
+    """The provider, with the account that knows a message; None if the clinic has another account now.
 
     Raises Misconfigured.
     """
@@ -98,7 +98,7 @@ def asked_of(session: Session, message: messages.SmsMessage, *, timeout: float) 
 def record_problem(session: Session, message: messages.SmsMessage, problem: BaseException) -> None:
     """Record what a problem means for the message and for the clinic's sender, and log what needs a person.
 
-    An exception that is none of the providers' Problems broke off the request: its outcome is unknown.
+    An exception other than the providers' Problems broke off the request: the outcome is unknown.
     """
     match problem:
         case providers.Misconfigured(failure=why):
@@ -124,7 +124,7 @@ def record_problem(session: Session, message: messages.SmsMessage, problem: Base
 def record_accepted(
     session: Session, message: messages.SmsMessage, accepted: Accepted, *, cause: Cause = Cause.ACCEPTED
 ) -> None:
-    """Record that the provider has the message. If it turns out to have it twice, the log says so."""
+    """Record that the provider has the message; log an error if it turns out to have it twice."""
     twice = outcomes.record_sent(
         session,
         message,
@@ -141,6 +141,6 @@ def record_accepted(
 
 
 def words_of(session: Session, message: messages.SmsMessage) -> set[str]:
-    """The texts by which the provider's copy of a message is known; none if they cannot be made again."""
+    """The texts that identify the provider's copy of a message; empty if they cannot be made again."""
     text = registry.as_sent(session, message)
     return {text} if text else set()

@@ -1,4 +1,4 @@
-"""The Celery app as Flower runs it (`celery -A tasks.flower flower`), and what is mended in Flower 2.2."""
+"""The Celery app as Flower runs it (`celery -A tasks.flower flower`), with corrections to Flower 2.2."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["app"]
 
 _config = settings.get()
 
-# Flower reads every variable that begins with FLOWER_, and ends in a traceback where it cannot use one, such
-# as the FLOWER_PORT that Kubernetes sets for a service of that name.
+# Flower reads every variable that begins with FLOWER_, and ends in a traceback if it cannot use one, such as
+# the FLOWER_PORT that Kubernetes sets for a service called flower.
 os.environ |= {"FLOWER_PORT": str(_config.port_of_flower), "FLOWER_ADDRESS": _config.listen_host}
 try:
     command.apply_env_options()
@@ -34,16 +34,16 @@ except (KeyError, ValueError, OptionError) as error:
 if not _config.flower_basic_auth:
     sys.exit("Flower cannot start without a password: set FLOWER_BASIC_AUTH to user:password")
 
-# Flower asks for its password on every page but this one, which names each task and worker.
+# Flower itself asks for no password on /metrics, which names each task and worker.
 Metrics.get = authenticated(Metrics.get)
 
-# It takes the name of the transport for the scheme of the broker's address, and knows no `thrifty_redis`.
+# Flower takes the transport's name for the scheme of the broker's address, and knows no `thrifty_redis`.
 Flower.broker_uri_with_password = property(lambda _: app.conf.broker_url)
 Flower.broker_uri = property(lambda _: maybe_sanitize_url(app.conf.broker_url))
 
 
 class Queues(RedisBase):  # type: ignore[misc]
-    """What its page of the queues asks. Its own would read the address of Redis in yet another way."""
+    """Redis for Flower's page of queues. Flower's own client reads the address of Redis in another way."""
 
     def __init__(self, handler: Any) -> None:  # noqa: ANN401 -- Flower has no types
         super().__init__(app.conf.broker_url, broker_options=handler.capp.conf.broker_transport_options)
@@ -56,13 +56,13 @@ def _queues(handler: BaseHandler) -> Queues:
 
 BaseHandler.get_broker = _queues
 
-# It listens to events, switches them on, and asks the workers four questions at once, each on a connection
-# of its own. With Celery's pool of two it would find most of them in use; and small plans allow 20 in all.
+# Flower listens to events, switches them on, and asks the workers four questions at once, each on its own
+# connection. Celery's pool of two is too small for that; and small plans allow 20 connections in all.
 app.conf.broker_pool_limit = 4
 Inspector.max_concurrency = 1
 
-# It asks the workers what they serve once, as it starts, and then only when somebody presses a button: of
-# those that start later it knows the events and no more, and shows neither them nor their queues.
+# Flower asks the workers what they serve once, when it starts, and then only when a person presses a button.
+# Of workers that start later it knows only the events, and shows neither them nor their queues.
 _start = Flower.start
 
 

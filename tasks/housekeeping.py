@@ -1,4 +1,4 @@
-"""Beat's tidying of what is kept too long."""
+"""The periodic task that erases data that is kept too long."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tasks.beat import Sweep
 
 log = logging.getLogger(__name__)
 
-#: Rows of the sign-in, and of allowances, that one run deletes at most; they say nothing any more.
+#: The most rows of the sign-in and of allowances that one run deletes; they no longer matter.
 MOST = 5000
 
 
 @app.task(name=Task.KEEP_HOUSE.value, base=Sweep)
 def keep_house() -> None:
-    """Erase the words and the patients whose time is over, a bounded number of them; the next run goes on."""
+    """Erase a bounded number of the words and patients whose time is over; the next run goes on."""
     with system_transaction(Door.SWEEP, actor=Task.KEEP_HOUSE.value) as session:
         tidied = retention.tidy(session)
         staff_sessions.forget_the_old(session, MOST)

@@ -1,4 +1,4 @@
-"""Sending SMS: claim the row and commit, call the provider, record the outcome; and asking afterwards."""
+"""Sends SMS: claims the row and commits, calls the provider, records the outcome; and asks afterwards."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from tasks.providers import Misconfigured, Unavailable
 
 log = logging.getLogger(__name__)
 
-#: The first level of retries, for what passes in seconds; the second is the row's next_attempt_at.
-RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session that is read-only by now
+#: The first level of retries, for troubles that pass in seconds; the second is the row's next_attempt_at.
+RETRY_ON = (Unavailable, OperationalError, InternalError)  # the last: a session that has become read-only
 RETRIES = 3
 RETRY_FIRST, RETRY_LONGEST = 2, 10  # seconds; each wait is twice the one before
 
-#: Seconds after its claim at which an attempt is no longer made; half of its lease.
+#: Seconds after the claim at which the attempt is no longer made; half of its lease.
 STALE = timing.LEASE.total_seconds() / 2
 
 #: Seconds after which an answer counts as slow: the clinic's messages then go one at a time.
 SLOW = 2.0
 
-#: Seconds after which a run asks a provider nothing more; and for one question.
+#: Seconds after which a run asks the providers nothing more; and seconds for one question.
 RUN = 8.0
 PATIENCE = 4.0
 
-#: A run leaves a clinic after this many of its messages in a row that could not be asked about.
+#: A run leaves a clinic after this many failed questions in a row about its messages.
 FAILURES = 3
 
-#: Seconds for which recording an outcome is tried while the database is away; it may only be restarting.
+#: Seconds for which a task tries to record an outcome while the database is away, perhaps to restart.
 INSIST = 5.0
 
 
@@ -79,7 +79,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
     except (providers.Problem, SoftTimeLimitExceeded) as problem:
         _record(message, partial(record_problem, problem=problem), asked)
         if isinstance(problem, Unavailable) and not problem.later and message.attempt <= RETRIES:
-            raise  # Celery retries first; after that the row says when, and its retry would find nothing due
+            raise  # Celery retries first; later the row says when, and Celery's retry would find nothing due
         if isinstance(problem, Misconfigured):
             _try_soon(message)
     else:
@@ -88,7 +88,7 @@ def deliver_sms(*, org_id: str, message_id: str) -> None:
 
 @contextmanager
 def _alive(message: messages.SmsMessage) -> Iterator[None]:
-    """Note that the attempt lives, for as long as this process lives and waits for the provider."""
+    """Keep the attempt's lease alive while this process waits for the provider."""
     over = threading.Event()
 
     def tell() -> None:
@@ -102,11 +102,11 @@ def _alive(message: messages.SmsMessage) -> Iterator[None]:
         yield
     finally:
         over.set()
-        teller.join(1)  # the one connection of this process is wanted next
+        teller.join(1)  # the next step needs the one connection of this process
 
 
 def _try_soon(message: messages.SmsMessage) -> None:
-    """Nudge the message if its sender is tried again in seconds, which is sooner than the sweep would."""
+    """Nudge the message if its sender is tried again in seconds, which is sooner than the sweep nudges."""
     with transaction(message.org_id) as session:
         again = outbox.nudge_for_its_moment(session, message.org_id, message.id)
     if again:
@@ -114,7 +114,7 @@ def _try_soon(message: messages.SmsMessage) -> None:
 
 
 def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: float) -> None:
-    """Record an outcome. It is known nowhere else, so a database that is away is tried again for a while."""
+    """Record an outcome. It is known only here, so the task tries for INSIST if the database is away."""
     now = time.monotonic()
     until, slow = now + INSIST, now - asked > SLOW
     while True:
@@ -130,7 +130,7 @@ def _record(message: messages.SmsMessage, verb: Callable[..., None], asked: floa
 
 @app.task(name=Task.SWEEP_SMS.value, base=Sweep)
 def sweep_sms() -> None:
-    """Nudge what is due and was never nudged: Redis was away, or the web process died after its commit."""
+    """Nudge rows that are due and had no nudge: Redis was away, or the web process died after its commit."""
     with system_transaction(Door.SWEEP) as session:
         due = outbox.sweep(session)
     for row in due:
@@ -139,13 +139,13 @@ def sweep_sms() -> None:
 
 @app.task(name=Task.RECONCILE_SMS.value, base=Sweep)
 def reconcile_sms() -> None:
-    """Ask about SMS that may or may not have been sent: sent after all, or to be sent again."""
+    """Ask about SMS that may or may not have been sent; those that were not are sent again."""
     _ask_about_each(reconciling.find_unsettled, _settle)
 
 
 @app.task(name=Task.CHECK_RECEIPTS.value, base=Sweep)
 def check_receipts() -> None:
-    """Ask about SMS that were accepted and of which no receipt came, or no price."""
+    """Ask about SMS that were accepted and whose receipt or price did not come."""
     _ask_about_each(reconciling.find_without_receipt, _check)
 
 
@@ -154,9 +154,9 @@ def _ask_about_each(
 ) -> None:
     """Ask about one message after another, for RUN seconds.
 
-    A message that cannot be asked about is put off and holds up no others. A clinic whose account is broken,
-    whose provider does not answer, or that fails several times is left for a while: the same workers send
-    SMS, which must not wait behind it.
+    If a question fails, its message is put off and does not hold up others. A clinic whose account is broken,
+    whose provider does not answer, or whose questions fail several times is left for a while: the same
+    workers send SMS, which must not wait behind it.
     """
     until = time.monotonic() + RUN
     failures: Counter[uuid.UUID] = Counter()
@@ -181,7 +181,7 @@ def _ask_about_each(
 
 
 def _settle(message: messages.SmsMessage) -> None:
-    """Raises Misconfigured or Unavailable."""
+    """Ask about an SMS whose outcome is unknown. Raises Misconfigured or Unavailable."""
     with transaction(message.org_id) as session:
         provider = asked_of(session, message, timeout=PATIENCE)
         bodies = words_of(session, message)
@@ -195,7 +195,7 @@ def _settle(message: messages.SmsMessage) -> None:
     with transaction(message.org_id) as session:
         times = {each.provider_id: each.at for each in found}
         own = matching.own_of(session, message, times, longest=timedelta(seconds=provider.longest))
-        # The first one settles it, whichever attempt that was: it is what the patient got first.
+        # The earliest copy settles it, whichever attempt it came from: the patient received it first.
         newest_first = sorted(found, key=lambda each: each.at or message.created_at, reverse=True)
         for each in reversed(newest_first):
             if each.provider_id in own:
@@ -205,7 +205,7 @@ def _settle(message: messages.SmsMessage) -> None:
 
 
 def _check(message: messages.SmsMessage) -> None:
-    """Raises Misconfigured or Unavailable."""
+    """Ask what became of an accepted SMS. Raises Misconfigured or Unavailable."""
     if message.provider_id is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""How a task tells the workers of a row that is due. If the nudge is lost, a sweep finds the row."""
+"""How a task nudges the workers about a row that is due. If the nudge is lost, a sweep finds the row."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What an SMS provider is asked to do, and the ways in which it can fail. Each provider has a file here.
+"""What an SMS provider does for us, and the ways in which it can fail. Each provider has a file here.
 
-tasks/providers/registry.py makes the provider of a clinic; the tasks know this protocol and no provider.
+tasks/providers/registry.py makes the provider of a clinic; the tasks know only this protocol.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.messaging.receipts import Report
 class Problem(Exception):
     """A request that did not succeed. Its text is a plain sentence of ours, and names no patient.
 
-    `code` is the provider's own, and `meaning` what that means, where they are known.
+    `code` is the provider's error code, and `meaning` what it means, where they are known.
     """
 
     def __init__(self, reason: str, *, code: str | None = None, meaning: Meaning | None = None) -> None:
@@ -38,20 +38,20 @@ class Unavailable(Problem):
 
 
 class Unreachable(Unavailable):
-    """Nobody answered, and the wait for an answer took its whole time."""
+    """The provider did not answer, and the wait for an answer took the whole time-out."""
 
 
 class Refused(Problem):
-    """Never to be sent as it stands."""
+    """The message can never be sent as it stands."""
 
     @property
     def alert(self) -> bool:
-        """Whether somebody should know of it."""
+        """Whether a person should know of it."""
         return self.failure.meaning is not None and self.failure.meaning.needs_somebody
 
 
 class OptedOut(Refused):
-    """The provider sends this number nothing any more, because the recipient asked for that."""
+    """The provider sends nothing to this number, because the recipient opted out."""
 
 
 class Misconfigured(Problem):
@@ -64,7 +64,7 @@ class Misconfigured(Problem):
 
 
 class OutcomeUnknown(Problem):
-    """It may have been sent: the answer was lost. Never resend on this alone."""
+    """The message may have been sent: the answer was lost. Never resend it for this alone."""
 
 
 _PROBLEMS: dict[Action, Callable[..., Problem]] = {
@@ -78,7 +78,7 @@ _PROBLEMS: dict[Action, Callable[..., Problem]] = {
 
 
 def problem(failure: Failure) -> Problem:
-    """The problem that a refusal amounts to, by what its code means."""
+    """The Problem for a refusal, by the meaning of its error code."""
     kind = _PROBLEMS.get(failure.meaning.action, Refused) if failure.meaning else Refused
     return kind(failure.reason, code=failure.code, meaning=failure.meaning)
 
@@ -88,7 +88,7 @@ class Text:
     """One SMS. The provider gives up after `valid_for` seconds.
 
     `receipt` is a path, "message/attempt/token", which no two attempts share. A provider that reports by
-    itself is given a URL that ends with it; one that takes a reference of ours may be given it as that.
+    itself is given a URL that ends with it; a provider that takes a reference of ours may be given the path.
     """
 
     to: str
@@ -99,7 +99,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`at` is the provider's time of it, where it is learnt only later."""
+    """The provider has the message. `at` is the provider's time of acceptance, if that is learnt later."""
 
     provider_id: str
     segments: int | None
@@ -107,32 +107,32 @@ class Accepted:
 
 
 class SmsProvider(Protocol):
-    """A provider with the account of one clinic. Making one calls nobody."""
+    """A provider with the account of one clinic. Making the object sends no request."""
 
     @property
     def account(self) -> str:
-        """The account's id, which no account of any other provider has: its messages are known there only."""
+        """The account's id, unique among all providers: only this account knows the messages sent with it."""
 
     @property
     def longest(self) -> float:
         """Seconds after which an attempt to send is certainly over."""
 
     def send(self, text: Text) -> Accepted:
-        """Hand one SMS over. Raises one of the Problems, and nothing else."""
+        """Hand one SMS over. Raises only Problems."""
 
     def find(self, *, to: str, bodies: set[str], since: datetime) -> list[Accepted]:
-        """The messages that have one of these texts and were created since then, the newest first.
+        """The messages to `to` that have one of these texts and were created since then, the newest first.
 
         Raises Unavailable when the provider cannot say.
         """
 
     def fetch(self, provider_id: str) -> Report | None:
-        """What became of a message; None if the provider has it no more. Raises Unavailable."""
+        """What became of a message; None if the provider no longer has it. Raises Unavailable."""
 
 
 def account_of(clinic: IntegrationSettings) -> dict[str, Any]:
-    """The account of a clinic whose provider has no columns of its own in integration_settings, as it was
-    given to `flask sms provider`. Raises Misconfigured.
+    """The account that was given to `flask sms provider`, for providers without columns of their own in
+    integration_settings. Raises Misconfigured.
     """
     if clinic.sms_account_sealed is None:
         raise Misconfigured(f"the clinic has no account with {clinic.sms_provider} set")

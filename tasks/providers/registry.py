@@ -1,4 +1,4 @@
-"""Which SMS providers there are, and which of them sends for a clinic. A provider is a line in PROVIDERS."""
+"""The SMS providers, and which of them sends for a clinic. Each provider is a line in PROVIDERS."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 class Make(Protocol):
     def __call__(self, clinic: IntegrationSettings, *, timeout: float | None = None) -> SmsProvider:
-        """The provider with this clinic's account; `timeout`, if it is not the usual one, is for one request,
-        in seconds.
+        """The provider with this clinic's account; `timeout` replaces the usual time-out of one request, in
+        seconds.
 
         Raises Misconfigured when the clinic's settings lack something.
         """
 
 
-#: By the name that `integration_settings.sms_provider` has.
+#: By the name in `integration_settings.sms_provider`.
 PROVIDERS: dict[str, Make] = {"twilio": TwilioSms.of_clinic}
 
 
@@ -60,7 +60,7 @@ class Guarded:
 
 
 def provider_of(clinic: IntegrationSettings | None, *, timeout: float | None = None) -> SmsProvider:
-    """Raises Misconfigured: what waits is sent once the settings are put right."""
+    """The clinic's provider. Raises Misconfigured: waiting messages go once the settings are put right."""
     if clinic is None:
         raise Misconfigured("the clinic has no account with an SMS provider")
     make = PROVIDERS.get(clinic.sms_provider)

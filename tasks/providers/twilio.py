@@ -1,4 +1,4 @@
-"""Twilio, through its own client. Every way in which a request can end becomes one of a few answers."""
+"""Twilio, through its own client. Every end of a request becomes an answer or a Problem."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tasks.providers import (
 )
 from vendors import twilio_codes
 
-#: Messages to one number that are looked through, and of how many Twilio tells at once: for nearly every
-#: number one request. All of them, for Twilio promises an order only of those that have left: what it took
-#: and has not sent may stand behind what left last year.
+#: The most messages to one number that are looked through, and how many a page has: nearly every number takes
+#: one request. All are looked through, because Twilio promises an order only of messages that have left: a
+#: message that it took and has not sent may come after those of last year.
 _LOOK_THROUGH, _AT_ONCE = 3000, 1000
 
 _UNREADABLE = (TwilioException, ValueError, KeyError, TypeError, AttributeError)
@@ -39,7 +39,7 @@ _UNREADABLE = (TwilioException, ValueError, KeyError, TypeError, AttributeError)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A clinic's account with Twilio, and who its SMS come from: a number or a messaging service.
+    """A clinic's account with Twilio, and what its SMS come from: a number or a messaging service.
 
     It signs in with the account's own id and auth token, or with an API key and its secret.
     """
@@ -57,7 +57,7 @@ class TwilioSms:
         self._account = account
         self.account = account.account_sid
         self.longest = float(config.twilio_timeout)
-        # No pool: a connection that Twilio closed meanwhile would end in a reset, which tells nothing.
+        # No pool: a connection that Twilio closed meanwhile would end in a reset, which leaves all unknown.
         self._client = Client(
             account.username,
             account.password,
@@ -65,7 +65,7 @@ class TwilioSms:
             http_client=TwilioHttpClient(timeout=timeout or config.twilio_timeout, pool_connections=False),
         )
         self._client.api.base_url = config.twilio_api_base_url
-        # TWILIO_EDGE and TWILIO_REGION, set for Twilio's own tools, would change the host behind our back.
+        # TWILIO_EDGE and TWILIO_REGION, set for Twilio's own tools, would change the host.
         self._client.edge = self._client.region = None
 
     @classmethod
@@ -130,7 +130,7 @@ class TwilioSms:
 
 
 def _receipt_url(text: Text) -> str:
-    """Where webapp/twilio/receipts.py listens."""
+    """The address of webapp/twilio/receipts.py for this attempt."""
     return f"{settings.get().public_base_url.rstrip('/')}/api/twilio/status/{text.receipt}"
 
 
@@ -168,8 +168,8 @@ def _signs_in_with(clinic: IntegrationSettings, account_sid: str) -> tuple[str, 
 
 
 def _has(body: str | None, bodies: set[str]) -> bool:
-    """Whether it is one of these texts, or has it in it: a trial account's has a line of Twilio's before
-    it, and others may have one behind it. Each of our texts has what no other has: code, reference or link.
+    """Whether Twilio's text is or contains one of ours: a trial account's text has a line of Twilio's before
+    it, and others may have a line after it. Each of our texts has something unique: code, reference or link.
     """
     return any(text in (body or "") for text in bodies)
 
@@ -183,12 +183,12 @@ def _price(written: object) -> Decimal | None:
 
 
 def _whole(written: object) -> int | None:
-    """Segments; none yet where a messaging service has not chosen its sender."""
+    """The number of segments; None while a messaging service has not chosen its sender."""
     text = str(written)
     return (int(text) or None) if text.isdecimal() else None
 
 
-#: Statuses that say of the account, whatever the code, that it may not do this.
+#: Statuses by which the account may not do this, unless the error code explains it.
 _OF_THE_ACCOUNT = (
     requests.codes.unauthorized,
     requests.codes.payment_required,
@@ -206,7 +206,7 @@ def _meaning_of(error: TwilioRestException | TwilioServiceException) -> Problem:
     if error.status == requests.codes.too_many_requests and (
         unexplained or failure.meaning is Meaning.MAYBE_SENT
     ):
-        # Documented as never processed. A code that means more is believed: there are limits of a day, too.
+        # Documented as never processed. An error code that says more prevails: there are daily limits, too.
         return Unavailable("Twilio asked to slow down", code=failure.code, meaning=Meaning.SLOW_DOWN)
     if unexplained and error.status in _OF_THE_ACCOUNT:
         return Misconfigured("Twilio does not accept the clinic's credentials", code=failure.code)
@@ -214,7 +214,7 @@ def _meaning_of(error: TwilioRestException | TwilioServiceException) -> Problem:
 
 
 def _is_a_refusal(status: int) -> bool:
-    """Whether this status says that nothing was done; of a request that timed out nobody knows."""
+    """Whether this status says that nothing was done; after a time-out (408) that is unknown."""
     return 400 <= status < 500 and status != requests.codes.request_timeout
 
 

@@ -1,7 +1,7 @@
 """Vapi's list of calls, for reports that were lost while we were down.
 
-Plain HTTP and not the official client: that one costs 15 seconds and 300 MB of types, which a worker has
-no use for.
+Plain HTTP and not the official client, which costs 15 seconds and 300 MB for types that a worker does not
+need.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import requests
 import settings
 from tasks.providers import Unavailable
 
-#: Seconds for one answer; calls of one page, which is Vapi's own limit for a list.
+#: Seconds for one answer; and the calls of one page, which is Vapi's own limit for a list.
 PATIENCE = 8
 PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """What tells a clinic's calls from those of others in the same account; one of the two is enough."""
+    """What distinguishes a clinic's calls from others in the same account; one of the two is enough."""
 
     assistant_id: str | None
     phone_number_id: str | None
@@ -44,10 +44,10 @@ class Whose:
 def calls_between(
     api_key: str, whose: Whose, since: datetime, until: datetime
 ) -> Iterator[tuple[datetime, list[Mapping[str, Any]]]]:
-    """The calls that changed in this time, bit by bit, each with the moment up to which that is all.
+    """The calls that changed in this time, in parts, each with the moment up to which the calls are complete.
 
-    Raises Unavailable, and what was given before it stands. Vapi does not say in which order a list comes,
-    so a full page is asked for again in two halves.
+    Raises Unavailable; the parts yielded before stand. Vapi does not say in which order a list comes, so the
+    time of a full page is asked for again in two halves.
     """
     found = _page(api_key, whose, since, until)
     if len(found) < PAGE or until - since < timedelta(seconds=1):

@@ -1,1 +1,3 @@
-"""What both adapters know of a vendor, so that neither imports the other: tables in the domain's words."""
+"""What webapp and tasks both need to know about a vendor, so that neither imports the other: tables in the
+domain's words.
+"""

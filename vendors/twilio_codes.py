@@ -1,8 +1,8 @@
-"""What Twilio's codes and states mean: https://www.twilio.com/docs/api/errors, as one table.
+"""What Twilio's error codes and states mean: https://www.twilio.com/docs/api/errors, as one table.
 
-Both of Twilio's walls read it: tasks/providers/twilio.py, where a request is refused, and
-webapp/twilio/receipts.py, where a message was not delivered. What Twilio writes beside a code is never read:
-it changes, quotes telephone numbers, and means nothing to a program.
+Both adapters of Twilio read it: tasks/providers/twilio.py when a request is refused, and
+webapp/twilio/receipts.py when a message was not delivered. The text that Twilio writes beside an error code
+is never read: it changes, quotes telephone numbers, and means nothing to a program.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from models.messaging.meanings import Failure, Meaning
 from models.messaging.states import SmsStatus
 
-#: What a code means, and the sentence about it that the staff read.
+#: What an error code means, and the sentence about it that the staff read.
 _Entry = tuple[Meaning, str]
 
 _INACTIVE = (
@@ -57,11 +57,11 @@ _CODES: dict[int, _Entry] = {
     30002: (Meaning.MISCONFIGURED, "the clinic's Twilio account is suspended"),
     30037: (Meaning.MISCONFIGURED, "sending is disabled for the clinic's Twilio account"),
     90010: _INACTIVE,
-    # What it may send in a day.
+    # What the account may send in a day or an hour.
     30454: _DAY,
     63038: _DAY,
     60728: (Meaning.HOUR_FULL, "the clinic's account has sent all that it may within an hour"),
-    # The number, name or service that it sends from.
+    # The number, name or service that the clinic sends from.
     21210: _NO_SENDER,
     21212: _NO_SENDER,
     21213: (Meaning.MISCONFIGURED, "the clinic has no number to send from"),
@@ -142,7 +142,7 @@ _CODES: dict[int, _Entry] = {
     30630: (Meaning.OPTED_OUT, "the recipient has opted out of SMS from this sender"),
     63014: (Meaning.OPTED_OUT, "the recipient has blocked the clinic"),
     63033: (Meaning.OPTED_OUT, "the recipient has opted out of messages from the clinic"),
-    # What we wrote.
+    # Our text or request.
     21602: (Meaning.REFUSED, "the SMS had no text"),
     21604: (Meaning.REFUSED, "the SMS had no number to go to"),
     21605: (Meaning.REFUSED, "the SMS was too long"),
@@ -166,7 +166,7 @@ _CODES: dict[int, _Entry] = {
     30620: (Meaning.NOT_DELIVERED, "Twilio's rules for consent held it back"),
     63013: (Meaning.NOT_DELIVERED, "it is against the rules of the channel"),
     63026: (Meaning.NOT_DELIVERED, "the channel took it for spam"),
-    # In transit: a message that was accepted and failed so is not sent again by itself.
+    # In transit: a message that was accepted and failed in this way is not sent again by itself.
     30003: (Meaning.SWITCHED_OFF, "the phone was switched off or had no signal"),
     30008: (Meaning.NETWORK_TROUBLE, "the mobile network did not deliver it and did not say why"),
     30017: (Meaning.NETWORK_TROUBLE, "the mobile network was overloaded"),
@@ -192,7 +192,7 @@ _CODES: dict[int, _Entry] = {
     63018: (Meaning.NOT_NOW, "the clinic's sender has sent too much at once"),
 }
 
-#: Codes that have one meaning, with more of them each year. What _CODES says of a code comes first.
+#: Ranges of error codes with one meaning, which gain codes each year. _CODES comes first.
 _FAMILIES: tuple[tuple[range, _Entry], ...] = (
     (range(500, 600), _TROUBLE),
     (range(20500, 20600), _TROUBLE),
@@ -207,7 +207,7 @@ _FAMILIES: tuple[tuple[range, _Entry], ...] = (
 
 
 def failure(code: str | int | None) -> Failure:
-    """What a code means, of a refused request or of a message that was not delivered."""
+    """What the error code of a refused request or an undelivered message means."""
     written = str(code) if code else None
     number = int(written) if written and written.isascii() and written.isdecimal() else 0
     found = _CODES.get(number)
@@ -221,7 +221,7 @@ def failure(code: str | int | None) -> Failure:
     return Failure(reason, written, meaning)
 
 
-#: Twilio's states as ours. Any of them at all proves that the message was accepted.
+#: Our states for Twilio's. Any of Twilio's states proves that the message was accepted.
 STATUS = {
     "accepted": SmsStatus.SENT,
     "scheduled": SmsStatus.SENT,

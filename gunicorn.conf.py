@@ -1,4 +1,4 @@
-"""How gunicorn serves wsgi:app, on a platform and on one machine."""
+"""Gunicorn's configuration for wsgi:app, on a platform and on one machine."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from webserver.worker import PatientWorker
 
 _settings = settings.get_or_exit()
 
-#: Whether the master was told to stop; memory that it shares with the workers. A worker cannot tell by
-#: itself: it gets the same SIGTERM where only its master renews it, and then its socket is still needed.
+#: Whether the master was told to stop, in memory that it shares with the workers. A worker cannot tell by
+#: itself: it gets the same SIGTERM if the master only replaces it, and then its socket is still needed.
 _stopping = mmap.mmap(-1, 1)
 
-#: A filter for a listening socket (classic BPF, as setsockopt takes it): packets with SYN go, the rest stays.
+#: A filter for a listening socket (classic BPF, as setsockopt takes it) that drops packets with SYN.
 _NO_SYN = ctypes.create_string_buffer(
     struct.pack("HBBI" * 4, 0x30, 0, 0, 13, 0x45, 0, 1, 2, 0x06, 0, 0, 0, 0x06, 0, 0, 0x40000)
 )
@@ -36,9 +36,9 @@ _SO_ATTACH_FILTER = 26
 
 
 class NoAccessLog(Logger):  # type: ignore[misc]
-    """The address of a patient's page is a secret, and a log of addresses would keep it.
+    """Writes no access log: it would keep the address of a patient's page, which is a secret.
 
-    Heroku and Render ask for that log by a GUNICORN_CMD_ARGS of their own, which prevails over this file.
+    Heroku and Render ask for an access log by their own GUNICORN_CMD_ARGS, which prevails over this file.
     """
 
     def access(self, *_: object) -> None:
@@ -48,11 +48,11 @@ class NoAccessLog(Logger):  # type: ignore[misc]
 class DrainingWorker(PatientWorker):
     """A worker that resets nothing when it is told to stop.
 
-    Gunicorn's own stops accepting at once, but its socket goes on listening until the last answer is given:
-    whoever connects meanwhile waits in the socket's queue, and is reset when it closes. This one goes on
-    accepting for a while, as platforms go on routing for a moment after SIGTERM, each answer saying
-    "Connection: close". Then it lets nobody begin to connect, takes those who have, closes the socket, and
-    only then waits for the last answer.
+    Gunicorn's own worker stops accepting at once, but its socket goes on listening until the last answer is
+    given: a client that connects meanwhile waits in the socket's queue, and is reset when the socket closes.
+    This worker goes on accepting for a while, because platforms route for a moment after SIGTERM, and each
+    answer says "Connection: close". Then it lets no more clients begin to connect, accepts those that have
+    begun, closes the socket, and only then waits for the last answer.
     """
 
     def gate(self) -> Gate:
@@ -65,14 +65,14 @@ class DrainingWorker(PatientWorker):
             super().set_accept_enabled(enabled)
             return
         super().set_accept_enabled(True)
-        # The master gives all of it graceful_timeout together.
+        # The master allows graceful_timeout for the whole stop.
         self._go_on(self.cfg.graceful_timeout / 8)
         if sys.platform == "linux" and (_stopping[0] or self.cfg.reuse_port):
             program = struct.pack("HL", 4, ctypes.addressof(_NO_SYN))
-            with contextlib.suppress(OSError):  # a sandbox may forbid filters; the small gap stays there
+            with contextlib.suppress(OSError):  # a sandbox may forbid filters; then a small gap stays
                 for listener in self.sockets:
                     listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-            self._go_on(0.25)  # those who have begun to connect are there within a round trip
+            self._go_on(0.25)  # clients that have begun to connect arrive within a round trip
         super().set_accept_enabled(False)
         for listener in self.sockets:
             while select.select([listener], [], [], 0)[0]:
@@ -80,7 +80,7 @@ class DrainingWorker(PatientWorker):
             listener.close()
 
     def _go_on(self, seconds: float) -> None:
-        """Serve for so long."""
+        """Go on serving for `seconds`."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and self.is_parent_alive():
             self.notify()
@@ -89,7 +89,7 @@ class DrainingWorker(PatientWorker):
             self.murder_pending()
 
     def is_parent_alive(self) -> bool:
-        """Without a master it ends as after SIGTERM."""
+        """Whether the master lives; without it the worker ends as after SIGTERM."""
         alive: bool = super().is_parent_alive()
         if not alive:
             self.alive = False
@@ -102,25 +102,25 @@ logger_class = NoAccessLog
 worker_class = DrainingWorker
 workers = _settings.web_processes
 threads = _settings.threads_of_web
-timeout = 30  # seconds until a worker that has stopped breathing is replaced
+timeout = 30  # seconds until a worker that hangs is replaced
 graceful_timeout = 20  # below the 30 seconds that platforms give before they kill
 keepalive = 5
 worker_connections = (
-    2048  # 500 that are slow, of each kind, leave room; the files of a process are raised to it
+    2048  # room beside 500 slow ones of each kind; the limit of open files is raised to match
 )
 limit_request_line = 4094
-sendfile = False  # it would wait for a client that does not read for as long as that likes
+sendfile = False  # it would wait without limit for a client that does not read
 forwarded_allow_ips = ""  # what proxies say is read in webapp/proxies.py
 control_socket_disable = True  # two copies under one account would fight over its path
 
 
 def on_starting(server: Arbiter) -> None:
-    """The master's own lines, too, are masked and one object each."""
+    """Mask and format the master's own log lines, too; log how the web departs from its settings."""
     logs.configure()
     log = logging.getLogger("holdline.web")
     for notice in web_notices.find(_settings):
         log.warning("%s", notice)
-    # GUNICORN_CMD_ARGS and the command line prevail over this file, and each process has its connections.
+    # GUNICORN_CMD_ARGS and the command line prevail over this file, but each process takes connections.
     if server.num_workers > workers:
         log.warning("%s web processes start and not %s: set WEB_CONCURRENCY.", workers, server.num_workers)
         server.num_workers = workers
@@ -133,7 +133,7 @@ on_reload = on_starting
 
 
 def when_ready(_server: object) -> None:
-    """The workers are to know when the master was told to stop."""
+    """Let the workers know when the master was told to stop."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What gunicorn and the flask command serve."""
+"""The application that gunicorn and the flask command load."""
 
 from __future__ import annotations
 

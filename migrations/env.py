@@ -14,9 +14,9 @@ from models.base.tables import Base
 
 
 def bind_system_scope(connection: Connection, system_database_url: str) -> None:
-    """Let only the second role see every organisation, where one is given; without it any session may ask.
+    """Let only the second role, if there is one, see every organisation; otherwise any session may ask to.
 
-    Written anew at every release, for the setting may have come or gone.
+    Written at every release, because the setting may have come or gone.
     """
     if connection.scalar(text("SELECT to_regprocedure('in_system_scope()')")) is None:
         return  # all migrations were undone
@@ -45,7 +45,7 @@ def bind_system_scope(connection: Connection, system_database_url: str) -> None:
 
 
 def _connected(engine: Engine) -> Connection:
-    """Ends with a sentence where the database cannot be used; a migration that fails keeps its traceback."""
+    """A connection; exits with a sentence if there is none. A migration that fails keeps its traceback."""
     try:
         return engine.connect()
     except DBAPIError as error:
@@ -65,8 +65,8 @@ def migrate(config: settings.Settings) -> None:
                 text("SELECT pg_advisory_xact_lock(hashtextextended('holdline/migrations', 0))")
             )
             connection.execute(text("SET LOCAL lock_timeout = '4s'"))
-            # A migration sees the rows of every clinic, and nobody else does until it is over: what it
-            # changes here is seen when all is committed.
+            # A migration sees the rows of every clinic. No other session does: it sees these changes only
+            # when all is committed.
             bind_system_scope(connection, "")
             connection.execute(text("SELECT set_config('app.scope', 'system', true)"))
             context.run_migrations()

@@ -1,1 +1,1 @@
-"""What every process needs around its work: logs, masking, traces, addresses, and checks at the start."""
+"""What every process needs around its work: logs, masking, traces, addresses, and checks at its start."""

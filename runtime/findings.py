@@ -1,15 +1,15 @@
-"""What is found around a process before it serves anybody, as sentences for whoever runs it."""
+"""What the checks at the start of a process find, as sentences for the operator."""
 
 from __future__ import annotations
 
 
 class Problem(str):
-    """A sentence about what forbids the start."""
+    """A sentence about a finding that forbids the start."""
 
     __slots__ = ()
 
 
 class Notice(str):
-    """A sentence about what somebody should know."""
+    """A sentence about a finding that the operator should know."""
 
     __slots__ = ()

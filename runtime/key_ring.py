@@ -1,4 +1,4 @@
-"""The keys that are made from SECRET_KEY, one for each purpose, and from the former ones."""
+"""The keys that are made from SECRET_KEY and its former values, one for each purpose."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 
 class UnknownKey(LookupError):
-    """Something was written with a SECRET_KEY that is neither the current one nor a former one."""
+    """A value was written with a SECRET_KEY that is neither the current nor a former one."""
 
 
 class KeyRing:
-    """The current SECRET_KEY, which is written with, and the former ones, which are still read with."""
+    """The current SECRET_KEY, for writing and reading, and the former ones, only for reading."""
 
     def __init__(self, current: str, former: Iterable[str]) -> None:
         self._roots = {
@@ -26,9 +26,9 @@ class KeyRing:
         return tuple(self._roots)
 
     def subkey(self, purpose: str, key_id: str | None) -> bytes:
-        """The 32-byte key for one purpose, from the key of that id, or from the current one if it is None.
+        """The 32-byte key for one purpose, from the key with this id, or from the current key if it is None.
 
-        Keys for different purposes say nothing about each other. Raises UnknownKey.
+        A key for one purpose reveals nothing about the others. Raises UnknownKey.
         """
         try:
             root = self._roots[key_id or self.ids[0]]

@@ -1,8 +1,8 @@
-"""What every process writes to its log: one JSON object a line, and nothing in it that is personal.
+"""What every process writes to its log: one JSON object a line, without personal data.
 
-Telephone numbers are cut to their last two digits, codes, secrets and the tokens in addresses go, and of
-an error only what cannot hold a value of somebody's: its class, where it was raised, SQLSTATE and
-constraint. Ids stay: with them everything else can be looked up by whoever may.
+Telephone numbers are cut to their last two digits; codes, secrets and the tokens in addresses go. Of an error
+only the parts stay that cannot hold a person's data: its class, where it was raised, SQLSTATE and constraint.
+Ids stay, so that staff and operators with access can look up the rest.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from runtime.masking import GONE, mask, mask_digits
 
 ROOT = Path(__file__).parent.parent
 
-#: Their lines below a warning hold SQL, bodies and addresses.
+#: Loggers whose lines below a warning hold SQL, bodies and addresses.
 TOO_TALKATIVE = (
     "psycopg",
     "sqlalchemy",
@@ -47,7 +47,7 @@ TOO_TALKATIVE = (
     "alembic",
 )
 
-#: Longer texts are cut: a log service splits lines that are too long, and then they are no JSON.
+#: Longer texts are cut: a log service splits lines that are too long, and then they are not JSON.
 LONGEST = 4_000
 
 
@@ -78,8 +78,8 @@ def bound(**fields: object) -> Iterator[None]:
 
 # --- what is told of an error -------------------------------------------------------------------
 
-#: Errors of others whose text is about servers and not about rows. All other texts of others stay out:
-#: a database's may quote a row, a ValidationError or KeyError a value.
+#: Errors of libraries whose text is about servers and not about rows. The text of any other library's error
+#: stays out: a database's may quote a row, a ValidationError or KeyError a value.
 TELLING = (
     OSError,  # also the connection errors of requests and of http
     redis.ConnectionError,
@@ -90,11 +90,11 @@ TELLING = (
     billiard.exceptions.WorkerLostError,
 )
 
-#: Ours never quote what somebody said.
+#: Packages whose errors are ours: these never quote what a person said.
 OURS = {"webapp", "tasks", "models", "sandbox", "runtime", "settings"}
 
-#: Classes of SQLSTATE that are about the server (connections, transactions, resources, shutdown): its words
-#: help.
+#: Classes of SQLSTATE that are about the server (connections, transactions, resources, shutdown): the text of
+#: these errors helps.
 _SERVERS_TROUBLE = {"08", "25", "53", "57", "58"}
 
 _MOST_CAUSES = 6
@@ -116,7 +116,7 @@ def describe(error: BaseException, trace: TracebackType | None = None) -> list[d
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """The error that one is only the shell of: SQLAlchemy's of psycopg's, Celery's of a task's own."""
+    """The error that this error only wraps: SQLAlchemy wraps psycopg's, Celery a task's own."""
     shelled = getattr(error, "orig", None) or getattr(error, "exc", None)
     return shelled if isinstance(shelled, BaseException) else None
 
@@ -137,13 +137,13 @@ def _class_name(error: BaseException) -> str:
 
 
 def _text_of(error: BaseException) -> str | None:
-    """The error's own words, masked, if it is one that quotes nobody."""
+    """The error's own text, masked, if it quotes no person; else None."""
     if isinstance(error, psycopg.Error):
         words = _words_of_postgres(error)
     elif type(error).__module__.partition(".")[0] in OURS:
         words = str(error)
     elif isinstance(error, TELLING) and not isinstance(error, ValueError):
-        # A ValueError of requests' is an OSError, too, and quotes the header or the answer it choked on.
+        # A ValueError of requests is an OSError, too, and quotes the header or the answer that it refuses.
         words = str(error)
     else:
         return None
@@ -151,14 +151,14 @@ def _text_of(error: BaseException) -> str | None:
 
 
 def _words_of_postgres(error: psycopg.Error) -> str:
-    """Only of what is about the server. Without a SQLSTATE it is the client's own, about the connection."""
+    """The text if it is about the server; without a SQLSTATE the client wrote it, about the connection."""
     if error.sqlstate is None:
         return str(error) if isinstance(error, psycopg.OperationalError) else ""
     return (error.diag.message_primary or "") if error.sqlstate[:2] in _SERVERS_TROUBLE else ""
 
 
 def _frames(trace: TracebackType | None) -> list[str]:
-    """Where it was raised: every line of ours, and the last few of others. No source, no values."""
+    """Where the error was raised: every line of our code, and the last few others. No source, no values."""
     frames: list[tuple[bool, str]] = []
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -195,11 +195,11 @@ def _short(text: str) -> str:
 
 
 def _masked(text: str) -> str:
-    return _short(mask(text[: LONGEST * 4]))  # so that no text of any length is worked through
+    return _short(mask(text[: LONGEST * 4]))  # cut first, so that a text of any length takes little time
 
 
 def _field(name: str, value: object, levels: int = 4) -> object:
-    """The value of a field as it may be written."""
+    """The value of a field as it may stand in the log."""
     if value is None or isinstance(value, bool | float):
         return value
     if _SECRET_FIELD.search(name) or not levels:
@@ -224,7 +224,7 @@ def _single(name: str, value: object) -> int | str:
 
 
 def _in_words(error: BaseException) -> str:
-    """An error on one line: its words if they may be told, else what it is."""
+    """An error on one line: its text if that may be logged, else its class, SQLSTATE and constraint."""
     told = _described(_wrapped(error) or error, None)
     if "text" in told:
         return str(told["text"])
@@ -233,7 +233,7 @@ def _in_words(error: BaseException) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The text of a record, with errors among its arguments in words of ours."""
+    """The text of a record, with each error among its arguments as `_in_words` has it."""
     msg: object = record.msg
     text = _in_words(msg) if isinstance(msg, BaseException) else str(msg)
     args: Any = record.args
@@ -246,7 +246,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return _masked(text % args if args else text)
     except (TypeError, ValueError, KeyError):
-        return _masked(text)  # they do not fit: a mistake, but not worth a line
+        return _masked(text)  # the arguments do not fit: a mistake, but no reason to lose the line
 
 
 def _argument(value: object) -> object:
@@ -254,10 +254,10 @@ def _argument(value: object) -> object:
 
 
 def told(record: logging.LogRecord) -> dict[str, Any]:
-    """What is written of a record besides its time, level and logger: `message`, fields, and `errors`."""
+    """What is written about a record besides its time, level and logger: `message`, fields, and `errors`."""
     fields: dict[str, object] = dict(_context.get())
     celerys = record.__dict__.get("data")
-    if isinstance(celerys, Mapping) and "id" in celerys:  # beside it there are arguments and tracebacks
+    if isinstance(celerys, Mapping) and "id" in celerys:  # the rest of it has arguments and tracebacks
         fields |= {"task": celerys.get("name"), "task_id": celerys["id"]}
     fields |= {name: value for name, value in record.__dict__.items() if name not in _NOT_EXTRA}
     data: dict[str, Any] = {"message": _message(record)}
@@ -285,7 +285,7 @@ class Formatter(JsonFormatter):
 
 
 class Readable(Formatter):
-    """The same for somebody at a terminal: one line of words."""
+    """The same as one line of words, for a person at a terminal."""
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
         data = dict(log_data)
@@ -302,7 +302,7 @@ def _flat(error: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _ToStderr(logging.Handler):
-    """Standard error as it is at that moment."""
+    """Writes to what sys.stderr is at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -312,7 +312,7 @@ class _ToStderr(logging.Handler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Nothing: Python's own would print the record with its arguments."""
+        """Does nothing: Python's own handler would print the record with its arguments."""
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
@@ -320,7 +320,7 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
 
 
 def configure(level: int = logging.INFO) -> None:
-    """Make this process log so. Again is harmless: the last call counts."""
+    """Make this process log in this form. A second call is harmless: the last call counts."""
     at_a_terminal = settings.get().development and sys.stderr.isatty()
     handler = _ToStderr()
     handler.setFormatter(Readable() if at_a_terminal else Formatter())
@@ -330,6 +330,6 @@ def configure(level: int = logging.INFO) -> None:
         root.removeHandler(before)
     root.addHandler(handler)
     root.setLevel(level)
-    gunicorn = logging.getLogger("gunicorn.error")  # it comes with a handler of its own, which masks nothing
+    gunicorn = logging.getLogger("gunicorn.error")  # it has a handler of its own, which masks nothing
     gunicorn.handlers.clear()
     gunicorn.propagate = True

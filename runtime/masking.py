@@ -1,7 +1,7 @@
-"""What is taken out of a text before it may stand in a log: telephone numbers, codes, secrets, tokens.
+"""Takes telephone numbers, codes, secrets and tokens out of a text before it may stand in a log.
 
-Pure: text in, text out. Everything is done in one pass, so that what one rule keeps (a time, an id, a
-port) no other rule can spoil.
+Pure: text in, text out. All rules apply in one pass, so that no rule can spoil what another rule keeps (a
+time, an id, a port).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ GONE = "***"
 def mask(text: str) -> str:
     """The text without telephone numbers, codes, secrets and tokens.
 
-    A run of 4 to 8 digits that stands alone could be a code, so it goes, unless what is beside it says that
-    it is something else: a port, a duration, a year, a line, an error's number. Ids and times stay whole.
+    A run of 4 to 8 digits that stands alone could be a code, so it goes, unless the text beside it says what
+    else it is: a port, a duration, a year, a line, an error's number. Ids and times stay whole.
     """
     return _PARTS.sub(lambda found: _HOW[found.lastgroup or ""](found[0]), text)
 
@@ -36,7 +36,7 @@ def _ending(number: str) -> str:
 
 
 def mask_digits(text: str) -> str:
-    """The text of a field that is known to hold a telephone number or a code."""
+    """The text of a field that is known to hold a telephone number or a code, masked."""
     return _FOUR_DIGITS.sub(_digits, text)
 
 
@@ -59,7 +59,7 @@ def _local_part_gone(address: str) -> str:
 
 
 def _address(url: str) -> str:
-    """A URL or a path without who signs in, without tokens in the path, and without its query's values."""
+    """A URL or a path without its login, without tokens in the path, and without the values of its query."""
     address, question, query = url.partition("?")
     scheme, slashes, rest = address.rpartition("://")
     host, *segments = rest.split("/")
@@ -75,7 +75,7 @@ def _patients_link_gone(path: str) -> str:
 
 
 def _segment(segment: str) -> str:
-    """One piece of a path. Who knows a token's address is let in, so an address is a secret, too."""
+    """One segment of a path, masked: an address with a token lets its reader in, so it is a secret, too."""
     plain = unquote(segment)
     if _PHONE_ALONE.fullmatch(plain):
         return _ending(plain)
@@ -87,8 +87,8 @@ _DIGITS_AT_END = re.compile(r"\d(?:[ ,.-]{0,2}\d)*$")
 _NAME = re.compile(r"""[\w-]+["']?\s*[:=]\s*["']?""")
 _TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w=-]{16,}")
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_PUBLIC_ID = re.compile(rf"{_UUID}|[A-Z]{{2}}[0-9a-f]{{32}}")  # ours, Vapi's; and Twilio's, such as SM…
-#: The page of one appointment (models/booking/links.py); its token is short, because an SMS is.
+_PUBLIC_ID = re.compile(rf"{_UUID}|[A-Z]{{2}}[0-9a-f]{{32}}")  # ours and Vapi's; Twilio's, such as SM…
+#: The page of one appointment (models/booking/links.py); its token is short, because an SMS is short.
 _PATIENTS_LINK = re.compile(r"/a/\w{8,}", re.IGNORECASE)
 _PHONE_ALONE = re.compile(r"\+?\d{7,15}")
 
@@ -109,9 +109,9 @@ _SECRET_NAME = "(?:secret|token|passw|api[_-]?key|signature|cookie)"  # noqa: S1
 _LONG_OR_NUMBER = r"(?=[^\s\"',;]*\d|[^\s\"',;]{16})"
 _CODE = r"\w*(?:otp|code|pin|passcode)"
 
-#: Each kind of part, what happens to it, and how it looks. The leftmost wins, and of those the first.
+#: Each kind of part, what happens to it, and its pattern. The leftmost match wins; of equals the first kind.
 _KINDS: tuple[tuple[str, Callable[[str], str], str], ...] = (
-    # What is a number and yet tells nothing about anybody.
+    # Numbers that say nothing about a person.
     ("id", _kept, rf"\b{_UUID}\b|\b0x[0-9a-f]+\b"),
     (
         "time",
@@ -121,7 +121,7 @@ _KINDS: tuple[tuple[str, Callable[[str], str], str], ...] = (
     ("year", _kept, rf"\b{_MONTH}\.?,? (?:\d{{1,2}},? )?(?:19|20)\d\d\b"),
     ("numbered", _kept, rf"\b{_NUMBERED}\s*[:=#]?\s*[\"']?\d{{1,6}}(?![\w-]|\.\d)"),
     ("worker", _kept, r"\b(?:celery|worker|otp|gen\d+)@[\w.-]+"),
-    # What is a secret.
+    # Secrets.
     (
         "authorization",
         _value_gone,
@@ -138,14 +138,14 @@ _KINDS: tuple[tuple[str, Callable[[str], str], str], ...] = (
     ("jwt", _gone, r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
     ("path", _address, r"(?<![\w:/.<])/[^\s\"'<>)\]},;]*[^\s\"'<>)\]}.,;:!?]"),
     ("token", _gone, r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*(?-i:[a-z]))(?=[\w-]*(?-i:[A-Z]))[\w-]{40,}"),
-    # What names a person.
+    # Personal data.
     ("email", _local_part_gone, r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     (
         "code",
         _digits_gone,
         rf"\b{_CODE}[\"']?\s*(?:is|was|[:=#])?\s*[\"'(]?\d(?:[ ,.-]{{0,2}}\d){{3,7}}(?!\w|-\w)",
     ),
-    # Numbers again: what stands before or behind them says what they count.
+    # More numbers to keep: the text before or after them says what they count.
     ("server", _kept, rf"\b(?:to|at|on|from|host|server) (?!{_CODE}:)[\w.-]{{1,99}}:\d{{2,5}}\b(?!-)"),
     (
         "host",
@@ -162,7 +162,7 @@ _KINDS: tuple[tuple[str, Callable[[str], str], str], ...] = (
     ("american", _ending, r"(?<![\w.+-])(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}(?![\w-])"),
     ("joined", _ending, r"(?<![\w.+-])\d{3,5}(?:-\d{3,6}){1,3}(?![\w-])"),
     ("long", _ending, r"(?<![\w.+-])\d{9,15}(?![\w-])"),
-    # What could be a code, as digits or one by one as people say them.
+    # What could be a code, written in one or digit by digit as people say it.
     ("digits", _gone, r"(?<![\w/-])(?<!\d[.:])\d{4,8}(?![\w-]|[:/]\d)"),
     ("spoken", _gone, r"(?<![\w.:/+-])\d(?:[ ,-]{1,2}\d){3,7}(?![\w.:/-])"),
 )

@@ -9,24 +9,24 @@ from psycopg import pq
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-#: What libpq takes of these, and other values only when the connection is already being made.
+#: The values that libpq takes; it refuses others only when the connection is already being made.
 _VALUES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "channel_binding": ("disable", "prefer", "require"),
-    "target_session_attrs": ("any", "read-write", "primary"),  # no other can be written to
+    "target_session_attrs": ("any", "read-write", "primary"),  # servers of the other kinds refuse to write
 }
 
-#: How other libraries say which schema they use. The migrations and the SQL functions name ours.
+#: The parameters in which other libraries name the schema. The migrations and the SQL functions name ours.
 _SCHEMA = ("schema", "currentschema", "search_path")
 _SEARCH_PATH = re.compile(r"search_path\s*=\s*(\S+)")
 
-#: How other libraries ask for TLS, in libpq's words.
+#: How other libraries ask for TLS, and libpq's word for it.
 _TLS = {
     **dict.fromkeys(("true", "1", "on", "yes", "no-verify"), "require"),
     **dict.fromkeys(("false", "0", "off", "no"), "prefer"),
 }
 
-#: postgresql://user:password@one:5432,two:5432/database, which SQLAlchemy writes in another way.
+#: postgresql://user:password@one:5432,two:5432/database, for which SQLAlchemy has another form.
 _SEVERAL_HOSTS = re.compile(
     r"(?P<before>[\w+]+://(?:[^:/@]*(?::[^@]*)?@)?)(?P<hosts>[^/?@]*,[^/?@]*)"
     r"(?P<database>/[^?]*)?(?:\?(?P<query>.*))?"
@@ -34,9 +34,9 @@ _SEVERAL_HOSTS = re.compile(
 
 
 def read(text: str) -> tuple[URL, list[str]]:
-    """An address as platforms and poolers give it, for our driver; and the parameters that mean nothing here.
+    """The address of a platform or pooler, for our driver; and the names of the parameters that were ignored.
 
-    Raises ValueError, in a sentence, for a parameter that cannot be complied with.
+    Raises ValueError with a sentence for a parameter that cannot be complied with.
     """
     url = _read_address(text).set(drivername="postgresql+psycopg")
     kept: dict[str, str | tuple[str, ...]] = {}
@@ -56,7 +56,7 @@ def read(text: str) -> tuple[URL, list[str]]:
         else:
             ignored.append(written)
     if len(_hosts(url)) > 1:
-        # Of several servers one is the primary, and after a failover another one.
+        # One of several servers is the primary, and after a failover another server is.
         kept.setdefault("target_session_attrs", "read-write")
     return url.set(query=kept), ignored
 
@@ -97,10 +97,10 @@ def _of_libpq(name: str, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def names_a_database(url: str) -> bool:
-    """Whether it is of PostgreSQL and has a host, read as the engine does: a password may hold slashes."""
+    """Whether `url` is PostgreSQL's and has a host, read as the engine does: a password may hold slashes."""
     try:
         parsed = _read_address(url)
-    except (ArgumentError, ValueError):  # the port's, which may quote half of a password
+    except (ArgumentError, ValueError):  # an error about the port may quote half of a password
         return False
     known = parsed.get_backend_name() in ("postgres", "postgresql")
     return known and bool(parsed.host or parsed.query.get("host"))  # a socket's folder is in the query

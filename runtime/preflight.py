@@ -1,7 +1,7 @@
-"""What must be right around a process before it serves anybody, looked at in the running database and Redis.
+"""Checks of the running database and Redis before a process begins to serve.
 
-What would make a promise hollow forbids the start. What cannot be looked at is only a warning: the product
-starts and answers while the database or Redis is away.
+A finding that would break a promise forbids the start. A check that cannot be made is only a warning: the
+product starts and answers while the database or Redis is away.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runtime.masking import mask
 log = logging.getLogger(__name__)
 
 #: The exit status. Gunicorn takes it for "the application cannot start" and stops, instead of starting
-#: the same worker again and again.
+#: the worker again and again.
 REFUSED = 3
 
 
@@ -30,22 +30,22 @@ REFUSED = 3
 PLATFORMS = ("DYNO", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME", "K_SERVICE", "WEBSITE_SITE_NAME")
 
 
-#: Looks at the database. It is handed in, because this module knows nothing of the domain.
+#: Checks the database. It is an argument, because this module does not know the domain.
 Look = Callable[[], Iterable[Problem | Notice]]
 
 
 def problems(database: Look) -> list[str]:
-    """What forbids the start here, each as a sentence that says how to mend it."""
+    """The findings that forbid the start, each as a sentence that says how to mend it."""
     return [found for found in _look(database) if isinstance(found, Problem)]
 
 
 def warnings(database: Look) -> list[str]:
-    """What somebody should know, and what could not be looked at."""
+    """The findings that the operator should know, and the checks that could not be made."""
     return [found for found in _look(database) if isinstance(found, Notice)]
 
 
 def refuse_to_start(database: Look) -> None:
-    """Log what is to be noticed; with any problem, say them all on standard error and end the process."""
+    """Log the notices; if there are problems, write all to standard error and exit with REFUSED."""
     found = list(_look(database))
     for notice in found:
         if isinstance(notice, Notice):
@@ -57,7 +57,7 @@ def refuse_to_start(database: Look) -> None:
 
 
 def redis_client() -> redis.Redis:
-    """A client of the broker that waits no longer for it than a request would."""
+    """A client of the broker that waits for it no longer than a request does."""
     config = settings.get()
     return redis.Redis(**config.redis.client(patience=config.broker_timeout))
 
@@ -83,7 +83,7 @@ def no_answer_of_redis(error: redis.RedisError) -> str:
 
 
 def _look(database: Look) -> Iterator[Problem | Notice]:
-    """In development only the exception from credentials is dangerous; all else is just told."""
+    """In development only the lack of credentials can forbid the start; all other findings are notices."""
     for name in platforms.ignored:
         yield Notice(f"{name} is ignored: the broker is what REDIS_URL names, and there is no other.")
     if not settings.get().development:
@@ -133,7 +133,7 @@ def _redis() -> Iterator[Problem | Notice]:
 
 
 def _policy(client: redis.Redis) -> str | redis.ResponseError | None:
-    """What it does when it is full; some platforms refuse to say."""
+    """What Redis does when it is full; the error if the platform refuses to say."""
     try:
         policy: str | None = client.info("memory").get("maxmemory_policy")
     except redis.ResponseError as error:

@@ -1,4 +1,4 @@
-"""What production asks of a setting beyond its form: a secret that cannot be guessed, TLS, waits that end."""
+"""What production requires of a setting beyond its form: unguessable secrets, TLS, waits that end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runtime import weak_secrets, web_address
 
 
 def listed(value: str) -> list[str]:
-    """What stands between the commas."""
+    """The parts between the commas, stripped, without empty ones."""
     return [each.strip() for each in value.split(",") if each.strip()]
 
 
@@ -53,7 +53,7 @@ def _of_a_longest_wait(value: float) -> None:
         )
 
 
-#: By the name of the field. Each raises ValueError, and is asked only about a value that has its right form.
+#: The rule for each field, by name. A rule raises ValueError, and is given only values of the right form.
 RULES: Mapping[str, Callable[[Any], None]] = {
     "secret_key": _of_a_key,
     "former_secret_keys": _of_former_keys,

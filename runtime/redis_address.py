@@ -1,7 +1,7 @@
-"""REDIS_URL in the forms that Celery, kombu and redis-py document, read once for all that speak to Redis.
+"""REDIS_URL in the forms that Celery, kombu and redis-py document, read once for all clients of Redis.
 
-Each of the three reads such an address in a way of its own: one raises where another ignores. So none of
-them is handed the address; each is handed what `read` made of it.
+Each of the three reads an address in its own way: one raises where another ignores. So none of them is given
+the address; each is given what `read` made of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KNOWN = (
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where Redis is and how it is spoken to."""
+    """Where Redis is, and how to connect to it."""
 
     host: str
     port: int
@@ -40,16 +40,16 @@ class RedisAddress:
     username: str | None
     password: str | None = field(repr=False)
     socket_path: str | None
-    #: What TLS is checked by, in redis-py's names; None is no TLS.
+    #: How TLS is checked, by redis-py's names; None is no TLS.
     tls: dict[str, Any] | None
-    #: Timeouts (seconds) and the like, by the names that redis-py's clients and kombu's transport share.
+    #: Timeouts (seconds) and other options, by the names that redis-py's clients and kombu's transport share.
     options: dict[str, Any]
 
     @property
     def url(self) -> str:
-        """For Celery and kombu: without anything that they would read in a way of their own.
+        """For Celery and kombu: without the parts that they would read in their own way.
 
-        A socket has no place in it: thrifty_redis takes that from the transport's options.
+        A socket is not in it: thrifty_redis takes the socket from the transport's options.
         """
         user, password = (quote(part or "", safe="") for part in (self.username, self.password))
         login = f"{user}{':' if password else ''}{password}@" if user or password else ""
@@ -58,11 +58,11 @@ class RedisAddress:
 
     @property
     def transport_options(self) -> dict[str, Any]:
-        """For kombu's transport of thrifty_redis."""
+        """The options of the transport in thrifty_redis."""
         return self.options | ({"socket_path": self.socket_path} if self.socket_path else {})
 
     def client(self, *, patience: float | None = None) -> dict[str, Any]:
-        """The arguments of redis.Redis; with `patience` it waits no longer than so many seconds, once."""
+        """The arguments of redis.Redis; with `patience` it waits once, for at most this many seconds."""
         where: dict[str, Any] = {"host": self.host, "port": self.port}
         if self.socket_path:
             where = {"unix_socket_path": self.socket_path}
@@ -77,7 +77,7 @@ class RedisAddress:
 
 
 def read(url: str, *, accept_self_signed: bool) -> RedisAddress:
-    """`url` in its parts. What it says of certificates stands; `accept_self_signed` speaks where it does not.
+    """The parts of `url`. `accept_self_signed` counts only if the URL does not say how to check certificates.
 
     Raises ValueError with a sentence that quotes nothing of the login.
     """
@@ -107,7 +107,7 @@ def read(url: str, *, accept_self_signed: bool) -> RedisAddress:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 -- reading it is what tells; its error may quote half of a password
+        parts.port  # noqa: B018 -- reading it checks it; its error may quote half of a password
     except ValueError:
         raise ValueError(_FORMS) from None
     tcp = parts.scheme in _TCP and parts.hostname
@@ -126,7 +126,7 @@ def _query(parts: SplitResult) -> dict[str, Any]:
     return said
 
 
-def _value(name: str, value: str) -> Any:  # noqa: ANN401 -- as different as the names are
+def _value(name: str, value: str) -> Any:  # noqa: ANN401 -- the type depends on the name
     if name == "ssl_cert_reqs":
         wanted = value.lower().removeprefix("cert_")
         if wanted not in _REQUIREMENTS:
@@ -148,7 +148,7 @@ def _value(name: str, value: str) -> Any:  # noqa: ANN401 -- as different as the
 
 
 def _load(tls: dict[str, Any]) -> None:
-    """As the clients do at each connection, where one of them would raise what nobody expects of it."""
+    """Load the files as the clients do at each connection, where they would raise unexpected errors."""
     own, key = tls.get("ssl_certfile"), tls.get("ssl_keyfile")
     if key and not own:
         raise ValueError("ssl_keyfile in it needs ssl_certfile beside it")
@@ -161,7 +161,7 @@ def _load(tls: dict[str, Any]) -> None:
         raise ValueError(f"ssl_ca_certs in it cannot be used ({_reason(error)})") from None
     try:
         if own:
-            context.load_cert_chain(own, key, password=lambda: "")  # it would ask at the terminal
+            context.load_cert_chain(own, key, password=lambda: "")  # else it would ask at the terminal
     except OSError as error:
         raise ValueError(f"ssl_certfile and ssl_keyfile in it cannot be used ({_reason(error)})") from None
 

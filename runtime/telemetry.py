@@ -1,7 +1,7 @@
 """Errors to Sentry and traces by OpenTelemetry, each only where its variable of the environment is set.
 
-Neither tells anybody more than the log does: an error is what runtime/logs.py says of it, and every text that
-leaves is masked. The packages are imported only where they are wanted; they cost half a second.
+Neither service receives more than the log says: an error is reported as runtime/logs.py describes it, and all
+text that leaves is masked. The packages are imported only if they are used; importing takes half a second.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
     from sqlalchemy.engine import ExceptionContext
 
-#: Of an error in a span only its class is told: its text may quote a row, its trace the values of one.
+#: What is kept of an error in a span: only its class. Its text may quote a row, its trace the row's values.
 _OF_AN_ERROR = {"exception.type", "exception.escaped"}
 
 
 def configure(service: str, app: object = None) -> None:
-    """Start what is set, once a process and after it was forked. `service` is web or worker.
+    """Start the services that are set, once in each process after the fork. `service` is web or worker.
 
-    `app`: the Flask application of a web process, which no room but webapp may import.
+    `app`: the Flask application of a web process, which only webapp may import.
     """
     config = settings.get()
     if config.sentry_dsn:
@@ -43,7 +43,7 @@ def configure(service: str, app: object = None) -> None:
 
 
 def _report_errors(dsn: str, service: str) -> None:
-    """What is logged as an error is reported, in the log's own words: no other source is asked."""
+    """Report what is logged as an error, in the log's own words, and nothing from other sources."""
     import sentry_sdk  # noqa: PLC0415
     from sentry_sdk.integrations.atexit import AtexitIntegration  # noqa: PLC0415
     from sentry_sdk.integrations.logging import LoggingIntegration  # noqa: PLC0415
@@ -65,7 +65,7 @@ def _report_errors(dsn: str, service: str) -> None:
 
 
 def _as_logged(event: Event, hint: Hint) -> Event | None:
-    """The event with nothing in it but what the log says of the same record."""
+    """The event with only what the log says about the same record."""
     record = hint.get("log_record")
     if not isinstance(record, logging.LogRecord):
         return None
@@ -81,10 +81,10 @@ def _as_logged(event: Event, hint: Hint) -> Event | None:
         "logger": record.name,
         "logentry": {"message": told.pop("message")},
         "tags": {name: str(value) for name, value in told.items() if not isinstance(value, list | Mapping)},
-        # Sentry wants the cause before what it caused.
+        # Sentry wants a cause before its consequence.
         "exception": {"values": [_as_sentry_has_it(error) for error in reversed(errors)]},
     }
-    return kept  # type: ignore[return-value]  # a TypedDict, of which this has a part
+    return kept  # type: ignore[return-value]  # it has some of the TypedDict's keys
 
 
 def _as_sentry_has_it(error: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _as_sentry_has_it(error: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trace(service: str, app: object) -> None:
-    """Spans of requests, tasks and SQL, to where OpenTelemetry's own variables say."""
+    """Send spans of requests, tasks and SQL to the address in OpenTelemetry's own variables."""
     from opentelemetry import trace  # noqa: PLC0415
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415
@@ -122,14 +122,16 @@ def _trace(service: str, app: object) -> None:
 
 
 def _trace_statements(tracer: Tracer) -> None:
-    """One span a statement, with its text and not its values. The library for it knows no SQLAlchemy 2.1."""
+    """One span for each statement, with its text and without its values. OpenTelemetry's own library for this
+    does not support SQLAlchemy 2.1.
+    """
     from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415
 
     @event.listens_for(Engine, "before_cursor_execute")
     def begin(*told: Any) -> None:
         _, _, statement, _, context, _ = told
         if context is None:
-            return  # the driver's own, as a connection begins
+            return  # a statement of the driver's, when a connection begins
         context.holdline_span = tracer.start_span(statement.split(None, 1)[0].upper(), kind=SpanKind.CLIENT)
         context.holdline_span.set_attributes({"db.system.name": "postgresql", "db.query.text": statement})
 
@@ -167,7 +169,7 @@ def masked(inner: SpanExporter) -> SpanExporter:
             events=[happened(each) for each in span.events],
             links=span.links,
             kind=span.kind,
-            status=Status(span.status.status_code),  # its words may be an error's
+            status=Status(span.status.status_code),  # its description may be an error's text
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,

@@ -1,8 +1,8 @@
-"""Kombu's Redis transport with fewer connections: what all channels of a process can share, they share.
+"""Kombu's Redis transport with fewer connections: the channels of a process share what they can.
 
 Kombu gives every channel two pools of its own, one of them opened for a single PING. A worker has five
 channels, and small Redis plans allow 20 connections in all. Here the channels of a process share one
-pool for everything that does not block, and keep a connection of their own only while they wait on it.
+pool for all commands that do not block, and each keeps its own connection only while it waits on it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import redis
 from kombu.transport import redis as kombu_redis
 
-#: One for each broker and database. redis-py's pools notice a fork, and begin anew in the child.
+#: One pool for each broker and database. redis-py's pools notice a fork, and begin again in the child.
 _shared: dict[str, redis.ConnectionPool] = {}
 
 
@@ -24,11 +24,11 @@ _Transport: Any = kombu_redis.Transport
 class Channel(_Channel):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The connection of the opening PING; a channel that blocks on Redis opens it again.
+        # Close the connection of the first PING; a channel that blocks on Redis opens it again.
         self.async_pool.disconnect(inuse_connections=False)
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (kombu's signature)
-        """Kombu's own, but at a Unix socket where the settings name one."""
+        """Kombu's parameters, but for a Unix socket if the settings name one."""
         path = self.connection.client.transport_options.get("socket_path")
         if path:
             self.connection_class = redis.UnixDomainSocketConnection
@@ -51,7 +51,7 @@ class Channel(_Channel):  # type: ignore[misc]
         return _shared[key]
 
     def _disconnect_pools(self) -> None:
-        self._pool = None  # the others are still using it
+        self._pool = None  # other channels still use it
         super()._disconnect_pools()
 
 

@@ -1,4 +1,4 @@
-"""What makes a key or a password one that can be guessed, said so that it completes "this one …"."""
+"""Why a key or a password can be guessed, in words that complete "this one …"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import pairwise
 
 DEVELOPMENT_KEY = "development-only-key-never-in-production"
 
-#: Words of examples, of documents and of habit. None is so short that random characters hold it by chance.
+#: Words from examples, documents and habit. All are too long to occur in random characters by chance.
 _WORDS = (
     "abcdef", "celery", "change", "default", "development", "django", "dummy", "example", "fillme", "flower",
     "holdline", "insecure", "insert", "letmein", "password", "passw0rd", "placeholder", "please",
@@ -25,10 +25,10 @@ _WORDS = (
     "january", "february", "october", "november", "december", "autumn", "spring", "summer", "winter",
 )  # fmt: skip
 
-#: How people write letters by other signs.
+#: The signs that people write in place of letters.
 _LEET = str.maketrans("@4310$5!7", "aaeiossit")
 
-#: What is found when one of these digests is looked up.
+#: Digests that lists of digests have: of these words and a few shorter texts.
 _DIGESTS = frozenset(
     hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
     for name in ("md5", "sha1", "sha256", "sha512")
@@ -39,7 +39,7 @@ _HOW = "`openssl rand -hex 32` prints a good one"
 
 
 def of_a_key(key: str) -> str | None:
-    """Why nobody should rely on this key, or None. A key has 32 or more random characters."""
+    """Why this key can be guessed, or None. It needs 32 or more random characters."""
     if _resembles(key, DEVELOPMENT_KEY) or _resembles(key[::-1], DEVELOPMENT_KEY):
         return f"is the public one of development, or nearly; {_HOW}"
     if key.lower() in _DIGESTS:
@@ -51,7 +51,7 @@ def of_a_key(key: str) -> str | None:
 
 
 def of_a_password(password: str, user: str = "") -> str | None:
-    """Why this password can be guessed, or None. It has 12 or more characters beside the user's name."""
+    """Why this password can be guessed, or None. It needs 12 or more characters beside the user's name."""
     name = _plain(user)
     if name and name in _plain(password) and len(_plain(password).replace(name, "")) < 12:
         return f"is made of the user's name; {_HOW}"
@@ -59,7 +59,9 @@ def of_a_password(password: str, user: str = "") -> str | None:
 
 
 def _of_a_secret(text: str, *, length: int, kinds: int, dense: int) -> str | None:
-    """`kinds` is the fewest different characters, `dense` the fewest bytes that it may be packed into."""
+    """Why `text` can be guessed, or None. It must have `length` characters, `kinds` different ones, and still
+    `dense` bytes when it is compressed.
+    """
     if len(text) < length:
         return f"has fewer than {length} characters; {_HOW}"
     if len(set(text)) < kinds or _packed(text) < dense or _counts(text):
@@ -75,7 +77,7 @@ def _of_a_secret(text: str, *, length: int, kinds: int, dense: int) -> str | Non
 
 
 def _decoded(key: str) -> Iterator[str]:
-    """What it says if it is base64 or hexadecimal: of random bytes, one character a byte."""
+    """What the key decodes to as hexadecimal and as base64, with one character for each byte."""
     for decode in (bytes.fromhex, _of_base64):
         with suppress(ValueError):
             yield decode(key.strip()).decode("latin-1")
@@ -100,7 +102,7 @@ def _packed(text: str) -> int:
 
 
 def _counts(text: str) -> bool:
-    """Whether most characters are the one before, or its neighbour; also every second one (a1b2c3)."""
+    """Whether most characters are the one before or its neighbour; also at every second place (a1b2c3)."""
     if len(text) > 10 and _counts(text[::2]) and _counts(text[1::2]):
         return True
     steps = [abs(ord(after) - ord(before)) for before, after in pairwise(text)]

@@ -1,4 +1,4 @@
-"""The addresses of web servers among the settings: what one must look like, and what travels there unread."""
+"""The addresses of web servers among the settings: their form, and whether others can read what is sent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ def read(url: str, *schemes: str) -> SplitResult | None:
     """The parts of a URL, or None unless it has one of these schemes and a readable host and port."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 -- it is read for its error, which may quote half of a password
+        parts.port  # noqa: B018 -- reading it checks it; its error may quote half of a password
     except ValueError:
         return None
     return parts if parts.scheme in schemes and parts.hostname and not re.search(r"\s", url) else None
 
 
 def is_private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there: it uses TLS, or never leaves the machine."""
+    """Whether what is sent there cannot be read on the way: it uses TLS, or never leaves the machine."""
     parts = urlsplit(url)
     if parts.scheme == "https":
         return True
@@ -30,7 +30,7 @@ def is_private(url: str) -> bool:
 
 
 def is_a_host_alone(parts: SplitResult) -> bool:
-    """Whether it has no path, no query and no login. A slash at the end is no path."""
+    """Whether the URL has no path, no query and no login. A slash at the end does not count."""
     return not any((parts.path.strip("/"), parts.query, parts.fragment, parts.username))
 
 

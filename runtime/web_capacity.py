@@ -1,4 +1,4 @@
-"""How many processes, threads and PostgreSQL connections the web has, out of what was asked for."""
+"""How many processes, threads and PostgreSQL connections the web has, given what was asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 #: PostgreSQL connections that the web processes of one machine share. With the workers' five they leave
 #: room for a release and for an operator within the 20 of a small plan.
 WEB_CONNECTIONS = 10
-#: The same where a second role doubles what each worker holds.
+#: The same if there is a second role, which doubles the connections of each worker.
 WEB_CONNECTIONS_OF_TWO_ROLES = 8
 #: With more web processes than this, each would have fewer than two PostgreSQL connections.
 MOST_WEB_PROCESSES = 4
@@ -18,7 +18,7 @@ MOST_THREADS = 128
 
 @dataclass(frozen=True, slots=True)
 class WebCapacity:
-    """What was asked for, and what the web has instead where the connections do not allow that."""
+    """What was asked for, and what the web has instead if the connections do not allow that."""
 
     processes_asked: int
     threads_asked: int
@@ -35,12 +35,12 @@ class WebCapacity:
         """PostgreSQL connections of one web process, both roles together."""
         if not self.two_roles:
             return self.pool_asked or WEB_CONNECTIONS // self.processes
-        # Each role has at least one; a pool of none would be a pool without a limit.
+        # Each role has at least one connection; a pool size of 0 would mean no limit.
         return max(2, self.pool_asked or WEB_CONNECTIONS_OF_TWO_ROLES // self.processes)
 
     @property
     def system_pool(self) -> int:
-        """The connections of that pool that are kept for the second role; 0 if there is none."""
+        """The connections of the pool that are kept for the second role; 0 if there is no second role."""
         return max(1, self.pool // 3) if self.two_roles else 0
 
     @property

@@ -1,4 +1,4 @@
-"""Where the web departs from its settings: a sentence for each, which gunicorn logs as it starts."""
+"""Where the web departs from its settings: a sentence for each case, which gunicorn logs as it starts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a request gets from a socket to a thread of the web: only when all of it is there."""
+"""How a request gets from a socket to a thread of the web: only when it has arrived whole."""

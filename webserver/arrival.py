@@ -1,8 +1,7 @@
 """One request as its bytes come in: where its head ends, where its body ends, and what is wrong with it.
 
-Nothing in here touches a socket or waits, so the event loop of the web may do all of it. The head is read by
-gunicorn's own parser, which is strict; a body in chunks is put together here, because gunicorn's reader can
-only wait for more.
+Nothing here touches a socket or waits, so the event loop of the web may run it. Gunicorn's own strict parser
+reads the head; a body in chunks is put together here, because gunicorn's reader can only wait for more.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ MOST_HEAD = 64 * 1024
 _MOST_CHUNK_LINE = 256
 _MOST_TRAILERS = 8 * 1024
 
-#: Chunks that a body may come in, beside one for each 64 bytes: a body in crumbs costs more time than it has
+#: The chunks that a body may have, beside one for each 64 bytes: very small chunks cost much time for few
 #: bytes.
 _FREE_CHUNKS = 1024
 
@@ -34,7 +33,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\r\n]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a caller is told whose request is not worked on."""
+    """What a client is told whose request is refused."""
 
     status: str
     code: str
@@ -44,7 +43,7 @@ class Refusal:
 
     def answer(self) -> bytes:
         """The whole HTTP answer, after which the connection ends."""
-        # The bare form's members and those of an event that was not taken in (docs/decisions/0019).
+        # The members of the bare form and of an event that was not received (docs/decisions/0019).
         body = (
             f'{{"success": false, "received": false, "code": "{self.code}", "error": "{self.sentence}",'
             f' "say": "{self.sentence}"}}\n'
@@ -58,7 +57,7 @@ class Refusal:
 
 
 class Refused(Exception):
-    """The request cannot be taken, and what its caller is told."""
+    """The request cannot be taken; `refusal` is what the client is told."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
@@ -73,7 +72,7 @@ HEAD_TOO_LARGE = Refusal(
 
 class _Body(Protocol):
     def take(self, raw: bytearray, body: io.BytesIO, limit: int) -> bool:
-        """Move what belongs to the body out of `raw`, up to `limit` bytes of it; whether that was all."""
+        """Move the body's bytes from `raw` to `body`, up to `limit` bytes in all; True at the body's end."""
 
 
 class _Counted:
@@ -91,13 +90,13 @@ class _Counted:
 
 
 class _Chunks:
-    """A body in chunks (RFC 9112, 7.1). Trailers are read over."""
+    """A body in chunks (RFC 9112, 7.1). Trailers are skipped."""
 
     def __init__(self) -> None:
-        self._left = 0  # of the present chunk
+        self._left = 0  # bytes of the present chunk
         self._chunks = 0
         self._ends = False  # a chunk's last byte has come, and its CRLF has not
-        self._trailers: int | None = None  # bytes of them, once the last chunk has come
+        self._trailers: int | None = None  # their bytes, once the last chunk has come
 
     def take(self, raw: bytearray, body: io.BytesIO, limit: int) -> bool:
         while True:
@@ -109,14 +108,14 @@ class _Chunks:
             elif self._trailers is None:
                 self._begin_chunk(line, body.tell())
             elif line:
-                if not _TRAILER.fullmatch(line):  # nor may a proxy see the end of the body within it
+                if not _TRAILER.fullmatch(line):  # a proxy could see the end of the body within it
                     raise Refused(BAD_CHUNKS)
                 self._trailers += len(line) + 2
             else:
                 return True
 
     def _take_piece(self, raw: bytearray, body: io.BytesIO, limit: int) -> bool:
-        """What has come of the present chunk; whether that is its end."""
+        """Take the bytes of the present chunk that have come; True at the chunk's end."""
         if self._left:
             piece = raw[: max(0, min(self._left, limit - body.tell()))]
             body.write(piece)
@@ -155,7 +154,7 @@ class _Chunks:
 
 
 class Arrival:
-    """One request. It also stands in for gunicorn's parser, which hands each request out by `next`."""
+    """One request. It also stands in for gunicorn's parser, which returns each request by `next`."""
 
     def __init__(self, config: Any, client: Any, number: int = 1, left_over: bytes = b"") -> None:
         self.request: Request | None = None
@@ -170,49 +169,49 @@ class Arrival:
 
     @property
     def begun(self) -> bool:
-        """Whether anything of it has come."""
+        """Whether any bytes of the request have come."""
         return self.request is not None or bool(self._raw) or self.whole
 
     @property
     def held(self) -> int:
-        """Bytes that it takes in memory, for as long as its answer is not there."""
+        """Bytes that the request takes in memory until it is answered."""
         return self._head + len(self._raw) + self.body.tell()
 
     @property
     def declared(self) -> int | None:
-        """How long its body is, by its head; None where only the last chunk will tell."""
+        """The length of the body by the head, in bytes; None if the body comes in chunks."""
         return self.body.tell() + self._rest.left if isinstance(self._rest, _Counted) else None
 
     def feed(self, data: bytes) -> None:
         self._raw += data
 
     def advance(self, limit: int) -> None:
-        """Read on in what has come, to a body of at most `limit` bytes. Raises Refused."""
+        """Read what has come, up to a body of `limit` bytes. Raises Refused."""
         if self.request is None and not self.whole and self._head_has_come():
             self._read_head()
         if self.request is not None and not self.whole:
             self.whole = self._rest.take(self._raw, self.body, limit)
 
     def cut(self) -> None:
-        """Make do with what is there of it: that is handed on, and nothing can follow on its connection."""
+        """Take the part that has come as the whole request; no other request can follow on the connection."""
         self.whole = True
         self._raw.clear()
         if self.request is not None:
             self.request.force_close()
 
     def expects_to_be_told(self) -> bool:
-        """Whether it waits for a "100 Continue" before it sends its body. True only once."""
+        """Whether the client waits for a "100 Continue" before it sends the body. True only once."""
         expects = bool(self.request is not None and self.request._expected_100_continue)  # noqa: SLF001
         if expects and self.request is not None:
             self.request._expected_100_continue = False  # noqa: SLF001 -- gunicorn would say it again
         return expects
 
     def following(self) -> Arrival:
-        """The next request of the same connection, with what has come of it already."""
+        """The next request of the same connection, with its bytes that have come already."""
         return Arrival(self._config, self._client, self._number + 1, bytes(self._raw))
 
     def _head_has_come(self) -> bool:
-        """Whether gunicorn's parser can read on to an end, or to a mistake, without asking for more."""
+        """Whether gunicorn's parser can read to the end of the head, or to a mistake, without more bytes."""
         raw, since = self._raw, max(0, self._searched - 3)
         self._searched = len(raw)
         end = raw.find(b"\r\n\r\n", since)
@@ -234,7 +233,7 @@ class Arrival:
         reader = self.request.body.reader
         self._rest = _Chunks() if isinstance(reader, ChunkedReader) else _Counted(reader.length)
 
-    # --- as gunicorn's parser
+    # --- what gunicorn asks of its parser
 
     def __next__(self) -> Request:
         if self._wrong is not None or self.request is None:
@@ -244,5 +243,5 @@ class Arrival:
         return self.request
 
     def finish_body(self, **_: object) -> bool:
-        """All of it has been taken from the socket."""
+        """True: the whole body has been taken from the socket."""
         return True

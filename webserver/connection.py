@@ -1,4 +1,4 @@
-"""One connection of a client: where it stands, and how long a thread waits for it."""
+"""One connection of a client: its phase, and how long a thread waits for the client."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from webserver.arrival import Arrival
 from webserver.limits import SLOWEST, SMALL
 from webserver.standing import Standing
 
-#: Bytes of answers that the kernel takes off a thread for each connection, whether or not they are read. All
-#: pages and files that anybody can ask for are smaller.
+#: Bytes of answers that the kernel takes from a thread for each connection, whether or not the client reads
+#: them. All pages and files that any client can ask for are smaller.
 _SEND_BUFFER = 208 * 1024
 
 
 class Phase(Enum):
-    """Where a connection stands."""
+    """What a connection waits for."""
 
-    FRESH = auto()  # nothing has come yet
-    IDLE = auto()  # it was answered, and nothing of another request has come
+    FRESH = auto()  # no bytes have come yet
+    IDLE = auto()  # it was answered, and no bytes of another request have come
     HEAD = auto()
     BODY = auto()
     WORK = auto()  # a thread has it
-    UNREAD = auto()  # its next request is there, and the answers before are not read
+    UNREAD = auto()  # its next request has come, but the client has not read the earlier answers
     LINGER = auto()  # the last answer is on its way
     GONE = auto()
 
 
 class ClientSocket(socket.socket):
-    """Its sendall waits for a client that reads slowly, but not for ever."""
+    """A socket whose sendall waits for a client that reads slowly, but not for ever."""
 
-    #: Seconds that a thread may still wait for this client, while it answers one request.
+    #: Seconds that a thread may still wait for this client while it answers one request.
     patience = 0.0
     stuck = False
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        """Raises BrokenPipeError where the client does not read; its connection is of no more use."""
+        """Raises BrokenPipeError if the client does not read; the connection is then of no use."""
         begun = time.monotonic()
         self.patience += len(data) / SLOWEST
         self.settimeout(max(self.patience, 0.001))  # for all of the data together
@@ -59,7 +59,7 @@ class ClientSocket(socket.socket):
             self.settimeout(None)
 
     def unsent(self) -> int:
-        """Bytes that the client has not taken yet; 0 where the system does not tell."""
+        """Bytes that the client has not taken yet; 0 if the system does not say."""
         try:
             return int(struct.unpack("i", fcntl.ioctl(self, termios.TIOCOUTQ, b"\0" * 4))[0])
         except (OSError, ValueError):
@@ -75,20 +75,20 @@ class Connection(TConn):  # type: ignore[misc]
         super().__init__(config, sock, client, server)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        self.initialized = self.data_ready = True  # what gunicorn does then, `arrival` does
+        self.initialized = self.data_ready = True  # `arrival` does what gunicorn would do next
         self.arrival = Arrival(config, client)
         self.phase = Phase.FRESH
         self.polled = False
         self.since = self.deadline = time.monotonic()
         self.discarded = 0  # bytes, after its last answer
-        self.network: str | None = None  # whose limit it counts to; None for none's
+        self.network: str | None = None  # the network whose limit it counts to, if any
         self.forget_request()
 
     def forget_request(self) -> None:
-        """What is known of one request, and not of the next one on this connection."""
+        """Reset what is known about one request, for the next one on this connection."""
         self.admitted = False
-        self.credential: Hashable | None = None  # as a group
-        self.standing: Standing | None = None  # once it had to be known
+        self.credential: Hashable | None = None  # the group of its requests
+        self.standing: Standing | None = None  # set once it has to be known
         self.allowance = SMALL
         self.cut = False
 

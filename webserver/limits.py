@@ -1,4 +1,4 @@
-"""What the connections of one web process may take together, and what is logged of those turned away."""
+"""What the connections of one web process may use together, and the log of connections turned away."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from webserver.arrival import Refusal
 log = logging.getLogger("holdline.web")
 T = TypeVar("T", bound=Hashable)
 
-#: Seconds that a client has at most once its worker was told to stop.
+#: The most seconds that a client has once its worker was told to stop.
 GRACE_AT_THE_END = 10.0
 
-#: Bytes a second that a body must come with after that, and an answer be read with.
+#: Bytes a second at which a body must come once CLIENT_GRACE is over, and at which an answer must be read.
 SLOWEST = 64 * 1024
 
-#: Times CLIENT_GRACE that an answer may lie unread before it is thrown away.
+#: An answer may lie unread for this many times CLIENT_GRACE before it is thrown away.
 UNREAD_FOR = 3
 
-#: Bytes of a body that are read of anybody. What is larger is read on once its sender is known.
+#: Bytes of a body that are read from any sender. More is read only if the sender is known.
 SMALL = 64 * 1024
 
-#: Bytes of a request that are never too many: so much for every connection there may be.
+#: Bytes of a request that are never too many: every connection that there can be may take this much.
 FREE = 8 * 1024
 
-#: Bytes that all requests beyond FREE may take, while their senders are not known.
+#: Bytes beyond FREE that all requests together may take while their senders are not known.
 ROOM_FOR_SMALL = 8 * 1024 * 1024
 
-#: Bytes that all large bodies may take: one event of 32 MiB and some more; those that are merely said to be
-#: signed no more than one such; those of one credential likewise.
+#: Bytes that all large bodies together may take: one event of 32 MiB and some more. Bodies that are only said
+#: to be signed may take ROOM_FOR_ONE together, and so may the bodies of one credential.
 ROOM_FOR_LARGE = 40 * 1024 * 1024
 ROOM_FOR_ONE = 33 * 1024 * 1024
 
-#: Seconds after which it is noted that a client hung up before it asked for anything. Those who only look
-#: whether the port is open go at once.
+#: Seconds after which a client that hangs up before it asked for anything is noted. A client that only checks
+#: whether the port is open hangs up at once.
 NOTED_AFTER = 1.0
 
-#: Large bodies that are merely said to be signed, at once.
+#: The most large bodies at once that are only said to be signed.
 MOST_SIGNED = 8
 
-#: One line in the log for each reason in so many seconds.
+#: Seconds between two lines in the log for one reason.
 TOLD_EVERY = 10.0
 
 
@@ -89,15 +89,15 @@ TOO_LARGE_TO_CHECK = Refusal(
 
 
 class Groups(Generic[T]):
-    """Who belongs together: the connections of one address, the requests of one credential."""
+    """Groups with a limit: the connections of one address, the requests of one credential."""
 
     def __init__(self, most: int) -> None:
-        """At most `most` members each; 0 is any number."""
+        """At most `most` members in each group; 0 is any number."""
         self._most = most
         self._members: dict[Hashable, dict[T, None]] = {}
 
     def join(self, group: Hashable | None, member: T) -> bool:
-        """Whether there is room for that one, too; it is a member in any case."""
+        """Add a member; False if the group has too many members then."""
         if group is None:
             return True
         members = self._members.setdefault(group, {})
@@ -111,12 +111,12 @@ class Groups(Generic[T]):
                 del self._members[group]
 
     def of(self, group: Hashable | None) -> Iterator[T]:
-        """From the oldest to the newest."""
+        """The members, from the oldest to the newest."""
         return iter(tuple(self._members.get(group, ())))
 
 
 class Log:
-    """Who was turned away, one line for each reason every so often, with how many there were."""
+    """Logs how many connections were turned away: a line for each reason, at most one in TOLD_EVERY."""
 
     def __init__(self) -> None:
         self._counts: Counter[Reason] = Counter()

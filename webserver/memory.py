@@ -1,4 +1,4 @@
-"""How much the requests take that have not been answered, and which of them are too many."""
+"""How much memory the unanswered requests take, and which of them are too many."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class _Held:
 
 
 class Memory(Generic[T]):
-    """What each request holds, from the oldest to the newest, and the sums of it."""
+    """What each request holds, from the oldest to the newest, and the sum for each standing."""
 
     def __init__(self) -> None:
         self._held: dict[T, _Held] = {}
         self._sums: Counter[Standing | None] = Counter()
 
     def hold(self, request: T, size: int, standing: Standing | None, group: Hashable | None) -> None:
-        """`size` bytes are held for it now. `standing` is None as long as it had not to be known."""
+        """Note that the request holds `size` bytes now. `standing` is None until it has to be known."""
         if standing is None:
             size = max(0, size - limits.FREE)
         self.release(request, replaced=True)
@@ -37,14 +37,14 @@ class Memory(Generic[T]):
             self._sums[standing] += size
 
     def release(self, request: T, *, replaced: bool = False) -> None:
-        """It is over. One that is `replaced` keeps its place among the others."""
+        """Forget a request that is over; a request that is `replaced` keeps its place among the others."""
         held = self._held.get(request) if replaced else self._held.pop(request, None)
         if held is not None:
             self._sums[held.standing] -= held.size
 
     def too_many(self, request: T) -> list[T]:
-        """Those of which one must make way before there is room for this one, the first to go first; none if
-        there is room.
+        """The requests of which one must make way before there is room for this one, in the order in which
+        they go; empty if there is room.
         """
         held = self._held.get(request)
         if held is None:
@@ -63,7 +63,7 @@ class Memory(Generic[T]):
         return []
 
     def _of(self, standing: Standing | None) -> list[T]:
-        """From the oldest to the newest."""
+        """The requests of this standing, from the oldest to the newest."""
         return [each for each, of in self._held.items() if of.standing is standing]
 
     def _of_group(self, group: Hashable | None) -> int:

@@ -10,32 +10,33 @@ from typing import Protocol
 class Standing(Enum):
     """What the head of a request says about who sent it."""
 
-    KNOWN = "known"  # it brings a credential that is one
-    SIGNED = "signed"  # it names a credential that there is; only the whole body can tell the rest
-    UNNAMED = "unnamed"  # it says that it is signed, and not whose it is
-    REFUSED = "refused"  # the application refuses it, or cannot say; it does so without the body, too
-    SMALL = "small"  # nothing large is read at this address
+    KNOWN = "known"  # it has a valid credential
+    SIGNED = "signed"  # it names an existing credential; its signature needs the whole body
+    UNNAMED = "unnamed"  # it says that it is signed, but not by whom
+    REFUSED = "refused"  # the application refuses it, or cannot decide; either needs no body
+    SMALL = "small"  # no large body is read at this address
 
 
 Headers = Iterable[tuple[str, str]]  # names in capitals, as gunicorn has them
 
 
 class Gate(Protocol):
-    """The application's side."""
+    """What the application answers."""
 
-    #: Bytes of a body that are of use: one more than are read shows that there are more.
+    #: The most bytes of a body that are of use: one more than the limit, which shows that there are more.
     MOST_OF_A_BODY: int
 
     def network(self, headers: Headers | None, peer: str) -> str | None:
-        """Where a request comes from, as connections are counted. `headers` are None before its head is
-        there; `peer` is the address at the other end. None where that is a proxy's and says nothing.
+        """The network that a request comes from, by which connections are counted. `headers` are None before
+        the head has come; `peer` is the address at the other end. None if `peer` is a proxy and the client's
+        address is not known.
         """
 
     def key(self, headers: Headers, query: str) -> str | None:
-        """What tells callers apart before anything is looked up; None for whoever presents nothing."""
+        """What distinguishes senders before a look-up; None for a request without a credential."""
 
     def judge(self, path: str, query: str, headers: Headers, network: str) -> Standing:
-        """Called in a thread: it may wait for the database. Raises nothing."""
+        """The sender's standing. Called in a thread: it may wait for the database. Raises nothing."""
 
     def turned_away(self, network: str) -> None:
-        """A connection from there was ended because of a limit. Must not wait."""
+        """Called when a connection from `network` was ended because of a limit. Must not wait."""

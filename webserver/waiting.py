@@ -1,4 +1,4 @@
-"""The connections that no thread has: how long each may wait, which makes way for which, and how they end."""
+"""The connections that no thread has: how long each may wait, which has to make way, and how they end."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from webserver.limits import Groups, Reason
 from webserver.memory import Memory
 from webserver.standing import Gate
 
-#: Seconds between two looks at the deadlines.
+#: Seconds between two checks of the deadlines.
 _LOOK_EVERY = 0.25
 
-#: Bytes that may be unread of earlier answers when the next request of a connection is worked on.
+#: Bytes of earlier answers that may be unread when a thread takes the connection's next request.
 UNREAD = 16 * 1024
 
-#: Bytes that are thrown away of a client that sends on: many hear no answer before they have sent it all.
+#: Bytes that are read and thrown away if a client goes on sending: many read no answer before they have sent
+#: all.
 _MOST_DISCARDED = 64 * 1024 * 1024
 
 
 class WaitingRoom(ThreadWorker):  # type: ignore[misc]
-    """All of it is done in the event loop, and nothing in here reads a request."""
+    """Runs only in the event loop, and does not itself read requests."""
 
     _gate: Gate
 
@@ -41,7 +42,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         config = settings.get()
         self.grace = config.client_grace
-        self._waiting: dict[Connection, None] = {}  # the longest wait first
+        self._waiting: dict[Connection, None] = {}  # the longest-waiting connection first
         self._networks: Groups[Connection] = Groups(config.connections_per_address)
         self._credentials: Groups[Connection] = Groups(config.requests_per_credential)
         self._memory: Memory[Connection] = Memory()
@@ -50,22 +51,22 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
         self._stopping_since: float | None = None
 
     def _read(self, connection: Connection) -> None:
-        """Something has come."""
+        """Called when bytes have come."""
         raise NotImplementedError
 
     def _hand_over(self, connection: Connection) -> None:
-        """Its request is there."""
+        """Hand a request that has arrived whole to a thread."""
         raise NotImplementedError
 
     def _note(self, connection: Connection, reason: Reason) -> None:
-        """It is ended for this reason."""
+        """Count that a connection is ended for this reason."""
         self._log.note(reason)
         self._gate.turned_away(connection.network or connection.peer)
 
-    # --- it waits, in the event loop
+    # --- waiting, in the event loop
 
     def _wait(self, connection: Connection, phase: Phase, seconds: float) -> None:
-        """Wait for the client, at most so many seconds from when it came to this phase."""
+        """Wait for the client, at most `seconds` from the beginning of this phase."""
         if connection.phase is not phase:
             connection.since = time.monotonic()
         connection.phase = phase
@@ -87,8 +88,8 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
                 self._join_network(connection)
 
     def _join_network(self, connection: Connection) -> None:
-        """It waits from now on, and the oldest that waits from there makes way; one that was answered makes
-        way for those that are asking.
+        """Count a waiting connection for its network. If that has too many, its oldest connection makes way,
+        or this connection if it is idle, so that others may ask.
         """
         if not self._networks.join(connection.network, connection):
             idle = connection.phase is Phase.IDLE
@@ -105,11 +106,11 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
                 self.poller.unregister(connection.sock)
 
     def _guarded_event(self, connection: Connection, _: object) -> None:
-        if connection.polled:  # else it was ended since the poller saw it
+        if connection.polled:  # else it was ended after the poller saw it
             self._guarded(self._discard if connection.phase is Phase.LINGER else self._read, connection)
 
     def _guarded(self, step: Callable[[Connection], None], connection: Connection) -> None:
-        """One connection's trouble ends that connection, and not the process."""
+        """Run `step`; an error in it ends this connection, and not the process."""
         try:
             step(connection)
         except Refused as error:
@@ -121,12 +122,12 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
             self.log.exception("Error reading a request")
             self._drop(connection)
 
-    # --- its end
+    # --- the end of a connection
 
     def _turn_away(
         self, connection: Connection, refusal: Refusal, reason: Reason, *, at_once: bool = False
     ) -> None:
-        """Tell the client why, as far as it has asked for anything, and end the connection."""
+        """Tell the client why, if it has begun to ask for anything, and end the connection."""
         self._note(connection, reason)
         asked = connection.phase in (Phase.HEAD, Phase.BODY, Phase.WORK) or connection.arrival.begun
         connection.cut = True
@@ -142,7 +143,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
             self._guarded(self._say_goodbye, connection)
 
     def _say_goodbye(self, connection: Connection) -> None:
-        """Send the end, and wait until the client has it: what is reset may be lost (RFC 9112, 9.6)."""
+        """Close our side, and wait until the client has read all: a reset may lose it (RFC 9112, 9.6)."""
         if connection.sock.fileno() < 0:
             self._drop(connection)
             return
@@ -167,7 +168,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
             self._wait(connection, Phase.LINGER, self.grace + connection.discarded / limits.SLOWEST)
 
     def _drop(self, connection: Connection, *, reset: bool = False) -> None:
-        """Close it; with `reset` what the client has not read is thrown away."""
+        """Close the connection; with `reset` what the client has not read is thrown away."""
         if connection.phase is Phase.GONE:
             return
         self._stop_waiting(connection, Phase.GONE)
@@ -182,7 +183,7 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
     # --- deadlines
 
     def murder_pending(self) -> None:
-        """End what has waited too long; gunicorn calls it after each round of its loop."""
+        """End connections that have waited too long; gunicorn calls this after each round of its loop."""
         now = time.monotonic()
         if now < self._look_at:
             return
@@ -213,14 +214,14 @@ class WaitingRoom(ThreadWorker):  # type: ignore[misc]
             self._drop(connection)
 
     def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 (gunicorn's signature)
-        """All have their deadlines in `_waiting`; at the very end they are closed."""
+        """Nothing, because all connections in `_waiting` have deadlines; with `force` close them all."""
         if force:
             for each in [*self._waiting]:
                 self._drop(each)
             self._log.tell(all_of_it=True)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Close those that ask for nothing by then: this worker is stopping."""
+        """Close idle connections that ask for nothing by `deadline`: this worker is stopping."""
         for each in self._waiting:
             if each.phase is Phase.IDLE:
                 each.deadline = min(each.deadline, deadline)

@@ -1,9 +1,9 @@
 """A gunicorn worker that gives a thread only to a request that has arrived whole.
 
-Gunicorn's own threaded worker reads a request in the thread that answers it, so a client that sends half of
-one has that thread for as long as it likes. Here the event loop reads, within deadlines and bounds
-(webserver/limits.py), and a thread finds all that it needs in memory. What it answers goes into the kernel's
-buffer, so that a client that does not read has no thread either. docs/decisions/0020 says why it is so.
+Gunicorn's own threaded worker reads a request in the thread that answers it, so a client that sends half a
+request keeps that thread for as long as it likes. Here the event loop reads, within deadlines and bounds
+(webserver/limits.py), and a thread finds all that it needs in memory. The answer goes into the kernel's
+buffer, so that a client that does not read keeps no thread either. docs/decisions/0020 gives the reasons.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from webserver.limits import Reason
 from webserver.standing import Gate, Standing
 from webserver.waiting import UNREAD, WaitingRoom
 
-#: Connections taken from a listening socket before those that are there are looked at again.
+#: Connections accepted from a listening socket before the event loop looks at the others again.
 _AT_ONCE = 32
 
-#: Files that a process has open beside its connections to clients.
+#: Files that a process may have open beside its connections to clients.
 _OTHER_FILES = 128
 
 
 class PatientWorker(WaitingRoom):
-    """It leans on names within gunicorn; tests/webapp/test_slow_clients.py says which, and fails without."""
+    """It relies on internal names of gunicorn: tests/webapp/test_slow_clients.py lists them, and fails if one
+    is gone.
+    """
 
     worker_connections: int
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Ends the master, with a sentence, for what this worker cannot do."""
+        """Exit with a sentence if the configuration asks for TLS, which this worker does not speak."""
         super().check_config(cfg, log)
         if cfg.is_ssl:
             raise SystemExit(
@@ -45,7 +47,7 @@ class PatientWorker(WaitingRoom):
             )
 
     def init_process(self) -> None:
-        """As many connections as are asked for must fit into the files that a process may open."""
+        """Make the connections that are asked for fit into the files that a process may open."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.worker_connections + _OTHER_FILES
         if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -61,10 +63,10 @@ class PatientWorker(WaitingRoom):
         self._gate = self.gate()
 
     def gate(self) -> Gate:
-        """The application's side; called once, when the application is there."""
+        """The application's side; called once, when the application is loaded."""
         raise NotImplementedError
 
-    # --- a connection comes
+    # --- a new connection
 
     def accept(self, listener: Any) -> None:
         for _ in range(_AT_ONCE):
@@ -80,16 +82,16 @@ class PatientWorker(WaitingRoom):
             connection = Connection(self.cfg, sock, client, listener.getsockname())
             self.nr_conns += 1
             self._guarded(self._welcome, connection)
-            # Otherwise nobody would be accepted any more.
+            # Otherwise no more clients would be accepted.
             while self.nr_conns >= self.worker_connections and self._make_way():
                 pass
 
     def _welcome(self, connection: Connection) -> None:
         connection.network = self._gate.network(None, connection.peer)
-        self._read(connection)  # most have sent their request as they connected
+        self._read(connection)  # most clients send their request as they connect
 
     def _make_way(self) -> bool:
-        """End the connection that has waited longest, of those whose sender is not known."""
+        """End the longest-waiting connection whose sender is not known; False if there is none."""
         for each in self._waiting:
             if each.standing is not Standing.KNOWN:
                 self._turn_away(each, limits.CROWDED, Reason.CROWDED, at_once=True)
@@ -117,7 +119,7 @@ class PatientWorker(WaitingRoom):
         self._advance(connection)
 
     def _advance(self, connection: Connection) -> None:
-        """Go as far as what has come allows."""
+        """Take the request as far as the bytes that have come allow."""
         arrival = connection.arrival
         arrival.advance(connection.allowance)
         if arrival.request is None and not arrival.whole:
@@ -136,7 +138,7 @@ class PatientWorker(WaitingRoom):
             self._wait_for_body(connection)
 
     def _admit(self, connection: Connection) -> bool:
-        """Whether there is room for this request, whose head is there."""
+        """Whether there is room for this request, whose head has come."""
         request = connection.arrival.request
         if request is not None and not connection.admitted:
             connection.admitted = True
@@ -151,7 +153,7 @@ class PatientWorker(WaitingRoom):
         return not ended and self._fits(connection)
 
     def _fits(self, connection: Connection) -> bool:
-        """Whether there is memory for what has come of it; the oldest of its kind makes way for it."""
+        """Whether there is memory for the bytes of this request; others make way for it, the oldest first."""
         held = connection.arrival.held
         self._memory.hold(connection, held, connection.standing, connection.credential)
         while too_many := self._memory.too_many(connection):
@@ -173,7 +175,7 @@ class PatientWorker(WaitingRoom):
     # --- a large body
 
     def _large(self, connection: Connection) -> None:
-        """More is announced, or has come, than is read of anybody."""
+        """Handle a body that is, or is announced as, larger than is read from any sender."""
         arrival = connection.arrival
         if connection.standing is None:
             self._stop_waiting(connection, Phase.WORK)
@@ -189,7 +191,7 @@ class PatientWorker(WaitingRoom):
             self._wait_for_body(connection)
 
     def _judge(self, connection: Connection) -> Standing:
-        """In a thread, for it may ask the database."""
+        """Runs in a thread, because it may ask the database."""
         request = connection.arrival.request
         assert request is not None  # noqa: S101 -- its head said how long its body is
         network = connection.network or connection.peer
@@ -202,14 +204,14 @@ class PatientWorker(WaitingRoom):
         if standing is Standing.SMALL:
             self._turn_away(connection, limits.TOO_LARGE, Reason.TOO_LARGE)
         elif standing is Standing.REFUSED:
-            connection.cut = True  # the application says so without the rest
+            connection.cut = True  # the application refuses it without the rest
             self._advance(connection)
         else:
             connection.standing = standing
             connection.allowance = self._gate.MOST_OF_A_BODY
             self._advance(connection)
 
-    # --- a thread has it
+    # --- in a thread
 
     def _hand_over(self, connection: Connection) -> None:
         if connection.sock.unsent() > UNREAD:
@@ -217,13 +219,13 @@ class PatientWorker(WaitingRoom):
             self._wait(connection, Phase.UNREAD, limits.UNREAD_FOR * self.grace)
             return
         self._stop_waiting(connection, Phase.WORK)
-        connection.arrival.expects_to_be_told()  # not any more: nothing is waited for
+        connection.arrival.expects_to_be_told()  # clears it: the body is complete
         connection.parser = connection.arrival
         connection.sock.patience = self.grace
         self.enqueue_req(connection)
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
-        """The thread has answered; in the event loop again."""
+        """Go on in the event loop after the thread has answered."""
         self._credentials.leave(conn.credential, conn)
         self._memory.release(conn)
         again = not fs.cancelled() and fs.exception() is None and bool(fs.result()) and not conn.cut
@@ -234,7 +236,7 @@ class PatientWorker(WaitingRoom):
         connection.arrival = connection.arrival.following()
         connection.forget_request()
         connection.network = self._gate.network(None, connection.peer)
-        # The answer announced that the connection is kept, so the client may be sending the next already.
+        # The answer said that the connection is kept, so the client may be sending its next request already.
         self._wait(connection, Phase.IDLE, self.cfg.keepalive if self.alive else STOP_KEEPALIVE_LINGER)
         if connection.arrival.begun:
             self._advance(connection)

@@ -106,7 +106,7 @@ timeout = 30  # seconds until a worker that hangs is replaced
 graceful_timeout = 20  # below the 30 seconds that platforms give before they kill
 keepalive = 5
 worker_connections = (
-    2048  # room beside 500 slow ones of each kind; the limit of open files is raised to match
+    2048  # 500 slow connections of each kind leave room; the limit of open files is raised to it
 )
 limit_request_line = 4094
 sendfile = False  # it would wait without limit for a client that does not read

@@ -65,8 +65,8 @@ def migrate(config: settings.Settings) -> None:
                 text("SELECT pg_advisory_xact_lock(hashtextextended('holdline/migrations', 0))")
             )
             connection.execute(text("SET LOCAL lock_timeout = '4s'"))
-            # A migration sees the rows of every clinic. No other session does: it sees these changes only
-            # when all is committed.
+            # A migration sees the rows of every clinic. No other session does: what is changed here takes
+            # effect for others only when all is committed.
             bind_system_scope(connection, "")
             connection.execute(text("SELECT set_config('app.scope', 'system', true)"))
             context.run_migrations()

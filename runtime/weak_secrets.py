@@ -28,7 +28,7 @@ _WORDS = (
 #: The signs that people write in place of letters.
 _LEET = str.maketrans("@4310$5!7", "aaeiossit")
 
-#: Digests that lists of digests have: of these words and a few shorter texts.
+#: Digests of these words and a few shorter texts, as public tables of digests have them.
 _DIGESTS = frozenset(
     hashlib.new(name, text.encode(), usedforsecurity=False).hexdigest()
     for name in ("md5", "sha1", "sha256", "sha512")

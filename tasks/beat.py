@@ -65,7 +65,7 @@ def _steady() -> datetime:
 
 
 class Scheduler(beat.Scheduler):
-    """Beat's own scheduler on the monotonic clock: it would fall silent if the machine's were set back."""
+    """Beat's own scheduler, on the monotonic clock, because a clock that is set back would silence it."""
 
     def setup_schedule(self) -> None:
         super().setup_schedule()

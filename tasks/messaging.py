@@ -46,7 +46,7 @@ PATIENCE = 4.0
 #: A run leaves a clinic after this many failed questions in a row about its messages.
 FAILURES = 3
 
-#: Seconds for which a task tries to record an outcome while the database is away, perhaps to restart.
+#: Seconds for which recording an outcome is tried while the database is away; it may only be restarting.
 INSIST = 5.0
 
 
@@ -139,7 +139,7 @@ def sweep_sms() -> None:
 
 @app.task(name=Task.RECONCILE_SMS.value, base=Sweep)
 def reconcile_sms() -> None:
-    """Ask about SMS that may or may not have been sent; those that were not are sent again."""
+    """Ask about SMS that may or may not have been sent, and settle whether they were."""
     _ask_about_each(reconciling.find_unsettled, _settle)
 
 

@@ -23,7 +23,7 @@ SLOWEST = 64 * 1024
 #: An answer may lie unread for this many times CLIENT_GRACE before it is thrown away.
 UNREAD_FOR = 3
 
-#: Bytes of a body that are read from any sender. More is read only if the sender is known.
+#: Bytes of a body that are read from any sender. More is read once the application has judged the sender.
 SMALL = 64 * 1024
 
 #: Bytes of a request that are never too many: every connection that there can be may take this much.

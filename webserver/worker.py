@@ -211,7 +211,7 @@ class PatientWorker(WaitingRoom):
             connection.allowance = self._gate.MOST_OF_A_BODY
             self._advance(connection)
 
-    # --- in a thread
+    # --- to a thread and back
 
     def _hand_over(self, connection: Connection) -> None:
         if connection.sock.unsent() > UNREAD:

@@ -113,8 +113,8 @@ SHOWN = 50
 MOST = 10_000
 
 
-#: A call of which nothing more is heard counts as under way for two hours; a call that we know only by its
-#: tool calls for three minutes after the last ones, because its end is not reported.
+#: A call counts as under way for at most two hours, in case nothing more is heard of it; a call that we know
+#: only by its tool calls for three minutes after the last tool call, because its end is not reported.
 _UNDER_WAY = f"""
     SELECT c.id, c.caller_number AS number, coalesce(c.started_at, c.created_at) AS since
       FROM calls c

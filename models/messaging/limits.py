@@ -71,7 +71,7 @@ CLINIC_LIMITS = (
 
 
 def tell(session: Session, organization: Organization, segments: float) -> None:
-    """Log it if so many segments, which were just taken, are what made the half, or nearly all."""
+    """Log it if these segments, which were just taken, are what half or nearly used up a limit."""
     allowances.tell(session, organization, CLINIC_LIMITS, segments)
 
 

@@ -17,7 +17,7 @@ class Action(StrEnum):
     RETRY = "retry"  # certainly not sent: try again in seconds
     RETRY_LATER = "retry_later"  # certainly not sent: try again in minutes, later each time
     UNKNOWN = "unknown"  # it may have been sent
-    NUMBER = "number"  # this number can receive no SMS, whoever sends it
+    NUMBER = "number"  # this number can receive no SMS from any sender
     NOT_ALLOWED = "not_allowed"  # the account may send, but not to this number: one alert
     REFUSED = "refused"  # this message is not sent; others may be
     CONFIGURATION = "configuration"  # this sender can send nothing: it stops, with one alert

@@ -83,7 +83,7 @@ def _follow(session: Session, message: SmsMessage, why: Failure) -> list[str]:
 
 
 def stopped(org_id: uuid.UUID, why: Failure) -> str:
-    """The line for the log. "error" keeps the code after it from being masked as a patient's."""
+    """The line for the log. The word "error" keeps the number after it from being masked as a code."""
     return f"the sender of organisation {org_id} is stopped{_by(why)}: {why.reason}"
 
 

@@ -1,6 +1,6 @@
 """The times by which messages are sent, tried again and asked about, in one table.
 
-Each stands beside what it is for. They fit into each other: tests/tasks/test_celery.py says how.
+Each comment says what a time is for. The times fit into each other: tests/tasks/test_celery.py says how.
 """
 
 from __future__ import annotations

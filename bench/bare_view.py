@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 
 import settings
 from bench.ground import PLAIN
+from webapp.state import State
 
 INSERT = f"""
 INSERT INTO {PLAIN} (org_id, calendar_id, resource_id, starts_at, ends_at, contact_id,
@@ -22,6 +23,7 @@ ORG = UUID(int=1)
 CONTACT = UUID(int=2)
 
 app = Flask(__name__)
+app.state = State()  # type: ignore[attr-defined] # gunicorn.conf.py asks it of an application
 _mine = threading.local()
 
 

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from models.booking.appointments import Confirmation
 from tests.claimed import Claimed
+from tests.stack import eventually
 
 R = TypeVar("R")
 
@@ -54,15 +55,19 @@ def connections(database_url: str, count: int, *, autocommit: bool = True) -> It
 
     None waits for a lock for ever: in a broken schema that would be a hanging test instead of a red one.
     """
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                psycopg.connect(
-                    database_url, autocommit=autocommit, options="-c lock_timeout=15s -c app.scope=system"
-                )
+
+    def connected() -> Connection | None:
+        try:
+            return psycopg.connect(
+                database_url, autocommit=autocommit, options="-c lock_timeout=15s -c app.scope=system"
             )
-            for _ in range(count)
-        ]
+        except psycopg.OperationalError as error:
+            if "remaining connection slots" in str(error):
+                return None  # the server has not ended those of the test before yet
+            raise
+
+    with ExitStack() as stack:
+        yield [stack.enter_context(eventually(connected)) for _ in range(count)]
 
 
 def race(

@@ -113,7 +113,9 @@ def test_one_that_could_not_be_delivered_is_sent_anew_and_the_confirmation_stand
     message = remind(booking, kind)
     worker.run(10)
     booking.sql.execute(
-        "UPDATE sms_messages SET status = 'undelivered', error_code = '30003' WHERE id = %s", [message]
+        "UPDATE sms_messages SET status = 'undelivered', error_code = '30003', error_meaning = 'switched_off'"
+        " WHERE id = %s",
+        [message],
     )
     signed_in(app, booking).post(f"messages/{message}/retry")
     worker.run(10)

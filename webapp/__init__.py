@@ -15,11 +15,11 @@ from webapp.twilio import inbound, receipts
 
 
 def create_app(config: settings.Settings | None = None) -> Application:
-    """The application. Raises SettingsError when the environment is incomplete.
+    """Build the application. Raises SettingsError when the environment is incomplete.
 
-    With `config` it goes by these settings alone, beside others in one process; else by those of the process.
-    What is logged or reported, and how, is the process's affair: there the last application counts.
-    In production it ends the process where the database or Redis would make a promise hollow.
+    With `config` the application uses these settings alone, so several can live in one process; without it,
+    the process's settings. Logs and telemetry belong to the process: the application created last sets them.
+    In production the process ends here if the database or Redis is set up so that a promise cannot be kept.
     """
     app = Application(__name__, config)
     with app.state.at_work():
@@ -30,7 +30,7 @@ def create_app(config: settings.Settings | None = None) -> Application:
 def _set_up(app: Application) -> None:
     logs.configure()
     preflight.refuse_to_start(preconditions.look_at_start)
-    app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that whatever id came in can go out again
+    app.json.ensure_ascii = True  # type: ignore[attr-defined]  # so that any id that came in can be sent back
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = None  # webapp/agents/vapi reads at most max_body_bytes itself
     in_front = settings.get().proxies_in_front

@@ -1,4 +1,4 @@
-"""Where a request comes from, as what is counted by address takes it; and where it was sent to."""
+"""The client's address of a request, in the form in which limits count it, and the URL it was sent to."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from flask import Request
 
 import settings
 
-#: An address with its port, as some gateways write it, and one of IPv6 in brackets, with a port or without.
+#: An IPv4 address with its port, as some gateways write it, and an IPv6 address in brackets, with or without
+#: a port.
 _WITH_PORT = re.compile(r"([0-9.]+):[0-9]{0,5}")
 _IN_BRACKETS = re.compile(r"\[([0-9A-Fa-f:.]+)(?:%[^\]]*)?\](?::[0-9]{0,5})?")
 
-#: The longest address of IPv6 with a zone and a port; what is longer is not looked at.
+#: Characters of the longest IPv6 address with a zone and a port; longer text is not parsed.
 _LONGEST = 100
 
 
 def read(written: str) -> str | None:
-    """An address in its one form, without its port: 192.0.2.1, also where it was ::ffff:192.0.2.1.
+    """An address in its canonical form, without a port: 192.0.2.1, also for ::ffff:192.0.2.1.
 
-    None for what is no address.
+    None if the text is not an address.
     """
     text = written.strip()
     if len(text) > _LONGEST:
@@ -35,7 +36,7 @@ def read(written: str) -> str | None:
 
 
 def group(address: str) -> str:
-    """Whose address it is: of IPv6 the first half, for whoever has one address there has them all."""
+    """What an address is counted under: for IPv6 its /64 network, since one client has the whole network."""
     known = read(address)
     if known is None:
         return address
@@ -45,6 +46,6 @@ def group(address: str) -> str:
 
 
 def url_of(request: Request) -> str:
-    """The URL as whoever signed the request was told it: behind a proxy the request's own would differ."""
+    """The public URL, which the sender of the request signed: behind a proxy the request's own differs."""
     query = request.query_string.decode("latin-1")
     return settings.get().public_base_url.rstrip("/") + request.path + (f"?{query}" if query else "")

@@ -1,9 +1,8 @@
-"""Attacks leave a trace: counted by kind, told in few lines of the log, and kept as rows for /metrics.
+"""Attacks are counted by kind, logged in few lines, and kept as rows for /metrics.
 
-Counting costs a dictionary and no database, whoever comes however often. A thread writes what was counted
-every few seconds, while there is something to write; a process that is killed takes with it what it counted
-since. Nothing of what was tried is kept or logged, only where it came from, as webapp/addresses.py groups
-it.
+Counting costs a dictionary look-up and no database, however many requests come. A thread writes the counts
+every few seconds while there are any; a process that is killed loses the counts since the last write. What
+was tried is neither kept nor logged, only the network that it came from, as webapp/addresses.py groups it.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two lines of one kind, the first of which comes at once.
+#: Seconds between two log lines of one kind. The first line is logged at once.
 TOLD_EVERY = 10.0
 
 #: Seconds between two writes of one process.
 WRITTEN_EVERY = 3.0
 
-#: Networks of one kind that are told apart between two lines.
+#: Networks of one kind that are counted separately between two log lines.
 MOST_NETWORKS = 1000
 
 
 @dataclass(slots=True)
 class _Untold:
-    """What came of one kind since its last line."""
+    """The attacks of one kind since its last log line."""
 
     count: int = 0
     networks: set[str] = field(default_factory=set)
@@ -48,7 +47,7 @@ class _Untold:
 
 
 class Trace:
-    """The counts of one application. `write` keeps what came since; it raises if it cannot."""
+    """The counts of one application. `write` stores the new counts; it raises if it cannot."""
 
     def __init__(
         self, write: Callable[[Counter[Kind]], None], clock: Callable[[], float] = time.monotonic
@@ -56,15 +55,13 @@ class Trace:
         self._write = write
         self._clock = clock
         self._lock = threading.Lock()
-        self._writing = threading.Lock()  # taken before the other one, by nobody who counts
+        self._writing = threading.Lock()  # taken before _lock, and never by `count`
         self._unwritten: Counter[Kind] = Counter()
         self._untold: dict[Kind, _Untold] = {}
         self._writer: threading.Thread | None = None
 
     def count(self, kind: Kind, network: str, **about: str) -> None:
-        """One more of this kind. `about` is named in the line that may come of it: ids, never what was
-        tried.
-        """
+        """Count one attack of this kind. The log line names `about`: ids only, never what was tried."""
         with self._lock:
             self._unwritten[kind] += 1
             untold = self._untold.setdefault(kind, _Untold())
@@ -78,7 +75,7 @@ class Trace:
         self.tell()
 
     def tell(self) -> None:
-        """A line for each kind whose time has come."""
+        """Log a line for each kind whose last line is old enough."""
         with self._lock:
             now = self._clock()
             due = [
@@ -97,9 +94,9 @@ class Trace:
             )
 
     def flush(self) -> bool:
-        """Write what was counted. False if the database could not take it now: then it is kept for later.
+        """Write the counts. False if the database could not take them now: they are then kept for later.
 
-        What another thread is writing is there as well when this returns.
+        Counts that another thread is writing have also been written when this returns.
         """
         with self._writing:
             with self._lock:
@@ -115,13 +112,13 @@ class Trace:
             return True
 
     def forget(self) -> None:
-        """What was counted and is not yet written or told: as after a start."""
+        """Drop the counts that are not yet written or logged, as after a start."""
         with self._writing, self._lock:
             self._unwritten.clear()
             self._untold.clear()
 
     def _go_on(self) -> None:
-        """Until nothing is left to write or to tell."""
+        """Write and log every few seconds, until nothing is left."""
         while True:
             time.sleep(WRITTEN_EVERY)
             self.flush()
@@ -142,17 +139,17 @@ def _trace() -> Trace:
 
 
 def flush() -> bool:
-    """Write what the application has counted so far. False if the database could not take it now."""
+    """Write what the application has counted so far. False if the database could not take the counts now."""
     return _trace().flush()
 
 
 def forget() -> None:
-    """What was counted and is not yet written or told: as after a start."""
+    """Drop the counts that are not yet written or logged, as after a start."""
     _trace().forget()
 
 
 def count(kind: Kind, *, address: str | None = None, org_id: uuid.UUID | None = None) -> None:
-    """Somebody tried this once more. The address is the request's own unless it is given."""
+    """Count one attack. `address` is the client's; by default that of the current request."""
     if address is None and has_request_context():
         address = request.remote_addr
     about = {"org_id": str(org_id)} if org_id else {}

@@ -1,4 +1,4 @@
-"""What a request gets that belongs to no page: a code and a sentence for a program, a page for a person."""
+"""Answers to requests that failed: a code and a sentence for a program, a page for a person."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Page = Callable[[HTTPException], ResponseReturnValue]
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 500: "internal_error"}
 
-#: Only programs ask here, whatever they say that they accept.
+#: Only programs ask below this path, whatever their Accept header says.
 _FOR_PROGRAMS = "/api"
 
 
 def register(app: Flask, pages: Mapping[str, Page], *, elsewhere: Page) -> None:
-    """`pages` answers what is below each of these paths, where only people ask, always with a page;
-    `elsewhere` answers a browser that asks for anything else.
+    """Answer every HTTPException. Below each path of `pages`, where only people ask, its page always answers;
+    for all other paths `elsewhere` answers browsers.
     """
     app.register_error_handler(HTTPException, partial(_answer, pages, elsewhere))
 
 
 def _answer(pages: Mapping[str, Page], elsewhere: Page, error: HTTPException) -> ResponseReturnValue:
     if error.code is not None and error.code < 400:
-        return error.get_response()  # it says where to go instead
+        return error.get_response()  # a redirect
     for path, page in pages.items():
         if _is_below(path):
             return page(error)
@@ -40,7 +40,7 @@ def _is_below(path: str) -> bool:
 
 
 def wants_a_page() -> bool:
-    """Whether a browser asks, and not a program that takes whatever comes."""
+    """Whether a browser asks, and not a program that accepts any type."""
     accepted = request.accept_mimetypes
     return accepted.quality("text/html") > accepted.quality("application/json")
 
@@ -48,7 +48,7 @@ def wants_a_page() -> bool:
 def _as_json(error: HTTPException) -> ResponseReturnValue:
     response = error.get_response()
     status = response.status_code
-    # The sentence is ours: an exception's own text may hold what nobody should read.
+    # Our own sentence: the exception's text may hold what a client must not read.
     say = "Something went wrong on our side." if isinstance(error, InternalServerError) else error.description
     body = jsonify(success=False, error=error.name, code=_CODES.get(status, "http_error"), say=say)
     body.status_code = status

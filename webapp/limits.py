@@ -1,10 +1,10 @@
-"""How often something may happen, counted in the application's memory: tool calls of one credential, call or
-telephone, pages of one link, unknown links of one address, reads of a snapshot, lines in the log.
+"""Rate limits, counted in the application's memory: tool calls of one credential, call or telephone, pages of
+one link, unknown links of one address, reads of a snapshot, lines in the log.
 
-Of a request it is the tool calls that are counted, not the messages, each of which can hold many.
+Tool calls are counted one by one, since one message of the platform can hold many.
 
 The limits hold while Redis and the database are away, and cost a dictionary look-up. Every web process counts
-for itself: several processes together let through several times as much. Where that will not do, the count
+for itself: several processes together let through several times as much. Where that is too much, the count
 is kept in rows: failed sign-ins (models/clinics/sign_in_limits.py) and SMS (models/messaging/limits.py).
 """
 
@@ -25,16 +25,18 @@ from webapp.state import per_app
 
 log = logging.getLogger(__name__)
 
-#: Seconds' worth that may come at once, after as long a silence.
+#: After this many seconds of silence, as many seconds' worth may come at once.
 BURST = 10.0
 
-#: Likewise of what a clinic asks: its thirty calls may begin in one minute, and each ask several times in it.
+#: The same for a clinic's tool calls and events: thirty calls may begin in one minute, and each of them asks
+#: several times in that minute.
 BURST_OF_A_CLINIC = 30.0
 
-#: Keys that are remembered. Beyond these the one that asked least recently is forgotten: it starts afresh.
+#: Keys that are remembered. Beyond this number the key that was used least recently is forgotten, and starts
+#: with a full burst.
 MOST_KEYS = 10_000
 
-#: What the digests of telephone numbers hang on.
+#: The key of the digests of telephone numbers.
 _KEY = secrets.token_bytes(16)
 
 
@@ -48,11 +50,11 @@ class Kind(StrEnum):
 
 
 class Limiter:
-    """At most `rate` a second of each key, and `burst` seconds' worth at once.
+    """At most `rate` units a second for each key, and `burst` seconds' worth at once. Rate 0 sets no limit.
 
-    All that is kept of a key is the moment at which it has its whole burst again (GCRA): each unit moves
-    that moment ahead by 1/rate, and is refused if it would then lie more than `burst` ahead. What is refused
-    moves nothing. What costs more than a whole burst costs one.
+    Only one moment is kept for a key: when it has its whole burst again (GCRA). Each unit moves that moment
+    ahead by 1/rate seconds, and is refused if the moment would then lie more than `burst` seconds ahead. A
+    refused unit moves nothing. A cost above the whole burst counts as the whole burst.
     """
 
     def __init__(
@@ -65,14 +67,14 @@ class Limiter:
     ) -> None:
         self._step = 1 / rate if rate else 0.0
         self._whole = max(burst, self._step)
-        self._longest = self._whole + self._step * 1e-6  # a thousand roundings are not a request
+        self._longest = self._whole + self._step * 1e-6  # rounding errors must not refuse a request
         self._most_keys = most_keys
         self._clock = clock
         self._lock = threading.Lock()
         self._full_again: OrderedDict[Hashable, float] = OrderedDict()
 
     def allow(self, key: Hashable, cost: int = 1) -> bool:
-        """Whether `cost` more may happen now; if so, they have been counted."""
+        """Whether `cost` more units may happen now; if so, they are counted."""
         if not self._step or not cost:
             return True
         step = min(cost * self._step, self._whole)
@@ -116,22 +118,22 @@ def _limiters() -> dict[Kind, Limiter]:
     return {kind: Limiter(rate, burst=BURST_OF_A_CLINIC) for kind, rate in rates.items()}
 
 
-#: One line in the log for each kind of limit every ten seconds: a flood must not become a flood of lines.
+#: One log line for each kind of limit every ten seconds, so that a flood does not fill the log.
 _lines = per_app(lambda: Limiter(1 / 10))
 
 
 def telephone(org: object, number: str) -> str:
     """The key of a telephone at one clinic, however its number is written.
 
-    A digest under a key that only this process has: who is refused is logged, numbers are not, and what was
-    said for one may be anything of any length.
+    A digest under a key that only this process has, because the key of a refused telephone is logged and its
+    number must not be, and because what was said as a number can be any text of any length.
     """
     digits = re.sub(r"\D", "", number)[-9:]  # the same with a country code and without
     return hashlib.blake2b(f"{org} {digits or number}".encode(), key=_KEY, digest_size=8).hexdigest()
 
 
 def allow(kind: Kind, key: Hashable, cost: int = 1) -> bool:
-    """Whether so many more may be worked on now; if so, they have been counted."""
+    """Whether `cost` more units may be worked on now; if so, they are counted."""
     allowed = _limiters()[kind].allow(key, cost)
     if not allowed and _lines().allow(kind):
         log.warning("a %s asks too often and is refused", kind.value, extra={"limited": str(key)})

@@ -1,4 +1,4 @@
-"""Telling the workers that a row is due. A hint and no more: what it misses, the sweep finds."""
+"""Telling the workers that a row is due. A nudge is only a hint: the sweep finds every row that it misses."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from webapp.state import per_app
 
 log = logging.getLogger(__name__)
 
-#: Rows that a worker may be told of.
+#: Rows that a worker can be nudged for.
 Due = messages.Due | calls.Due
 
-#: Seconds without another attempt once Redis has failed to answer, so that only one request feels it.
+#: Seconds without another attempt after Redis failed to answer, so that only one request waits for it.
 BREAK = 10.0
 
 
 @cache
 def _producer(config: settings.Settings) -> Celery:
-    """A Celery app that only publishes, and waits for Redis no longer than it is told: half of the time
-    is for the turn, and half for an answer.
+    """A Celery app that only publishes, and waits for Redis no longer than `broker_timeout` seconds: half of
+    that for its turn, half for an answer.
     """
     producer = Celery("holdline-web", set_as_current=False)
     celeryconfig.configure(producer, config)
     half = config.broker_timeout / 2
-    # One connection for these settings: publishing takes a millisecond, and small Redis plans allow few.
+    # One connection: publishing takes a millisecond, and small Redis plans allow few connections.
     producer.conf.broker_pool_limit = 1
     producer.conf.broker_pool_acquire_timeout = half
     asked = producer.conf.broker_transport_options  # REDIS_URL may ask for shorter waits
@@ -49,7 +49,7 @@ def _producer(config: settings.Settings) -> Celery:
 
 
 class Nudger:
-    """One an application, which knows for how long it leaves its Redis alone."""
+    """Publishes for one application, and leaves Redis alone for BREAK seconds after a failure."""
 
     def __init__(self) -> None:
         self._closed_until = 0.0
@@ -58,8 +58,8 @@ class Nudger:
     def nudge(self, due: Due) -> None:
         """Publish that a row is due, after its commit. Never raises, and waits for broker_timeout at most.
 
-        One thread at a time feels a Redis that is away: those that waited for their turn meanwhile do not
-        try it after it.
+        While Redis is away only one thread at a time waits for it: the threads that waited for their turn
+        meanwhile do not try it as well.
         """
         if self._is_closed() or not self._publishing.acquire(timeout=settings.get().broker_timeout / 2):
             return
@@ -75,7 +75,7 @@ class Nudger:
     def _publish(self, due: Due) -> None:
         told = nudge_of(due)
         try:
-            # Without its wait: this machine's clock could be wrong. When the row is due the row says.
+            # Without a countdown, since this machine's clock could be wrong: the row says when it is due.
             _producer(settings.get()).send_task(
                 told.task.value,
                 kwargs=told.kwargs,

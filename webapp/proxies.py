@@ -1,7 +1,7 @@
-"""Where a request comes from, behind as many reverse proxies as the setting PROXIES says.
+"""The client's address of a request, behind as many reverse proxies as the setting PROXIES says.
 
-Each proxy adds to X-Forwarded-For the address that it was reached from, at the end. So the last entries, one
-for each proxy that is ours, are true, and everything before them is what the client wrote.
+Each proxy appends to X-Forwarded-For the address that it was reached from. So the last entries, one for each
+of our proxies, are true, and everything before them is what the client wrote.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two lines in the log that say the same.
+#: Seconds between two log lines that say the same.
 _TOLD_EVERY = 3600.0
 
 _SCHEME = re.compile(r"https?", re.IGNORECASE)
 
 
 class BehindProxies:
-    """Puts the address and scheme of the client into each request, as if it had come directly.
+    """Puts the address and scheme of the client into each request, as if the request had come directly.
 
-    With no proxy in front the headers are the client's own words, and count for nothing.
+    With no proxy in front the headers are the client's own words, and are ignored.
     """
 
     def __init__(self, app: WSGIApplication, proxies: int) -> None:
@@ -61,12 +61,14 @@ class BehindProxies:
         return address or peer or ""
 
     def _scheme(self, forwarded: list[str]) -> str | None:
-        """Where a proxy replaces what the one before it wrote, there are fewer entries than proxies."""
+        """The scheme that our outermost proxy named. If a proxy replaces the header that the proxy before it
+        wrote, there are fewer entries than proxies.
+        """
         schemes = [entry.lower() for entry in forwarded[-self._proxies :] if _SCHEME.fullmatch(entry)]
         return schemes[0] if schemes else None
 
     def _tell(self, what: str) -> None:
-        """At most once an hour: whoever sends such requests must not fill the log."""
+        """Log a warning at most once an hour, so that clients who send such requests cannot fill the log."""
         with self._lock:
             now = time.monotonic()
             if now < self._quiet_until.get(what, 0.0):
@@ -76,12 +78,12 @@ class BehindProxies:
 
 
 def said(forwarded: list[str], proxies: int) -> str | None:
-    """The entry of the outermost proxy of ours. One that is no address says nothing, and the next proxy's
-    word is taken; what the client itself wrote never is.
+    """The address in the entry of our outermost proxy. If that entry is not an address, the next proxy's is
+    read; entries that the client wrote are never read. None if no entry is an address.
     """
     return next((found for entry in forwarded[-proxies:] if (found := addresses.read(entry))), None)
 
 
 def listed(header: object) -> list[str]:
-    """The entries of a header. The web server joins several headers of one name by a comma."""
+    """The entries of a header. The web server joins several headers of the same name with commas."""
     return [each for each in (part.strip(' \t"') for part in str(header or "").split(",")) if each]

@@ -1,6 +1,6 @@
-"""Headers that every answer carries: what a browser must not do with it, whichever page or tool made it.
+"""Security headers of every answer: what a browser must not do with it.
 
-A page that needs something else sets the header itself, and that stands.
+A page that needs another value sets the header itself, and keeps it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from flask import Flask, Response, request
 
 import settings
 
-#: For JSON and everything else that is no page: a browser loads and runs nothing from it.
+#: For JSON and everything else that is not a page: a browser loads and runs nothing from it.
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
-#: For a page: files of ours only, and no script or style inside it.
+#: For a page: our own files only, and no inline script or style.
 _OWN_FILES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -1,8 +1,8 @@
-"""How much of what all clinics share one of them may have at once, counted in this process's memory.
+"""How much of a shared resource one clinic may have at once, counted in this process's memory.
 
-Threads, connections to the database, streams: each is a number of places. Nobody may have more places than
-are left for the others, so that one clinic alone gets half of them, two get a third each, and a clinic that
-has none finds one. Nothing is reserved, and nothing has to be set for a clinic.
+Threads, database connections and streams are each a number of places. A clinic may not hold more places than
+are left free, so one clinic alone gets half of them, two clinics get a third each, and a clinic that has none
+finds one. No place is reserved, and there is nothing to set for a clinic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from webapp.state import per_app
 
 
 class Shares:
-    """A number of places. A holder, such as a clinic's id, gets one more while it has fewer than are free."""
+    """A number of places. A holder, such as a clinic's id, gets another while it has fewer than are free."""
 
     def __init__(self, places: int) -> None:
         self._free = places
@@ -29,10 +29,10 @@ class Shares:
         self._changed = threading.Condition()
 
     def take(self, holder: Hashable, *, wait: float = 0.0) -> bool:
-        """One more place, given back by `give_back`; False if there is none.
+        """Take one more place, which `give_back` gives back. False if there is none.
 
-        A holder that has its share already waits for one up to `wait` seconds. Who waits longest is next, so
-        that nobody who could be served in time is overtaken until it is too late.
+        A holder that already has its share waits up to `wait` seconds. The requests of one holder are served
+        in the order in which they came, so none runs out of time because later ones overtook it.
         """
         until = time.monotonic() + wait
         with self._changed:
@@ -65,13 +65,13 @@ class Shares:
             self._changed.notify_all()
 
     def held(self, holder: Hashable) -> int:
-        """How many places it has."""
+        """How many places the holder has."""
         with self._changed:
             return self._held.get(holder, 0)
 
     @contextmanager
     def place(self, holder: Hashable, *, wait: float = 0.0) -> Iterator[bool]:
-        """A place for as long as the block runs, or False."""
+        """A place while the block runs; yields False if there is none."""
         got = self.take(holder, wait=wait)
         try:
             yield got
@@ -85,12 +85,12 @@ class Shares:
 
 @per_app
 def threads() -> Shares:
-    """Each request that is known to be of a clinic has one from then on until its answer is made."""
+    """The web threads. A request takes one when its clinic is known, and keeps it until it is answered."""
     return Shares(settings.get().threads_of_web)
 
 
 def admit(org_id: Hashable) -> bool:
-    """Whether this request may go on, by the threads that its clinic has. What was let in stays in."""
+    """Whether this request may go on, by the threads that its clinic has. An admitted request stays so."""
     if "admitted" not in g:
         if not threads().take(org_id):
             return False
@@ -99,7 +99,7 @@ def admit(org_id: Hashable) -> bool:
 
 
 def register(app: Flask) -> None:
-    """What `admit` gave is given back when the request is over; a stream's is when it ends."""
+    """Give back what `admit` took when the request is over; for a stream, when the stream ends."""
 
     @app.teardown_request
     def _leave(_error: BaseException | None) -> None:

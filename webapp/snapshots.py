@@ -1,7 +1,7 @@
-"""Rows that every request is judged by, kept in memory as a whole and read again at most so often.
+"""Rows that every request is checked against, kept in memory as a whole and read again at a limited rate.
 
-Judging a request by such a snapshot costs a look into a dictionary. So a flood of requests that nobody knows
-makes no work for the database, and pushes nothing that is good out of any memory.
+Checking a request against a snapshot costs a dictionary look-up. So a flood of requests with unknown
+credentials makes no work for the database, and pushes no valid entry out of a cache.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from webapp.limits import Limiter
 T = TypeVar("T")
 A = TypeVar("A")
 
-#: Seconds for which a snapshot counts; so long may what was revoked live on.
+#: Seconds for which a snapshot counts. A revoked credential may live on for as long.
 REMEMBERED = 1.0
 
-#: Reads a second, each with ten seconds' worth at once, that what is not in the snapshot may cause before
-#: that: for one network, and for all together. What is new is found at its first use, in a flood within a
-#: second.
+#: Reads a second that keys missing from the snapshot may cause before it is that old: by one network, and by
+#: all together, each with a burst of ten seconds' worth. A new row is found at its first use; in a flood,
+#: within a second.
 READS_OF_A_NETWORK = 2.0
 READS = 5.0
 
@@ -34,7 +34,7 @@ class _Held(Generic[T]):
 
 
 class Snapshot(Generic[T]):
-    """`read` reads the rows, in a transaction of its own; what it raises is raised to those who wait."""
+    """`read` reads the rows in its own transaction; what it raises is raised to every thread that waits."""
 
     def __init__(self, read: Callable[[], T], clock: Callable[[], float] = time.monotonic) -> None:
         self._read = read
@@ -51,11 +51,11 @@ class Snapshot(Generic[T]):
         self._by_all = Limiter(READS, clock=self._clock)
 
     def ask(self, look: Callable[[T], A | None], network: str | None) -> A | None:
-        """What `look` finds in the rows; None if it finds nothing in them.
+        """What `look` finds in the rows; None if it finds nothing.
 
-        It may be asked twice: of the snapshot, and of a newer one where it found nothing. `network` says
-        who asks (webapp/addresses.py); without one the snapshot has to do for as long as it counts. Raises
-        what `read` raises.
+        `look` may be called twice: on the snapshot, and if it found nothing, on a newer one. `network` is
+        who asks (webapp/addresses.py); without it the snapshot is not renewed before REMEMBERED is over.
+        Raises what `read` raises.
         """
         began, held, failures = self._clock(), self._held, self._failures
         if held is not None and began < held.read_at + REMEMBERED:
@@ -64,14 +64,14 @@ class Snapshot(Generic[T]):
                 return found
         with self._lock:
             if self._failures != failures and self._failure is not None:
-                raise self._failure  # it failed for somebody else while this one waited its turn
+                raise self._failure  # the read failed in another thread while this one waited
             if self._held is None or self._held is held or self._held.read_at < began:
                 self._held = self._renewed()
             rows = self._held.rows
         return look(rows)
 
     def _may_read(self, network: str) -> bool:
-        # The network comes first: what one flood may not do takes nothing of what all may do.
+        # The network comes first: a flood that its own limit stops uses up nothing of the common limit.
         return self._by_network.allow(network) and self._by_all.allow("all")
 
     def _renewed(self) -> _Held[T]:

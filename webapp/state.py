@@ -1,8 +1,8 @@
-"""What an application keeps in memory between requests: its settings, limits and caches, and nobody else's.
+"""What one application keeps in memory between requests: its settings, limits and caches.
 
-Several applications with different settings may live in one process. While one of them is at work, in a
-request, in a command, or wherever its `app_context()` was entered, `settings.get` returns its settings, and
-each function that is `per_app` its own object.
+Several applications with different settings can live in one process. While an application is at work (in a
+request, in a command, or wherever its `app_context()` was entered), `settings.get` returns its settings, and
+each function that is `per_app` returns its object.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import settings
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Where an application has it, among its extensions.
+#: The key of an application's State among its extensions.
 KEY = "holdline"
 
 
 class State:
-    """The memory of one application. Without settings of its own it goes by those of the process."""
+    """The memory of one application. Without `config` the application uses the process's settings."""
 
     def __init__(self, config: settings.Settings | None = None) -> None:
         self.config = config
         self._kept: dict[object, Any] = {}
-        self._lock = threading.RLock()  # what is made may ask for something else that is made
+        self._lock = threading.RLock()  # `make` may itself call `keep`
 
     def keep(self, key: object, make: Callable[[], T]) -> T:
-        """What `make` returned when this was asked for the first time."""
+        """What `make` returned the first time that this key was asked for."""
         if key not in self._kept:
             with self._lock:
                 if key not in self._kept:
@@ -45,7 +45,7 @@ class State:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Inside of the block, in this thread, the application is the one at work."""
+        """Inside the block, in this thread, this application is at work."""
         before = _at_work.set(self)
         try:
             with settings.using(self.config):
@@ -58,7 +58,7 @@ _at_work: ContextVar[State] = ContextVar("state")
 
 
 def here() -> State:
-    """That of the application at work. Raises RuntimeError where none is."""
+    """The state of the application at work. Raises RuntimeError if none is at work."""
     try:
         return _at_work.get()
     except LookupError:
@@ -66,7 +66,7 @@ def here() -> State:
 
 
 def per_app(make: Callable[[], T]) -> Callable[[], T]:
-    """Each application has its own of what the function makes. It is made at first use."""
+    """Call `make` once for each application, at first use, and return that application's object."""
 
     @wraps(make, updated=())  # it may be a class
     def kept() -> T:
@@ -76,9 +76,7 @@ def per_app(make: Callable[[], T]) -> Callable[[], T]:
 
 
 def carried(work: Callable[P, T]) -> Callable[P, T]:
-    """The function, for a thread of the application's own: it runs with the application that is at work
-    now.
-    """
+    """The function for a thread that the application starts: it runs with the application at work now."""
     found = here()
 
     @wraps(work)
@@ -90,7 +88,7 @@ def carried(work: Callable[P, T]) -> Callable[P, T]:
 
 
 class Application(Flask):
-    """Whoever enters its context works with its settings and its memory."""
+    """A Flask application whose context brings its own settings and memory."""
 
     def __init__(self, name: str, config: settings.Settings | None = None) -> None:
         super().__init__(name)
@@ -106,7 +104,7 @@ class Application(Flask):
 
 
 class _Context(AppContext):
-    """Flask's, which stays entered until an answer that is streamed has ended."""
+    """Flask's context, which for a streamed answer stays entered until the stream has ended."""
 
     app: Application
 

@@ -1,4 +1,4 @@
-"""So many at once, so many waiting in the order in which they came, and no more."""
+"""A limit on how many threads work at once and how many wait, in the order in which they came."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 
 class NoTurn(Exception):
-    """It did not come in time, or too many wait already."""
+    """The turn did not come in time, or too many wait already."""
 
 
 class Turns:
-    """Like a semaphore, but first come, first served. To a semaphore the one that asks again at once is the
-    first again, and among many who ask without end somebody who asks once would wait for ever.
+    """A semaphore that serves in order of arrival. At an ordinary semaphore a thread that asks again at once
+    comes first again, and beside many of these a thread that asks once could wait for ever.
 
-    Each one that waits keeps a thread that a telephone call may need: `waiting` is how many may.
+    `most` threads work at once and `waiting` may wait: each of these keeps a thread that a call may need.
     """
 
     def __init__(self, most: int, *, waiting: int) -> None:
@@ -27,7 +27,7 @@ class Turns:
 
     @contextmanager
     def turn(self, *, longest: float) -> Iterator[None]:
-        """Waits `longest` seconds at most. Raises NoTurn."""
+        """Wait for a turn, `longest` seconds at most. Raises NoTurn."""
         with self._lock:
             mine = None if self._free else threading.Event()
             if mine is None:

@@ -1,4 +1,4 @@
-"""One transaction for one piece of a request, tried once more where that is safe and worth while."""
+"""One transaction for one part of a request, tried once more where that is safe and useful."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _LOST_A_RACE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.Seriali
 
 
 class Busy(Exception):
-    """Others were faster twice in a row, or the clinic has too much under way; in a moment it will work."""
+    """A lock was lost twice in a row, or the clinic has too much under way. A later try should succeed."""
 
 
 class DatabaseAway(Exception):
-    """The database did not answer, or broke off, or takes no writes. Nothing was done."""
+    """The database did not answer, broke the connection or takes no writes. Nothing was done."""
 
 
 class OutcomeUnknown(DatabaseAway):
-    """It broke off in the commit, and what came of that could not be seen: it may have been done."""
+    """The connection broke in the commit, and the outcome could not be seen: the work may be done."""
 
 
-#: Seconds for which a database that broke off in a commit is asked what came of it: a little longer than it
-#: keeps a transaction of which it hears nothing more.
+#: Seconds for which the database is asked about a commit whose connection broke: a little longer than it
+#: keeps a transaction of a silent client.
 LOOK_FOR = 6.0
 
-#: Seconds from the beginning after which it is not asked any more, and work is not begun once more: Vapi
-#: gives a tool call 20, and each may take a few.
+#: Seconds from the beginning after which the database is not asked any more, and no second attempt begins:
+#: Vapi gives a tool call 20 seconds, and each of the two may take a few.
 BEGIN_WITHIN = 10.0
 
 
@@ -55,15 +55,14 @@ def in_transaction(
     happened: Callable[[Session, T], bool | None] | None = None,
     holder: Hashable = None,
 ) -> T:
-    """Run `work` in a transaction within an organisation and commit it. Returns what it returned.
+    """Run `work` in a transaction of one clinic and commit it. Returns what `work` returned.
 
-    `holder` is on whose share of the connections it is, where that is not certainly this clinic.
+    `holder`: whose share of the connections is used, where that is not certainly this clinic.
 
-    `happened` is asked when the connection breaks in the commit: in a later transaction, and with what `work`
-    returned, it says whether that is there; None if it cannot tell. `work` is then run once more, or not.
+    `happened` is called if the connection breaks in the commit: in a later transaction, with what `work`
+    returned. True: the work is there; False: it is not, and `work` is run once more; None: it cannot tell.
 
-    Raises Busy or DatabaseAway for trouble of the database; OutcomeUnknown where nobody could say whether the
-    work was done.
+    Raises Busy or DatabaseAway for trouble of the database; OutcomeUnknown if the work may have been done.
     """
     mark = uuid.uuid4() if happened else None
     begin = partial(transaction, org_id, actor=actor, mark=mark)
@@ -71,21 +70,19 @@ def in_transaction(
 
 
 def repeatable(_session: Session, _result: object) -> bool:
-    """For `happened`: work that finds what it did before, and does it no second time, may be run again
-    whether or not its commit happened.
-    """
+    """A `happened` for work without a second effect: it may run again whether or not it was committed."""
     return False
 
 
 def in_system_transaction(door: Door, work: Callable[[Session], T]) -> T:
-    """Likewise beyond one organisation, where nothing is done but to look up and to note: it may be repeated.
+    """Run `work` in a transaction beyond one clinic. It may be repeated, so it must only look up or note.
     Raises Busy or DatabaseAway.
     """
     begin = partial(system_transaction, door)
     return _run(partial(_in_its_share, pool(of_the_system=True), door, begin), work, repeatable)
 
 
-#: How the connections of each pool are shared between the clinics, and the reasons to look beyond one.
+#: How the connections of each pool are shared: between the clinics, or between the doors of the system pool.
 _shares: WeakKeyDictionary[QueuePool, Shares] = WeakKeyDictionary()
 
 
@@ -97,8 +94,8 @@ def _shares_of(pool: QueuePool) -> Shares:
 def _in_its_share(
     of: QueuePool, holder: Hashable, begin: Callable[[], AbstractContextManager[Session]]
 ) -> Iterator[Session]:
-    """A transaction on one of the connections that the holder may have; for one of them it waits, as for the
-    pool. Raises Busy, or PoolTimeout if others have them all.
+    """A transaction on a connection of the holder's share; waits for one up to the pool's time-out.
+    Raises Busy if the holder has its share already, PoolTimeout if others have all connections.
     """
     shares = _shares_of(of)
     with shares.place(holder, wait=of.timeout()) as got:
@@ -115,13 +112,13 @@ def _run(
     work: Callable[[Session], T],
     happened: Callable[[Session, T], bool | None] | None,
 ) -> T:
-    """`work` is run again after a lost race for a lock, and after meeting a dead or useless connection in the
-    pool (one such finding renews them all). Once the commit was asked for, only where it is certain that it
-    did not happen.
+    """Run `work`, and once more after a lost race for a lock or a dead or unusable connection of the pool
+    (which then renews all of its connections). After the commit was sent, `work` is run again only if the
+    commit certainly did not happen.
     """
     begun = time.monotonic()
     for attempt in (1, 2):
-        done: list[T] = []  # what the work came to, once the commit was asked for
+        done: list[T] = []  # what `work` returned; empty until the commit is sent
         try:
             with begin() as session:
                 done.append(work(session))
@@ -155,10 +152,10 @@ def _was_committed(
     broken: DBAPIError,
     begun: float,
 ) -> bool:
-    """What came of a commit whose answer was lost. Raises OutcomeUnknown.
+    """Whether a commit whose answer was lost happened. Raises OutcomeUnknown.
 
-    Each look is a transaction with the same mark, which begins when the one in doubt is over: one that is
-    still being committed is never taken for one that was not.
+    Each look is a transaction with the same mark, which begins only when the transaction in doubt is over: so
+    a commit that is still under way is never taken for one that failed.
     """
     log.warning("the connection broke in a commit", exc_info=broken)
     until = min(time.monotonic() + LOOK_FOR, begun + BEGIN_WITHIN)

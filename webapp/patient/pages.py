@@ -1,6 +1,6 @@
-"""GET /a/<token> and what can be done from there. Nothing changes on GET: scanners follow links, too.
+"""GET /a/<token> and what a patient can do from there. GET changes nothing, since scanners follow links, too.
 
-Whoever has the link has no other credential, so there is no session that somebody else's page could use.
+The link is the only credential, so there is no session that another site's page could use.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ log = logging.getLogger(__name__)
 blueprint = Blueprint("patient", __name__, url_prefix="/a", template_folder="templates")
 T = TypeVar("T")
 
-#: Who the audit log says it was.
+#: The actor in the audit log.
 ACTOR = "patient link"
 
-#: So long after a move the same request is taken for a repetition of it.
+#: For this long after a move the same request counts as a repeat of it.
 REPEATED = timedelta(minutes=10)
 
-#: The longest form that a page of ours sends is a time.
+#: Bytes of a request's body. The longest form that these pages send holds one time.
 MOST_BYTES = 4096
 
 _HEADERS = {
@@ -66,21 +66,21 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-#: Unknown links of one address: ten are mistakes, and one more every six seconds. Further ones are guesses.
+#: Unknown links of one address: ten count as mistakes, and one more every six seconds; the rest are guesses.
 MOST_UNKNOWN = 10
 _A_MINUTE = 60.0
 guesses = per_app(lambda: Limiter(MOST_UNKNOWN / _A_MINUTE, burst=_A_MINUTE))
-#: Pages a second of one link. Not of one address: behind it may be a whole mobile network.
+#: Pages a second of one link; not of one address, behind which there may be a whole mobile network.
 requests = per_app(lambda: Limiter(2.0))
-#: Look-ups at once in one application for addresses that guess: so many connections they may have.
+#: Look-ups at once in one application for addresses that guess, and so connections that these may have.
 MOST_LOOK_UPS = 2
-#: Seconds that such a look-up may wait for its turn. Each takes about a millisecond.
+#: Seconds that one of these look-ups may wait for its turn. Each takes about a millisecond.
 LONGEST_WAIT = 0.5
 look_ups = per_app(lambda: Turns(MOST_LOOK_UPS, waiting=8))
 
 
 class UnknownLink(Exception):
-    """No appointment has it."""
+    """No appointment has this link."""
 
 
 class TooMany(Exception):
@@ -112,7 +112,7 @@ def choose(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/<token>/cancel")
 def cancel(token: str) -> ResponseReturnValue:
-    """Done twice it is done once, and says the same."""
+    """Cancel. A repeat changes nothing, and shows that the appointment is cancelled."""
     done = _at(token, _cancel)
     if done.due is None:
         return _ended(token, done.shown)
@@ -122,7 +122,7 @@ def cancel(token: str) -> ResponseReturnValue:
 
 @blueprint.post("/<token>/move")
 def move(token: str) -> ResponseReturnValue:
-    """Done twice it is done once: whoever asks again for the time that it was moved to is told so again."""
+    """Move. A repeat changes nothing: a request for the time of the last move gets the same answer again."""
     slot = times.parsed(request.form.get("slot", ""))
     if slot is None:
         return choose(token)
@@ -152,16 +152,16 @@ def _with_openings(linked: Linked, day: date | None) -> tuple[Shown, Openings | 
 
 
 class Text(StrEnum):
-    """When the text comes that says what was done."""
+    """When the patient gets the SMS about the change."""
 
     SOON = "soon"
-    LATER = "later"  # this number has been sent many
-    NEVER = "never"  # it wants none
+    LATER = "later"  # this number was sent many SMS
+    NEVER = "never"  # this number opted out
 
 
 @dataclass(frozen=True, slots=True)
 class _Cancelled:
-    """`due` is the message that says so, if this request is the one that cancelled."""
+    """`due` is the message about the cancellation, if this request made it."""
 
     shown: Shown
     due: Due | None = None
@@ -190,7 +190,7 @@ def _text(linked: Linked) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """`new_time` if it is at the time that was asked for; else `openings`, if it may be moved still."""
+    """`new_time` if the appointment is at the wanted time; else `openings`, if it can still be moved."""
 
     shown: Shown
     new_time: Time | None = None
@@ -216,12 +216,12 @@ def _move(linked: Linked, slot: datetime) -> _Moved:
     )
     if change.success and change.message_id:
         return _moved_to(linked, slot, shown, change.message_id)
-    now = _as_it_is_now(linked)  # somebody may have been faster with the same link, or a button tapped twice
+    now = _as_it_is_now(linked)  # another browser with the same link may have been faster, or a double tap
     if _moved_there_just_now(now, slot):
         return _moved_to(now, slot, shown, None)
     if now.state() is not State.STANDS:
         return _Moved(now.show())
-    near = min(max(slot, now.now), now.now + timedelta(days=10_000))  # a time so far off may have no date
+    near = min(max(slot, now.now), now.now + timedelta(days=10_000))  # a later time may be past the last date
     day = near.astimezone(linked.calendar.zone).date()
     return _Moved(shown, openings=now.openings(day), code=change.code)
 
@@ -237,7 +237,9 @@ def _moved_to(linked: Linked, slot: datetime, shown: Shown, message_id: uuid.UUI
 
 
 def _moved_there_just_now(linked: Linked, slot: datetime) -> bool:
-    """Whether this request came before and its answer was lost; an old link must not become a way to ask."""
+    """Whether this is a repeat of a move whose answer was lost. Only for REPEATED: an old link must not show
+    later where the appointment is.
+    """
     row, used_at = linked.appointment, linked.link.used_at
     return (
         linked.link.outcome is LinkOutcome.MOVED
@@ -249,7 +251,7 @@ def _moved_there_just_now(linked: Linked, slot: datetime) -> bool:
 
 
 def _as_it_is_now(linked: Linked) -> Linked:
-    """The same rows once more: a function has changed them, or somebody else was faster."""
+    """Read the rows again, after an SQL function or another request has changed them."""
     linked.session.refresh(linked.link)
     linked.session.refresh(linked.appointment)
     return read(linked.session, linked.link.org_id, linked.link.message_id)
@@ -266,7 +268,7 @@ def _day(text: str | None) -> date | None:
 
 
 def _at(token: str, work: Callable[[Linked], T]) -> T:
-    """Do something with the rows of a link, in one transaction of its clinic.
+    """Run `work` on the rows of a link, in one transaction of its clinic.
 
     Raises UnknownLink, NotThere, TooMany, Busy or DatabaseAway.
     """
@@ -284,8 +286,8 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
 
 
 def _found(token: str, address: str) -> Found:
-    """Whose link it is. Only an unknown link is counted and may be refused: a good link opens, and counts for
-    nothing, even where others behind the same address guess.
+    """Find the clinic and message of a link. Only unknown links are counted and limited: a valid link opens
+    even if others behind the same address guess.
 
     Raises UnknownLink, TooMany, Busy or DatabaseAway.
     """
@@ -305,9 +307,9 @@ def _found(token: str, address: str) -> Found:
 
 
 def _found_in_turn(token: str) -> Found | None:
-    """Likewise for an address that guesses: however many links it tries, few are looked up at once.
+    """Look up a link for an address that guesses. Only MOST_LOOK_UPS are under way at once.
 
-    Raises TooMany where no turn comes.
+    Raises TooMany if no turn comes in time.
     """
     try:
         with look_ups().turn(longest=LONGEST_WAIT):
@@ -340,9 +342,9 @@ def _ended(token: str, shown: Shown) -> ResponseReturnValue:
 
 
 def _plain(what: str, status: int) -> Response:
-    """A page about no appointment: the same whoever asks. It leads back to the link, if it is behind one."""
+    """A page without an appointment. Below a link, or in answer to a form, it leads back to the link."""
     below, _, deeper = request.path.removeprefix(f"{blueprint.url_prefix}/").partition("/")
-    known = what != "unknown" or request.url_rule is None  # else it was looked for, and is none
+    known = what != "unknown" or request.url_rule is None  # else the link was looked up, and does not exist
     elsewhere = deeper or request.method not in {"GET", "HEAD"}
     token = links.as_typed(below) if known and elsewhere else None
     return _add_headers(
@@ -374,7 +376,7 @@ def _later(error: Exception) -> ResponseReturnValue:
 
 @blueprint.errorhandler(HTTPException)
 def refused(error: HTTPException) -> Response:
-    """What a patient is told of a request that came to nothing, also where no page of ours was asked for."""
+    """The page for a patient whose request failed, also below /a where there is no page."""
     status = error.code or HTTPStatus.BAD_REQUEST
     response = _plain("unknown" if status == HTTPStatus.NOT_FOUND else "later", status)
     if "Allow" in error.get_response().headers:
@@ -384,7 +386,7 @@ def refused(error: HTTPException) -> Response:
 
 @blueprint.errorhandler(Exception)
 def _failed(error: Exception) -> ResponseReturnValue:
-    # Flask's own line would have the path, and the path is the key.
+    # Flask's own log line would have the path, and with it the token.
     log.error("a patient's page failed: %s", request.endpoint, exc_info=error)
     return _plain("later", HTTPStatus.INTERNAL_SERVER_ERROR)
 

@@ -1,4 +1,4 @@
-"""What the pages show of an appointment: what its SMS said, and not who it is for."""
+"""What the pages show of an appointment: what its SMS said, without the patient's name and number."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
 from models.notices import texts
 
-#: Looking for the next day with openings goes on for so many stretches of availability.LOOK_AHEAD.
+#: The search for the next day with openings covers this many stretches of availability.LOOK_AHEAD.
 _STRETCHES = 12
 
 
 class NotThere(Exception):
-    """What a link is about is gone."""
+    """The link, or the appointment that it is for, is not in the database any more."""
 
 
 class State(StrEnum):
-    """What its link says of an appointment."""
+    """What has become of the appointment, as its link shows it."""
 
     STANDS = "stands"
     MOVED = "moved"
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """A start in the clinic's zone, in words."""
+    """The start of a slot in the clinic's zone, in words; `instant` is in UTC."""
 
     instant: str
     day: str
@@ -50,7 +50,7 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One appointment, as whoever has its link may see it."""
+    """One appointment, as a person with its link may see it."""
 
     state: State
     clinic: str
@@ -60,13 +60,13 @@ class Shown:
     zone: str
     service: str | None
     reference: str
-    #: When it was cancelled or moved by its link, in words.
+    #: The day on which it was cancelled or moved by this link, in words.
     used_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Openings:
-    """The free times of one day by part of the day, and the days before and after it that have any."""
+    """The free slots of one day by part of the day, and the nearest days before and after it with any."""
 
     day: date
     words: str
@@ -99,7 +99,7 @@ class Linked:
             tel=number and (re.sub(r"[^\d+]", "", number) or None),
             time=time_of(self.appointment.scheduled_at, zone),
             zone=zone_name(zone),
-            # What was said in the call may be anything; the clinic's own words are not.
+            # Only a service of the clinic's list: the words from the call can be any text.
             service=service if service in self.calendar.services else None,
             reference=texts.reference(self.appointment.id),
             used_on=times.spoken_day(self.link.used_at.astimezone(zone).date())
@@ -121,7 +121,7 @@ class Linked:
         return State.STANDS
 
     def openings(self, day: date | None) -> Openings:
-        """The free times of this day; without a day, of the appointment's or the next that has any."""
+        """The free slots of `day`; without a day, of the appointment's day or the next that has any."""
         room = appointments.as_long_as(self.calendar, self.appointment)
         first = availability.today(room, self.now)
         last = first + timedelta(days=room.horizon_days)
@@ -169,7 +169,7 @@ class Linked:
 
 
 def read(session: Session, org_id: uuid.UUID, message_id: uuid.UUID) -> Linked:
-    """Raises NotThere."""
+    """Read the rows of a link. Raises NotThere."""
     link = links.get_or_none(session, org_id, message_id)
     if link is not None:
         appointment = appointments.get_or_none(session, org_id, link.appointment_id)
@@ -189,7 +189,7 @@ def time_of(moment: datetime, zone: ZoneInfo) -> Time:
 
 
 def zone_name(zone: ZoneInfo) -> str:
-    """London time."""
+    """The zone in words, such as "London time"."""
     place = zone.key.rpartition("/")[2].replace("_", " ")
     return f"{place} time" if "/" in zone.key else place
 

@@ -1,1 +1,1 @@
-"""What Twilio tells us."""
+"""What Twilio sends: receipts, and the SMS of patients."""

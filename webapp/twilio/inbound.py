@@ -1,5 +1,5 @@
-"""What patients text back. Only whether they want more SMS is read; nothing they wrote is kept or logged, and
-of such a wish only its id at Twilio, so that it is followed once.
+"""SMS that patients send back. They are read only for a wish to stop or to start. Their text is neither kept
+nor logged; of a wish its id at Twilio is kept, so that it is followed once.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ def _read() -> dict[uuid.UUID, IntegrationSettings]:
 
 @per_app
 def accounts() -> Snapshot[dict[uuid.UUID, IntegrationSettings]]:
-    """Every clinic's account with Twilio: what none of them signed costs no work of the database's."""
+    """Every clinic's account with Twilio, in memory: a forged request costs the database nothing."""
     return Snapshot(_read)
 
 
 @blueprint.post("/inbound/<uuid:org_id>")
 def inbound(org_id: uuid.UUID) -> Response:
-    """Where a clinic's number or messaging service sends what it receives. Answered with no SMS.
+    """The webhook for SMS that a clinic's number or messaging service receives. No SMS goes back.
 
-    The same message may come any number of times: a wish is followed once.
+    Twilio may send the same SMS several times; its wish is followed once.
     """
     form = form_of(request)
 

@@ -31,7 +31,7 @@ _UNIT = re.compile(r"[A-Za-z]{3}")
 
 @blueprint.post("/status/<uuid:message_id>/<int:attempt>/<token>")
 def status(message_id: uuid.UUID, attempt: int, token: str) -> Response:
-    """204 for whatever is ours, known or new; 403 for the rest; 503 makes Twilio's retry worth while."""
+    """204 for a receipt of our own message, known or new; 403 for any other; 503 has Twilio try again."""
     if not receipts.is_receipt_token(token, message_id, attempt):
         attacks.count(attacks.Kind.FORGED_RECEIPT)
         return Response(status=403)
@@ -75,9 +75,9 @@ def _apply(session: Session, org_id: uuid.UUID, message_id: uuid.UUID, form: Mul
 
 
 def _read(form: MultiDict[str, str]) -> Report | None:
-    """Only what is needed of it, and only as it should look; None for a state that says nothing to us.
+    """The fields that are used, each only if it has the right form; None if the state or the id is unknown.
 
-    RawDlrDoneDate is left alone: it has no time zone, and only some networks give it.
+    RawDlrDoneDate is not read: it has no time zone, and only some networks give it.
     """
     became = twilio_codes.STATUS.get(form.get("MessageStatus", ""))
     provider_id = sid(form.get("MessageSid"))
@@ -90,7 +90,7 @@ def _read(form: MultiDict[str, str]) -> Report | None:
         became,
         why=twilio_codes.failure(code) if code else None,
         segments=_whole(form.get("NumSegments")),
-        price=abs(Decimal(price)) if price else None,  # Twilio writes what it charges as a negative amount
+        price=abs(Decimal(price)) if price else None,  # Twilio writes a charge as a negative amount
         price_unit=_matching(_UNIT, form.get("PriceUnit")),
     )
 

@@ -1,4 +1,4 @@
-"""What is true of every request that says it comes from Twilio: how much of it is read, and who signed it."""
+"""What all webhooks for Twilio share: how much of a request is read, and whether Twilio signed it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.base import sealing
 from models.clinics.organizations import IntegrationSettings
 from webapp.addresses import url_of
 
-#: Twilio's own are 2 KB or so; an SMS has 1,600 characters at most.
+#: Twilio's own requests have about 2 KB; an SMS has 1,600 characters at most.
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 1000
 
@@ -28,15 +28,15 @@ def form_of(request: Request) -> MultiDict[str, str]:
 
 
 def sid(written: str | None) -> str | None:
-    """One of Twilio's ids, if it looks like one."""
+    """The id, if it has the form of Twilio's ids; else None."""
     return written if written and _SID.fullmatch(written) else None
 
 
 def is_genuine(request: Request, account: IntegrationSettings, *, secret_address: bool = False) -> bool:
-    """Whether this clinic's account with Twilio sent it.
+    """Whether this clinic's account with Twilio sent the request.
 
-    Twilio signs with the auth token, never with an API key. Where the clinic gave only a key, an address
-    that nobody but Twilio was told has to do; any other is refused. Raises CannotUnseal.
+    Twilio signs with the auth token, never with an API key. If the clinic gave only a key, there is nothing
+    to check, and only a request to a secret address, known to Twilio alone, passes. Raises CannotUnseal.
     """
     form = form_of(request)
     if not account.twilio_account_sid or form.getlist("AccountSid") != [account.twilio_account_sid]:
@@ -52,10 +52,10 @@ def is_genuine(request: Request, account: IntegrationSettings, *, secret_address
 
 
 def _algorithm(request: Request) -> str | None:
-    """How it says that it is signed; None for a way that is not known.
+    """The algorithm that the request names, HMAC_SHA1 if it names none; None for an unknown one.
 
-    The header is not itself signed. So whoever names an algorithm gets that one or none: nothing in it
-    leads back to the weaker one.
+    The header is not itself signed. So a request that names an algorithm is checked with that one or refused:
+    no value of the header leads back to the weaker default.
     """
     named = request.headers.getlist(SIGNATURE_SETTINGS_HEADER)
     if not named:

@@ -2,14 +2,14 @@
 which must be the whole text. Pure: a text goes in, a wish comes out.
 
 Twilio reads the English keywords itself, and with Advanced Opt-Out those that a clinic sets there. The table
-has the same keywords, for clinics whose webhook is told nothing of it, and what Twilio lacks: the keywords of
+has the same keywords, for clinics whose webhook gets no OptOutType, and what Twilio lacks: the keywords of
 carriers and of other languages, and the plainest sentences.
 
-Courtesies around it do not count, nor a number behind a STOP. A text that says more than its wish is none:
-"stop by at 5?", "cancel 10:30". To miss a wish costs a text too
-many, and STOP still works, as phone companies tell their customers. To see one where there is none keeps the
-codes and confirmations from a patient who wants to book. For the same reason words for "cancel" and "end" in
-other languages are not in the table: sent back to a confirmation, they are about the appointment.
+Courtesies around a wish do not count, nor does a number behind a STOP. A text that says more than a wish is not
+read as a wish: "stop by at 5?", "cancel 10:30". A missed wish costs one text too many, and STOP still works, as
+phone companies tell their customers. A wish read where there is none keeps codes and confirmations from a
+patient who wants to book. For the same reason words for "cancel" and "end" in other languages are not in the
+table: in answer to a confirmation they mean the appointment.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def _words(text: str) -> list[str]:
 
 
 def _key(words: Iterable[str]) -> str:
-    """Words as the table knows them. A word that is repeated counts once: "Stop. STOP!" and "S.T.O.P." are
-    "stop", "opt-out" is "optout".
+    """Words as a key of the table. A repeated word counts once: "Stop. STOP!" and "S.T.O.P." are "stop",
+    "opt-out" is "optout".
     """
     return "".join(dict.fromkeys(words))
 
@@ -47,7 +47,7 @@ def _key(words: Iterable[str]) -> str:
 #: Said around a wish, and no part of it.
 _COURTESIES = frozenset(("please", "pls", "thanks", "hi", "hello", "sorry", "svp", "merci", "aub", "gracias"))
 
-#: Apostrophes, and what asks for a picture instead of a letter.
+#: Apostrophes, and the variation selectors that choose between a picture and a letter.
 _WITHIN_WORDS = frozenset("'\u2019\u02bc`\ufe0e\ufe0f")
 
 _TABLE = {
@@ -97,7 +97,7 @@ del _MEANT[""]
 #: With a "please" these are about the appointment, or an answer to a question.
 _ALONE = frozenset(("cancel", "end", "yes"))
 
-#: What Twilio says that it has read in a text.
+#: The values of OptOutType, in which Twilio says what it has read in a text.
 _OPT_OUT_TYPES = {"STOP": Wish.STOP_KEYWORD, "START": Wish.START, "HELP": Wish.NOTHING}
 
 #: No text in the table has more characters, whatever signs stand around its letters.
@@ -105,7 +105,7 @@ _LONGEST = 300
 
 
 def wish(body: str, opt_out_type: str | None = None) -> Wish:
-    """`opt_out_type` is what Twilio read in it, where it did; then that stands, since Twilio acted on it."""
+    """The wish in a text. Twilio's own reading, `opt_out_type`, wins if there is any: Twilio acted on it."""
     if opt_out_type and opt_out_type.upper() in _OPT_OUT_TYPES:
         return _OPT_OUT_TYPES[opt_out_type.upper()]
     if len(body) > _LONGEST:

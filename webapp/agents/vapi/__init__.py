@@ -1,1 +1,1 @@
-"""What Vapi sends and what it gets back."""
+"""The adapter for Vapi: its requests, its events and its assistants."""

@@ -1,4 +1,4 @@
-"""The assistant as Vapi is to have it: prompt, tools, servers. One dict, made from a clinic's own rows.
+"""A clinic's assistant for Vapi: prompt, tools, servers. One dict, made from the clinic's rows.
 
 Nothing here asks a database or the network; `flask vapi assistant` (webapp/cli/assistant.py) does.
 """
@@ -32,29 +32,29 @@ MODEL = {"provider": "openai", "model": "gpt-4.1", "temperature": 0.2, "maxToken
 VOICE = {"provider": "vapi", "voiceId": "Elliot", "version": "2"}
 TRANSCRIBER = {"provider": "deepgram", "model": "nova-3", "language": "en"}
 
-#: Seconds. A hold lives ten minutes, and is not to be cut off by the call it belongs to.
+#: Seconds. A hold lives ten minutes, and must not be cut short by the end of its call.
 MAX_CALL = 1800
 
-#: Seconds. Vapi's own default, said aloud: routes.py begins nothing that could end after it.
+#: Seconds. Vapi's own default, set explicitly: routes.py begins no work that could end after it.
 TIMEOUT = 20
 
-#: An event that is not answered with 200 comes again, over some 20 minutes: where there is no web process, or
-#: its database is away (docs/decisions/0019). Without a plan it would be lost.
-#: Tool calls have none: the caller is on the line, and the prompt has the model ask once more.
+#: Vapi sends an event that does not get 200 again, over some 20 minutes: while there is no web process, or its
+#: database is away (docs/decisions/0019). Without this plan the event would be lost.
+#: Tool calls have no plan: the caller is on the line, and the prompt tells the model to call once more.
 EVENT_RETRIES = {"type": "exponential", "maxRetries": 8, "baseDelaySeconds": 5}
 
-#: Of Vapi's many events those that are read; the rest would be traffic on every spoken sentence.
+#: The events that Vapi is to send. The others would be traffic with every spoken sentence.
 EVENTS = ("end-of-call-report", "hang", "status-update", "tool-calls")
 
 # --- tools --------------------------------------------------------------------------------------
 
 
 def _static(org_id: uuid.UUID) -> dict[str, str]:
-    """What Vapi itself adds to the arguments, after the model's and in place of any of the same name.
+    """The static parameters, which Vapi adds to the model's arguments in place of any of the same name.
 
-    The number is not added as patientPhone. There it would beat what the caller says, also when it is
-    withheld (a blank) or a landline, and then no code could reach the patient. The tools take the
-    caller's number from the message around the call, and patientPhone only if the caller wants another.
+    The caller's number is not added as patientPhone. There it would override what the caller says, even if
+    it is withheld (a blank) or a landline, and then no code could reach the patient. The tools take the
+    caller's number from the message around the tool call, and patientPhone only if the caller wants another.
     """
     return {
         "tenantId": str(org_id),
@@ -97,7 +97,7 @@ def _use(tool: Tool) -> str:
 
 
 def _property(name: str, field: dict[str, Any], calendars: Sequence[Calendar]) -> dict[str, Any]:
-    """A field as Vapi can have it, so with a type; and without its example, which a model might pass on."""
+    """A field in Vapi's form: always with a type, and without its example, which a model might pass on."""
     known: dict[str, Any] = {"type": "string"} | {
         key: field[key] for key in ("type", "description") if key in field
     }
@@ -197,20 +197,20 @@ def _calendar(calendar: Calendar, zone: str) -> str:
 
 
 def _now(form: str, zone: str) -> str:
-    """Vapi's own {{ now }} is UTC: at a clinic far from Greenwich it would often name the wrong day."""
+    """A template for the time in this zone. Vapi's own {{ now }} is UTC, and so often the wrong day."""
     return f'{{{{ "now" | date: "{form}", "{zone}" }}}}'
 
 
 def _plain(words: str) -> str:
-    """A clinic's own words on one line, and no template: Vapi would fill in what stands in braces."""
+    """A clinic's own words on one line and without braces, which Vapi would take for a variable."""
     return " ".join(words.replace("{", "(").replace("}", ")").split())
 
 
 # --- after the call -----------------------------------------------------------------------------
 
-#: What Vapi is to find out about a call that is over: a structured output, which its documentation puts
-#: before the older analysisPlan.structuredDataPlan. It comes in the end-of-call report, is read by
-#: models/calls/facts.py, and is the spine of the score where the caller's own words bear it out.
+#: The facts that Vapi is to find in a finished call: a structured output, which its documentation prefers to
+#: the older analysisPlan.structuredDataPlan. They come in the end-of-call report, are read by
+#: models/calls/facts.py, and are the basis of the score where the caller's own words confirm them.
 _FACTS = {
     "type": "ai",
     "name": facts.NAME,
@@ -225,7 +225,7 @@ _FACTS = {
 
 
 class NoCalendar(ValueError):
-    """Without a calendar there is nothing that an assistant could book."""
+    """The clinic has no calendar, so an assistant could book nothing."""
 
 
 def build(
@@ -253,7 +253,7 @@ def build(
 
     tools = [_tool(tool, clinic, calendars, server(f"tools/{tool.path}")) for tool in TOOLS]
     return {
-        "name": _plain(clinic.name)[:40],  # Vapi takes no longer one
+        "name": _plain(clinic.name)[:40],  # Vapi accepts no longer name
         "firstMessage": _FIRST_MESSAGE.format(clinic=_plain(clinic.name)),
         "model": {
             **MODEL,
@@ -262,7 +262,7 @@ def build(
         },
         "voice": VOICE,
         "transcriber": TRANSCRIBER,
-        "backgroundSound": "off",  # by default Vapi plays the noise of an office under every digit
+        "backgroundSound": "off",  # Vapi's default is office noise, behind every spoken digit
         "maxDurationSeconds": MAX_CALL,
         "serverMessages": list(EVENTS),
         "server": {**server("webhook"), "backoffPlan": EVENT_RETRIES},
@@ -274,14 +274,14 @@ def build(
 
 
 class Misfit(ValueError):
-    """The SDK's types do not have it like that; the message has one line for each place."""
+    """The body does not match the SDK's types; the message has one line for each mismatch."""
 
 
 def check(body: dict[str, Any]) -> None:
-    """Raises Misfit unless the SDK's CreateAssistantDto takes this, every name and every word of it.
+    """Raise Misfit unless the SDK's CreateAssistantDto accepts the body and knows its names and words.
 
-    Its own validation refuses what has a wrong type or is missing. It lets pass names that it does not
-    know and words that are not in its lists, and Vapi would answer those with 400, or ignore them.
+    The SDK's own validation refuses wrong types and missing fields. It accepts unknown names, and words that
+    are not in its lists, which Vapi would answer with 400 or ignore.
     """
     try:
         assistant = _dto().model_validate(_as_typed(body))
@@ -294,20 +294,20 @@ def check(body: dict[str, Any]) -> None:
 
 
 def as_keywords(body: dict[str, Any]) -> dict[str, Any]:
-    """The body as the SDK's create and update take it: its values as they are, under Python's names."""
+    """The body as keyword arguments for the SDK's create and update: the same values, under Python names."""
     names = {field.alias or name: name for name, field in _dto().model_fields.items()}
     return {names[key]: value for key, value in body.items()}
 
 
 def _dto() -> type[CreateAssistantDto]:
-    # Two seconds and 60 MB of types: not for the web processes, which import this module, too.
+    # Takes two seconds and 60 MB, which the web processes, which import this module too, must not pay.
     from vapi.types.create_assistant_dto import CreateAssistantDto  # noqa: PLC0415
 
     return CreateAssistantDto
 
 
 def _as_typed(value: object) -> object:
-    """A copy with the one thing that SDK 3.0.0 has wrong: a backoff plan's type is a word, not an object."""
+    """A copy that fits a mistake of SDK 3.0.0: it wants the type of a backoff plan, a word, as an object."""
     if isinstance(value, list):
         return [_as_typed(item) for item in value]
     if not isinstance(value, dict):
@@ -317,10 +317,10 @@ def _as_typed(value: object) -> object:
 
 
 def _told(error: ValidationError) -> Iterator[str]:
-    """What is wrong, without the hundreds of lines on what it would lack to be another kind of thing.
+    """The problems, without the hundreds of lines about types that the value is not meant to have.
 
-    A model, a tool or a voice is one of many types, told apart by a constant word; pydantic reports
-    on each of them.
+    A model, a tool or a voice has one of many types, told apart by a constant word; pydantic reports on each
+    of them.
     """
     problems = error.errors()
     other_kinds = {problem["loc"][:-1] for problem in problems if problem["type"] == "literal_error"}
@@ -329,17 +329,17 @@ def _told(error: ValidationError) -> Iterator[str]:
         for problem in problems
         if not any(problem["loc"][: len(kind)] == kind for kind in other_kinds)
     ]
-    # Nothing left: it is of none of the kinds, at the innermost place where there is a choice.
+    # Nothing left: the value at the innermost place with a choice has none of the types.
     yield from told or [f"{_place(max(other_kinds, key=len)[:-1])}: of no known kind"]
 
 
 def _place(path: tuple[int | str, ...]) -> str:
-    """Where in the body. The capitals in pydantic's path are the names of types, and none of Vapi's."""
+    """The place in the body. Capitalised parts of pydantic's path are types, which Vapi does not know."""
     return ".".join(part for part in map(str, path) if not part[:1].isupper())
 
 
 def _unknown(node: object, place: str) -> Iterator[str]:
-    """The names and words that the types let pass without knowing them."""
+    """The unknown names and words that the SDK's types accept."""
     if isinstance(node, list):
         for number, item in enumerate(node):
             yield from _unknown(item, f"{place}.{number}")
@@ -359,7 +359,7 @@ def _unknown(node: object, place: str) -> Iterator[str]:
 
 
 def _words(annotation: object) -> set[object]:
-    """The words of a `Literal[…] | Any`, which is how the SDK writes a list of them; else none."""
+    """The words of a `Literal[…] | Any`, the SDK's form of a list of words; else an empty set."""
     if get_origin(annotation) is Literal:
         return set(get_args(annotation))
     kinds = get_args(annotation)

@@ -1,4 +1,4 @@
-"""What Vapi sends and what it gets back: one logical call in nine shapes, as pure functions on bytes.
+"""Vapi's requests and the answers to them: one tool call in nine shapes, as pure functions on bytes.
 
 Nothing read here may be logged or stored whole: arguments hold spoken codes, and a message can hold
 Twilio secrets and a URL that controls the live call. So neither shows in a `repr`.
@@ -20,17 +20,17 @@ from webapp.agents.vapi import salvage
 from webapp.agents.wire import Caller, Object, Request, ToolCall
 
 PREFIX_BYTES = 64 * 1024  # how much of an unreadable or oversize body `guess` looks at
-MAX_CALLS = 32  # in one message; the calls beyond are answered, not run
-MOST_CALLS = 128  # in one message; with more it is refused as a whole
+MAX_CALLS = 32  # in one message; further tool calls are refused, each with its own answer
+MOST_CALLS = 128  # in one message; a message with more is refused as a whole
 MAX_LEVELS = 32  # of nesting in arguments
 MAX_VALUES = 1000  # in the arguments of one call
-#: Values in one body, roughly. Objects and numbers take thirty times as much memory as their bytes, and time
-#: in which no other thread runs; a tool call of Vapi's has a few thousand, and the rest is text.
+#: Values in one body, roughly. Parsed objects and numbers take thirty times the memory of their bytes, and
+#: time in which no other thread runs. A tool call of Vapi's has a few thousand values; the rest is text.
 MOST_VALUES = 100_000
 
 
 class Form(StrEnum):
-    """How the body is wrapped, which decides how the answer is."""
+    """How the body is wrapped; the answer is wrapped accordingly."""
 
     VAPI = "vapi"  # the tool's name decides, the answer is always 200
     LEGACY_FUNCTION = "function-call"  # the deprecated model.functions[]: no ids, answered by one "result"
@@ -43,17 +43,17 @@ class Unreadable(Exception):
     def __init__(self, form: Form, tool_call_ids: tuple[str, ...], reason: str) -> None:
         super().__init__(reason)
         self.form = form
-        self.tool_call_ids = tool_call_ids  # what could be salvaged: each still wants its answer
+        self.tool_call_ids = tool_call_ids  # as far as they could be read: each needs an answer
         self.reason = reason
 
 
 class TooLarge(Unreadable):
-    """There is more in it than is worked on, so it is not taken apart at all."""
+    """The body holds more than is worked on, so nothing of it is run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One request, read. Every other message type than tool calls has no `calls`."""
+    """One request, parsed. `calls` is empty unless the message is of tool calls."""
 
     form: Form
     calls: tuple[ToolCall, ...] = ()
@@ -61,7 +61,7 @@ class Envelope:
     call_id: str | None = None
     caller_number: str | None = None  # as sent, so perhaps a SIP URI; None if withheld
     status: str | None = None  # of a status-update
-    message: Object = field(default_factory=dict, repr=False)  # as received: clean what you keep of it
+    message: Object = field(default_factory=dict, repr=False)  # as received: clean what is stored
 
     def asked_by(self, caller: Caller) -> Request:
         """Its tool calls, as the runner takes them."""
@@ -70,7 +70,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the agent is told about one call."""
+    """The answer to one tool call."""
 
     tool_call_id: str | float
     name: str | None
@@ -79,7 +79,7 @@ class Answer:
 
 
 def read(body: bytes) -> Envelope:
-    """Read a request in any of its shapes, or raise `Unreadable`: nothing else, whatever the bytes."""
+    """Parse a request in any of its shapes. Raises Unreadable, and nothing else, whatever the bytes."""
     root, problem = None, "The body is not a JSON object."
     if not _is_small(body):
         raise TooLarge(*guess(body), "There is too much in that request.")
@@ -93,9 +93,9 @@ def read(body: bytes) -> Envelope:
 
 
 def salvaged(body: bytes) -> tuple[Envelope, bool]:
-    """An event in a body that `read` does not take, as far as it can be made out, and whether that is all.
+    """What can be read of an event whose body `read` refuses, and whether that is all of it.
 
-    Tool calls are never made out: `event` says that there were some, and `calls` is empty.
+    Tool calls are never salvaged: `event` says that there were some, and `calls` is empty.
     """
     message, whole = salvage.message(body)
     found = _vapi(message)
@@ -103,10 +103,10 @@ def salvaged(body: bytes) -> tuple[Envelope, bool]:
 
 
 def guess(prefix: bytes) -> tuple[Form, tuple[str, ...]]:
-    """The form and the tool call ids, as far as the beginning of a body that cannot be read shows them.
+    """The form and the tool call ids, as far as the beginning of an unreadable body shows them.
 
-    Only an id in its proper place counts: a conversation so far holds the ids of older calls, arguments
-    hold ids of their own. So this walks the brackets; it never recurses and takes linear time.
+    Only an id in its proper place counts: the conversation so far holds the ids of older tool calls, and
+    arguments hold other ids. So this follows the brackets, without recursion and in linear time.
     """
     prefix = prefix[:PREFIX_BYTES]
     form = Form.VAPI if b'"message"' in prefix and b'"tool-calls"' in prefix else Form.BARE
@@ -177,7 +177,7 @@ def _vapi(message: Object) -> Envelope:
 
 
 def _tool_calls(message: Object) -> tuple[ToolCall, ...]:
-    """The calls of the first list that has any, since the same call stands in several lists at once."""
+    """The tool calls of the first list that has any, since each tool call stands in several lists."""
     lists = (message.get(key) for key in ("toolCallList", "toolCalls", "toolCall"))
     entries = next(filter(None, map(objects, lists)), None)
     if entries is None:
@@ -190,7 +190,7 @@ def _tool_calls(message: Object) -> tuple[ToolCall, ...]:
     for entry in entries:
         call = _call(entry)
         canonical = json.dumps(call.arguments, sort_keys=True)
-        # Ids repeat (call_0, hook-function-call), so the id alone does not make two calls one.
+        # Ids repeat (call_0, hook-function-call), so an equal id alone does not make two tool calls the same.
         calls[(call.id, call.name, canonical, call.problem) if call.id else len(calls)] = call
     kept = tuple(calls.values())
     surplus = (
@@ -201,7 +201,7 @@ def _tool_calls(message: Object) -> tuple[ToolCall, ...]:
 
 
 def _unwrapped(wrapper: Object) -> Object:
-    """The call in a wrapper, with the wrapper's name if it has none itself.
+    """The tool call in a wrapper, with the wrapper's name if it has none itself.
 
     Never with the wrapper's `parameters` or `function.parameters`: those are the static parameters,
     which Vapi has merged into the arguments already, and the JSON schema of the tool.
@@ -235,7 +235,7 @@ def _id(entry: Object) -> str | float:
 
 
 def _bare(root: Object) -> Envelope:
-    """`{"toolCall": {"arguments": …}}`, or an apiRequest tool: then the object is itself the arguments."""
+    """The bare form: `{"toolCall": {"arguments": …}}`, or only the arguments, from an apiRequest tool."""
     call = root.get("toolCall", {"arguments": root})
     if not isinstance(call, dict):
         raise Unreadable(Form.BARE, (), "The toolCall is not an object.")
@@ -247,10 +247,10 @@ def _bare(root: Object) -> Envelope:
 
 
 def _arguments(raw: object) -> Object:
-    """The arguments, which come as an object, or as JSON, or as JSON in JSON, or not at all."""
+    """The arguments, which come as an object, as JSON, as JSON in JSON, or not at all. Raises ValueError."""
     for _ in range(2):
         if isinstance(raw, str):
-            if not _is_small(raw):  # escapes hide what is in a text from whoever counts the body's bytes
+            if not _is_small(raw):  # escapes in the body hid them from the first count
                 raise ValueError("There are too many arguments.")
             raw = _json(raw, "arguments") if raw.strip() else None
     if raw is None:
@@ -262,7 +262,10 @@ def _arguments(raw: object) -> Object:
 
 
 def _clean(value: object, levels: int, left: Iterator[int]) -> object:
-    """`left` has one for each value that there may still be."""
+    """The value without what the database cannot store. `left` yields once for each value still allowed.
+
+    Raises ValueError for too many values or levels.
+    """
     if next(left, None) is None:
         raise ValueError("There are too many arguments.")
     if isinstance(value, str):
@@ -277,9 +280,9 @@ def _clean(value: object, levels: int, left: Iterator[int]) -> object:
 
 
 def _is_small(text: bytes | str) -> bool:
-    """Whether it can hold no more than MOST_VALUES.
+    """Whether the JSON cannot hold more than MOST_VALUES values.
 
-    What stands between values is counted, which costs next to nothing; commas in a text count, too.
+    Opening brackets and commas are counted, which costs next to nothing; those inside strings count, too.
     """
     if len(text) <= MOST_VALUES:
         return True
@@ -288,10 +291,10 @@ def _is_small(text: bytes | str) -> bool:
 
 
 def _json(text: bytes | str, what: str) -> object:
-    """JSON of finite numbers, or a ValueError whose text quotes nothing.
+    """Parse JSON with finite numbers only. Raises ValueError, whose text quotes nothing of the JSON.
 
-    json itself raises RecursionError at deep nesting, and a plain ValueError at integers of thousands
-    of digits. Bare control characters are let in: models write line breaks into strings.
+    `json` itself raises RecursionError at deep nesting, and a plain ValueError at integers of thousands of
+    digits. Bare control characters are accepted, since models write line breaks into strings.
     """
     try:
         decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text

@@ -1,7 +1,7 @@
-"""What Vapi reports of a call, and the one question it asks: which assistant is to answer.
+"""Vapi's events of a call, and its one question: which assistant is to answer.
 
-A call that ended gives back what it still held, and is stored to be scored. Reports come more than once,
-in any order and with bodies that differ; all that is merged in models/calls/calls.py.
+When a call has ended, its holds are given back and it is stored to be scored. Reports come more than once, in
+any order and with different bodies; models/calls/calls.py merges them.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ log = logging.getLogger(__name__)
 
 REPORT, STATUS, ASSISTANT_REQUEST = "end-of-call-report", "status-update", "assistant-request"
 
-#: The types of a message that asks for tools; every other type is an event.
+#: The message types with tool calls; every other type is an event.
 TOOL_CALLS = ("tool-calls", "function-call")
 
-#: The answer to an assistant-request that cannot be looked up now. Vapi speaks it.
+#: The answer to an assistant-request that cannot be looked up now. Vapi says it to the caller.
 CLOSED = {"error": "We cannot take calls right now. Please try again in a few minutes."}
 
 
 def is_read(event: Envelope) -> bool:
-    """Whether something is lost if this event is not taken in; all but these two need nothing done."""
+    """Whether this event must be taken in. All but these two types need no work."""
     return event.event in (REPORT, STATUS)
 
 
 def note(caller: Caller, event: Envelope) -> bool:
-    """Take in an event. False if the database could not do it now, so that it has to come again."""
+    """Take in an event. False if the database cannot now, so that Vapi has to send the event again."""
     call_id = event.call_id
     if not is_read(event) or call_id is None:
         return True
@@ -77,10 +77,10 @@ def note(caller: Caller, event: Envelope) -> bool:
 
 
 def assistant_for(caller: Caller, event: Envelope) -> dict[str, Any]:
-    """The answer to an assistant-request, at top level as Vapi wants it, by one read.
+    """The answer to an assistant-request, at top level as Vapi wants it.
 
-    The credential says which clinic it is; the number that was dialled must be that clinic's, if the
-    clinic named one. Only in development, without a credential, does the number say it.
+    The credential decides the clinic; the dialled number must be the clinic's, if the clinic has named one.
+    Only in development, without a credential, the number decides.
     """
     dialled = reports.dialled(event.message)
     try:

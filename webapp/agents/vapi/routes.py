@@ -1,4 +1,4 @@
-"""The HTTP side of the tools and of Vapi's events: bodies in, the right form of answer out."""
+"""HTTP for the tools and Vapi's events: reading bodies, and answering each in its own form."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from webapp.unit_of_work import Busy, DatabaseAway
 log = logging.getLogger(__name__)
 blueprint = Blueprint("vapi", __name__, url_prefix="/api/vapi")
 
-#: Where Vapi's server secret stands.
+#: The header with Vapi's server secret.
 SECRET_HEADERS = ("X-Vapi-Secret",)
 
-#: Where the bare form's few troubles have a status of their own; all else is 200 with success false.
+#: The HTTP status of some refusals in the bare form; all others are 200 with success false.
 _STATUS = {
     Code.UNREADABLE: 400,
     Code.UNAUTHORIZED: 401,
@@ -45,11 +45,11 @@ _STATUS = {
     Code.UNAVAILABLE: 503,
     Code.OUTCOME_UNKNOWN: 503,
 }
-#: Where it says that it may be sent again.
+#: The headers of statuses after which the request may be sent again.
 _LATER = {429: {"Retry-After": "1"}, 503: {"Retry-After": "1"}}
 _PEEK = 64 * 1024
 
-#: Seconds after which no further call of one message is begun. Vapi ignores all answers after 20.
+#: Seconds after which no further tool call of a message is begun. Vapi ignores answers after 20 seconds.
 BUDGET = 5.0
 
 #: Bytes of an event that are read. A report holds the whole call, several times over.
@@ -57,15 +57,15 @@ MOST_OF_AN_EVENT = 32 * 1024 * 1024
 
 PLATFORM = Platform(blueprint, MOST_OF_AN_EVENT, SECRET_HEADERS)
 
-#: What is read and thrown away of a body that is too large: many clients hear no answer before they
-#: have sent it all.
+#: Bytes of a too large body that are read and dropped, since many clients read no answer before they have
+#: sent everything.
 _DRAIN = 64 * 1024 * 1024
 
-#: How many bodies are read at once beyond max_body_bytes: of clinics whose secret we know, one each, and one
-#: of all others together.
+#: The bodies beyond max_body_bytes that are read at once: two from clinics whose secret is known, one of each
+#: clinic, and one from all other senders.
 _LARGE = {True: Shares(2), False: Shares(1)}
 
-#: Up to so many bytes a message is read for the ids of its tool calls, though none of them is worked on.
+#: Bytes up to which a refused message is parsed, for the ids of its tool calls.
 _READ_TO_REFUSE = 256 * 1024
 
 
@@ -75,7 +75,7 @@ def _tool_view(tool: Tool) -> ResponseReturnValue:
 
 @blueprint.record
 def _add_tools(state: BlueprintSetupState) -> None:
-    """An address for each tool that there is when the application is made."""
+    """Add an address for each tool that exists when the application is made."""
     for tool in TOOLS:
         state.add_url_rule(
             f"/tools/{tool.path}", tool.name, _tool_view, methods=["POST"], defaults={"tool": tool}
@@ -84,19 +84,19 @@ def _add_tools(state: BlueprintSetupState) -> None:
 
 @blueprint.post("/webhook")
 def webhook() -> ResponseReturnValue:
-    """Every event of a call, and tool calls too. What is not 200 comes again (docs/decisions/0019)."""
+    """Every event of a call, and tool calls. Vapi sends again what does not get 200 (docs/decisions/0019)."""
     return _handle(None)
 
 
 def _handle(tool: Tool | None) -> ResponseReturnValue:
-    """One request: the path's tool in the bare form, the tools that are named in Vapi's."""
+    """Handle one request: the bare form calls the path's tool, Vapi's form the tools that it names."""
     most = settings.get().max_body_bytes
     body = b""
     try:
-        # A wrong secret is not worth reading a body for.
+        # With a wrong secret the body is not read.
         known = credentials.by_headers(request, SECRET_HEADERS)
         body, rest = _read_body(most)
-        g.body = body  # a stream is read once, and whatever goes wrong wants an answer in the right form
+        g.body = body  # for _last_resort: a stream can be read only once
         if not rest:
             caller = known or credentials.resolve(request, body, SECRET_HEADERS)
             g.body = plain = _inflated(body, most)
@@ -117,10 +117,11 @@ def _handle(tool: Tool | None) -> ResponseReturnValue:
 
 
 def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
-    """A body beyond max_body_bytes: an event is taken in as far as MOST_OF_AN_EVENT, a tool call refused.
+    """Handle a body beyond max_body_bytes: an event is read up to MOST_OF_AN_EVENT, a tool call is refused.
 
-    Few at a time in this process, for the memory; a signature is only known once all of it is there, and so
-    whoever merely says that it is signed waits in another line. Raises Unauthorized, Busy or DatabaseAway.
+    Few are read at a time in this process, to save memory. A signature can be checked only over the whole
+    body, so senders that only claim to sign share a place of their own. Raises Unauthorized, Busy or
+    DatabaseAway.
     """
     known = credentials.by_headers(request, SECRET_HEADERS)
     if known and (refuse := too_much(known, request.content_length or MOST_OF_AN_EVENT)) is not None:
@@ -147,13 +148,13 @@ def _large(tool: Tool | None, start: bytes) -> ResponseReturnValue:
 
 
 def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -> ResponseReturnValue:
-    """A body that cannot be read: an event is taken in as far as it goes, a tool call is refused."""
+    """Handle an unreadable body: an event is taken in as far as it can be read, a tool call is refused."""
     code = Code.TOO_LARGE if isinstance(error, TooLarge) else Code.UNREADABLE
     if caller.credential_id and not may(limits.Kind.EVENTS, caller.credential_id):
         return _not_now(tool, body[:_PEEK], too_fast)
     read, whole = envelope.salvaged(b"" if error.tool_call_ids else body)
     if _is_event(tool, read, error.tool_call_ids):
-        if read.event is None and error.form is Form.BARE:  # sent again it would say no more of what it is
+        if read.event is None and error.form is Form.BARE:  # sent again it would be no clearer
             said = {"received": False, "code": code.value, "error": str(error)}
             return jsonify({**envelope.results([]), **said})
         return _salvaged(caller, read, code, str(error), taken=whole)
@@ -165,16 +166,16 @@ def _broken(tool: Tool | None, caller: Caller, body: bytes, error: Unreadable) -
 
 
 def _is_event(tool: Tool | None, read: Envelope, ids: Sequence[str]) -> bool:
-    """Whether a body that was not read as a whole is an event: at the webhook all that asks for no tool."""
+    """Whether a partly read body is an event. At the webhook every body without tool calls is an event."""
     if read.event is not None:
         return read.event not in events.TOOL_CALLS
     return tool is None and not ids
 
 
 def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: bool) -> ResponseReturnValue:
-    """What could be made out of an event is stored; it comes again if that may not be all of it.
+    """Store what could be read of an event; if that may not be all of it, have Vapi send it again.
 
-    `taken`: it would not be more another time. A later report of the call, or the list of calls that is
+    `taken`: another delivery would bring no more. A later report of the call, or the list of calls that is
     fetched from Vapi, adds what is missing.
     """
     if read.event == events.ASSISTANT_REQUEST:
@@ -188,7 +189,7 @@ def _salvaged(caller: Caller, read: Envelope, code: Code, error: str, *, taken: 
 
 
 def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
-    """A message of Vapi's: tool calls, an event, or its one question."""
+    """Handle a message of Vapi's: tool calls, an event, or its one question."""
     if not _within_limits(caller, read):
         return _refused(read, too_fast)
     if read.event == events.ASSISTANT_REQUEST:
@@ -200,7 +201,7 @@ def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
 
 
 def _within_limits(caller: Caller, read: Envelope) -> bool:
-    """Whether so much more may be asked now. An event counts if anything is done with it."""
+    """Whether the limits allow this message now. An event counts only if it causes work."""
     if read.calls:
         return admission.within_limits(read.asked_by(caller))
     is_work = events.is_read(read) or read.event == events.ASSISTANT_REQUEST
@@ -245,13 +246,15 @@ def _as_bare(reply: Reply) -> ResponseReturnValue:
 
 
 def _not_received(code: Code, error: str) -> ResponseReturnValue:
-    """An event that was not taken in. Nobody hears the answer; its status has Vapi send the event again."""
+    """The answer to an event that was not taken in. Its status has Vapi send the event again."""
     status = _STATUS[code]
     return jsonify(received=False, code=code.value, error=error), status, _LATER.get(status, {})
 
 
 def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply) -> ResponseReturnValue:
-    """Vapi ignores any answer but 200; it gets one, with a line for each call that could be made out."""
+    """The answer to an unreadable request. Vapi ignores any status but 200, so it gets 200 with a line for
+    each tool call whose id could be read.
+    """
     if tool is None or form is not Form.BARE:
         answers = [Answer(tool_call_id, None, reply.say, is_error=True) for tool_call_id in ids]
         return jsonify({**envelope.results(answers), "error": envelope.one_line(reply.say)})
@@ -259,7 +262,7 @@ def _unreadable(tool: Tool | None, form: Form, ids: Sequence[str], reply: Reply)
 
 
 def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
-    """The answer while nothing can be looked up: whose request it is, too, is not known."""
+    """The answer while the database is away, so that not even the clinic of the request is known."""
     try:
         read = envelope.read(body)
     except Unreadable as error:
@@ -272,7 +275,7 @@ def _away(tool: Tool | None, body: bytes) -> ResponseReturnValue:
 
 
 def _not_now(tool: Tool | None, body: bytes, refuse: Callable[[Tool | None], Reply]) -> ResponseReturnValue:
-    """The answer to what is refused for how much it is, with as little work as finds the ids of its calls."""
+    """The answer to a request beyond a limit, with only the work that finds the ids of its tool calls."""
     try:
         if len(body) <= _READ_TO_REFUSE:
             return _refused(envelope.read(body), refuse, tool)
@@ -288,7 +291,7 @@ def _not_now(tool: Tool | None, body: bytes, refuse: Callable[[Tool | None], Rep
 def _refused(
     read: Envelope, refuse: Callable[[Tool | None], Reply], tool: Tool | None = None
 ) -> ResponseReturnValue:
-    """The answer to a message that was read, and of which nothing is done."""
+    """The answer to a parsed message that is not worked on."""
     if read.form is Form.BARE and tool:
         return _as_bare(refuse(tool))
     if read.event == events.ASSISTANT_REQUEST:
@@ -301,13 +304,13 @@ def _refused(
 
 
 def _read_body(limit: int, start: bytes = b"") -> tuple[bytes, bool]:
-    """`start` and what follows it, to the first byte beyond `limit`, and whether there is that."""
+    """`start` and the rest of the body, up to one byte beyond `limit`, and whether that byte exists."""
     body = start + request.stream.read(limit + 1 - len(start))
     return body, len(body) > limit
 
 
 def _inflated(body: bytes, limit: int) -> bytes:
-    """What was compressed, to the first byte beyond `limit` and as far as it goes; else the body as it is."""
+    """The inflated body, as far as it goes and up to one byte beyond `limit`; any other body unchanged."""
     if request.headers.get("Content-Encoding", "").strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
@@ -318,7 +321,7 @@ def _inflated(body: bytes, limit: int) -> bytes:
 
 @blueprint.after_request
 def _read_to_the_end(response: Response) -> Response:
-    """Whatever the answer to a body that is too large."""
+    """Read the rest of a body that is too large, whatever the answer to it."""
     drained = 0
     while drained < _DRAIN and (chunk := request.stream.read(_PEEK)):
         drained += len(chunk)
@@ -327,7 +330,7 @@ def _read_to_the_end(response: Response) -> Response:
 
 @blueprint.errorhandler(Exception)
 def _last_resort(error: Exception) -> ResponseReturnValue:
-    """Nothing that goes wrong in here may reach the caller as silence."""
+    """Answer after any other error, so that the caller does not hear silence."""
     log.error("tool request failed", exc_info=error)
     tool: Tool | None = (request.view_args or {}).get("tool")
     return _away(tool, g.get("body", b""))

@@ -1,9 +1,8 @@
-"""What can still be made out of an event whose body is too large, cut off, or no proper JSON.
+"""Reads as much as possible of an event whose body is too large, cut off, or not proper JSON.
 
-A report of a long call is megabytes, most of which nobody reads. This goes through the bytes once and
-keeps the few members that are read (models/calls/reports.py, webapp/agents/vapi/envelope.py), so that what is
-kept is small whatever comes. It never raises, and never keeps the calls of tools: those are run whole or not
-at all.
+A report of a long call has megabytes, most of which are not needed. This goes through the bytes once and
+keeps the few members that are used (models/calls/reports.py, webapp/agents/vapi/envelope.py), so that little
+is kept whatever comes. It never raises, and never keeps tool calls: those are run whole or not at all.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from typing import TypeAlias
 Object: TypeAlias = dict[str, object]
 
 MOST_LEVELS = 32  # of nesting
-MOST_KEPT = 4 * 1024 * 1024  # bytes, roughly; beyond them only what stands beside the call's id is kept
-MOST_TEXT = 1024 * 1024  # bytes of one text
-#: Tokens that are looked at, at about a microsecond each: for each mebibyte three times as many as a report
-#: has. A smaller body must not cost as much as the largest.
+MOST_KEPT = 4 * 1024 * 1024  # bytes, roughly; beyond this only members beside the call's id are kept
+MOST_TEXT = 1024 * 1024  # bytes of one string
+#: Tokens that are read, at about a microsecond each: for each mebibyte three times as many as a report has.
+#: So a small body cannot cost as much as the largest.
 STEPS, STEPS_OF_A_MEBIBYTE = 200_000, 50_000
-#: Tokens after which the other threads may go on: none of them would for 5 ms at each of its own steps.
+#: Tokens after which other threads get a turn. Without it each of them would wait 5 ms for every turn.
 _BREATH = 500
 
-#: The members that are read, wherever they stand.
+#: The members that are kept, wherever they stand.
 _READ = frozenset(
     (
         *("message", "type", "status", "call", "id", "customer", "number", "phoneNumber", "phoneNumberId"),
@@ -35,23 +34,20 @@ _READ = frozenset(
         *("structuredData", "role", "content", "text", "secondsFromStart"),
     )
 )
-#: Below these every name counts: they are a clinic's own.
+#: Below these every member is kept: the names are the clinic's own.
 _WHOLE = frozenset(("structuredOutputs", "structuredData"))
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
-#: A text and the colon of a name; a bracket; any other value; the beginning of a text that does not end.
+#: A string, with the colon if it is a name; a bracket; any other value; the start of a string without an end.
 _TOKEN = re.compile(rb'(%s)(\s*+:)?|([{\[])|([}\]])|([^\s,:{}\[\]"]++)|"' % _STRING, re.DOTALL)
-#: All that opens no further levels but two, and closes them again: what is dropped is passed over quickly.
+#: Values with two further levels at most, all closed again: with this, dropped parts are skipped quickly.
 _FLAT = rb'(?:[^"{}\[\]]++|%s)' % _STRING
 _NESTED = rb"(?:%s|[{\[]%s*+[}\]])" % (_FLAT, _FLAT)
 _DROPPED = re.compile(rb"(?:%s|[{\[]%s*+[}\]])*+" % (_NESTED, _NESTED), re.DOTALL)
 
 
 def message(body: bytes) -> tuple[Object, bool]:
-    """The members of `message` that are read, and whether all of the body could be.
-
-    Without a `message` it is empty.
-    """
+    """The kept members of `message` (none without a `message`), and whether all of the body was read."""
     found, place = _Found(), 0
     for step in range(STEPS + STEPS_OF_A_MEBIBYTE * len(body) // 2**20):
         if step % _BREATH == 0:
@@ -69,13 +65,13 @@ def message(body: bytes) -> tuple[Object, bool]:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found so far, and where we are."""
+    """What has been found so far, and the place in the body."""
 
     root: Object = field(default_factory=dict)
-    #: What is open, from the outside in, and whether all of it is kept.
+    #: The open objects and lists, from the outside in, and whether all of each is kept.
     path: list[tuple[Object | list[object], bool]] = field(default_factory=list)
     key: str | None = None
-    dropped: int = 0  # levels, inside of something that is not read
+    dropped: int = 0  # levels, inside a value that is not kept
     kept: int = 0  # bytes, roughly
 
     @property
@@ -87,7 +83,7 @@ class _Found:
         self, text: bytes | None, colon: bytes | None, opens: bytes | None, closes: bytes | None,
         scalar: bytes | None,
     ) -> bool:  # fmt: skip
-        """Take one token; whether the whole body ends with it."""
+        """Take one token. True if the whole body ends with it."""
         if self._is_full():
             del self.path[-1:]
             self.dropped = 1
@@ -126,7 +122,7 @@ class _Found:
         return isinstance(inside, list) or whole or self.key in _READ
 
     def _is_full(self) -> bool:
-        """Whether nothing more is kept of what is open. The call's own few words may come after megabytes."""
+        """Whether the innermost open value keeps nothing more. The call's few members may come last."""
         if self.kept <= MOST_KEPT or not self.path or self.dropped:
             return False
         inside, whole = self.path[-1]
@@ -142,22 +138,22 @@ class _Found:
 
 
 def _text(raw: bytes) -> str:
-    """A text of JSON, without its quotes; as it stands if it is not what JSON takes."""
+    """The text of a JSON string, without its quotes; undecoded if it is not valid JSON."""
     raw = raw[1:-1]
     if len(raw) > MOST_TEXT:
-        raw = raw[:MOST_TEXT].rpartition(b" ")[0]  # a space is in no escape, and so none is cut in two
+        raw = raw[:MOST_TEXT].rpartition(b" ")[0]  # cut at a space, so that no escape is cut in two
     text = raw.decode("utf-8", "replace")
     if "\\" not in text:
         return text
     try:
         decoded: str = json.loads(f'"{text}"', strict=False)
-    except ValueError:  # an escape that is none
+    except ValueError:  # an invalid escape
         return text
     return decoded
 
 
 def _scalar(raw: bytes) -> object:
-    """A number, true, false or null; None for anything else, NaN among it."""
+    """A number, true, false or null; None for anything else, such as NaN."""
     try:
         return json.loads(raw, parse_constant=lambda _: None)
     except ValueError:

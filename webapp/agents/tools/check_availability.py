@@ -1,4 +1,4 @@
-"""check_availability: the free times of a day, or the next days that have any."""
+"""check_availability: the free slots of a day, or the first of each of the next days that have any."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
 
 
 def _some(calendar: Calendar, free: list[Slot]) -> str:
-    """Up to four times spread over the day: more than that nobody keeps in mind on a telephone."""
+    """Up to four times spread over the day, since a caller cannot keep more in mind."""
     step = max(1, len(free) // 4)
     few = free[::step][:4]
     starts = " or ".join(times.spoken_time(slot.starts_at, calendar.zone) for slot in few)
@@ -100,7 +100,7 @@ def _some(calendar: Calendar, free: list[Slot]) -> str:
 
 
 def _next_openings(desk: Desk, calendar: Calendar, day: date, today: date) -> list[Slot]:
-    """The first free time of each of the next three days that have one."""
+    """The first free slot of each of the next three days that have any."""
     horizon = today + timedelta(days=calendar.horizon_days)
     first = min(max(day, today), horizon)
     free = availability.find_free(

@@ -1,4 +1,4 @@
-"""reserve_atomic: hold one time for ten minutes, for one caller and nobody else."""
+"""reserve_atomic: hold one slot for one caller, for ten minutes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ReserveAnswer(Answer):
     nearest = fields.List(fields.Nested(OfferedSlot), metadata={"description": "in a refusal: free instead"})
 
 
-#: Refusals that have nothing to do with the time: code, error, and what to say.
+#: Refusals that do not depend on the chosen slot: code, error, and what to say.
 _NO_OTHER_TIME_HELPS: dict[Refusal | Closed, tuple[Code, str, str]] = {
     Refusal.COUNTRY_NOT_ALLOWED: (
         Code.COUNTRY_NOT_ALLOWED,
@@ -95,7 +95,7 @@ _NO_OTHER_TIME_HELPS: dict[Refusal | Closed, tuple[Code, str, str]] = {
     ),
 }
 _GONE = "that time has just gone"
-#: Refusals of this very time: code, error, and what is said before the nearest free times.
+#: Refusals of the chosen slot: code, error, and what is said before the nearest free slots.
 _CHOOSE_ANOTHER: dict[Refusal | Closed, tuple[Code, str, str]] = {
     Closed.PAST: (Code.SLOT_IN_THE_PAST, "That time has passed", "that time has already passed"),
     Closed.TOO_SOON: (Code.SLOT_TOO_SOON, "Too soon", "that is too soon for the clinic"),
@@ -106,7 +106,7 @@ _CHOOSE_ANOTHER: dict[Refusal | Closed, tuple[Code, str, str]] = {
         "Not an offered time",
         "appointments do not start at that time",
     ),
-    # What can have changed since the diary was looked at a moment ago.
+    # What may have changed between the check of the diary and the claim.
     Refusal.SLOT_TAKEN: (Code.SLOT_TAKEN, "Slot already held", _GONE),
     Refusal.SLOT_IN_THE_PAST: (Code.SLOT_IN_THE_PAST, "That time has passed", _GONE),
     Refusal.INVALID_SLOT: (Code.INVALID_SLOT, "Not a time", _GONE),
@@ -139,12 +139,12 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
 
 
 def _number(desk: Desk, said: str | None) -> str | Reply:
-    """The number that the hold will fix, in E.164, by default the caller's; or why it cannot be that one."""
+    """The number for the hold, in E.164, by default the caller's; or the refusal if it cannot be read."""
     own = said is None or phones.says_nothing(said) or phones.means_the_callers(said)
     number = _read(desk, desk.caller_number or "" if own else said or "")
     if isinstance(number, str):
         return number
-    if own:  # withheld, or an address that is no number: nothing that the patient got wrong
+    if own:  # withheld, or an address that is not a number: no mistake of the patient's
         return not_booked(
             Code.MISSING_ARGUMENT,
             "Missing: patientPhone",
@@ -167,7 +167,7 @@ def _read(desk: Desk, said: str) -> str | phones.ImpossibleNumber:
 
 
 def _ask_for_it(desk: Desk) -> str:
-    """How to get a number that can be read: the second time in a call another way than the first."""
+    """What the agent can do to get a readable number: another way the second time in a call."""
     if not (
         desk.call_id
         and calls.was_answered(

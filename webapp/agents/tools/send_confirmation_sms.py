@@ -1,4 +1,4 @@
-"""send_confirmation_sms: the truth about the SMS that was queued with the booking. Never a second one."""
+"""send_confirmation_sms: what became of the SMS that was queued with the booking. It never sends another."""
 
 from __future__ import annotations
 
@@ -141,5 +141,5 @@ TOOL = Tool(
     example=_EXAMPLE,
     run=run,
     says_not_booked=False,
-    is_kept=lambda *_: False,  # it has no effect, and a receipt may have come since
+    is_kept=lambda *_: False,  # it changes nothing, and a receipt may have come since
 )

@@ -1,4 +1,4 @@
-"""send_otp_code: text the code of a hold to the hold's own number."""
+"""send_otp_code: send the code of a hold to the hold's number."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
         return phone_mismatch()
     ending = phones.last_digits(hold.patient_phone)
     if hold.is_bookable(desk.now) and (trouble := _foreseen(desk, hold)):
-        return _cannot(trouble, ending)  # it would not arrive: no code is spent on it
+        return _cannot(trouble, ending)  # it would not arrive, so no code is used up
     lost = _last_lost(desk, hold)
     requested = codes.request(desk.session, desk.clinic, hold.id, desk.asker)
     if requested.message_id is None:
@@ -80,7 +80,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply | Watched:
 
 
 def _foreseen(desk: Desk, hold: AppointmentHold) -> Trouble | None:
-    """What would keep any code from this number, as far as it is known."""
+    """Known trouble that keeps every code from this number; None if there is none."""
     if opt_outs.stands(desk.session, desk.org_id, hold.patient_phone):
         return OPTED_OUT
     hopeless = codes.find_hopeless(desk.session, hold)
@@ -143,7 +143,7 @@ def _tell(message: SmsMessage, ending: str, *, stopped: Trouble | None, lost: Tr
         )
     else:
         say = f"A code is on its way to the number ending in {ending}. Ask for its digits in a moment."
-    if lost and lost not in (SENDER_STOPPED, OPTED_OUT):  # those two are over, or it would not be sent
+    if lost and lost not in (SENDER_STOPPED, OPTED_OUT):  # those two are over, or no code would be sent
         say = f"The last code did not arrive: {lost.why}. {say} {_NEXT}"
     return Reply(say, facts)
 
@@ -159,7 +159,7 @@ def _cannot(trouble: Trouble, ending: str, **facts: str) -> Reply:
 
 
 def _is_kept(desk: Desk, arguments: dict[str, Any], reply: Reply) -> bool:
-    """A code that was sent is not sent again for a repeat, unless it is known by now that it was lost."""
+    """A repeat sends no second code, unless the first is known by now to be lost."""
     hold = desk.hold(arguments.get("holdId"))
     return reply.success and not (hold and _last_lost(desk, hold))
 

@@ -1,4 +1,4 @@
-"""verify_otp: the code that was read back turns the hold into an appointment, with its SMS."""
+"""verify_otp: with the code that the patient reads back, the hold becomes an appointment with its SMS."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _try(
 
 
 def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -> str | None:
-    """What it is for: as the clinic calls it, else as it was said, without the code or a number in it."""
+    """The service: in the clinic's own words, else as it was said, without the code and numbers in it."""
     if said is None:
         return None
     calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
@@ -145,17 +145,17 @@ def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, r
     if confirmation.code == "hold_confirmed" and right:
         return _confirmed_before(desk, confirmation)
     log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
-    if confirmation.code == "hold_displaced":  # no code was ever sent for it: nobody guesses at one
+    if confirmation.code == "hold_displaced":  # no code was sent for it, so this is not a guess
         return hold_is_over(HoldStatus.DISPLACED)
-    if confirmation.code == "hold_locked":  # by this code or an earlier one, and whatever code it is
+    if confirmation.code == "hold_locked":  # by this code or an earlier one, even if this one is right
         return hold_is_over(HoldStatus.LOCKED)
     told = confirmation.code in ("wrong_code", "hold_confirmed") and _past_reading(desk, hold)
     return told or _not_accepted()
 
 
 def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
-    """The appointment stands, where it may have been moved to, and that is a success, however often it is
-    asked for. Or it was cancelled since: an agent must not say the one for the other.
+    """The answer to the right code of a confirmed hold, however often it is given: a success if the
+    appointment stands, perhaps at another time by now, and a refusal if it was cancelled since.
     """
     appointment = confirmation.appointment_id and appointments.get_or_none(
         desk.session, desk.org_id, confirmation.appointment_id
@@ -166,13 +166,13 @@ def _confirmed_before(desk: Desk, confirmation: Confirmation) -> Reply:
 
 
 def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
-    """Why it would be of no use to read the code again: the time was given back after too many wrong codes,
+    """The refusal if it is of no use to read the code again: the slot was given back (locked or displaced),
     this call has booked it, or no code can have reached the patient. Else None.
     """
     if hold and hold.status in (HoldStatus.LOCKED, HoldStatus.DISPLACED):
         return hold_is_over(hold.status)
     if hold and hold.status is HoldStatus.CONFIRMED and desk.call_id == hold.call_sid is not None:
-        return booked_before(desk, hold)  # by this call, which cannot guess at what it has done
+        return booked_before(desk, hold)  # by this call, so the answer gives nothing away
     if not (hold and hold.is_bookable(desk.now)):
         return None
     sent = messages.codes_of_hold(desk.session, desk.org_id, hold.id)
@@ -192,16 +192,16 @@ def _past_reading(desk: Desk, hold: AppointmentHold | None) -> Reply | None:
     )
 
 
-#: What a code is that has not reached a telephone.
+#: The states of a code that has not reached a telephone.
 _NOT_THERE = (SmsStatus.QUEUED, *LOST)
 
 
 def _not_accepted() -> Reply:
-    """The same for a wrong code, a reservation whose time ran out, and one that is nobody's or another's.
+    """The same answer to a wrong code, to an expired hold, and to one that is unknown or another caller's.
 
-    Who guesses learns nothing, not even how many tries are left, until the last one has given the time back.
-    Who is in the right reads the code once more or asks for it again: send_otp_code says whether the
-    reservation still stands.
+    A guesser learns nothing, not even how many tries are left, until the last one has given the slot back.
+    An honest patient reads the code once more or has it sent again: send_otp_code says whether the hold
+    still stands.
     """
     return not_booked(
         Code.WRONG_CODE,

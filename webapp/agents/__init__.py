@@ -1,1 +1,1 @@
-"""The runner: one tool call, once, answered; and one adapter for each voice platform."""
+"""The runner, which runs each tool call once and answers it; and one adapter for each voice platform."""

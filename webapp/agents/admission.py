@@ -1,4 +1,4 @@
-"""How much may be asked, and what is answered to who may not ask: the same on every platform."""
+"""Limits on the requests of every platform, and the answers to refused requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from webapp.agents.runner import busy, trouble
 from webapp.agents.tool import Tool
 from webapp.agents.wire import Caller, Request
 
-#: So many bytes of a body cost as much as one event.
+#: This many bytes of a body count as one event.
 BYTES_OF_AN_EVENT = 64 * 1024
 
 _COUNTED_AS = {
@@ -25,7 +25,7 @@ _COUNTED_AS = {
 
 
 def unauthorized(error: Unauthorized) -> Reply:
-    """The same for whatever is wrong about a credential; only the owner of a good one learns of a replay."""
+    """The same answer to every wrong credential; only the owner of a valid one learns of a replay."""
     if isinstance(error, Replayed):
         attacks.count(attacks.Kind.REPLAYED_SIGNATURE)
         return refusal(
@@ -39,9 +39,9 @@ def unauthorized(error: Unauthorized) -> Reply:
 
 
 def too_much(caller: Caller, size: int) -> Callable[[Tool | None], Reply] | None:
-    """How it is said that this request is not worked on, of so many bytes; None if it may be.
+    """The function that makes the refusal of a request of `size` bytes; None if the request may go on.
 
-    Decided before any of it is read: when its clinic has as many threads as it may, or sends too many bytes.
+    Decided before the body is parsed: a clinic that has its share of threads, or sends too much, is refused.
     """
     if not shares.admit(caller.org_id):
         attacks.count(attacks.Kind.LIMITED_CLINIC, org_id=caller.org_id)
@@ -53,10 +53,9 @@ def too_much(caller: Caller, size: int) -> Callable[[Tool | None], Reply] | None
 
 
 def within_limits(request: Request) -> bool:
-    """Whether this credential, call and telephone may ask for so many tool calls more now.
+    """Whether this credential, call and telephone may make the tool calls of this request now.
 
-    The nearest limit comes first: what one call or telephone is refused does not use up what its clinic may
-    ask.
+    The narrowest limit comes first: what one call or telephone is refused does not use up its clinic's limit.
     """
     for telephone, count in _telephones(request).items():
         if not may(limits.Kind.PHONE, telephone, count):
@@ -68,7 +67,7 @@ def within_limits(request: Request) -> bool:
 
 
 def may(kind: limits.Kind, key: Hashable, cost: int = 1) -> bool:
-    """Whether so many more may be worked on now. What is refused is counted."""
+    """Whether `cost` more may be worked on now. A refusal is counted as an attack."""
     allowed = limits.allow(kind, key, cost)
     if not allowed:
         attacks.count(_COUNTED_AS[kind])
@@ -76,14 +75,16 @@ def may(kind: limits.Kind, key: Hashable, cost: int = 1) -> bool:
 
 
 def _telephones(request: Request) -> Counter[str]:
-    """Whose tool calls they are, as keys of limits: the caller's, or else, apart, those that are named."""
+    """The number of tool calls of each telephone, by its key for the limits: that of the caller's number, or
+    without one, separate keys for the numbers that the tool calls name.
+    """
     found: Counter[str] = Counter()
     for call in request.tool_calls:
         said = request.caller_number or call.arguments.get("patientPhone")
         number = phones.of_caller(str(said)) if isinstance(said, str | int) else None
         if number:
             org = request.caller.org_id or call.arguments.get("tenantId")
-            # Who only names a number asks for nothing on its owner's account.
+            # A number that a tool call only names must not use up its owner's limit.
             whose = (org, "caller" if request.caller_number else "said")
             found[limits.telephone(whose, number)] += 1
     return found

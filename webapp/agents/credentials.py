@@ -1,11 +1,12 @@
-"""Whose call this is: the credential decides, and nothing that a language model says.
+"""Which clinic a request belongs to: the credential decides, and nothing that a language model says.
 
-Three kinds: `Authorization: Bearer …`, the secret alone in a header of the platform's own (`secret_headers`
-below), or a signature over the raw body with the time it was made at, and over method and address where the
-credential was made so. The first two are looked up by their digest. A signature names nobody, so the request
-names a credential of its clinic (`X-Holdline-Credential: <id>`, which the assistant that we configure sends,
-or `?credential=<id>` in the server URL), and those of that clinic are tried; without a name, as many of all
-as the effort allows.
+A credential is presented in one of three ways: as `Authorization: Bearer …`, as the secret alone in a header
+of the platform's own (`secret_headers` below), or as a signature over the raw body and the signing time, and
+over method and address if the credential was made so. The first two are looked up by their digest. A
+signature does not say whose it is, so the request names a credential of its clinic
+(`X-Holdline-Credential: <id>`, which the assistant that we configure sends, or `?credential=<id>` in the
+server URL), and all signing credentials of that clinic are tried; without a name, as many of all clinics' as
+the effort allows.
 
 All credentials are in the application's memory, read once a second: a wrong one costs the database no work.
 """
@@ -43,24 +44,24 @@ log = logging.getLogger(__name__)
 
 
 class Unauthorized(Exception):
-    """No credential, or none that we know."""
+    """There is no credential, or an unknown one."""
 
 
 class WrongSignature(Unauthorized):
-    """A signature that no credential made of this request."""
+    """A signature of this request that none of the credentials made."""
 
 
 class Replayed(Unauthorized):
-    """A signature that was used at another path before, and does not say which it is for."""
+    """A signature that was used at another path before, and does not cover the path."""
 
 
-#: Seconds for which what was read of the credentials counts; so long may a revoked one live.
+#: Seconds for which the credentials that were read count. A revoked one may live on for as long.
 REMEMBERED = snapshots.REMEMBERED
 
-#: Bytes that may be hashed at once for requests that name no credential, beyond what each always is.
+#: Bytes that may be hashed at once for requests that name no credential, beyond the tries always made.
 MOST_HASHED = 256 * 1024 * 1024
 
-#: Signatures that an application remembers, so that a replay costs no look-up; the rows remember all.
+#: Signatures that an application remembers, so that a replay costs no look-up; the rows hold all of them.
 MOST_USED = 10_000
 
 CREDENTIAL_HEADER = "X-Holdline-Credential"
@@ -70,7 +71,7 @@ _NOTED_EVERY = 60.0
 
 @dataclass(slots=True)
 class _Told:
-    """Until when, by time.monotonic(), there is nothing new to note or to log."""
+    """Until when, by time.monotonic(), uses are not recorded again and warnings not logged again."""
 
     noted: dict[uuid.UUID, float] = field(default_factory=dict)
     quiet_until: float = 0.0
@@ -80,7 +81,7 @@ _told = per_app(_Told)
 
 
 def by_headers(request: Request, secret_headers: Collection[str] = ()) -> Caller | None:
-    """Whose request it is, as far as its headers say; None where only a signature over the body could.
+    """Whose request it is, by its headers alone; None if it is signed, so that the body is needed.
 
     Raises Unauthorized, Busy or DatabaseAway.
     """
@@ -90,7 +91,10 @@ def by_headers(request: Request, secret_headers: Collection[str] = ()) -> Caller
 
 
 def resolve(request: Request, body: bytes, secret_headers: Collection[str] = ()) -> Caller:
-    """Raises Unauthorized, Busy or DatabaseAway. A wrong credential is refused in development, too."""
+    """Whose request it is. A wrong credential is refused in development, too.
+
+    Raises Unauthorized, Busy or DatabaseAway.
+    """
     if (digest := _presented(request, secret_headers)) is not None:
         caller = _credentials().ask(lambda known: known.by_digest.get(digest), _network(request))
         if caller is None:
@@ -116,17 +120,17 @@ def _network(request: Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Every credential, by what it is looked for by."""
+    """Every credential, by the keys of the look-ups."""
 
     by_digest: dict[str, Caller] = field(default_factory=dict)
     signing: dict[uuid.UUID, list[Signing]] = field(default_factory=lambda: defaultdict(list))
     signature_headers: set[str] = field(default_factory=set)
-    #: Whose each credential is. Revoked ones are among them: requests name the old one while a key is
-    #: rotated.
+    #: The clinic of each credential. Revoked ones are included: while a key is rotated, requests still name
+    #: the old one.
     owners: dict[uuid.UUID, uuid.UUID] = field(default_factory=dict)
 
     def signing_for(self, credential_id: uuid.UUID | None) -> list[Signing]:
-        """Those of the clinic whose credential this is; without one, of all."""
+        """The signing credentials of the clinic that owns this credential; without an id, of all clinics."""
         if credential_id is None:
             return [each for of_clinic in self.signing.values() for each in of_clinic]
         owner = self.owners.get(credential_id)
@@ -176,7 +180,7 @@ def _unseal(org_id: uuid.UUID, sealed: str) -> bytes:
 
 @per_app
 def _secret() -> Callable[[uuid.UUID, str], bytes]:
-    """Opens a secret once, and not every second."""
+    """Unseals a secret, and keeps it, so that each is unsealed once and not every second."""
     return lru_cache(maxsize=4096)(_unseal)
 
 
@@ -212,7 +216,7 @@ def _presented(request: Request, secret_headers: Collection[str]) -> str | None:
 
 
 def _is_signed(request: Request) -> bool:
-    """Whether it names a credential, or has a signature where any of those is looked for."""
+    """Whether the request names a credential, or has a header in which a credential's signature stands."""
 
     def looks_signed(known: Known) -> bool | None:
         return any(header in request.headers for header in known.signature_headers) or None
@@ -226,7 +230,7 @@ def _is_signed(request: Request) -> bool:
 
 
 def names_a_signer(request: Request) -> bool | None:
-    """Whether the clinic whose credential it names signs at all; None if it names none.
+    """Whether the clinic of the named credential has signing credentials; None if the request names none.
 
     Raises Busy or DatabaseAway.
     """
@@ -240,7 +244,7 @@ def names_a_signer(request: Request) -> bool | None:
 
 
 def _named(request: Request) -> uuid.UUID | None:
-    """Raises WrongSignature for what is no id."""
+    """The id of the credential that the request names, if any. Raises WrongSignature if it is not a UUID."""
     named = request.headers.get(CREDENTIAL_HEADER) or request.args.get("credential")
     try:
         return uuid.UUID(named) if named else None
@@ -290,7 +294,7 @@ def _tell_that_not_all_are_tried() -> None:
 
 
 class _Used:
-    """The first uses of the signatures that came last."""
+    """The first use of each of the most recent signatures."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -310,7 +314,7 @@ _used = per_app(_Used)
 
 
 def _first_of(request: Request, signing: Signing, signature: str) -> Caller:
-    """The caller, with what is known of an earlier use of this signature, in whichever process.
+    """The caller, and when this signature was first used, in any process.
 
     Raises Replayed, Busy or DatabaseAway.
     """
@@ -328,7 +332,7 @@ def _first_of(request: Request, signing: Signing, signature: str) -> Caller:
 
 
 def _note_use(caller: Caller) -> None:
-    """Once a minute in each application, and never at the cost of the call."""
+    """Record the use of a credential, once a minute in each application. A failure is only logged."""
     credential_id, now = caller.credential_id, time.monotonic()
     noted = _told().noted
     if credential_id is None or now < noted.get(credential_id, 0.0):

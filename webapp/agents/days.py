@@ -1,4 +1,4 @@
-"""A day as a caller says it and a language model passes it on, made a date in the clinic's own calendar."""
+"""Reading a day, as a caller says it and a language model passes it on, as a date."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _AWAY = {"today": 0, "tonight": 0, "tomorrow": 1, "day after tomorrow": 2}
 
 
 class NotADay(ValueError):
-    """It is no date, or one that contradicts itself; the message is a sentence for the caller."""
+    """The words are not a date, or contradict themselves; the message is a sentence for the caller."""
 
 
 def read(said: str, today: date) -> date:
-    """The date that is meant, as 2026-12-07, tomorrow, Monday, 7 December or Monday the 7th.
+    """The date in words such as 2026-12-07, tomorrow, Monday, 7 December or Monday the 7th.
 
-    A weekday is the next one after today. A day without a year, or without a month, is the next such day
-    from today on. Nothing is put right silently: a weekday that is not the date's raises NotADay.
+    `today` is the clinic's. A weekday is the next one after today. A day without a year, or without a month,
+    is the next matching day from today on. Raises NotADay, also for a weekday that is not the date's.
     """
     text = re.sub(r"^this (?:morning|afternoon|evening)$", "today", said.strip().lower())
     try:
@@ -75,7 +75,7 @@ def _named(words: list[str], today: date) -> date:
 
 
 def _in_figures(words: list[str]) -> list[str]:
-    """Seventh is 7, twenty first is 21."""
+    """The words, with ordinals as figures: seventh is 7, twenty first is 21."""
     figures: list[str] = []
     tens = 0
     for word in words:
@@ -91,7 +91,10 @@ def _in_figures(words: list[str]) -> list[str]:
 
 
 def _next(today: date, year: int | None, month: int | None, number: int) -> date:
-    """That day of that month, or else the next one from today on that exists."""
+    """The date with this day, month and year; without a year or month, the next one from today on.
+
+    Raises NotADay or ValueError if there is none.
+    """
     if year and month:
         return date(year, month, number)
     if year or not 1 <= number <= 31:
@@ -107,7 +110,7 @@ def _next(today: date, year: int | None, month: int | None, number: int) -> date
 
 
 def _index(word: str, names: list[str]) -> int | None:
-    """Which of the names it is, or the beginning of, with three letters or more."""
+    """The index of the name that the word is, or begins with three letters or more; else None."""
     if len(word) < 3:
         return None
     return next((at for at, name in enumerate(names) if name.startswith(word.rstrip("."))), None)

@@ -1,4 +1,4 @@
-"""What a tool sees: an open transaction, the clinic, and the telephone call that it happens in."""
+"""What a tool works with: an open transaction, the clinic, and the telephone call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Desk:
     now: datetime
     credential_id: uuid.UUID | None = None
     call_holds_a_slot: bool = False
-    #: SMS that this made, to be nudged once it is committed.
+    #: Messages that the tool call made, to be nudged after the commit.
     due: list[messages.Due] = field(default_factory=list)
 
     @property
@@ -37,11 +37,11 @@ class Desk:
 
     @property
     def asker(self) -> Asker:
-        """Who asks for a hold or a code: the caller's number is the platform's, never what was said."""
+        """Who asks for a hold or a code. The number comes from the platform, never from what was said."""
         try:
             number = self.read_number(self.caller_number or "")
         except phones.ImpossibleNumber:
-            return Asker(None, self.credential_id)  # withheld, or an address that is no number
+            return Asker(None, self.credential_id)  # withheld, or an address that is not a number
         return Asker(number, self.credential_id)
 
     def read_number(self, said: str) -> str:
@@ -52,14 +52,14 @@ class Desk:
         self.due.append(due)
 
     def hold(self, given: str | None) -> AppointmentHold | None:
-        """The hold that is meant; None for an id that is none, or that this call may not name."""
+        """The hold with the given id, or this call's; None if there is none that this call may name."""
         hold_id = as_uuid(given)
         if given is not None and hold_id is None:
             return None
         return rules.find_hold(self.session, self.org_id, call_id=self.call_id, hold_id=hold_id)
 
     def appointment(self, given: str | None) -> Appointment | None:
-        """Likewise of appointments."""
+        """The same for appointments."""
         appointment_id = as_uuid(given)
         if given is not None and appointment_id is None:
             return None

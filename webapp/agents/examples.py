@@ -1,4 +1,4 @@
-"""The ids and times of the examples that the tools give of themselves: one call, from tool to tool."""
+"""The ids and times in the tools' examples, which together show one call from tool to tool."""
 
 from __future__ import annotations
 

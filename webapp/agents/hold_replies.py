@@ -1,4 +1,4 @@
-"""What several tools say of a hold or a number that is not as it should be."""
+"""Refusals that several tools share: for a hold that is unknown or over, and for a wrong number."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OVER = {
 
 
 def hold_is_over(status: HoldStatus) -> Reply:
-    """Why nothing can be done with a hold any more. Not for one that was confirmed: that is a booking."""
+    """The refusal for a hold that is over. Not for a confirmed hold, which is a booking."""
     code, why = _OVER[status]
     return not_booked(code, f"Hold already {status.value}", why)
 
@@ -44,7 +44,7 @@ def appointment_cancelled() -> Reply:
 
 
 def booked_before(desk: Desk, hold: AppointmentHold) -> Reply:
-    """The appointment stands, or was cancelled since; either way it needs no code, and was booked."""
+    """The answer for a confirmed hold: it needs no code, since its appointment stands or was cancelled."""
     appointment = appointments.of_hold(desk.session, desk.org_id, hold.id)
     if appointment is None or appointment.status is AppointmentStatus.CANCELLED:
         return appointment_cancelled()
@@ -67,7 +67,7 @@ def unknown_hold(desk: Desk, given: str | None) -> Reply:
 
 
 def same_phone(desk: Desk, given: str | None, fixed: str) -> bool:
-    """Whether a number that was given is the one that the hold fixed; none given is no other one."""
+    """Whether the given number is `fixed`, which is in E.164; true if none was given."""
     if given is None or phones.says_nothing(given):
         return True
     if phones.means_the_callers(given):

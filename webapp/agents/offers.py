@@ -1,4 +1,4 @@
-"""Slots as an answer shows them: for the model to choose from, and for the ear."""
+"""Slots in an answer: as data for the model, and in words for the caller."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def offered(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> list[di
 
 
 def ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
-    """For the line at the end of a spoken answer: which words stand for which slotId."""
+    """The slotId of each time of one day, for the line at the end of a spoken answer."""
     pairs = [
         f"{times.spoken_time(slot.starts_at, calendar.zone)} = {times.instant(slot.starts_at)}"
         for slot in slots
@@ -32,7 +32,7 @@ def ids(calendar: Calendar, slots: Iterable[Slot]) -> str:
 
 
 def said(calendar: Calendar, slots: Iterable[Slot], now: datetime) -> str:
-    """Monday 7 December at 9:00 in the morning or 10:00 in the morning; Tuesday 8 December at …"""
+    """In words: Monday 7 December at 9:00 in the morning or 10:00 in the morning; Tuesday 8 December at …"""
     days, today = [], now.astimezone(calendar.zone).date()
     for day, of_day in groupby(slots, key=lambda slot: slot.starts_at.astimezone(calendar.zone).date()):
         starts = [times.spoken_time(slot.starts_at, calendar.zone) for slot in of_day]

@@ -1,4 +1,4 @@
-"""What the application has to know of a voice platform. Its adapter says it, and platforms.py lists it."""
+"""What the application needs to know of a voice platform. Its adapter says it, and platforms.py lists it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from flask import Blueprint
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """`blueprint` has a prefix of its own, below which only this platform asks."""
+    """`blueprint` has its own URL prefix, below which only this platform sends requests."""
 
     blueprint: Blueprint
-    #: Bytes of a body that are read at most.
+    #: The most bytes of a body that are read.
     most_of_a_body: int
     #: Headers in which the secret of a credential may stand as it is, besides `Authorization: Bearer`.
     secret_headers: tuple[str, ...] = ()

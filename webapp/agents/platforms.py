@@ -1,4 +1,4 @@
-"""The voice platforms that may ask. A new one is an adapter in a package of its own, and one line here."""
+"""The supported voice platforms. A new one is an adapter in its own package, and one line here."""
 
 from __future__ import annotations
 

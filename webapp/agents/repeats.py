@@ -1,4 +1,4 @@
-"""Once and once only: how a tool call is recognised when it comes again, and when that is a repeat."""
+"""How a tool call is recognised when it comes again, and when it counts as a repeat."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from webapp.agents.wire import Request, ToolCall
 
 
 def key_of(tool: str, request: Request, call: ToolCall) -> calls.ToolCallKey | None:
-    """How a tool call is recognised when it comes again: within its telephone call, or else by its signature.
+    """The key by which a repeat of a tool call is found: within its telephone call, or by its signature.
 
-    None without either: then nothing tells a repeat from somebody else's first.
+    None without either: a repeat then cannot be told from another caller's first tool call.
     """
     if request.call_id is not None:
         return _key(tool, request.call_id, call)
@@ -36,10 +36,10 @@ REPEATED_WITHIN = timedelta(seconds=30)
 
 
 def came_before(desk: Desk, request: Request, key: calls.ToolCallKey) -> bool:
-    """Whether the answer that is kept was given after this very signature came for the first time.
+    """Whether the kept answer was given after this signature came for the first time.
 
-    A new wish is signed anew. So what brings an old signature is a repeat, however late it comes and whatever
-    was asked in between, and even a refusal is given again.
+    A new wish has a new signature. So a request with an old signature is a repeat, however late it comes and
+    whatever was asked in between, and even a refusal is given again.
     """
     seen_at = request.caller.seen_at
     if seen_at is None:
@@ -49,11 +49,11 @@ def came_before(desk: Desk, request: Request, key: calls.ToolCallKey) -> bool:
 
 
 def is_a_repeat(desk: Desk, request: Request, key: calls.ToolCallKey) -> bool:
-    """Whether a tool call that was answered before is the same request once more, and not a new wish.
+    """Whether a tool call that was answered before is a repeat of the same request, and not a new wish.
 
-    Its id does not tell, because models reuse ids ("call_0"). It is the same request if it comes soon after
-    its answer and nothing else was asked in the telephone call since. What follows it in its own message
-    does not count: a message that is repeated brings all of its tool calls again.
+    The id does not tell, because models reuse ids ("call_0"). It is a repeat if it comes within
+    REPEATED_WITHIN of its answer and no other tool call of the telephone call was answered since. Tool calls
+    that follow it in its own message do not count: a repeated message brings all of its tool calls again.
     """
     answered_at, since = calls.answered_since(desk.session, desk.org_id, key)
     if desk.now - answered_at > REPEATED_WITHIN:
@@ -64,6 +64,6 @@ def is_a_repeat(desk: Desk, request: Request, key: calls.ToolCallKey) -> bool:
 
 
 def _bounded(tool_call_id: str) -> str:
-    """An index takes no text of any length."""
+    """A long id as a digest, since an index cannot take text of any length."""
     long = len(tool_call_id) > 200
     return hashlib.sha256(tool_call_id.encode()).hexdigest() if long else tool_call_id

@@ -1,4 +1,4 @@
-"""What a tool answers, before it takes the form that was asked for."""
+"""A tool's answer, before it is put into the form of the request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.messaging.messages import SmsMessage
 
 
 class Code(StrEnum):
-    """Every refusal's machine code. These are an interface: they do not change."""
+    """The machine codes of refusals. They are an interface, and do not change."""
 
     MISSING_ARGUMENT = "missing_argument"
     INVALID_ARGUMENT = "invalid_argument"
@@ -63,9 +63,9 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer. `say` is for the ear, `facts` are the named values of the bare form.
+    """One answer. `say` is spoken to the caller, `facts` are the named values of the bare form.
 
-    A refusal has a code and an error. `line` replaces the facts in the line of text that an agent is given.
+    A refusal has a code and an error. `line` replaces the facts in the line of text that an agent gets.
     """
 
     say: str
@@ -79,7 +79,7 @@ class Reply:
         return self.error is None
 
     def bare(self) -> dict[str, Any]:
-        """The quick reference's form."""
+        """The answer in the bare form, that of the quick reference."""
         answer: dict[str, Any] = {"success": self.success, **self.facts}
         if self.error is not None:
             answer["error"] = self.error
@@ -98,7 +98,7 @@ class Reply:
         return f"{self.say} [{line}]" if line else self.say
 
     def as_json(self) -> dict[str, Any]:
-        """For keeping with the tool call."""
+        """The form that is stored with the tool call, and that `from_json` reads."""
         return {
             "say": self.say,
             "facts": self.facts,
@@ -117,13 +117,13 @@ def refusal(code: Code, error: str, say: str, **facts: Any) -> Reply:
 
 
 def not_booked(code: Code, error: str, why: str, **facts: Any) -> Reply:
-    """A refusal where a booking was asked for: it says so first, so that no agent can hear it wrong."""
+    """A refusal of a booking. It begins with NOT BOOKED, so that no agent can take it for a booking."""
     return refusal(code, error, f"NOT BOOKED: {why}", **facts)
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A reply that depends on an SMS: once the row has moved on, or time is up, `tell` makes the answer."""
+    """A reply that depends on an SMS: `tell` makes it from the row, once that has moved on or time is up."""
 
     org_id: uuid.UUID
     message_id: uuid.UUID

@@ -1,6 +1,6 @@
-"""One tool call, once, answered: in one transaction of its clinic, whichever platform asks.
+"""Runs one tool call, once, in one transaction of its clinic, whichever platform asks.
 
-Its adapter makes a Request of what the platform sends, and words the Reply in the platform's form.
+The platform's adapter makes a Request of what the platform sends, and puts the Reply into its form.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def serve(tool: Tool, request: Request, call: ToolCall) -> Reply:
-    """Answer one tool call. A repeat of it is given the first answer, and has no effect."""
+    """Answer one tool call. A repeat gets the first answer, and has no effect."""
     try:
         arguments: dict[str, Any] = _schema(tool.arguments).load(call.arguments)
     except ValidationError as error:
@@ -49,7 +49,7 @@ def serve(tool: Tool, request: Request, call: ToolCall) -> Reply:
         return outcome_unknown() if isinstance(away, OutcomeUnknown) else unavailable(tool)
     except Exception:
         log.exception("%s failed in a way that nobody thought of", tool.name)
-        return unavailable(tool)  # the other calls of the message have their answers all the same
+        return unavailable(tool)  # so that the other tool calls of the message still get answers
 
 
 def _serve_in(
@@ -59,7 +59,7 @@ def _serve_in(
     arguments: dict[str, Any],
     key: calls.ToolCallKey | None,
 ) -> Reply:
-    """Raises Busy, DatabaseAway or OutcomeUnknown, and nothing else once it is committed."""
+    """Raises Busy, DatabaseAway or OutcomeUnknown, and nothing after the commit."""
     done = in_transaction(
         org_id,
         lambda session: _work(session, org_id, tool, request, arguments, key),
@@ -77,8 +77,8 @@ def _serve_in(
         return done.reply
 
 
-#: Refusals that an honest caller meets now and then, and one who guesses or floods all the time. HOLD_LOCKED
-#: is what the last wrong code of a hold is answered with.
+#: Refusals that an honest caller meets now and then, and a caller who guesses or floods all the time. The
+#: last wrong code of a hold is answered with HOLD_LOCKED.
 _COUNTED_AS = {
     Code.TOO_MANY_CODES: attacks.Kind.LIMITED_CODES,
     Code.TOO_MANY_HOLDS: attacks.Kind.LIMITED_HOLDS,
@@ -89,7 +89,7 @@ _COUNTED_AS = {
 
 
 def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> Reply:
-    """The reply, with what an SMS came to in the moments after it. Raises Busy or DatabaseAway."""
+    """The reply, with what became of its SMS just after the commit. Raises Busy or DatabaseAway."""
     if done.settled_elsewhere and key is not None:
         return watching.settled(org_id, key) or done.reply
     if done.watched is None:
@@ -102,10 +102,10 @@ def _improved(org_id: uuid.UUID, done: _Done, key: calls.ToolCallKey | None) -> 
 
 
 def _is_there(session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None, done: _Done) -> bool | None:
-    """Whether a tool call was committed, by what only its transaction can have written.
+    """Whether a tool call was committed, by what only its transaction can have written: the kept answer, or
+    without a key the message, appointment or hold that it made.
 
-    That is the answer that it keeps, and without a call id what it made. What makes nothing, such as a repeat
-    or most refusals, is true in any case; None if that cannot be told.
+    True if it writes nothing, such as a repeat or most refusals; None if it cannot be told.
     """
     if key is not None:
         return done.kept_as is None or calls.is_kept(session, done.kept_as)
@@ -115,24 +115,24 @@ def _is_there(session: Session, org_id: uuid.UUID, key: calls.ToolCallKey | None
         return appointments.get_or_none(session, org_id, appointment_id) is not None
     if hold_id := as_uuid(done.reply.facts.get("holdId")):
         return holds.get_or_none(session, org_id, hold_id) is not None
-    # Of a wrong code it is true, too, counted or not; of the last one only if it was counted.
+    # The refusal of a wrong code is true, counted or not; that of the last one only if it was counted.
     return None if done.reply.code is Code.HOLD_LOCKED else True
 
 
 @cache
 def _schema(kind: type[Schema]) -> Schema:
-    """One instance serves every request: making one copies all of its fields."""
+    """One instance for all requests, since making one copies all of its fields."""
     return kind()
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """What the transaction came to: a reply that is true as it commits, and what may still improve it."""
+    """The result of the transaction: a reply that is true at the commit, and what may still update it."""
 
     reply: Reply
     watched: Watched | None = None
     kept_as: calls.KeptAs | None = None
-    #: The first of several equal calls is still watching its SMS.
+    #: The first of several equal tool calls is still watching its SMS.
     settled_elsewhere: bool = False
     due: tuple[messages.Due, ...] = ()
 
@@ -174,7 +174,7 @@ def _work(
 
 
 def trouble(tool: Tool | None, code: Code, error: str, why: str) -> Reply:
-    """An answer that is nobody's fault, and that was not kept: a repeat may well succeed."""
+    """A refusal because of load, an outage or an unreadable request. It is not kept: a repeat may succeed."""
     make = not_booked if tool is None or tool.says_not_booked else refusal
     return make(code, error, why)
 
@@ -193,7 +193,7 @@ def unavailable(tool: Tool | None) -> Reply:
 
 
 def outcome_unknown() -> Reply:
-    """Not "NOT BOOKED": it may be. Asked again, a tool call that was committed gets its answer."""
+    """Without "NOT BOOKED", since it may be booked. A repeat of a committed tool call gets its answer."""
     return refusal(
         Code.OUTCOME_UNKNOWN,
         "Outcome unknown",
@@ -206,10 +206,10 @@ def outcome_unknown() -> Reply:
 
 
 def _organization_of(request: Request, arguments: dict[str, Any]) -> uuid.UUID | None:
-    """The caller's clinic. `tenantId` may agree with the credential, never choose.
+    """The caller's clinic, or None. `tenantId` may agree with the credential, but never chooses the clinic.
 
-    In development a request without a credential is its tenantId's, else that of what it names.
-    Raises Busy or DatabaseAway.
+    In development a request without a credential belongs to the clinic of its tenantId, else to that of the
+    hold, appointment or call that it names. Raises Busy or DatabaseAway.
     """
     given = arguments.get("tenantId")
     tenant = as_uuid(given)
@@ -230,7 +230,7 @@ def _organization_of(request: Request, arguments: dict[str, Any]) -> uuid.UUID |
 
 
 def actor_of(request: Request) -> str:
-    """Who the audit log says it was."""
+    """The actor in the audit log."""
     return f"call {request.call_id}" if request.call_id else "tool call"
 
 

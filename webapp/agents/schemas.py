@@ -1,4 +1,4 @@
-"""What all tools take and give. Each tool's own is in its file; the OpenAPI document is made from both."""
+"""Arguments and answers that all tools share. Each tool adds its own; the OpenAPI document shows both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 
 class Said(fields.String):
-    """Text from a language model: numbers are taken for their digits; control characters are dropped."""
+    """Text from a language model. A number is read as its digits; invisible characters are dropped."""
 
     def __init__(self, limit: int = 200, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -30,17 +30,17 @@ class Said(fields.String):
 
 
 def _visible(text: str) -> str:
-    """The text without what nobody sees: control characters, marks of direction, spaces of no width."""
+    """The text without invisible characters: control characters, direction marks, zero-width spaces."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-#: A variable of a template that the platform did not fill in.
+#: A template variable that the platform did not fill in.
 _UNFILLED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 
 
-#: In the metadata of an argument: how it is asked for, as in "I still need the day".
+#: In the metadata of an argument: the words that ask for it, as in "I still need the day".
 WORDS = "words"
-#: Likewise: whether it is only for people and programs, and no model is offered it.
+#: In the same place: the argument is for people and programs only, and is not offered to a model.
 NOT_FOR_MODELS = "not_for_models"
 
 
@@ -49,7 +49,7 @@ class Anything(fields.Raw):
 
 
 class Arguments(Schema):
-    """What a model adds beyond the known names is ignored; an empty value counts as none."""
+    """Unknown arguments, which a model may add, are ignored; an empty value counts as missing."""
 
     class Meta:
         unknown = EXCLUDE
@@ -58,7 +58,7 @@ class Arguments(Schema):
 
     @pre_load
     def _blank_is_missing(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        # A template's variable that has no value comes as an empty string, or as its braces.
+        # A template variable without a value comes as an empty string, or as its braces.
         return {
             name: value
             for name, value in data.items()

@@ -1,4 +1,4 @@
-"""One signature of one request: how it is made, how it is compared, and what a comparison may cost."""
+"""Signatures of requests: how they are read and compared, and how much work the comparisons may cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flask import Request
 from models.clinics.organizations import PayloadFormat, SignatureAlgorithm, SignatureEncoding
 from webapp.addresses import url_of
 
-#: Seconds that a signature's time may lie from ours, either way.
+#: Seconds by which a signature's time may differ from ours, either way.
 WINDOW = 300
 
 SIGNATURE_HEADER = "x-signature"
@@ -29,7 +29,7 @@ _BODY = "{body}"
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """Where in a request a signature stands, and how it is written there."""
+    """In which headers a signature and its time stand, and how the signature is written."""
 
     algorithm: SignatureAlgorithm
     encoding: SignatureEncoding
@@ -38,8 +38,8 @@ class Writing:
     timestamp_header: str
 
     def presented(self, request: Request, now: float) -> bytes | None:
-        """The signature that the request brings, if it is one at all: within WINDOW of `now` (seconds,
-        UTC), with the prefix, in the encoding and of the right length. Anything else is worth no hashing.
+        """The signature of the request, if its time is within WINDOW of `now` (seconds, UTC), and its prefix,
+        encoding and length are right. Else None, so that no hashing is spent on it.
         """
         stamp = request.headers.get(self.timestamp_header, "")
         given = request.headers.get(self.signature_header, "").strip()
@@ -59,7 +59,7 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """One signing credential, opened."""
+    """One signing credential, with its secret unsealed."""
 
     org_id: uuid.UUID
     id: uuid.UUID
@@ -72,8 +72,8 @@ class Signing:
         return self.payload is PayloadFormat.REQUEST
 
     def made(self, presented: bytes, request: Request, body: bytes) -> bool:
-        """Whether this signature is one of these very bytes and their time; and of method and address, too,
-        where the credential signs them. One pass over the body.
+        """Whether this credential made the signature of exactly this body and its time, and of method and
+        address if the credential covers them. Costs one pass over the body.
         """
         head = self.payload.value.removesuffix(_BODY).format(
             timestamp=request.headers.get(self.writing.timestamp_header, ""),
@@ -81,16 +81,16 @@ class Signing:
             url=url_of(request),
         )
         expected = hmac.new(self.secret, head.encode(), self.writing.algorithm.value)
-        expected.update(body)  # and not joined with the head first: a body may be 32 MiB
+        expected.update(body)  # not joined with the head, which would copy up to 32 MiB
         return hmac.compare_digest(presented, expected.digest())
 
     def known_as(self, presented: bytes) -> str:
-        """By what a signature is remembered, however its header was written. It signs nothing."""
+        """The digest by which a signature is remembered, however its header was written. It cannot sign."""
         return hashlib.sha256(self.id.bytes + presented).hexdigest()
 
 
 def _recent(stamp: str, now: float) -> bool:
-    """Some platforms count in milliseconds and do not say so; twelve digits are never seconds."""
+    """Whether the time is within WINDOW. It may be in milliseconds: twelve digits are never seconds."""
     if not re.fullmatch(r"[0-9]{1,14}", stamp):
         return False
     seconds = int(stamp) / (1000 if len(stamp) > 11 else 1)
@@ -98,18 +98,19 @@ def _recent(stamp: str, now: float) -> bool:
 
 
 class Effort:
-    """How many keys are tried on a request that names no credential. Each is a pass over its body.
+    """How many keys are tried on a request that names no credential. Each try is a pass over its body.
 
-    A few always are, those first that were last right for such a request: so what is good is found during any
-    flood. Beyond these all requests of this process share `most` bytes, which fill up again within `refilled`
-    seconds.
+    A few keys are always tried, beginning with those that were right most recently, so that valid requests
+    are recognised during any flood. For the tries beyond these, all requests of this process share `most`
+    bytes, which fill up again within `refilled` seconds.
     """
 
-    #: Keys, or bytes: whichever is more. An ordinary tool call is tried against 256 keys of clinics and more.
+    #: Tries that are always made: this many keys, or this many hashed bytes, whichever is more. An ordinary
+    #: tool call is tried with 256 keys or more.
     FEW = 4
     ALWAYS = 1024 * 1024
 
-    #: Credentials that are remembered as right.
+    #: Credentials that are remembered as right most recently.
     MOST_RIGHT = 256
 
     def __init__(
@@ -123,14 +124,14 @@ class Effort:
         self._right: dict[uuid.UUID, None] = {}  # the last one last
 
     def order(self, signing: Iterable[Signing]) -> list[Signing]:
-        """Those that were right last come first."""
+        """The credentials, beginning with those that were right most recently."""
         by_id = {each.id: each for each in signing}
         with self._lock:
             right = [each for each in reversed(self._right) if each in by_id]
         return [*(by_id.pop(each) for each in right), *by_id.values()]
 
     def affords(self, tried: int, size: int) -> bool:
-        """Whether one more key may be tried on a body of so many bytes, after so many that were tried."""
+        """Whether one more key may be tried on a body of `size` bytes, after `tried` keys."""
         return tried < max(self.FEW, self.ALWAYS // max(size, 1)) or self._spend(size)
 
     def was_right(self, signing: Signing) -> None:

@@ -11,7 +11,7 @@ from models.messaging.states import Cause, SmsStatus
 from webapp.agents.desk import Desk
 from webapp.agents.replies import Code
 
-#: What the provider has, whether or not it could say since what became of it.
+#: The provider accepted the message, whether or not a receipt has come since.
 HANDED_OVER = (SmsStatus.SENT, SmsStatus.DELIVERED, SmsStatus.UNCONFIRMED)
 LOST = (SmsStatus.FAILED, SmsStatus.UNDELIVERED, SmsStatus.EXPIRED)
 
@@ -45,21 +45,21 @@ ANOTHER_NUMBER = (
     "Ask for another mobile number, and reserve again with it. If there is none, the clinic can book this by"
     " hand."
 )
-#: What waits for room in what the clinic may send.
+#: The message waits until the clinic may send more.
 WAITS = replace(HELD_UP, why="the clinic has sent as many text messages as it may for now")
 _AGAIN = "Shall I send it again? Otherwise ask for another mobile number, and reserve again with it."
 
 
 def stop_of_sender(desk: Desk) -> Trouble | None:
-    """Why what waits does not go out, where the clinic's sender is stopped."""
+    """Why waiting messages do not go out, if the clinic's sender is stopped; else None."""
     sender = senders.get_or_none(desk.session, desk.org_id)
     return SENDER_STOPPED if sender and sender.stopped_at else None
 
 
 def trouble_of(message: SmsMessage) -> Trouble | None:
-    """Why it did not arrive, or does not go out; None where nothing speaks against it."""
+    """Why the message did not arrive or does not go out; None if no trouble is known."""
     meaning = message.error_meaning
-    # A code may be left from a try before: of what was handed over, or may have been, it says nothing.
+    # The error may be from an earlier attempt: it says nothing of a message that is, or may be, handed over.
     open_or_lost = message.status not in (*HANDED_OVER, SmsStatus.UNKNOWN)
     if meaning and meaning.stops_sender and open_or_lost:
         return replace(SENDER_STOPPED, why=meaning.spoken) if meaning.spoken else SENDER_STOPPED

@@ -1,6 +1,6 @@
-"""Whose request it is by its head alone: the web server asks before it waits for a large body.
+"""Whose request it is, by its head alone: the web server asks before it waits for a large body.
 
-`webserver` knows how bytes come in, and this module which of them are worth waiting for.
+`webserver` knows how bytes come in; this module decides which of them are worth waiting for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from webserver.standing import Headers, Standing
 
 log = logging.getLogger(__name__)
 
-#: Bytes of a body that are of use: one more than are read shows that there are more.
+#: Bytes of a body that are of use: the most that are read, and one more to show that the body is larger.
 MOST_OF_A_BODY = max(platform.most_of_a_body for platform in platforms.PLATFORMS) + 1
 
 
@@ -35,8 +35,8 @@ class Door:
         self._state = app.state
 
     def key(self, headers: Headers, query: str) -> str | None:
-        """What tells callers apart before anything is looked up: a digest of the credential that is
-        presented. None where there is none.
+        """A digest of the presented credential, which tells callers apart before any look-up. None if no
+        credential is presented.
         """
         secrets = [name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers]
         naming = {"AUTHORIZATION", credentials.CREDENTIAL_HEADER.upper(), *secrets}
@@ -45,7 +45,7 @@ class Door:
         return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
 
     def network(self, headers: Headers | None, peer: str) -> str | None:
-        """The client's address, as it is grouped; None where that is a proxy's and says nothing."""
+        """The client's network, as addresses.group names it; None if a proxy in front gives no address."""
         with self._state.at_work():
             in_front = settings.get().proxies_in_front
         if not in_front:
@@ -59,8 +59,8 @@ class Door:
             attacks.count(attacks.Kind.REFUSED_CONNECTION, address=network)
 
     def judge(self, path: str, query: str, headers: Headers, network: str) -> Standing:
-        """Looks the credential up, and so may wait for the database. A wrong one is counted by the
-        application, which is asked next.
+        """Look the credential up, which may wait for the database. The application, which gets the request
+        next, counts a wrong one.
         """
         platform = next((each for each in platforms.PLATFORMS if each.is_asked_at(path)), None)
         if platform is None:

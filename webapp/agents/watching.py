@@ -1,4 +1,4 @@
-"""What a tool call may wait for: an SMS on its way, or the answer to an equal call that came first."""
+"""What a tool call may wait for: an SMS on its way, or the answer to an equal tool call that came first."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from webapp.shares import Shares
 from webapp.state import per_app
 from webapp.unit_of_work import DatabaseAway, in_transaction
 
-#: Threads of a process that may watch an SMS at once, and half of its threads at most: each looks at its row
-#: several times a second, and the others answer new calls. One clinic has half of the places at most.
+#: Threads of a process that may watch an SMS at once; half of its threads at most. Each reads its row several
+#: times a second, while the other threads answer new calls. One clinic gets half of the places at most.
 MOST_WATCHERS = 16
 
 _ON_ITS_WAY = (SmsStatus.QUEUED, SmsStatus.SENDING)
 
 
 def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> messages.SmsMessage:
-    """Nudge an SMS, and look at its row until the provider has it or SMS_WATCH seconds are over.
+    """Nudge an SMS, and read its row until it is no longer on its way, or SMS_WATCH seconds are over.
 
     No transaction is open while it waits.
     """
@@ -39,7 +39,7 @@ def watch(org_id: uuid.UUID, message_id: uuid.UUID) -> messages.SmsMessage:
 
 
 def settled(org_id: uuid.UUID, key: calls.ToolCallKey) -> Reply | None:
-    """The answer that the first of several equal calls comes to; None if it takes too long."""
+    """The final answer to the first of several equal tool calls; None if it takes too long."""
     pauses = _pauses(org_id, time.monotonic() + settings.get().sms_watch + 0.5)
     kept = None
     while kept is None and next(pauses, False):
@@ -54,7 +54,7 @@ def _watchers() -> Shares:
 
 
 def _pauses(org_id: uuid.UUID, until: float) -> Generator[bool, None, None]:
-    """Short sleeps until that moment; none at all when as many of its clinic wait already as may."""
+    """Sleep briefly, time and again, until `until`; not at all if the clinic has its share of watchers."""
     with _watchers().place(org_id) as got:
         pause = 0.02
         while got and time.monotonic() < until:

@@ -1,6 +1,6 @@
 """What every voice platform hands to the runner: who asks, in which telephone call, and for what.
 
-An adapter (webapp/agents/<platform>) makes these out of its own messages; nothing beyond it knows their form.
+An adapter (webapp/agents/<platform>) makes these from its platform's messages; only it knows their form.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ class Caller:
 
     org_id: uuid.UUID | None
     credential_id: uuid.UUID | None = None
-    #: By what a signed request is known when it comes again; None for any other.
+    #: The digest by which a signed request is recognised when it comes again; None for any other request.
     signature: str | None = None
-    #: When it came for the first time, by the database's clock; None if that is now.
+    #: When this signature first came, by the database's clock; None if this is the first time.
     seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One thing that the agent asks for. With a `problem` (one sentence) the arguments are empty."""
+    """One tool call. With a `problem` (one sentence) the arguments are empty."""
 
     id: str | float  # as received, so not yet storable in the database; "" if there is none
-    name: str | None  # None where the address decides which tool it is
+    name: str | None  # None if the address decides which tool it is
     arguments: Object = field(default_factory=dict, repr=False)
     problem: str | None = None
 

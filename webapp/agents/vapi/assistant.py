@@ -38,7 +38,7 @@ MAX_CALL = 1800
 #: Seconds. Vapi's own default, set explicitly: routes.py begins no work that could end after it.
 TIMEOUT = 20
 
-#: Vapi sends an event that does not get 200 again, over some 20 minutes: while there is no web process, or its
+#: An event that does not get 200 is sent again, over some 20 minutes: while there is no web process, or its
 #: database is away (docs/decisions/0019). Without this plan the event would be lost.
 #: Tool calls have no plan: the caller is on the line, and the prompt tells the model to call once more.
 EVENT_RETRIES = {"type": "exponential", "maxRetries": 8, "baseDelaySeconds": 5}
@@ -253,7 +253,7 @@ def build(
 
     tools = [_tool(tool, clinic, calendars, server(f"tools/{tool.path}")) for tool in TOOLS]
     return {
-        "name": _plain(clinic.name)[:40],  # Vapi accepts no longer name
+        "name": _plain(clinic.name)[:40],  # the longest that Vapi takes
         "firstMessage": _FIRST_MESSAGE.format(clinic=_plain(clinic.name)),
         "model": {
             **MODEL,
@@ -300,7 +300,7 @@ def as_keywords(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dto() -> type[CreateAssistantDto]:
-    # Takes two seconds and 60 MB, which the web processes, which import this module too, must not pay.
+    # Imported late: it takes two seconds and 60 MB, and the web processes import this module, too.
     from vapi.types.create_assistant_dto import CreateAssistantDto  # noqa: PLC0415
 
     return CreateAssistantDto

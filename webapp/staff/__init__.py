@@ -1,1 +1,1 @@
-"""What the clinic's own people look at, signed in: the calls as they come, leads, messages and figures."""
+"""The dashboard for a clinic's signed-in staff: the calls as they come, leads, messages and figures."""

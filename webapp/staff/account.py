@@ -1,4 +1,4 @@
-"""One's own account: where one is signed in, and the second factor."""
+"""A person's own account: the browsers in which they are signed in, and the second factor."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _facts() -> dict[str, object]:
 
 @blueprint.post("/account/sessions/<uuid:session_id>/end")
 def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
-    """One that is over already, or another's, is not there."""
+    """End one of one's own sessions; 404 if it is over already or another person's."""
     if not people.end(signed(), session_id):
         abort(HTTPStatus.NOT_FOUND, "That session is over already.")
     flash("That session is over.", "done")
@@ -43,7 +43,7 @@ def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
 
 @blueprint.post("/account/second-factor")
 def start_second_factor() -> ResponseReturnValue:
-    """Asks for the password, for the browser may have been left open; and shows the key to be scanned."""
+    """Ask for the password, since the browser may have been left open, and show the key to be scanned."""
     if _facts()["on"]:
         return redirect(url_for("dashboard.account"), HTTPStatus.SEE_OTHER)
     if refusal := _refusal():
@@ -60,7 +60,7 @@ def start_second_factor() -> ResponseReturnValue:
 
 @blueprint.post("/account/second-factor/confirm")
 def confirm_second_factor() -> ResponseReturnValue:
-    """The recovery codes are shown in this answer and never again."""
+    """Turn the second factor on. This answer shows the recovery codes, which are never shown again."""
     try:
         codes = tries.confirm(signed(), request.form.get("code", ""))
     except TooSoon as soon:
@@ -83,7 +83,7 @@ def end_second_factor() -> ResponseReturnValue:
 
 
 def _refusal() -> ResponseReturnValue | None:
-    """What is answered to one who does not prove to be the person; None to one who does."""
+    """The answer if the form does not prove that this is the signed-in person; None if it does."""
     try:
         if tries.is_the_person(signed(), request.form.get("proof", "")):
             return None
@@ -93,7 +93,7 @@ def _refusal() -> ResponseReturnValue | None:
 
 
 def _key(user: StaffUser, problem: str | None = None) -> str:
-    """The key of the app, as a picture and in letters."""
+    """The page with the key for the authenticator app, as a picture and in letters."""
     secret = second_factor.secret_of(user)
     if secret is None:
         abort(HTTPStatus.CONFLICT, "The second factor is on already.")

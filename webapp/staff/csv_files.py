@@ -1,4 +1,4 @@
-"""Lists as CSV files, which spreadsheets open: what was said on the telephone must be no formula there."""
+"""Lists as CSV files for spreadsheets, in which words from a call must not become formulas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.insight.lead_record import Month
 from models.insight.reports import CallRow, Trouble
 from webapp.staff.shown import Words
 
-#: As OWASP lists them (CSV injection), the full-width ones of East Asian keyboards among them.
+#: The characters that OWASP lists (CSV injection), with the full-width ones of East Asian keyboards.
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 DAYS = (
@@ -39,7 +39,7 @@ MESSAGES = ("message", "at", "kind", "to", "name", "trouble", "attempt", "code",
 
 def answer(name: str, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Response:
     """A file to download, which is sent while its rows are read."""
-    # With the mark by which spreadsheets know that it is UTF-8.
+    # The byte order mark tells spreadsheets that the file is UTF-8.
     response = Response(stream_with_context(_lines("\ufeff", header, rows)), mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response

@@ -1,7 +1,7 @@
-"""Known devices: a browser on which somebody has signed in before is not slowed down by what strangers do.
+"""Known devices: on a browser where a person has signed in before, strangers' tries do not slow them down.
 
-The cookie is signed, and says of whom it is known, at which session_epoch: so a password that is changed, and
-"sign out everywhere", make a device unknown. It opens nothing.
+The signed cookie names the people who have signed in on the browser, each with their session_epoch. So a
+change of the password and "sign out everywhere" make a device unknown. The cookie gives no access.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models.clinics.staff import StaffUser
 #: As long as browsers keep a cookie.
 LONGEST = timedelta(days=400)
 
-#: People of whom one browser is known: at a reception desk there are several.
+#: People who can share one known browser, as at a reception desk.
 MOST_PEOPLE = 10
 
 _BROWSERS = (
@@ -45,7 +45,7 @@ _SYSTEMS = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The browser of this request; `known` are the people, and the session_epoch of each."""
+    """The browser of this request; `known` has the session_epoch of each person, by staff id."""
 
     id: str
     known: dict[str, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ def cookie_name() -> str:
 
 
 def current() -> Device:
-    """A new one where the cookie is missing, of somebody else's making or too old."""
+    """The device of this request's cookie; a new one if the cookie is missing, forged or too old."""
     try:
         read = _serializer().loads(
             request.cookies.get(cookie_name(), ""), max_age=int(LONGEST.total_seconds())
@@ -70,7 +70,7 @@ def current() -> Device:
 
 
 def remember(response: Response, device: Device, user: StaffUser) -> None:
-    """From now on this browser is known as one of this person's."""
+    """Make this browser a known device of this person."""
     others = [(who, epoch) for who, epoch in device.known.items() if who != str(user.id)]
     known = dict([*others, (str(user.id), user.session_epoch)][-MOST_PEOPLE:])
     response.set_cookie(
@@ -85,7 +85,7 @@ def remember(response: Response, device: Device, user: StaffUser) -> None:
 
 
 def described() -> str:
-    """The browser as a person would say it, from what it says of itself."""
+    """The browser and system in words, such as "Firefox on Windows", from the User-Agent header."""
     says = request.headers.get("User-Agent", "")[:500]
     browser = next((name for name, pattern in _BROWSERS if re.search(pattern, says)), "A browser")
     system = next((name for name, pattern in _SYSTEMS if re.search(pattern, says)), None)
@@ -93,7 +93,7 @@ def described() -> str:
 
 
 def _serializer() -> URLSafeTimedSerializer:
-    """Signs with the current SECRET_KEY and reads what a former one signed."""
+    """Signs with the current SECRET_KEY, and also accepts the signatures of former ones."""
     config = settings.get()
     keys = [config.subkey("device", key_id) for key_id in reversed(config.key_ids)]
     return URLSafeTimedSerializer(keys, salt="holdline-device")

@@ -1,7 +1,7 @@
-"""How the live page moves by itself: who may stream, and one thread that looks whether anything changed.
+"""Updates of the live page: a limited number of streams, and one thread that looks for changes.
 
-A stream has a thread of the web server for as long as somebody looks, so there are few, and whoever finds
-no place asks every two seconds instead. It has no connection to the database while it waits.
+A stream takes a thread of the web server while its page is open, so there are few, and a browser that finds
+no place asks every two seconds instead. A stream has no database connection while it waits.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from webapp.shares import Shares
 
 log = logging.getLogger(__name__)
 
-#: Streams of one process, and no more than every fourth of its threads: the others are for tool calls. One
-#: clinic has half of them at most.
+#: Streams of one process, at most a quarter of its threads, since the others are for tool calls. One clinic
+#: gets half of them at most.
 MOST_STREAMS = 8
 
-#: Seconds between two looks at the database, while anybody watches.
+#: Seconds between two looks at the database, while there are streams.
 EVERY = 0.5
 
-#: Seconds between two signs of life: a proxy cuts a silent connection.
+#: Seconds between two comments, since a proxy cuts a silent connection; and the longest that a stream lasts.
 COMMENT_EVERY = 15.0
 LONGEST = 300.0
 
@@ -36,9 +36,9 @@ MISSED_AFTER = 1.0
 
 
 def went_away(connection: socket.socket | None) -> bool:
-    """Whether the browser has closed its end. Otherwise only the next comment would find out.
+    """Whether the browser has closed the connection, which otherwise only the next comment would show.
 
-    None where the web server does not show its connection.
+    `connection` is None if the web server does not expose it; the answer is then False.
     """
     if connection is None:
         return False
@@ -51,7 +51,7 @@ def went_away(connection: socket.socket | None) -> bool:
 
 
 class Places:
-    """So many streams, and not one more; each clinic has its share of them."""
+    """The places for streams, at most `most` of them; each clinic gets its share."""
 
     def __init__(self, most: int) -> None:
         self._shares = Shares(most)
@@ -61,7 +61,7 @@ class Places:
 
 
 class Place:
-    """Given back once, by whoever ends the answer first."""
+    """The place of one stream. Only the first `give_back` counts, since several ends of an answer call it."""
 
     def __init__(self, shares: Shares, org_id: uuid.UUID) -> None:
         self._shares, self._org_id = shares, org_id
@@ -76,7 +76,7 @@ class Place:
 
 
 class Watch:
-    """The version of each clinic that somebody watches. The thread ends with the last of them."""
+    """The version of each clinic with a stream. The thread ends when the last stream has ended."""
 
     def __init__(self, read: Callable[[uuid.UUID], str], *, every: float = EVERY) -> None:
         self._read = read
@@ -103,7 +103,7 @@ class Watch:
                     self._versions.pop(org_id, None)
 
     def wait(self, org_id: uuid.UUID, known: str | None, timeout: float) -> str | None:
-        """The version once it is another than `known`; None when it is not, after `timeout` seconds."""
+        """Wait for a version other than `known`, and return it; None after `timeout` seconds without one."""
         with self._changed:
             self._changed.wait_for(lambda: self._versions.get(org_id, known) != known, timeout)
             version = self._versions.get(org_id)
@@ -132,6 +132,6 @@ class Watch:
     def _version(self, org_id: uuid.UUID) -> str | None:
         try:
             return self._read(org_id)
-        except Exception as error:  # noqa: BLE001 (the thread is everybody's: it looks again in a moment)
+        except Exception as error:  # noqa: BLE001 (all streams share the thread; it looks again soon)
             log.warning("the live page cannot look: %s", type(error).__name__)
             return None

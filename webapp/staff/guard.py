@@ -1,4 +1,4 @@
-"""What stands before every page of the dashboard: who is signed in, and that a form is one of ours."""
+"""The checks before every page of the dashboard: who is signed in, and whether a form is our own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webapp.unit_of_work import in_transaction, repeatable
 blueprint = Blueprint("dashboard", __name__, url_prefix="/dashboard", template_folder="templates")
 T = TypeVar("T")
 
-#: What a person sees who is not signed in.
+#: The endpoints that need no sign-in.
 OPEN = {
     "dashboard.sign_in",
     "dashboard.ask_to_sign_in",
@@ -28,7 +28,7 @@ OPEN = {
     "dashboard.ask_for_second_factor",
 }
 
-#: What a script asks for, as htmx does with every form of its own: it cannot follow to a page.
+#: The endpoints that scripts ask. Like a form of htmx they get 401, since they cannot follow to the sign-in.
 _FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream"}
 
 MOST_BYTES = 16 * 1024
@@ -36,7 +36,7 @@ MOST_BYTES = 16 * 1024
 
 @blueprint.before_request
 def _check() -> ResponseReturnValue | None:
-    """Signed in, and a form of ours: nothing below is reached otherwise."""
+    """Let a request through only if it is signed in, and a form only with the session's token."""
     request.max_content_length = MOST_BYTES
     if request.endpoint not in OPEN:
         g.signed = people.current()
@@ -50,13 +50,13 @@ def _check() -> ResponseReturnValue | None:
 
 
 def signed() -> Signed:
-    """Whoever makes this request."""
+    """The person who makes this request."""
     who: Signed = g.signed
     return who
 
 
 def in_clinic(work: Callable[[Session, uuid.UUID], T]) -> T:
-    """Do something in one transaction of this person's clinic, whose zone the page is in from here on."""
+    """Run `work` in one transaction of this person's clinic, and have the page show times in its zone."""
     who = signed()
 
     def within(at: Session) -> T:

@@ -1,4 +1,4 @@
-"""Giving back what is held without a code: one time, or all of one caller or credential."""
+"""Giving back unproved holds: one, or all of one caller or credential."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from webapp.staff.guard import blueprint, in_clinic
 
 @blueprint.post("/holds/<uuid:hold_id>/give-back")
 def give_back(hold_id: uuid.UUID) -> ResponseReturnValue:
-    """Pressed twice, or after a code was asked for, nothing more is done."""
+    """Give one hold back. Does nothing if it was given back before, or a code has been asked for."""
     return _told(in_clinic(lambda at, org_id: unproved_holds.give_back(at, org_id, hold_id=hold_id)))
 
 
 @blueprint.post("/holds/give-back")
 def give_back_all() -> ResponseReturnValue:
-    """Of the caller or of the credential that the form names."""
+    """Give back all unproved holds of the caller or of the credential that the form names."""
     caller = request.form.get("caller", "").replace("\x00", "") or None
     try:
         credential_id = uuid.UUID(request.form["credential"]) if "credential" in request.form else None

@@ -20,9 +20,9 @@ _SAID = {"yes": True, "no": False, "unsaid": None}
 
 @blueprint.post("/leads/<path:call_id>/worth-the-call")
 def judge(call_id: str) -> ResponseReturnValue:
-    """Pressed twice it is noted once; `unsaid` is what the button sends that takes an answer back.
+    """Note a judgement, once however often it is pressed; `unsaid` takes an answer back.
 
-    A script is answered with the form as it is now, and a browser without one is sent to where it was.
+    A script gets the form as it is now; a browser without scripts is sent back to where it was.
     """
     if request.form.get("worth") not in _SAID:
         abort(HTTPStatus.BAD_REQUEST)

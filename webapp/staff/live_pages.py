@@ -1,4 +1,4 @@
-"""/dashboard/live: what is going on at the clinic, as a page, as a fragment, and as a stream."""
+"""/dashboard/live: what is happening at the clinic, as a page, as a fragment, and as a stream."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def live_stream() -> ResponseReturnValue:
 
 
 def _events(who: Signed, place: feed.Place) -> Iterator[str]:
-    #: The version that was sent, and the version seen before it: what is read may be newer than that.
+    # The version that was sent, and the one that led to reading it: what was read may be newer.
     sent = seen = request.headers.get("Last-Event-ID")
     browser = request.environ.get("gunicorn.socket")
     spoke = time.monotonic()
@@ -115,7 +115,7 @@ def _live_facts(now: live.Live) -> dict[str, Any]:
 
 @per_app
 def watch() -> feed.Watch:
-    """Which version of its clinic each stream waits for."""
+    """The versions that the streams wait for."""
     return feed.Watch(carried(lambda org_id: in_transaction(org_id, lambda at: live.version(at, org_id))))
 
 

@@ -78,7 +78,7 @@ def leads() -> ResponseReturnValue:
 
 
 def _lead_filter() -> tuple[str | None, bool]:
-    """The band that is asked for, and whether only leads that nobody has rung back are."""
+    """The band in the address, and whether it asks only for leads that wait for a call-back."""
     band = request.args.get("band")
     return band if band in set(Band) else None, "waiting" in request.args
 
@@ -138,7 +138,7 @@ def messages() -> ResponseReturnValue:
 
 @blueprint.post("/messages/<uuid:message_id>/retry")
 def retry(message_id: uuid.UUID) -> ResponseReturnValue:
-    """Try a message again. However often it is pressed, nothing goes out twice: models/notices/retries.py."""
+    """Try a message again. Repeated presses send nothing twice (models/notices/retries.py)."""
 
     def again(at: Session, org_id: uuid.UUID) -> retries.Retry | None:
         if not reports.is_a_message(at, org_id, message_id):
@@ -210,7 +210,7 @@ def messages_csv() -> ResponseReturnValue:
 def _every(find: Callable[[Session, uuid.UUID, reports.After | None, int], list[R]]) -> Iterator[R]:
     """Every row of a list, however long it is, without holding a transaction or all of them at once.
 
-    The first batch is read before the answer begins, so that without a database it is still 503.
+    The first batch is read before the answer begins, so that it is still 503 without a database.
     """
     who = signed()
 

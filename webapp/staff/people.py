@@ -1,8 +1,8 @@
 """Who is signed in: the session's cookie, its check on every request, and the token of every form.
 
-The cookie is signed and has the token of a session; the session's row decides
-(models/clinics/staff_sessions.py). So what was ended is over at the next request, also for whoever kept a
-copy of the cookie.
+The cookie is signed and holds the token of a session; the session's row decides
+(models/clinics/staff_sessions.py). So a session that was ended is over at the next request, also for a copy
+of its cookie.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from webapp import shares
 from webapp.staff import devices
 from webapp.unit_of_work import Busy, in_transaction
 
-#: Seen is noted to so many minutes, not with every request.
+#: How often `last_seen_at` is updated, instead of with every request.
 SEEN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Whoever makes this request."""
+    """The signed-in person who makes this request."""
 
     id: uuid.UUID
     org_id: uuid.UUID
@@ -43,12 +43,12 @@ class Signed:
 
     @property
     def actor(self) -> str:
-        """As the audit log names it."""
+        """The name of this person in the audit log."""
         return f"staff {self.email}"
 
 
 def register(app: Flask) -> None:
-    """The cookie: signed with a key of its own, never read by a script, and set by no other host."""
+    """Set up the session cookie: signed with its own key, hidden from scripts, not set by other hosts."""
     config = settings.get()
     current, *former = (config.subkey("session", key_id) for key_id in config.key_ids)
     app.secret_key = current
@@ -65,8 +65,8 @@ def register(app: Flask) -> None:
 
 
 def begin(user: StaffUser, *, password: str | None = None) -> None:
-    """A new session, with nothing of the one before, which is over. Its epoch is that of the password that
-    was checked; `password` is that one, where it may have to be hashed with today's costs.
+    """Begin a new session, which keeps nothing of the one before, and end that. Its epoch is that of the
+    checked password. `password` is given where it may have to be hashed again with today's costs.
     """
     _end_the_one_before()
 
@@ -92,7 +92,7 @@ def _end_the_one_before() -> None:
 
 
 def end(signed: Signed, session_id: uuid.UUID) -> bool:
-    """End one session of this person, here or in another browser; False if there is none such."""
+    """End one session of this person, here or in another browser; False if there is no such session."""
     return in_transaction(
         signed.org_id,
         lambda at: staff_sessions.end(at, signed.org_id, signed.id, session_id),
@@ -113,12 +113,12 @@ def end_all(signed: Signed) -> StaffUser:
 
 
 def current() -> Signed | None:
-    """Who this request's cookie says it is, if the row agrees. Raises Busy or DatabaseAway."""
+    """The person whose session the cookie names, if its row still stands. Raises Busy or DatabaseAway."""
     try:
         org_id, given = uuid.UUID(session["org"]), str(session["token"])
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    if not shares.admit(org_id):  # the cookie is signed: it is this clinic's
+    if not shares.admit(org_id):  # the cookie is signed, so this is its clinic
         raise Busy
     return in_transaction(org_id, lambda at: _signed(at, org_id, given))
 
@@ -147,7 +147,7 @@ def _signed(at: Session, org_id: uuid.UUID, given: str) -> Signed | None:
 
 
 def token() -> str:
-    """What every form of this session carries, and no other site can know."""
+    """The token that every form of this session carries, and that no other site can know."""
     if "csrf" not in session:
         session["csrf"] = secrets.token_urlsafe(24)
     return str(session["csrf"])

@@ -1,4 +1,4 @@
-"""Words for what the pages show: times in the clinic's zone, states and reasons as a person says them."""
+"""Words for what the pages show: times in the clinic's zone, and states and reasons in plain words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OWNERS_TEXT = {
     "unknown": "outcome not known",
     "expired": "not sent in time",
 }
-#: In Vapi's words.
+#: By the call types of Vapi.
 _WAYS = {
     "webCall": "a web page, and no telephone",
     "outboundPhoneCall": "the agent, which rang the patient",
@@ -68,7 +68,7 @@ _APPOINTMENT = {
 
 
 class Words:
-    """What the templates call as `words`."""
+    """The functions of the templates' variable `words`."""
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
@@ -98,12 +98,12 @@ class Words:
 
     @staticmethod
     def person(name: str | None, number: str | None) -> str:
-        """Who it is, as a heading says it."""
+        """The name for a heading."""
         return "Erased patient" if is_erased(number) else name or "Unknown caller"
 
     @staticmethod
     def dial(number: str | None) -> str | None:
-        """For a tel: link; only what is a telephone number."""
+        """The number for a tel: link; None if it is not a number in E.164."""
         return number if number and number.startswith("+") and number[1:].isdigit() else None
 
     @staticmethod
@@ -130,7 +130,7 @@ class Words:
 
     @staticmethod
     def sum_of(points: int, score: int) -> str:
-        """What the reasons of a score come to, and what became of it; a score is from 0 to 100."""
+        """The sum of a score's reasons, and the score that it became, which is from 0 to 100."""
         if points > score == _HIGHEST_SCORE:
             return f"Together {points}, shown as {score}: no score is higher"
         if points < score == 0:
@@ -157,7 +157,7 @@ class Words:
 
     @staticmethod
     def way(call_type: str | None) -> str | None:
-        """By what a call came, where that is not the clinic's telephone."""
+        """How a call came, if not by the clinic's telephone; else None."""
         return _WAYS.get(call_type or "")
 
     @staticmethod
@@ -177,7 +177,7 @@ class Words:
 
     @staticmethod
     def outcome(booked: str | None, status: str, ended_reason: str | None) -> str:
-        """What a call came to: a booking before all else."""
+        """The outcome of a call: its appointment, if there is one, else how the call ended."""
         if booked:
             return _APPOINTMENT.get(booked, booked)
         if status != "ended":

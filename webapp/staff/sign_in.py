@@ -1,4 +1,4 @@
-"""Signing in, with a password and where it is asked for a second factor, and signing out."""
+"""Signing in, with a password and, if it is on, a second factor; and signing out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webapp.staff.guard import blueprint, signed
 from webapp.staff.tries import TooSoon
 from webapp.unit_of_work import in_transaction
 
-#: Seconds between the password and the code.
+#: Seconds that may pass between the password and the code.
 LONGEST_HALF = 300.0
 
 
@@ -30,7 +30,9 @@ def ask_to_sign_in() -> ResponseReturnValue:
 
 @blueprint.post("/sign-in")
 def sign_in() -> ResponseReturnValue:
-    """The same words whether the address is nobody's, the password is wrong, or the person disabled."""
+    """Check e-mail address and password. An unknown address, a wrong password and a disabled person all get
+    the same words.
+    """
     email, password = request.form.get("email", ""), request.form.get("password", "")
     device = devices.current()
     try:
@@ -69,7 +71,7 @@ def second_factor() -> ResponseReturnValue:
 
 
 def _half_in() -> StaffUser | None:
-    """Whose password was right a moment ago, in this browser, and is still the same."""
+    """The person whose password was right in this browser within LONGEST_HALF, and has not changed since."""
     try:
         org_id, staff_id, epoch, at = session["half"]
         org, who, fresh = uuid.UUID(org_id), uuid.UUID(staff_id), time.time() - float(at) < LONGEST_HALF
@@ -89,7 +91,7 @@ def _come_in(user: StaffUser, device: Device, *, password: str | None = None) ->
 
 
 def too_soon(template: str, soon: TooSoon, **facts: object) -> Response:
-    """The page once more, and when it can be tried again."""
+    """The page again, with the seconds until the next try; status 429."""
     page = Response(render_template(template, problem="too_soon", seconds=soon.seconds, **facts))
     page.status_code = HTTPStatus.TOO_MANY_REQUESTS
     page.headers["Retry-After"] = str(soon.seconds)
@@ -98,7 +100,7 @@ def too_soon(template: str, soon: TooSoon, **facts: object) -> Response:
 
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    """The row goes, and with it every copy of the cookie. This device stays known: it is this person's."""
+    """Delete the session's row, which ends every copy of the cookie, too. The device stays known."""
     who = signed()
     response = redirect(url_for("dashboard.ask_to_sign_in"), HTTPStatus.SEE_OTHER)
     if "everywhere" in request.form:

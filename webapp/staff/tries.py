@@ -1,7 +1,7 @@
-"""Every try to prove who one is, at the sign-in and behind it: counted before, and noted when it fails.
+"""Tries to prove an identity, at the sign-in and behind it: counted first, and noted when they fail.
 
-On a known device only what is done on that device counts. Elsewhere a try counts for the network that it
-comes from, for that network and e-mail address together, and, gently, for the address from everywhere.
+On a known device only the tries on that device count. Elsewhere a try counts for the network that it comes
+from, for that network and e-mail address together, and, gently, for the address from all networks.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from webapp.state import per_app
 from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import Busy, in_system_transaction, in_transaction
 
-#: An address of e-mail has no more characters (RFC 5321).
+#: Characters of the longest e-mail address (RFC 5321).
 _LONGEST_EMAIL = 254
 
 #: Passwords that are hashed at once, each for some 50 ms and in 19 MiB: a flood of tries must
 #: leave the processor to the telephone calls.
 hashing = per_app(lambda: Turns(2, waiting=8))
-#: They are hashed in threads of their own: the C library keeps that memory for every thread that ever had it.
+#: The threads that hash passwords. The C library keeps the memory of every thread that ever hashed one.
 _hashers = ThreadPoolExecutor(2, thread_name_prefix="password")
-#: Seconds that one may wait for its turn.
+#: Seconds that a try may wait for its turn.
 LONGEST_WAIT = 3.0
 
 
 class Failure(StrEnum):
-    """How a try came to nothing."""
+    """Why a try failed."""
 
     PASSWORD = "wrong password"  # noqa: S105 (no password)
     CODE = "wrong code"
@@ -50,13 +50,13 @@ class Failure(StrEnum):
 
 @dataclass
 class TooSoon(Exception):
-    """The next try may be made in so many seconds; this one was not looked at."""
+    """The try was not checked; the next one may be made in `seconds` seconds."""
 
     seconds: int
 
 
 def find(email: str, password: str, device: Device) -> StaffUser | None:
-    """Whose address and password these are. Takes as long if they are nobody's.
+    """The person with this address and password, or None. Takes as long for an unknown address.
 
     Raises TooSoon, Busy or DatabaseAway.
     """
@@ -88,7 +88,7 @@ def find(email: str, password: str, device: Device) -> StaffUser | None:
 
 
 def code_is_right(user: StaffUser, code: str, device: Device) -> bool:
-    """Whether this is a code of the app of somebody whose password was right, or a recovery code.
+    """Whether this is a code of this person's app, or a recovery code. Their password was right before.
 
     Raises TooSoon, Busy or DatabaseAway.
     """
@@ -98,7 +98,7 @@ def code_is_right(user: StaffUser, code: str, device: Device) -> bool:
 
 
 def is_the_person(signed: Signed, typed: str) -> bool:
-    """Whether whoever sits before a signed-in browser knows the password, or has a code of the app.
+    """Whether the user of a signed-in browser knows the password, or has a code of the app.
 
     Raises TooSoon, Busy or DatabaseAway.
     """
@@ -128,7 +128,7 @@ def confirm(signed: Signed, code: str) -> list[str] | None:
 
 
 def _counted(signed: Signed) -> tuple[StaffUser, Counted]:
-    """Who is signed in, and what the failures in that session are counted as."""
+    """The row of the signed-in person, and the count of failures in this session."""
     user = in_transaction(signed.org_id, lambda at: at.get_one(StaffUser, signed.id))
     return user, sign_in_limits.SECOND_FACTOR.of(f"{user.id} in {signed.session_id}")
 
@@ -161,15 +161,15 @@ def _verified(user: StaffUser | None, password: str) -> bool:
 
 
 def failed(how: Failure, email: str, user: StaffUser | None) -> None:
-    """Every try that failed comes through here, with the address that was typed and whose it is, if any.
+    """Count and note a failed try, with the typed address and the person with that address, if any.
 
-    Into the audit log of that clinic go the first few and then one an hour, so that a flood does not fill it.
-    An address of nobody is counted likewise, or the time that it takes would tell who is there.
+    The audit log of that person's clinic gets the first few and then one an hour, so that a flood does not
+    fill it. An unknown address is counted the same way, or the time taken would show which addresses exist.
     """
     too_soon = how is Failure.TOO_SOON
     attacks.count(attacks.Kind.LIMITED_SIGN_IN if too_soon else attacks.Kind.FAILED_SIGN_IN)
     if too_soon:
-        return  # it was not looked at, and must stay cheap
+        return  # the try was not checked, and must stay cheap
 
     def note(at: Session) -> None:
         if sign_in_limits.try_once(at, sign_in_limits.NOTED.of(email)) is None and user is not None:

@@ -1,4 +1,4 @@
-"""/docs: the OpenAPI document for people. The same dict, laid out; needs no JavaScript."""
+"""/docs: the OpenAPI document as a page for people, without JavaScript."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ blueprint = Blueprint("api_page", __name__)
 
 _JSON = "application/json"
 
-#: Instead of a credential, which a page must not show.
+#: Stands for the credential, which a page must not show.
 _CREDENTIAL = "YOUR_CREDENTIAL"
 
 
@@ -146,16 +146,16 @@ def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _inner(described: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the bare form, without what they are wrapped in."""
+    """The arguments of the bare form, without their wrapper."""
     call = schema["properties"].get("toolCall")
     return _resolved(described, call["properties"]["arguments"]) if call else schema
 
 
 def _fields(described: dict[str, Any], schema: dict[str, Any], before: str = "") -> Iterator[Field]:
-    """The fields of a schema, those within others by their whole name: slots[].label."""
+    """The fields of a schema; nested ones by their full name, such as slots[].label."""
     required = schema.get("required", ())
     for name, said in sorted(schema["properties"].items(), key=lambda item: item[0] not in required):
-        if "$ref" not in said:  # else its own fields say all
+        if "$ref" not in said:  # else its own fields are listed instead
             about, example = said.get("description", ""), str(said.get("example", ""))
             yield Field(before + name, _kind(said), name in required, about, example)
         within = _resolved(described, said.get("items", said))
@@ -172,7 +172,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _codes(described: dict[str, Any]) -> list[str]:
-    """The machine codes of refusals; every answer of a tool names the same."""
+    """The machine codes of refusals; the answers of all tools list the same codes."""
     for schema in described["components"]["schemas"].values():
         codes: list[str] = schema["properties"].get("code", {}).get("enum", [])
         if codes:

@@ -25,10 +25,11 @@ from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_tr
 
 blueprint = Blueprint("health", __name__)
 
-#: Seconds. A row that is due is taken within a few; one that waits so long waits for a worker.
+#: Seconds. A worker takes a due row within a few; if one has waited for longer than this, a worker is away.
 _TOO_LONG = 60
 
-#: What is due and nobody has taken, by what takes it. The rows are the queues; Redis only has hints of them.
+#: Rows that are due and not taken, by the process that takes them. The rows are the queues; Redis only holds
+#: nudges.
 _WAITING = """
     SELECT CASE kind WHEN 'otp' THEN 'worker_otp' ELSE 'worker' END AS process, count(*) AS waiting,
            extract(epoch FROM app_clock() - min(next_attempt_at)) AS age
@@ -38,13 +39,13 @@ _WAITING = """
       FROM calls WHERE score_due_at < app_clock() HAVING count(*) > 0
 """
 
-#: The rules that stand in the database. Whoever restores only its tables has lost them.
+#: Rules that are functions in the database. A restore of its tables alone loses them.
 FUNCTIONS = ("claim_slot_atomic", "confirm_held_slot", "release_hold", "begin_tool_call")
 
 
 @blueprint.get("/")
 def index() -> ResponseReturnValue:
-    """A person who opens it is led to where people sign in."""
+    """Lead people to the dashboard, and programs to the addresses that are for them."""
     if wants_a_page():
         return redirect(url_for("dashboard.home"), HTTPStatus.SEE_OTHER)
     return jsonify(name="Holdline", openapi="/openapi.json", healthz="/healthz", readyz="/readyz")
@@ -64,7 +65,7 @@ def readyz() -> tuple[Response, int]:
 
 
 def _database() -> str:
-    """What a tool call needs of it, in transactions like a tool call's own: tried, and not looked up."""
+    """Try what a tool call needs, in transactions like a tool call's. Returns "ok" or what is wrong."""
     try:
         trouble = (
             in_system_transaction(Door.READINESS, _trouble_of_the_schema)
@@ -89,14 +90,14 @@ def _any_clinic(session: Session) -> uuid.UUID:
     return session.scalar(select(Organization.id).limit(1)) or uuid.UUID(int=0)
 
 
-#: What every tool call writes. Without a clinic it writes nothing, and asks for the same permissions.
+#: The row that every tool call writes. Without a clinic nothing is written, but it needs the same privileges.
 _WRITE = text(
     "INSERT INTO tool_calls (org_id, call_id, tool_call_id, tool, arguments_digest, reply, created_at)"
     " SELECT id, 'readyz', gen_random_uuid()::text, 'readyz', '', '{}', app_clock()"
     " FROM organizations LIMIT 1"
 )
 
-#: Nobody may change the audit log.
+#: The tables that the role may not read and write. The audit log needs no UPDATE: nothing in it may change.
 _DENIED = text(
     "SELECT name FROM unnest(CAST(:tables AS text[])) AS name WHERE NOT"
     " (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')"
@@ -105,7 +106,7 @@ _DENIED = text(
 
 
 def _trouble_of_writing(session: Session) -> str | None:
-    """A row is written and taken back, so that nothing of it is left. The other tables are asked about."""
+    """Write a row and roll it back, so that nothing is left; for all tables, check the privileges."""
     if denied := session.scalars(_DENIED, {"tables": list(Base.metadata.tables)}).all():
         return f"the role may not read and write {', '.join(denied)}; is a limit of the plan used up?"
     with session.begin_nested() as savepoint:
@@ -117,7 +118,7 @@ def _trouble_of_writing(session: Session) -> str | None:
 
 
 def _why(error: Exception) -> str:
-    """What the database said, if that is about itself and not about a row."""
+    """The error's name, with what the database said if that is about itself and not about a row."""
     cause = error.__cause__
     told = logs.describe(cause)[-1] if cause else {}
     words = told.get("text") if "sqlstate" in told else None  # else they are libpq's, and name a host
@@ -168,8 +169,8 @@ def missing_functions(session: Session) -> list[str]:
 
 @cache
 def newest_revision() -> str | None:
-    """That which the code needs."""
-    # A fifth of a second, which every command would pay and few need.
+    """The revision of the schema that the code needs."""
+    # Imported late: it takes a fifth of a second, and few commands need it.
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
-"""/metrics for Prometheus: figures of all clinics, read from the rows when they are asked for.
+"""/metrics for Prometheus: figures of all clinics, read from the rows at each request.
 
-Not counters of a process: there are several of those, they restart, and the rows know it all anyway. Only
-attacks leave no row of their own; each process adds those that it saw to rows of counts
-(webapp/attacks.py).
+They are not counters of a process, since there are several processes, they restart, and the rows hold
+everything anyway. Only attacks leave no rows of their own: each process adds those that it saw to rows of
+counts (webapp/attacks.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("metrics", __name__)
 
-#: What is told: a query in SQL or a function, whose rows have the labels and then the value.
+#: The source of a figure: an SQL query or a function, whose rows have the labels and then the value.
 Rows = str | Callable[[Session], Iterable[tuple[str, str, float]]]
 
 #: name, help, labels, rows.
@@ -37,7 +37,7 @@ GAUGES: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
         "SMS of the last 24 hours by kind and state; superseded: another one says it, or something newer",
         ("kind", "status"),
         (
-            # A superseded one is expired, too, but nothing went wrong with it.
+            # A superseded message is expired, too, but nothing went wrong with it.
             "SELECT kind, CASE WHEN status = 'expired'"
             "  AND cause IN ('a later message says something else', 'another alert tells of it, too')"
             "  THEN 'superseded' ELSE status END, count(*) FROM sms_messages"
@@ -50,7 +50,7 @@ GAUGES: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
         ("org", "trouble"),
         (
             "SELECT org_id::text, trouble, count(*) FROM sms_trouble"
-            # What is unknown waits for a person, however long ago it was.
+            # An unknown message waits for a person, however old it is.
             " WHERE created_at > app_clock() - interval '7 days' OR trouble = 'unknown'"
             " GROUP BY org_id, trouble"
         ),
@@ -198,7 +198,7 @@ GAUGES: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
         "database sessions that wait for a lock right now",
         (),
         (
-            # Not pg_stat_activity, which does not tell one role what the sessions of another wait for.
+            # Not pg_stat_activity, which does not show one role what another role's sessions wait for.
             "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND (database IS NULL OR database"
             " = (SELECT oid FROM pg_database WHERE datname = current_database()))"
         ),
@@ -206,14 +206,14 @@ GAUGES: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
 )
 
 
-#: Likewise; these only grow, so that Prometheus can tell how many came in any time.
+#: In the same form. These figures only grow, so that Prometheus can tell how many came in any period.
 COUNTERS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
     (
         "holdline_attacks_total",
         "tries of those who have no business there, and what was refused to who asks too much, by kind",
         ("kind",),
         (
-            # A kind that never came is 0 and not missing, or its first ones would be no increase.
+            # A kind without attacks is 0 and not missing, or its first attacks would not be an increase.
             "SELECT k.kind, coalesce(a.total, 0)"
             f" FROM unnest(ARRAY{[kind.value for kind in Kind]}) AS k (kind)"
             " LEFT JOIN attack_counts a ON a.kind = k.kind"
@@ -223,7 +223,7 @@ COUNTERS: tuple[tuple[str, str, tuple[str, ...], Rows], ...] = (
 
 
 class _Rows:
-    """What prometheus_client asks. It is imported late: few processes are asked for figures."""
+    """The collector for prometheus_client, which is imported late: few processes are asked for figures."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -248,7 +248,7 @@ def metrics() -> Response:
     if not _allowed():
         attacks.count(Kind.WRONG_CREDENTIAL)
         abort(404)
-    attacks.flush()  # what another process counted in the last seconds comes with the next look
+    attacks.flush()  # what other processes counted in the last seconds comes with the next request
     try:
         page = in_system_transaction(Door.METRICS, _page)
     except (Busy, DatabaseAway):

@@ -125,12 +125,12 @@ def as_json() -> Response:
 
 @per_app
 def _documents() -> dict[tuple[Tool, ...], dict[str, Any]]:
-    """By the tools that they describe."""
+    """The documents made so far, by the tools that they describe."""
     return {}
 
 
 def document() -> dict[str, Any]:
-    """The document as a dict; what is at /openapi.json and, for people, at /docs."""
+    """The document as a dict, which /openapi.json and, for people, /docs show."""
     tools, kept = tuple(TOOLS), _documents()
     if tools not in kept:
         kept[tools] = _document(tools)

@@ -1,6 +1,6 @@
-"""The examples of the OpenAPI document. Those of the tools are their own; here they take both forms.
+"""The examples of the OpenAPI document. Each tool has its own example, which is put into both forms here.
 
-Both forms of an answer are made by the code that makes the real ones.
+Both forms of an answer are made by the code that makes real answers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def answers(tool: Tool) -> dict[str, dict[str, Any]]:
     }
 
 
-#: What Vapi tells of a call, and what Twilio tells of an SMS.
+#: Bodies that Vapi sends about a call, and Twilio about an SMS.
 EVENT = {
     "message": {
         "type": "status-update",

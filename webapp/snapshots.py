@@ -1,7 +1,7 @@
 """Rows that every request is checked against, kept in memory as a whole and read again at a limited rate.
 
-Checking a request against a snapshot costs a dictionary look-up. So a flood of requests with unknown
-credentials makes no work for the database, and pushes no valid entry out of a cache.
+Checking a request against a snapshot costs a dictionary look-up. So a flood of requests that match no row
+makes no work for the database, and pushes no valid entry out of a cache.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from webapp.limits import Limiter
 T = TypeVar("T")
 A = TypeVar("A")
 
-#: Seconds for which a snapshot counts. A revoked credential may live on for as long.
+#: Seconds for which a snapshot counts. A row that was revoked stays valid for as long.
 REMEMBERED = 1.0
 
 #: Reads a second that keys missing from the snapshot may cause before it is that old: by one network, and by

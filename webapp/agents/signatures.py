@@ -121,7 +121,7 @@ class Effort:
         self._clock = clock
         self._lock = threading.Lock()
         self._left, self._left_at = float(most), clock()
-        self._right: dict[uuid.UUID, None] = {}  # the last one last
+        self._right: dict[uuid.UUID, None] = {}  # the most recent last
 
     def order(self, signing: Iterable[Signing]) -> list[Signing]:
         """The credentials, beginning with those that were right most recently."""

@@ -25,7 +25,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, in_system_transaction, in_tr
 
 blueprint = Blueprint("health", __name__)
 
-#: Seconds. A worker takes a due row within a few; if one has waited for longer than this, a worker is away.
+#: Seconds. A worker takes a due row within a few; if a row waits for longer than this, a worker is away.
 _TOO_LONG = 60
 
 #: Rows that are due and not taken, by the process that takes them. The rows are the queues; Redis only holds

@@ -34,7 +34,7 @@ def _facts() -> dict[str, object]:
 
 @blueprint.post("/account/sessions/<uuid:session_id>/end")
 def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
-    """End one of one's own sessions; 404 if it is over already or another person's."""
+    """End a session of the signed-in person; 404 if it is over already or another person's."""
     if not people.end(signed(), session_id):
         abort(HTTPStatus.NOT_FOUND, "That session is over already.")
     flash("That session is over.", "done")

@@ -274,7 +274,7 @@ def refused(error: HTTPException) -> Response:
     elif status is HTTPStatus.NOT_FOUND:
         title, text = "No such page", "There is no page at this address. Perhaps a part of it is missing."
     else:
-        # Only our own words: the library's description is for those who build pages.
+        # Only our own words: the library's descriptions are for developers.
         said = error.description if error.description != type(error).description else None
         title, text = _TEXTS.get(status, ("That did not work", said or _NOTHING_DONE))
     page = _plain(title, text, status)
@@ -285,7 +285,7 @@ def refused(error: HTTPException) -> Response:
 
 
 def _plain(title: str, text: str, status: HTTPStatus) -> Response:
-    """A page that says one thing. Outside the blueprint, nobody has looked up who is signed in."""
+    """A page with one message. Outside the blueprint the signed-in person is looked up here."""
     context = for_every_page()
     if "signed" not in g:
         try:

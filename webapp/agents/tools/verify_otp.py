@@ -145,7 +145,7 @@ def _refused(desk: Desk, hold: AppointmentHold, confirmation: Confirmation, *, r
     if confirmation.code == "hold_confirmed" and right:
         return _confirmed_before(desk, confirmation)
     log.info("code for hold %s not accepted: %s", hold.id, confirmation.code)
-    if confirmation.code == "hold_displaced":  # no code was sent for it, so this is not a guess
+    if confirmation.code == "hold_displaced":  # no code was sent for it, so none can be guessed
         return hold_is_over(HoldStatus.DISPLACED)
     if confirmation.code == "hold_locked":  # by this code or an earlier one, even if this one is right
         return hold_is_over(HoldStatus.LOCKED)

@@ -139,7 +139,7 @@ def one_line(text: str) -> str:
 
 
 def results(answers: Sequence[Answer], form: Form = Form.VAPI) -> Object:
-    """The body of the answer: one entry per call, in order, each a string.
+    """The body of the answer: one entry for each tool call, in order, each a string.
 
     Dump it with `ensure_ascii` (the default): an id that holds half a surrogate pair still goes back
     as it came.
@@ -158,7 +158,7 @@ def results(answers: Sequence[Answer], form: Form = Form.VAPI) -> Object:
 
 def _vapi(message: Object) -> Envelope:
     event = word(message.get("type"))
-    call = an_object(message.get("call"))  # a chat has none
+    call = an_object(message.get("call"))  # a chat has no call
     legacy = event == "function-call"
     calls: tuple[ToolCall, ...] = ()
     if legacy:

@@ -98,7 +98,7 @@ def code_is_right(user: StaffUser, code: str, device: Device) -> bool:
 
 
 def is_the_person(signed: Signed, typed: str) -> bool:
-    """Whether the user of a signed-in browser knows the password, or has a code of the app.
+    """Whether the user of a signed-in browser has the password, a code of the app or a recovery code.
 
     Raises TooSoon, Busy or DatabaseAway.
     """

@@ -5,11 +5,11 @@ Twilio reads the English keywords itself, and with Advanced Opt-Out those that a
 has the same keywords, for clinics whose webhook gets no OptOutType, and what Twilio lacks: the keywords of
 carriers and of other languages, and the plainest sentences.
 
-Courtesies around a wish do not count, nor does a number behind a STOP. A text that says more than a wish is not
-read as a wish: "stop by at 5?", "cancel 10:30". A missed wish costs one text too many, and STOP still works, as
-phone companies tell their customers. A wish read where there is none keeps codes and confirmations from a
-patient who wants to book. For the same reason words for "cancel" and "end" in other languages are not in the
-table: in answer to a confirmation they mean the appointment.
+Courtesies around a wish do not count, nor does a number behind a STOP. A text that says more than a wish is
+not read as a wish: "stop by at 5?", "cancel 10:30". A missed wish costs one text too many, and STOP still
+works, as phone companies tell their customers. A wish read where there is none keeps codes and confirmations
+from a patient who wants to book. For the same reason words for "cancel" and "end" in other languages are not
+in the table: in answer to a confirmation they mean the appointment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands for operators: `flask …`, with the settings of the application. One file a subject."""
+"""Commands for operators: `flask …`, with the settings of the application. One file per subject."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMMANDS = (
 
 
 def register(app: Flask) -> None:
-    """They are at work in this application also where its own `cli` runs them, which enters no context."""
+    """Add the commands. Each enters the application's context, which `app.cli` by itself does not."""
     for command in COMMANDS:
         inside = copy(command)
         inside.callback = command.callback and with_appcontext(command.callback)

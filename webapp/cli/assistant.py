@@ -1,4 +1,4 @@
-"""`flask vapi assistant …`: print a clinic's assistant, or push it to Vapi."""
+"""`flask vapi assistant …`: prints a clinic's assistant, or pushes it to Vapi."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def print_or_push(org_id: uuid.UUID, *, push: bool, force: bool) -> None:
         click.echo(f"unchanged: {known}")
         return
     done, assistant_id = _send(body, key, known)
-    click.echo(f"{done}: {assistant_id}")  # said first: were it not to be stored, somebody knows it
+    click.echo(f"{done}: {assistant_id}")  # before it is stored: if that fails, the operator still has the id
     _keep(org_id, assistant_id, digest)
 
 
@@ -84,7 +84,7 @@ def wanted(session: Session, clinic: Organization, account: IntegrationSettings)
 
 
 def _api_key(account: IntegrationSettings) -> str:
-    """The key to push with. Refuses what would make an assistant whose every tool call is refused."""
+    """The API key for the push. Refuses an account without a credential, whose tool calls would all fail."""
     if account.vapi_api_key_sealed is None:
         raise click.ClickException(
             f"no API key of Vapi is stored: flask organization vapi {account.org_id} --api-key-stdin"
@@ -105,7 +105,7 @@ def _opened(org_id: uuid.UUID, sealed: str) -> str:
 
 
 def is_pushed(account: IntegrationSettings, body: dict[str, Any]) -> bool:
-    """Whether this very body was the last to be pushed. Raises CannotUnseal."""
+    """Whether this body was the last to be pushed. Raises CannotUnseal."""
     sealed = account.vapi_api_key_sealed
     return bool(sealed) and account.vapi_assistant_digest == _digest(
         body, _opened(account.org_id, sealed or "")
@@ -113,14 +113,14 @@ def is_pushed(account: IntegrationSettings, body: dict[str, Any]) -> bool:
 
 
 def _digest(body: dict[str, Any], key: str) -> str:
-    """Of what is pushed and whereto: another account of Vapi's does not have it yet."""
+    """A digest of body, address and key: another account of Vapi does not have this assistant yet."""
     pushed = [settings.get().vapi_api_base_url, key, body]
     return hashlib.sha256(json.dumps(pushed, sort_keys=True).encode()).hexdigest()
 
 
 def _send(body: dict[str, Any], key: str, known: str | None) -> tuple[str, str]:
-    """Update the assistant that is known, or else create one. Returns what was done, and its id."""
-    # The SDK's client takes 15 seconds and 300 MB of types: only for who pushes.
+    """Update the known assistant, or else create one. Returns what was done, and the assistant's id."""
+    # Only here: the SDK's client takes 15 seconds and 300 MB to import its types.
     import httpx  # noqa: PLC0415
     from vapi import Vapi  # noqa: PLC0415
     from vapi.core.api_error import ApiError  # noqa: PLC0415
@@ -131,12 +131,12 @@ def _send(body: dict[str, Any], key: str, known: str | None) -> tuple[str, str]:
     fields = assistant.as_keywords(body)
 
     def ask(request: Callable[..., Assistant], *ids: str) -> str | None:
-        """The id in Vapi's answer; None if it knows no such assistant."""
+        """The id in Vapi's answer; None if Vapi does not know the assistant."""
         lost = (
             "" if ids else f" If Vapi shows a new assistant “{body['name']}” all the same, delete it first."
         )
         try:
-            # No retries: after a lost answer the SDK's own ones would create a second assistant.
+            # No retries: after a lost answer a retry of the SDK would create a second assistant.
             answered = request(*ids, **fields, request_options={"max_retries": 0})
         except ApiError as error:
             if error.status_code == 404:
@@ -161,7 +161,7 @@ def _send(body: dict[str, Any], key: str, known: str | None) -> tuple[str, str]:
 
 
 def _refusal(status: int, answer: object, lost: str) -> str:
-    """One sentence on an answer that is none of success."""
+    """One sentence about an answer that reports no success."""
     if status in (401, 403):
         return f"Vapi refused the API key ({status}). It must be a private key of the clinic's account."
     if 400 <= status < 500:

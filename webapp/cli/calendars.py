@@ -1,4 +1,4 @@
-"""`flask calendar …`: bookable people and rooms, their hours, and the days on which they are closed."""
+"""`flask calendar …`: bookable people and rooms, their hours, and their closed days."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _HOURS = f'"{hours.EXAMPLE}". {hours.OVER_MIDNIGHT}.'
 
 @click.group("calendar")
 def calendar() -> None:
-    """What can be booked: hours, rules, closed days."""
+    """Calendars: hours, rules, closed days."""
 
 
 @calendar.command("add")
@@ -150,7 +150,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.option("--service", "services", multiple=True, help="All of them anew; once for each.")
 @whole_numbers(RULES)
 def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
-    """Change what is given, and nothing else."""
+    """Change the settings that are given, and nothing else."""
     given["services"] = list(given["services"]) or None
     changed = {name: value for name, value in given.items() if value is not None}
     if not changed:
@@ -168,9 +168,9 @@ def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
 @click.argument("calendar_id")
 @click.argument("dates", type=Dates())
 def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
-    """Offer nothing on DATE, or on DATE..DATE with both ends. What is booked there stays booked.
+    """Offer no slots on DATE, or on DATE..DATE with both ends. Appointments on these days stay.
 
-    Hours that begin on DATE and go on over midnight are closed to their end.
+    Hours that begin on DATE and go on past midnight are closed to their end.
     """
     booked = _change_closures(org_id, calendar_id, dates, lambda closed, days: closed | days)
     click.echo(f"closed on {_spoken(dates)}")
@@ -183,7 +183,7 @@ def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
 @click.argument("calendar_id")
 @click.argument("dates", type=Dates())
 def open_(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
-    """Take a closure back: on these days its hours count again."""
+    """Take a closure back: the calendar's hours count again on these days."""
     _change_closures(org_id, calendar_id, dates, lambda closed, days: closed - days)
     click.echo(f"its hours count again on {_spoken(dates)}")
 
@@ -194,10 +194,10 @@ def _change_closures(
     dates: list[date],
     change: Callable[[set[str], set[str]], set[str]],
 ) -> int:
-    """Returns how many confirmed appointments stand on these days."""
+    """Change the closures; returns the number of confirmed appointments on these days."""
     with at(org_id) as (session, _):
         row = _locked(session, org_id, calendar_id)
-        # Hours of the last day may go on over midnight: to their end they are closed, or open, with it.
+        # Hours of the last day that go on past midnight are closed, or open, to their end.
         over_midnight = [end for _, end in row.opening_hours(dates[-1])]
         row.closures = sorted(change(set(row.closures), {day.isoformat() for day in dates}))
         zone = ZoneInfo(row.time_zone)
@@ -221,7 +221,7 @@ def _change_closures(
 
 
 def _locked(session: Session, org_id: uuid.UUID, calendar_id: str) -> Calendar:
-    """Until the end: two operators who close different days must not undo each other."""
+    """The calendar, locked until the commit, so that two operators do not undo each other's closures."""
     row = session.scalar(
         select(Calendar).where(Calendar.org_id == org_id, Calendar.id == calendar_id).with_for_update()
     )

@@ -1,4 +1,4 @@
-"""What the commands share: who is at work, the transaction, typed secrets, and how rows are printed."""
+"""What the commands share: the actor, the transaction, typed secrets, and the printing of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def actor() -> str:
-    """Who the audit log says it was."""
+    """The actor that the audit log names."""
     try:
         return f"operator {getpass.getuser()}"
     except (OSError, KeyError):  # a container's account may have no name
@@ -34,7 +34,7 @@ def actor() -> str:
 
 @contextmanager
 def at(org_id: uuid.UUID) -> Iterator[tuple[Session, Organization]]:
-    """A transaction within one organisation, which must exist."""
+    """A transaction within one clinic, which must exist (ClickException)."""
     with spoken_errors(), transaction(org_id, actor=actor()) as session:
         clinic = organizations.get_or_none(session, org_id)
         if clinic is None:
@@ -46,14 +46,14 @@ def at(org_id: uuid.UUID) -> Iterator[tuple[Session, Organization]]:
 
 @contextmanager
 def everywhere() -> Iterator[Session]:
-    """A transaction that sees every organisation."""
+    """A transaction that sees every clinic."""
     with spoken_errors(), system_transaction(Door.OPERATOR, actor=actor()) as session:
         yield session
 
 
 @contextmanager
 def spoken_errors() -> Iterator[None]:
-    """The database's trouble as one line. A refused value is the business of whoever gave it."""
+    """Turns an error of the database, and input that is not UTF-8, into a ClickException of one line."""
     try:
         yield
     except DBAPIError as error:
@@ -75,7 +75,7 @@ def spoken_errors() -> Iterator[None]:
 
 
 class Words(click.ParamType[str]):
-    """A name or a label as people read it: one line, without what nobody could see, and not empty."""
+    """A name or a label: one line, not empty, without invisible characters."""
 
     name = "text"
 
@@ -94,7 +94,7 @@ class Words(click.ParamType[str]):
 
 
 def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSettings:
-    """Those of the clinic; made if there are none yet."""
+    """The clinic's integration settings; made if there are none yet."""
     found = organizations.get_integration_settings(session, org_id)
     if found is None:
         found = IntegrationSettings(org_id=org_id)
@@ -105,7 +105,7 @@ def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSett
 
 
 def telephone(clinic: Organization, said: str) -> str:
-    """In E.164, or a refusal in words."""
+    """The number in E.164. Raises ClickException for an impossible number."""
     try:
         return phones.e164(said, region=clinic.region, sandbox=clinic.sandbox)
     except phones.ImpossibleNumber as error:
@@ -116,7 +116,7 @@ def telephone(clinic: Organization, said: str) -> str:
 
 
 def secret(what: str, *, twice: bool = False) -> str:
-    """Typed without an echo, or one line of standard input: an argument would be for all to see."""
+    """A secret typed without an echo, or one line of standard input; other users can read arguments."""
     if sys.stdin.isatty():
         typed: str = click.prompt(what, hide_input=True, confirmation_prompt=twice)
     else:
@@ -136,7 +136,7 @@ def print_json(value: object) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], *, json_wanted: bool, none: str) -> None:
-    """A table, its columns as wide as they must be; `none` is said when there is nothing."""
+    """Print a table, or the rows as JSON; `none` is printed in place of an empty table."""
     if json_wanted:
         print_json(rows)
     elif not rows:
@@ -169,7 +169,7 @@ def _cell(value: object) -> str:
 
 
 def whole_numbers(limits: Mapping[str, tuple[int, int, str]]) -> Callable[[F], F]:
-    """One option a limit, within what the database allows: a name, its least, its most, its meaning."""
+    """One option per limit, within the database's range: name to (least, most, help)."""
 
     def add(command: F) -> F:
         for name, (least, most, meaning) in reversed(list(limits.items())):
@@ -183,5 +183,5 @@ def whole_numbers(limits: Mapping[str, tuple[int, int, str]]) -> Callable[[F], F
 
 
 def as_heard(name: str) -> str:
-    """The same text for all ways to write one name: in capitals, or with the accents apart."""
+    """One text for every spelling of a name, such as capitals or separate accents."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

@@ -1,4 +1,4 @@
-"""`flask credential …`: what Vapi calls a clinic's tools with. A secret is shown once, when it is made."""
+"""`flask credential …`: the credentials of Vapi's tool calls. A secret is shown once, when it is made."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from webapp.cli.common import Words, as_heard, as_json, at, print_rows
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How Vapi is told to sign."""
+    """How Vapi must sign its requests."""
 
     algorithm: SignatureAlgorithm
     encoding: SignatureEncoding
@@ -39,7 +39,7 @@ class Signature:
 
 
 class Header(click.ParamType[str]):
-    """The name of a header of HTTP."""
+    """The name of an HTTP header."""
 
     name = "header"
 
@@ -147,7 +147,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
     help="Of hmac: what the new one signs; the same as the old one, if not given.",
 )
 def rotate(org_id: uuid.UUID, credential_id: uuid.UUID, payload: str | None) -> None:
-    """Make another of the same kind beside CREDENTIAL_ID. Both are good until you revoke the old one."""
+    """Make a new credential of the kind of CREDENTIAL_ID. Both are valid until you revoke the old one."""
     with at(org_id) as (session, _):
         old = _find(session, org_id, credential_id)
         if old.revoked_at:
@@ -191,7 +191,7 @@ def revoke(org_id: uuid.UUID, credential_id: uuid.UUID) -> None:
 
 
 def _refuse_a_second(session: Session, org_id: uuid.UUID, label: str) -> None:
-    """Only `rotate` makes another of one label, until the old one is revoked."""
+    """Refuse a label in use: only `rotate` makes a second credential with the label of a valid one."""
     good = session.execute(
         select(VapiCredential.id, VapiCredential.label).where(
             VapiCredential.org_id == org_id, VapiCredential.revoked_at.is_(None)
@@ -255,7 +255,7 @@ def _find(session: Session, org_id: uuid.UUID, credential_id: uuid.UUID) -> Vapi
 
 
 def _show(made: VapiCredential, secret: str) -> None:
-    """The secret alone goes to standard output; what to do with it goes beside it."""
+    """Print the secret alone to standard output, and what to do with it to standard error."""
     click.echo(secret)
     match made.kind:
         case CredentialKind.BEARER:

@@ -1,4 +1,4 @@
-"""`flask hold …`: who holds times for which no code was asked, and giving them back."""
+"""`flask hold …`: lists the unproved holds by their asker, and gives them back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from webapp.cli.common import Words, as_json, at, print_rows
 
 @click.group("hold")
 def hold() -> None:
-    """Times that are held and that nobody has proved."""
+    """Unproved holds: slots held for callers for whom no code was asked yet."""
 
 
 @hold.command("askers")
 @click.argument("org_id", type=click.UUID)
 @as_json
 def askers(org_id: uuid.UUID, *, as_json: bool) -> None:
-    """Every caller and credential with several of them at this moment. A caller is shown as a digest."""
+    """Every caller and credential with several unproved holds now. A caller is shown as a digest."""
     with at(org_id) as (session, _):
         found = unproved_holds.list_askers(session, org_id, most=1000)
     rows: list[dict[str, object]] = [
@@ -37,7 +37,7 @@ def askers(org_id: uuid.UUID, *, as_json: bool) -> None:
 def give_back(
     org_id: uuid.UUID, hold_id: uuid.UUID | None, caller: str | None, credential_id: uuid.UUID | None
 ) -> None:
-    """Give back what is held without a code. What a code was asked for stays."""
+    """Give back unproved holds. A hold for which a code was asked stays."""
     if sum(each is not None for each in (hold_id, caller, credential_id)) != 1:
         raise click.UsageError("give one of --hold, --caller and --credential")
     with at(org_id) as (session, _):

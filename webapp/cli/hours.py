@@ -1,6 +1,6 @@
-"""Opening hours as one writes them: "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00".
+"""Opening hours as operators write them: "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00".
 
-They may end at midnight, written 24:00, 00:00 or 23:59, and may go on over it: "fri 22:00-02:00".
+They may end at midnight, written 24:00, 00:00 or 23:59, or go on past it: "fri 22:00-02:00".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXAMPLE = "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00"
 
 OVER_MIDNIGHT = "24:00 is midnight, and fri 22:00-02:00 goes on into Saturday"
 
-#: Minutes. Hours that go on over midnight for longer are rather a slip, such as 09:00-05:00 for 09:00-17:00.
+#: Minutes. Longer hours over midnight are probably a slip, such as 09:00-05:00 for 09:00-17:00.
 _LONGEST_NIGHT = 12 * 60
 
 _DASH = "[-\u2010-\u2015]"
@@ -27,7 +27,7 @@ _DAYS = re.compile(rf"([a-z]+)(?:{_DASH}([a-z]+))?")
 
 
 class Unreadable(ValueError):
-    """What is wrong with it, and where."""
+    """What is wrong with the text, and where."""
 
 
 def parse(text: str) -> Hours:
@@ -74,12 +74,12 @@ def _minutes(time_of_day: str) -> int:
 
 
 def _length(begin: str, end: str) -> int:
-    """Minutes; what ends no later than it begins ends on the next day."""
+    """Minutes of a period; a period that ends no later than it begins ends on the next day."""
     return (_minutes(end) - _minutes(begin) - 1) % _DAY + 1
 
 
 def written(hours: Hours) -> str:
-    """The other way round, days with the same hours together."""
+    """The inverse of `parse`: hours as text, with neighbouring days of equal hours as one range."""
     groups: list[tuple[list[str], list[list[str]]]] = []
     for day in WEEKDAYS:
         periods = [[begin, "24:00" if end in MIDNIGHT else end] for begin, end in hours.get(day) or []]
@@ -96,7 +96,7 @@ def written(hours: Hours) -> str:
 
 
 def parse_dates(text: str) -> list[date]:
-    """2026-12-25, or 2026-12-24..2026-12-26 with both ends. Raises Unreadable."""
+    """The dates of 2026-12-25, or of 2026-12-24..2026-12-26 with both ends. Raises Unreadable."""
     begin, _, end = text.partition("..")
     try:
         first = date.fromisoformat(begin)
@@ -114,7 +114,7 @@ def _days(word: str, place: int) -> list[str]:
     if not names or not all(_is_day(name) for name in (match.groups() if match else ()) if name):
         _unreadable(f"a day is one of {', '.join(WEEKDAYS)}, or two with a dash", word, place)
     first, last = WEEKDAYS.index(names[0]), WEEKDAYS.index(names[-1])
-    # fri-mon goes over the weekend.
+    # A range such as fri-mon runs over the weekend.
     return [WEEKDAYS[(first + number) % 7] for number in range((last - first) % 7 + 1)]
 
 

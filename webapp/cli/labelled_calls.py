@@ -1,4 +1,4 @@
-"""`flask leads export-labelled`: the calls that the staff judged, for the training of the score."""
+"""`flask leads export-labelled`: the calls that the staff judged, to train the score with."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from webapp.cli.common import at
 @click.argument("org_id", type=click.UUID)
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How far back.")
 def export_labelled(org_id: uuid.UUID, days: int) -> None:
-    """Write the calls that the staff judged, one JSON object a line.
+    """Write the calls that the staff judged, one JSON object per line.
 
     What leaves the house of each call: what caller and agent said, the facts that Vapi found, whether it
     booked, its length, how it ended, and whether it was worth the call; under an id that leads to no call
-    without SECRET_KEY. Taken out, with [...] in their place: telephone numbers, codes, e-mail addresses,
-    postcodes, street addresses, years and dates in figures, the names that the clinic's rows have for the
-    caller, and all that looks like a name. What somebody wants or suffers from stays, and rules do not find
-    every name: read the file before you hand it on.
+    without SECRET_KEY. Replaced by [...]: telephone numbers, codes, e-mail addresses, postcodes, street
+    addresses, years and dates in figures, the names that the clinic's rows have for the caller, and all that
+    looks like a name. What callers want or suffer from stays, and rules do not find every name: read the file
+    before you hand it on.
 
-    Left out are calls of erased patients, calls whose words are gone (keep-words-days), and calls that were
-    written down without capital letters, in which no name could be told.
+    Calls of erased patients, calls whose words are erased (keep-words-days), and transcripts without capital
+    letters, in which no name can be recognised, are left out.
     """
     with at(org_id) as (session, _):
         found = labelled_calls.read(session, org_id, days=days)

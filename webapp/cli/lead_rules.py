@@ -1,4 +1,4 @@
-"""A clinic's rules for scoring as a file of JSON, and what is wrong with them in words of our own."""
+"""A clinic's rules for scoring as a JSON file, and the words for what is wrong in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from models.leads.scoring import Rules, Weights
 
-#: What pydantic calls it, and what to say; `{…}` is filled in from its context.
+#: By pydantic's name of the error, what to say; `{…}` is filled in from the error's context.
 _SAID = {
     "missing": "it is missing",
     "int_type": "it must be a whole number, and it is {given}",
@@ -33,13 +33,13 @@ _SAID = {
 
 
 class Unusable(ValueError):
-    """What is wrong with the rules, a line for each place."""
+    """What is wrong with the rules, one line for each place."""
 
 
 def read(text: str, *, hot: int) -> dict[str, Any]:
-    """The rules in a text of JSON, without what it leaves out, but always with `hot`. Raises Unusable.
+    """The rules that a text of JSON sets, and always `hot`. Raises Unusable.
 
-    `hot` is where hot begins at this clinic, and stays so unless the text says something else.
+    `hot` is the clinic's threshold for hot, which stays unless the text sets another.
     """
     try:
         given = json.loads(text, object_pairs_hook=_once)
@@ -57,7 +57,7 @@ def read(text: str, *, hot: int) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; JSON lets a name stand in it twice, and the first would be ignored without a word."""
+    """An object of JSON. Refuses a name that stands in it twice: the first would be ignored silently."""
     names = [name for name, _ in pairs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise Unusable(f"{twice} stands in one object twice")

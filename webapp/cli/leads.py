@@ -1,4 +1,4 @@
-"""`flask leads …`: a clinic's rules for scoring calls, and what other rules would have made of its calls."""
+"""`flask leads …`: a clinic's rules for scoring calls, and the scores that other rules would have given."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def leads() -> None:
 
 leads.add_command(export_labelled)
 
-_rules_file = click.File(encoding="utf-8-sig")  # with the mark that some editors put before it, or without
+_rules_file = click.File(encoding="utf-8-sig")  # with or without the byte order mark of some editors
 
 
 @leads.command("rules")
@@ -37,9 +37,9 @@ _rules_file = click.File(encoding="utf-8-sig")  # with the mark that some editor
 )
 @click.option("--reset", is_flag=True, help="Go back to the usual ones; where hot begins stays as it is.")
 def rules(org_id: uuid.UUID, source: IO[str] | None, *, reset: bool) -> None:
-    """Print the rules in force, as JSON; or change them. What a file leaves out is as usual.
+    """Print the rules in force, as JSON; or change them. A rule that a file leaves out gets its default.
 
-    `hot` alone stays as it is if a file leaves it out: it is the clinic's hot lead threshold, which
+    Only `hot` keeps its value if a file leaves it out: it is the clinic's hot lead threshold, which
     `flask organization set` sets as well.
     """
     if source and reset:
@@ -57,7 +57,7 @@ def rules(org_id: uuid.UUID, source: IO[str] | None, *, reset: bool) -> None:
 
 
 def _set(clinic: Organization, account: IntegrationSettings, text: str) -> None:
-    """There is one place for where hot begins, and one for all the rest."""
+    """Store the rules: `hot` in the integration settings, all others in the clinic's own row."""
     try:
         own = lead_rules.read(text, hot=account.hot_lead_threshold)
     except lead_rules.Unusable as error:
@@ -99,7 +99,7 @@ def try_calls(source: IO[str], rules_file: IO[str] | None) -> None:
         except lead_rules.Unusable as error:
             raise click.ClickException(f"these rules cannot be used:\n{error}") from None
     try:
-        lines = source.read().split("\n")  # and not at what else is a line to Python, such as U+2028
+        lines = source.read().split("\n")  # splitlines() would also split at U+2028
     except UnicodeDecodeError:
         raise click.ClickException("the file is no UTF-8 text") from None
     calls = [_call(number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -116,12 +116,12 @@ def try_calls(source: IO[str], rules_file: IO[str] | None) -> None:
         click.echo(said if said.isascii() else said.encode(errors="backslashreplace").decode())
 
 
-#: Messages that the platform keeps among the others, in which nobody speaks.
+#: Roles of the platform's messages that are not speech.
 _SILENT = frozenset({"system", "tool", "tool_calls", "tool_call_result"})
 
 
 def _call(number: int, line: str) -> tuple[object, Evidence]:
-    """A call of the file, with its id. Raises ClickException with the line's number."""
+    """The id and the evidence of one line. Raises ClickException with the line's number."""
 
     def wrong(what: str) -> click.ClickException:
         return click.ClickException(f"line {number}: {what}")
@@ -165,7 +165,7 @@ def _is_duration(value: object) -> bool:
 @click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="How far back.")
 @as_json
 def rescore(org_id: uuid.UUID, source: IO[str] | None, days: int, *, dry_run: bool, as_json: bool) -> None:
-    """Score the calls of the last days again by the rules in force. Nobody is alerted."""
+    """Score the calls of the last days again by the rules in force. No alert is sent."""
     if source and not dry_run:
         raise click.UsageError(
             "rules of a file are only tried, with --dry-run; set them with: flask leads rules"

@@ -1,4 +1,4 @@
-"""`flask organization …`: clinics, their limits, who is rung about a hot lead, how long what is kept."""
+"""`flask organization …`: clinics, their limits, the alert phone, and how long data is kept."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ same_name = click.option("--same-name", is_flag=True, help="Though there is a cl
 
 
 def _refuse_a_second(name: str, org_id: uuid.UUID | None = None) -> None:
-    """Refuse a name that another clinic has, however written: most likely that clinic is meant."""
+    """Refuse another clinic's name, in any spelling: the operator most likely means that clinic."""
     with everywhere() as session:
         clinics = session.execute(
             select(Organization.id, Organization.name).order_by(Organization.created_at)
         ).all()
-    # Compared here: what counts as the same letter is otherwise up to the locale of the database.
+    # Compared here, because the database's locale would decide which letters count as the same.
     others = [each.id for each in clinics if each.id != org_id and as_heard(each.name) == as_heard(name)]
     if others:
         known = ", ".join(map(str, others))
@@ -112,7 +112,7 @@ def organization() -> None:
 @click.option("--sandbox", is_flag=True, help="Its SMS go nowhere, and impossible numbers are taken.")
 @same_name
 def create(name: str, region: str, phone: str, *, sandbox: bool, same_name: bool) -> None:
-    """Make a clinic called NAME. Its id is printed; what is still missing, `flask doctor` says."""
+    """Make a clinic called NAME, and print its id. `flask doctor` says what is still missing."""
     org_id = uuid.uuid4()
     clinic = Organization(id=org_id, name=name, region=region, sandbox=sandbox)
     clinic.phone = telephone(clinic, phone)
@@ -149,7 +149,7 @@ def list_(*, as_json: bool) -> None:
 @click.argument("org_id", type=click.UUID)
 @as_json
 def show(org_id: uuid.UUID, *, as_json: bool) -> None:
-    """What is set for ORG_ID. Of secrets only whether they are there."""
+    """The settings of ORG_ID; for a secret only whether it is stored."""
     with at(org_id) as (session, clinic):
         settings = integration_settings(session, org_id)
         facts: dict[str, object] = {
@@ -208,7 +208,7 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.option("--alert-phone", help="Whose telephone hears of a hot lead.")
 @whole_numbers(LEADS | PACE)
 def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
-    """Change what is given, and nothing else."""
+    """Change the settings that are given, and nothing else."""
     countries, only_own = given.pop("allow_country"), given.pop("only_own_country")
     changed = {name: value for name, value in given.items() if value is not None}
     if countries and only_own:
@@ -235,7 +235,7 @@ def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
 
 
 def _telephone_of_an_owner(clinic: Organization, said: str) -> str:
-    """A mobile or a landline: a number that earns from each text would earn from every hot lead."""
+    """A mobile or a landline: a premium-rate number would earn from every hot lead."""
     number = telephone(clinic, said)
     if not phones.may_be_rung(number):
         raise click.ClickException(f"{said} is a number that texts cannot be sent to")
@@ -252,7 +252,7 @@ def _telephone_of_an_owner(clinic: Organization, said: str) -> str:
 def vapi(
     org_id: uuid.UUID, credential_id: str | None, phone_number_id: str | None, *, api_key_stdin: bool
 ) -> None:
-    """What pushing the assistant to Vapi needs."""
+    """Set what a push of the assistant to Vapi needs."""
     if not (credential_id or phone_number_id or api_key_stdin):
         raise click.UsageError("nothing was given to change; see --help")
     api_key = secret("Vapi's private API key") if api_key_stdin else None

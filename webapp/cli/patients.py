@@ -1,4 +1,4 @@
-"""`flask patient …`: what is held about one telephone number, shown or erased."""
+"""`flask patient …`: shows or erases everything that a clinic holds about one telephone number."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def erase(org_id: uuid.UUID, phone: str, *, yes: bool, cancel: bool) -> None:
 
 
 def _numbers(clinic: Organization, said: str) -> list[str]:
-    """As the tools store it, and as it was given: SQL by hand may have stored it so."""
+    """The number as the tools store it, and as it was given: SQL by hand may have stored that."""
     return list(dict.fromkeys([telephone(clinic, said), said.strip()]))
 
 

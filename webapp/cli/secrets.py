@@ -1,4 +1,4 @@
-"""`flask secrets rotate`: every stored secret sealed with the SECRET_KEY of today."""
+"""`flask secrets rotate`: seals every stored secret with the current SECRET_KEY."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from webapp.cli.common import actor, everywhere, spoken_errors
 
 @click.group("secrets")
 def secrets() -> None:
-    """What is stored sealed: tokens, API keys, signing secrets."""
+    """Secrets that are stored sealed: tokens, API keys, signing secrets."""
 
 
 @secrets.command("rotate")
 def rotate() -> None:
-    """Seal everything with the current SECRET_KEY. Those before it stand in FORMER_SECRET_KEYS.
+    """Seal everything with the current SECRET_KEY. Earlier keys stand in FORMER_SECRET_KEYS.
 
-    Each secret is a transaction of its own: calls go on meanwhile, and it may be stopped and run again.
+    Each secret is sealed in its own transaction: calls go on meanwhile, and the command may be stopped and
+    run again.
     """
     with everywhere() as session:
         found = sealed_columns.find(session)

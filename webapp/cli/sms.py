@@ -1,4 +1,4 @@
-"""`flask sms …`: who sends a clinic's SMS, which are in trouble, what happened to one, and a retry."""
+"""`flask sms …`: a clinic's SMS provider, the SMS in trouble, the history of one SMS, and a retry."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _EVENTS = text(
 
 @click.group("sms")
 def sms() -> None:
-    """Who sends a clinic's SMS; and those that are late, failed or of which nobody knows."""
+    """A clinic's SMS provider, and the SMS that are late, failed or unknown."""
 
 
 @sms.command("health")
 @as_json
 def health(*, as_json: bool) -> None:
-    """One line a clinic: what waits, is late, is unknown, has failed today, and senders that stopped."""
+    """One line per clinic: SMS that wait, are late, unknown or failed today, and stopped senders."""
     with everywhere() as session:
         print_rows(_rows(session, _HEALTH), json_wanted=as_json, none="there is no organisation yet")
 
@@ -51,10 +51,10 @@ def health(*, as_json: bool) -> None:
 )
 @as_json
 def trouble(org_id: uuid.UUID | None, limit: int, *, as_json: bool) -> None:
-    """What somebody should look at, newest first; of one clinic or of all."""
+    """SMS that need a look, newest first; of one clinic or of all."""
     if org_id:
         with at(org_id):
-            pass  # of an organisation that is not there nothing is in trouble
+            pass  # an unknown clinic is an error, and not an empty list
     with everywhere() as session:
         found = _rows(session, _TROUBLE, org_id=org_id, limit=limit)
     print_rows(found, json_wanted=as_json, none="no SMS is late, failed or unknown")
@@ -65,7 +65,7 @@ def trouble(org_id: uuid.UUID | None, limit: int, *, as_json: bool) -> None:
 @click.argument("message_id", type=click.UUID)
 @as_json
 def show(org_id: uuid.UUID, message_id: uuid.UUID, *, as_json: bool) -> None:
-    """Every move of one message, when and why."""
+    """Every change of one message's status, with its time and reason."""
     with at(org_id) as (session, _):
         found = _rows(session, _EVENTS, id=message_id, org_id=org_id)
     if not found:
@@ -77,7 +77,7 @@ def show(org_id: uuid.UUID, message_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("message_id", type=click.UUID)
 def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
-    """Send a message again that reached neither the provider nor the patient; if nobody knows, ask first."""
+    """Send again a message that reached neither provider nor patient; if that is unknown, ask first."""
     with at(org_id) as (session, _):
         outcome = retries.retry(session, org_id, message_id)
     if not outcome.done:
@@ -93,9 +93,9 @@ def retry(org_id: uuid.UUID, message_id: uuid.UUID) -> None:
 def provider(org_id: uuid.UUID, name: str) -> None:
     """Have provider NAME send the SMS of ORG_ID: twilio, whose account `flask twilio set` keeps, or another.
 
-    The account with any other is asked for, or read from standard input: one line of JSON, an object with
-    what that provider wants to be told. Messages that another provider has taken can then no longer be asked
-    about.
+    For another provider the account is prompted for, or read from standard input: one line of JSON, an object
+    with the fields that this provider needs. Messages that the former provider accepted can then no longer be
+    looked up.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
         raise click.UsageError(f"{name!r} is no name of a provider: lower-case letters, digits, - and _")
@@ -106,7 +106,7 @@ def provider(org_id: uuid.UUID, name: str) -> None:
         row = integration_settings(session, org_id)
         row.sms_provider = name
         row.sms_account_sealed = account and sealing.seal(org_id, "sms_account", account)
-        senders.resume(session, org_id)  # it may be what stopped it
+        senders.resume(session, org_id)  # the former account may have stopped the sender
     click.echo(f"SMS of this clinic are sent by {name}; what waited goes out within seconds")
 
 
@@ -120,7 +120,7 @@ def _is_object(written: str) -> bool:
 @sms.command("resume")
 @click.argument("org_id", type=click.UUID)
 def resume(org_id: uuid.UUID) -> None:
-    """Let a stopped sender try again at once: its account was put right."""
+    """Let a stopped sender try again at once, after its account was put right."""
     with at(org_id) as (session, _):
         senders.resume(session, org_id)
     click.echo("the sender tries again; what waited goes out within seconds")

@@ -15,7 +15,7 @@ from webapp.cli.common import Words, as_json, at, print_rows, secret
 
 @click.group("staff")
 def staff() -> None:
-    """People who may sign in. A password is typed, or one line of standard input."""
+    """People who may sign in. A password is typed, or read from one line of standard input."""
 
 
 @staff.command("add")
@@ -35,7 +35,7 @@ def add(org_id: uuid.UUID, email: str, name: str, role: str) -> None:
     if not local or "." not in domain or " " in email.strip():
         raise click.ClickException(f"{email} is no e-mail address")
     with at(org_id) as (session, _):
-        _refuse_a_second(session, org_id, email)  # before anybody types a password for nothing
+        _refuse_a_second(session, org_id, email)  # before the operator types a password in vain
     password = _new_password(email, name)
     with at(org_id) as (session, _):
         _refuse_a_second(session, org_id, email)
@@ -71,7 +71,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("email")
 def password(org_id: uuid.UUID, email: str) -> None:
-    """Another password for EMAIL; whoever is signed in with the old one is out."""
+    """Set another password for EMAIL; sessions that signed in with the old one end."""
     with at(org_id) as (session, _):
         name = _find(session, org_id, email).name
     chosen = _new_password(email, name)
@@ -84,7 +84,7 @@ def password(org_id: uuid.UUID, email: str) -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("email")
 def disable(org_id: uuid.UUID, email: str) -> None:
-    """EMAIL may not sign in any more, and is out wherever signed in. What was done stays in the log."""
+    """EMAIL may not sign in any more; open sessions end. The audit log keeps what was done."""
     with at(org_id) as (session, _):
         people.disable(session, _find(session, org_id, email))
     click.echo(f"{people.normal_email(email)} may not sign in any more")
@@ -104,7 +104,7 @@ def enable(org_id: uuid.UUID, email: str) -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("email")
 def reset_second_factor(org_id: uuid.UUID, email: str) -> None:
-    """EMAIL signs in with the password alone again: for one whose telephone and recovery codes are lost."""
+    """Let EMAIL sign in with the password alone again, after telephone and recovery codes were lost."""
     with at(org_id) as (session, _):
         user = _find(session, org_id, email)
         if not second_factor.is_on(user):

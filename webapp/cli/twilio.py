@@ -1,4 +1,4 @@
-"""`flask twilio set …`: the clinic's account with Twilio, and who its SMS come from."""
+"""`flask twilio set …`: the clinic's account with Twilio, and the number its SMS come from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Sid(click.ParamType[str]):
 
 @click.group("twilio")
 def twilio() -> None:
-    """The account that a clinic's SMS are sent with."""
+    """The Twilio account that sends a clinic's SMS."""
 
 
 @twilio.command("set")
@@ -57,7 +57,7 @@ def set_(
     api_key_secret_stdin: bool,
     no_api_key: bool,
 ) -> None:
-    """Change what is given. Secrets are typed, or read from standard input, one a line: token, then key."""
+    """Change what is given. Secrets are typed, or read from standard input, one per line: token, then key."""
     asks_key = bool(api_key_sid) or api_key_secret_stdin
     asks_token = auth_token_stdin or (bool(account_sid) and not asks_key)
     if from_number and messaging_service:
@@ -66,12 +66,12 @@ def set_(
         raise click.UsageError("--no-api-key excludes an API key")
     if not any((asks_token, asks_key, no_api_key, from_number, messaging_service)):
         raise click.UsageError("nothing was given to change; see --help")
-    # Before the transaction: nobody types while rows are locked.
+    # Before the transaction, so that no row is locked while the operator types.
     token = secret("Twilio auth token") if asks_token else None
     key_secret = secret("Secret of the API key") if asks_key else None
     with at(org_id) as (session, clinic):
         row = integration_settings(session, org_id)
-        if account_sid and account_sid != row.twilio_account_sid:  # what is kept is of the other account
+        if account_sid and account_sid != row.twilio_account_sid:  # the stored secrets are the old account's
             row.twilio_api_key_sid = row.twilio_api_key_secret_sealed = row.twilio_auth_token_sealed = None
         row.twilio_account_sid = account_sid or row.twilio_account_sid
         row.twilio_api_key_sid = api_key_sid or row.twilio_api_key_sid
@@ -83,7 +83,7 @@ def set_(
             row.twilio_messaging_service_sid = None
         elif messaging_service:
             row.twilio_messaging_service_sid, row.twilio_from_number = messaging_service, None
-        senders.resume(session, org_id)  # it may be what stopped it
+        senders.resume(session, org_id)  # the former account may have stopped the sender
     click.echo("changed; try it with: flask doctor " + str(org_id))
 
 

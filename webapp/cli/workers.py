@@ -1,4 +1,4 @@
-"""Asking the workers, over Redis, who is there: for commands only, no request waits for an answer."""
+"""Asks the workers over Redis which queues they serve; for commands only, because requests must not wait."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from kombu.exceptions import OperationalError as BrokerError
 import celeryconfig
 import settings
 
-#: Seconds that all of them have to answer.
+#: Seconds that all workers together have to answer.
 PATIENCE = 1.0
 
 
 class RedisAway(Exception):
-    """Nobody could be asked."""
+    """Redis does not answer, so no worker could be asked."""
 
 
 def queues_served() -> set[str]:
-    """The queues that some worker takes from. Raises RedisAway."""
+    """The queues that at least one worker serves. Raises RedisAway."""
     with _asking() as app:
         try:
             answers = app.control.inspect(timeout=PATIENCE).active_queues()
@@ -31,7 +31,7 @@ def _asking() -> Celery:
     app = Celery("holdline-doctor", set_as_current=False)
     config = settings.get()
     celeryconfig.configure(app, config)
-    app.conf.broker_pool_limit = 0  # the product's may be too small to ask and to listen at the same time
+    app.conf.broker_pool_limit = 0  # the product's limit may be too small to ask and listen at once
     timeout = config.broker_timeout
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,

@@ -1,4 +1,4 @@
-"""`flask doctor ORG_ID` walks the deployment checklist: it says what is missing, and what mends it."""
+"""`flask doctor ORG_ID` walks the deployment checklist: it says what is missing, and how to mend it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _say(finding: Finding) -> None:
 
 
 def examine(org_id: uuid.UUID) -> Findings:
-    """All findings, in the order in which they are best mended."""
+    """All findings, in the best order for mending them."""
     yield from machine.check_surroundings()
     database = list(machine.check_database())
     yield from database
@@ -51,7 +51,7 @@ def examine(org_id: uuid.UUID) -> Findings:
     if any(finding.state is State.MISSING for finding in database):
         return  # the checks of the clinic need the database
     with at(org_id):
-        pass  # says once that there is no such organisation
+        pass  # an unknown clinic is one error, and not an error of each check
     for check in CLINIC_CHECKS:
         with spoken_errors(), transaction(org_id, actor=actor()) as session:
             clinic = organizations.get_or_none(session, org_id)

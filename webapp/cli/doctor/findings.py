@@ -1,4 +1,4 @@
-"""One line of the checklist: what was looked at, how it stands, and what mends it."""
+"""One line of the checklist: the subject, its state, and how to mend it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the checklist. `mend` is what to type or to do."""
+    """One line of the checklist. `mend` says what to type or to do."""
 
     state: State
     what: str
@@ -34,5 +34,5 @@ Findings = Iterator[Finding]
 
 
 def required(clinic: Organization) -> Callable[..., Finding]:
-    """`missing`; for a sandbox clinic, which speaks to nobody outside, only `warning`."""
+    """Returns `missing`; only `warning` for a sandbox clinic, which reaches nobody outside."""
     return warning if clinic.sandbox else missing

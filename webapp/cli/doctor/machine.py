@@ -21,7 +21,7 @@ from webapp.ops.health import FUNCTIONS, missing_functions, newest_revision
 
 MIGRATE = "alembic upgrade head, with the settings of the web process"
 
-#: Seconds. Beat ticks every five, and a worker that is alone ticks every fifteen.
+#: Seconds. Beat ticks every five, and without beat a worker ticks every fifteen.
 BEAT_AWAY = 30.0
 
 
@@ -81,7 +81,7 @@ def check_database() -> Findings:
     yield from _preflight()
 
 
-#: The tables and sequences that pg_dump must read and the role may not.
+#: The tables and sequences that pg_dump must read but the role may not.
 _UNREADABLE = """
 SELECT c.relname::text
   FROM pg_class c
@@ -109,7 +109,7 @@ def _backup() -> Findings:
 
 
 def _preflight() -> Findings:
-    """What every process checks before it starts: the role, its isolation, row security, Redis's policy."""
+    """The checks of every process at its start: the role, its isolation, row security, Redis's policy."""
     problems, noticed = preflight.problems(preconditions.look), preflight.warnings(preconditions.look)
     for problem in problems:
         yield missing("before the start", problem)
@@ -140,7 +140,7 @@ def check_redis_and_workers() -> Findings:
 
 
 def _beat() -> Findings:
-    """Whether beat ticks, by the rows that its ticks leave and so by the database's clock."""
+    """Whether beat ticks, judged by the rows that its ticks leave, and so by the database's clock."""
     try:
         with system_transaction(Door.READINESS) as session:
             ages = sweeps.ages(session, Task.SWEEP_SMS.value)

@@ -1,4 +1,4 @@
-"""The checks of what a clinic has set up: calendars, people, the alert phone, its rules and its limits."""
+"""The checks of a clinic's set-up: calendars, staff, the alert phone, its rules and its limits."""
 
 from __future__ import annotations
 

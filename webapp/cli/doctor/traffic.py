@@ -1,4 +1,4 @@
-"""The checks of what has happened at a clinic: SMS, bookings, alerts, and the monitoring queries."""
+"""The checks of a clinic's traffic: SMS, bookings, alerts, and the monitoring queries."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_sms(session: Session, clinic: Organization, _: IntegrationSettings) ->
     )
     if went_out:
         yield ok("SMS of the last 7 days", f"{went_out} went out")
-    else:  # a clinic may be on holiday, but if none ever went out, it was never tried
+    else:  # a clinic on holiday sends no SMS, but a clinic that never sent any was never tried
         yield (warning if ever else required(clinic))(
             "SMS of the last 7 days", "none went out", "ring the agent and book, from your own telephone"
         )

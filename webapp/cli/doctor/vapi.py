@@ -1,4 +1,4 @@
-"""The checks of a clinic's Vapi: its credential, its assistant, and the facts that its reports bring."""
+"""The checks of a clinic's Vapi: its credential, its assistant, and the facts in its reports."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ _ENOUGH_REPORTS = 5
 
 
 def check_facts(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
-    """Whether Vapi's reports bring the facts that calls are scored by."""
+    """Whether Vapi's reports contain the facts that calls are scored by."""
     reports, with_facts = session.execute(
         select(
             func.count(),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # the imports take a moment: no traceback for a Ctrl-C then
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback for a Ctrl-C during the imports
 
 import redis  # noqa: E402
 from celery import Celery  # noqa: E402
@@ -39,7 +39,7 @@ PROCESSES = ("web", "worker", "worker_otp", "beat", "flower")  # of the Procfile
 SERVERS = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL")
 QUEUES = {"otp", "sms", "calls", "housekeeping"}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-READY_LIMIT = 300.0  # seconds; one that cannot start is told of at once, so this is only for a busy machine
+READY_LIMIT = 300.0  # seconds; for a busy machine only, since a process that cannot start is told at once
 
 
 def main() -> int:
@@ -77,7 +77,7 @@ def main() -> int:
 
 def _up(*, story: bool = False, once: bool = False) -> int:
     for number in STOP_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup is respected
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup keeps it ignored
             signal.signal(number, _stop)
     starter = _surroundings()
     ports = _ports()
@@ -126,25 +126,23 @@ def _surroundings() -> tuple[int, bool]:
 
 
 def _abandoned(starter: tuple[int, bool]) -> bool:
-    """Whether the make that started us was killed, or lost its terminal, neither of which it passes on.
+    """Whether the make that started us was killed or lost its terminal, which make does not pass on.
 
-    Only make asks for this (STOP_WITH_PARENT): a shell may go away on purpose, as with nohup.
+    Only make asks for this (STOP_WITH_PARENT), because a shell may end on purpose, as with nohup.
     """
     return "STOP_WITH_PARENT" in os.environ and _surroundings() != starter
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
     for again in STOP_SIGNALS:
-        signal.signal(
-            again, signal.SIG_IGN
-        )  # stopping is short, and a second Ctrl-C would only make it dirty
+        signal.signal(again, signal.SIG_IGN)  # stopping takes seconds, and a second Ctrl-C would interrupt it
     with contextlib.suppress(OSError):
         print("\nstopping", flush=True)
     raise SystemExit(0 if number == signal.SIGINT else 128 + number)
 
 
 def _environment(servers: services.Services, ports: dict[str, int]) -> dict[str, str]:
-    """What every process gets besides our own environment."""
+    """The variables that every process gets besides our own environment."""
     bin_dir = Path(sys.executable).parent
     wanted = {
         "DATABASE_URL": servers.database_url,
@@ -161,7 +159,7 @@ def _environment(servers: services.Services, ports: dict[str, int]) -> dict[str,
         "TWILIO_API_BASE_URL": f"http://127.0.0.1:{ports['INBOX_PORT']}",
         "PROXIES": "0",
         "FLOWER_BASIC_AUTH": "holdline:holdline",
-        # Here everybody rings from the sample's number, and so does every load test.
+        # Every call here, and in a load test, comes from the sample's number.
         "RATE_PER_PHONE": "0",
         # A browser on the live page must not hold up Ctrl-C.
         "GUNICORN_CMD_ARGS": "--graceful-timeout 3",
@@ -172,8 +170,8 @@ def _environment(servers: services.Services, ports: dict[str, int]) -> dict[str,
 def _connect_once(given: Collection[str]) -> None:
     """Read the settings, and ask each server that is not ours once.
 
-    What a release says of one that does not answer is a traceback, what a worker says comes after minutes.
-    Raises SettingsError, or ServicesError with a line for each of them that does not answer.
+    Without this, a release would report a silent server as a traceback, and a worker only after minutes.
+    Raises SettingsError, or ServicesError with one line for each server that does not answer.
     """
     settings.get()
     problems = []
@@ -217,7 +215,7 @@ def _start_processes(
 
 
 def _await_ready(processes: supervisor.Supervisor, port: int, say: Callable[[str], None]) -> None:
-    """Until the web answers that it is ready, and a worker of every queue has answered too."""
+    """Wait until the web says that it is ready and a worker of every queue has answered."""
     deadline = time.monotonic() + READY_LIMIT
     answer = ""
     while (answer := _readyz(port)) != "ready":
@@ -226,7 +224,7 @@ def _await_ready(processes: supervisor.Supervisor, port: int, say: Callable[[str
     say("the web is ready")
     with Celery(set_as_current=False) as app:
         celeryconfig.configure(app, settings.get())
-        app.conf.broker_pool_limit = 0  # the product's may be too small to ask and listen at the same time
+        app.conf.broker_pool_limit = 0  # the product's limit may be too small to ask and listen at once
         while missing := QUEUES - _queues_with_worker(app):
             _check_deadline(deadline, f"no worker answers for {', '.join(sorted(missing))}")
             processes.watch(0.1)
@@ -284,14 +282,14 @@ def _data_dir() -> Path:
     default = ROOT / "var"
     if data_folder.reachable(default):
         return default
-    # Root's home is closed to the account that Postgres runs as.
+    # The account of Postgres cannot enter root's home.
     digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
     return Path(f"/var/tmp/holdline-{os.geteuid()}-{digest}")  # noqa: S108 -- services checks whose it is
 
 
 @contextlib.contextmanager
 def _published(data_dir: Path, servers: services.Services, ports: dict[str, int]) -> Iterator[dict[str, str]]:
-    """urls.json tells psql and urls where this copy is."""
+    """Write urls.json, from which the commands psql and urls learn where this copy is; yields the URLs."""
     urls = {"database": servers.database_url, "redis": servers.redis_url}
     for name, variable in (("web", "WEB_PORT"), ("inbox", "INBOX_PORT"), ("flower", "FLOWER_PORT")):
         urls[name] = f"http://127.0.0.1:{ports[variable]}"
@@ -305,16 +303,16 @@ def _published(data_dir: Path, servers: services.Services, ports: dict[str, int]
 
 def _running_urls() -> dict[str, str]:
     data_dir = _data_dir()
-    if data_folder.in_use(data_dir):  # a copy that was killed has left its file behind
+    if data_folder.in_use(data_dir):  # a killed copy leaves its urls.json behind
         with contextlib.suppress(OSError, ValueError):
             return dict(json.loads((data_dir / "urls.json").read_text()))
     raise services.ServicesError("Holdline is not running here; start it with `make up`")
 
 
 def _psql() -> NoReturn:
-    """Become psql. The password goes through the environment: arguments are for all to see."""
+    """Become psql. The password goes through the environment, because every user can read arguments."""
     known = {} if os.environ.get("DATABASE_URL") else _running_urls()
-    # Where there is a second role, it alone may look at every organisation.
+    # With a second role, only that role may see every clinic.
     given = os.environ.get("SYSTEM_DATABASE_URL") or os.environ.get("DATABASE_URL", "")
     url = urlsplit(known.get("database") or given)
     psql = shutil.which("psql", path=known.get("bin_dir")) or shutil.which("psql")
@@ -322,7 +320,7 @@ def _psql() -> NoReturn:
         raise services.ServicesError("there is no psql; install PostgreSQL's client")
     user, host = url.netloc.rpartition("@")[::2]
     address = urlunsplit(("postgresql", f"{user.split(':')[0]}@{host}", url.path, url.query, ""))
-    # An operator sees every organisation; row security would otherwise ask for one.
+    # An operator sees every clinic; row security would otherwise require one.
     environment = os.environ | {"PGOPTIONS": "-c app.scope=system"}
     if url.password:
         environment["PGPASSWORD"] = unquote(url.password)

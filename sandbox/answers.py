@@ -1,4 +1,4 @@
-"""The answers of tools and the codes in SMS, read as the agent and the patient read them."""
+"""Reads answers of tools as the agent does, and codes in SMS as the patient does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.steps import must
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A time on offer: its start in UTC, and the words that say it."""
+    """An offered slot: its start in UTC, and the words for it."""
 
     id: str
     label: str
@@ -25,7 +25,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The line of text that the agent is given, with the facts in brackets at its end."""
+    """The agent's line of text, with the facts in brackets at its end."""
 
     text: str
     status: int = HTTPStatus.OK
@@ -38,7 +38,7 @@ class Answer:
 
     @property
     def slots(self) -> list[Slot]:
-        """The times on offer, in order."""
+        """The offered slots, in order."""
         return [Slot(slot_id, label) for label, slot_id in _SLOT.findall(self._bracket()[1])]
 
     def _bracket(self) -> tuple[str, str]:
@@ -53,7 +53,7 @@ _SLOT = re.compile(r"\s*([^;=]+?) = ([\dT:-]+Z)[;,]?")
 
 
 def read_code(body: str) -> str:
-    """The code in an SMS, as a person finds it: the one group of four digits."""
+    """The code in an SMS, which is its one group of four digits."""
     groups = re.findall(r"(?<!\d)\d{4}(?!\d)", body)
     must(len(groups) == 1, "the SMS has one group of four digits, the code", body)
     return str(groups[0])

@@ -1,6 +1,6 @@
-"""A Vapi that phones: it sends the envelopes of one telephone call, as they were observed in its traffic.
+"""A Vapi that phones: it sends the envelopes of one call, as observed in Vapi's traffic.
 
-Who speaks in the call is in sandbox/dialogue.py, and whole calls are in sandbox/plays.py.
+The speakers of a call are in sandbox/dialogue.py, and whole calls are in sandbox/plays.py.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from sandbox.seed import LONDON
 from sandbox.steps import DidNotHold, must
 from sandbox.story import Teller
 
-WEB, INBOX = "http://127.0.0.1:3001", "http://127.0.0.1:3002"  # where make demo has them
-VAPI_PATIENCE = 20.0  # seconds that Vapi waits for a tool, if it is not told otherwise
+WEB, INBOX = "http://127.0.0.1:3001", "http://127.0.0.1:3002"  # as in make demo
+VAPI_PATIENCE = 20.0  # seconds that Vapi waits for a tool by default
 
 _ORGANIZATION, _ASSISTANT, _PHONE_NUMBER = (
     str(uuid.uuid5(uuid.NAMESPACE_URL, f"holdline/sandbox/{name}"))
@@ -47,8 +47,8 @@ class Call:
     def envelope(self, name: str, **arguments: object) -> dict[str, Any]:
         """The message of one tool call.
 
-        As in observed traffic the call stands in three lists at once, and its arguments are an object that
-        the static parameters were merged into.
+        As in observed traffic, the tool call stands in three lists at once, and its arguments are an object
+        into which the static parameters were merged.
         """
         tool_call = {
             "id": f"call_{uuid.uuid4().hex[:24]}",
@@ -73,7 +73,7 @@ class Call:
         )
 
     def send(self, envelope: dict[str, Any]) -> Answer:
-        """Send the message of one tool call. To send it again is a repeat, as after a lost answer."""
+        """Send the message of one tool call. Sending it again makes a repeat, as after a lost answer."""
         tool_call = envelope["message"]["toolCallList"][0]
         name, arguments = tool_call["function"]["name"], tool_call["function"]["arguments"]
         began = time.monotonic()
@@ -91,7 +91,7 @@ class Call:
         must(response.ok, "the end of the call is taken in", f"{response.status_code} {response.text[:300]}")
 
     def report(self, said: list[dict[str, str]], seconds: int, facts: Mapping[str, object]) -> None:
-        """What Vapi sends after the call: who said what, for how long, and what it was asked to find out."""
+        """Send Vapi's report of the call: the transcript, the duration and the facts."""
         self.teller.event(f"the report of the call arrives: {seconds} seconds, {len(said)} turns")
         event = self._message(
             "end-of-call-report",
@@ -108,7 +108,7 @@ class Call:
 
     @property
     def _server(self) -> str:
-        """The one server URL of the assistant: it takes the calls of all tools, and every event."""
+        """The assistant's one server URL, which receives all tool calls and every event."""
         return f"{self.web_url}/api/vapi/webhook"
 
     def _message(self, kind: str, **rest: object) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Call:
 
 
 def _result(response: requests.Response, tool_call_id: str) -> str:
-    """The text of the one result, or the whole body if it has none."""
+    """The text of the one result, or the whole body if it has no result."""
     try:
         (result,) = response.json()["results"]
         must(result["toolCallId"] == tool_call_id, f"the answer is for {tool_call_id}", result)

@@ -1,4 +1,4 @@
-"""The folder that the servers keep their data in: its locks, its passwords, and the account it belongs to."""
+"""The servers' data folder: its locks, its passwords, and the account that owns it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ServicesError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Secrets:
-    """Kept in services.json, so that a second start finds the same passwords, and orphans by their port."""
+    """The contents of services.json: a second start reads the passwords there, and the orphans' ports."""
 
     superuser: str
     holdline: str
@@ -55,10 +55,10 @@ class Secrets:
 
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[int]:
-    """Hold the folder; yields a descriptor for child processes to inherit.
+    """Hold the folder; yields the descriptor of kids.lock for child processes to inherit.
 
     There are two locks. This process alone holds owner.lock: if it is taken, another copy runs. All processes
-    that we start inherit kids.lock: if it is free, none of them is left, however the last run ended. So pid
+    that we start inherit kids.lock: if it is free, all of them have ended, however the last run ended. So pid
     files can be ignored (in a container another process soon has the same pid).
     """
     _prepare(data_dir)
@@ -93,7 +93,7 @@ def _prepare(data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         if data_dir.stat().st_uid != os.geteuid():
             raise ServicesError(f"{data_dir} is another user's; set HOLDLINE_DATA_DIR to another folder")
-        data_dir.chmod(0o711)  # the account of Postgres may pass through, but nobody else may read
+        data_dir.chmod(0o711)  # Postgres's account must pass through; no other account may read
         (data_dir / "log").mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ServicesError(
@@ -115,7 +115,7 @@ def _locked(file: IO[str]) -> bool:
 
 
 def _stop_orphans(data_dir: Path) -> None:
-    """Stop servers whose keepers were killed, too. Our password proves them ours; a pid would not."""
+    """Stop servers whose keepers were killed as well. Our password proves them ours, which a pid cannot."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         known = Secrets(**json.loads((data_dir / "services.json").read_text()))
         with contextlib.suppress(redis.RedisError):
@@ -126,7 +126,7 @@ def _stop_orphans(data_dir: Path) -> None:
 
 
 def account_of_servers() -> tuple[int, int] | None:
-    """The user and group that servers run as if we are root, which Postgres refuses; else None."""
+    """The user and group id for the servers if we are root, which Postgres refuses to run as; else None."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -137,7 +137,7 @@ def account_of_servers() -> tuple[int, int] | None:
 
 
 def may(test: str, path: Path, account: tuple[int, int] | None) -> bool:
-    """Whether the account passes this test of the shell: modes alone do not tell (lists, mounts)."""
+    """Whether the account passes this test of the shell: modes do not show access lists and mounts."""
     if account is None:
         return True
     command = ["/bin/sh", "-c", f'[ {test} "$0" ]', str(path)]
@@ -148,7 +148,7 @@ def may(test: str, path: Path, account: tuple[int, int] | None) -> bool:
 
 
 def wait(seconds: float, done: Callable[[], bool]) -> bool:
-    """Ask until it is done or the time is up; whether it is done."""
+    """Ask `done` until it is true or the seconds are over; returns whether it became true."""
     deadline = time.monotonic() + seconds
     while not (finished := done()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -156,7 +156,7 @@ def wait(seconds: float, done: Callable[[], bool]) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file as a whole; from its first moment only we can read it."""
+    """Replace the whole file; only our account can read it, from the start."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     new.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""What `make demo` plays: one phone call, up to the owner's telephone, checked at every step."""
+"""The call that `make demo` plays, from the patient to the owner's telephone, checked at every step."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from sandbox.seed import CALENDAR, OWNER, OWNER_PASSWORD
 from sandbox.steps import DidNotHold, must
 from sandbox.story import Teller, Terminal
 
-#: How long the demonstration's call is said to have been: over five minutes, or nobody is alerted.
+#: The reported length of the demonstration's call: an alert needs more than five minutes.
 DEMO_SECONDS = 412
 HOT = 70
 
-#: What Vapi is asked to find out after a call, as a model would answer for this one.
+#: The facts that a model of Vapi would report about this call.
 FACTS = {
     "purpose": {"value": "appointment", "quote": "I want to go ahead"},
     "decision": {"value": "goes_ahead", "quote": "I want to go ahead"},
@@ -48,7 +48,7 @@ SELECT message_id, status, delivery_timestamp FROM sms_confirmation_logs WHERE a
 
 
 def tell_the_story(*, web_url: str, inbox_url: str, database_url: str, flower_url: str | None = None) -> bool:
-    """One phone call, told on the terminal and checked at every step; whether every step held."""
+    """Play one call, tell it on the terminal and check every step; returns whether every step held."""
     teller = Terminal()
     world = World(web_url, inbox_url, teller=teller)
     try:
@@ -174,7 +174,7 @@ def _check_rows(phone: Phone, booking: Booking, appointment: dict[str, Any]) -> 
 
 
 def _row(database_url: str, query: str, *values: object) -> dict[str, Any]:
-    """The one row that a query finds, as an operator sees it: of every organisation."""
+    """The one row that a query finds, as an operator who sees every clinic."""
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
     with psycopg.connect(
         url, autocommit=True, row_factory=dict_row, connect_timeout=5, options="-c app.scope=system"

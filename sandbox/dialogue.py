@@ -1,4 +1,4 @@
-"""A patient and the agent in one call, and where such calls happen."""
+"""A patient and the agent in one call, and the addresses that they use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sandbox.steps import must
 from sandbox.story import Teller
 
 DAYS_AHEAD = 7
-LOOK_AHEAD = 21  # days that one answer of check_availability looks for openings
+LOOK_AHEAD = 21  # days in which one answer of check_availability looks for openings
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where callers find the clinic and their SMS, and the teller of what happens."""
+    """Where callers find the clinic and their SMS, and the teller that narrates."""
 
     web_url: str
     inbox_url: str
@@ -38,7 +38,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A booking as the caller was told of it."""
+    """A booking as the caller heard it."""
 
     appointment_id: str
     slot: Slot
@@ -66,7 +66,7 @@ class Caller:
         self.teller.says("Agent", words)
 
     def finds_a_time(self) -> Slot:
-        """Ask for a check-up some days ahead; returns one of the free times."""
+        """Ask for a check-up some days ahead; returns one of the free slots."""
         day = datetime.now(UTC).date() + timedelta(days=DAYS_AHEAD)
         self.says(f"Hello, could I have a check-up next {day:%A}?")
         self.hears("Let me look.")
@@ -81,12 +81,12 @@ class Caller:
         return offered[len(offered) // 2].with_its_day()
 
     def is_free(self, slot: Slot) -> bool:
-        """Look at that day again; whether the time is offered."""
+        """Look at the slot's day again; returns whether the slot is offered."""
         answer = self.call.tool("check_availability", date=slot.id[:10])
         return slot.id in {offered.id for offered in answer.slots}
 
     def asks_for(self, slot: Slot) -> Answer:
-        """Ask for the time, and have the agent claim it; returns the answer as it is."""
+        """Ask for the slot, and have the agent claim it; returns the answer unchecked."""
         self.says(f"{slot.label}, please. My name is {self.name}.")
         return self.call.tool(
             "reserve_atomic",
@@ -104,7 +104,7 @@ class Caller:
         return hold_id
 
     def is_refused(self, slot: Slot) -> list[Slot]:
-        """Ask for a time that another call holds; returns the times that are offered instead."""
+        """Ask for a slot that another call holds; returns the slots that are offered instead."""
         answer = self.asks_for(slot)
         must(
             answer.text.startswith("NOT BOOKED") and answer.facts.get("code") == "slot_taken",
@@ -131,7 +131,7 @@ class Caller:
         return code
 
     def reads_wrongly(self, hold_id: str, code: str) -> None:
-        """Give a code that is not the one in the SMS."""
+        """Give a wrong code."""
         wrong = f"{(int(code) + 1) % 10_000:04d}"
         self.says(f"It says {', '.join(wrong)}.")
         answer = self.call.tool("verify_otp", holdId=hold_id, providedOTP=wrong)
@@ -158,7 +158,7 @@ class Caller:
         return appointment_id
 
     def is_confirmed(self, appointment_id: str) -> Sms:
-        """The agent asks for the confirmation until it has gone out, and the patient reads it."""
+        """Have the agent ask until the confirmation has gone out; returns the SMS that the patient reads."""
         until = time.monotonic() + SMS_PATIENCE
         while True:
             answer = self.call.tool("send_confirmation_sms", appointmentId=appointment_id)

@@ -1,4 +1,4 @@
-"""A browser that somebody of the clinic's staff left open on the live page."""
+"""A browser that a member of the clinic's staff left open on the live page."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PATIENCE = 15.0  # seconds
 
 
 class LivePage:
-    """Signs in, and reads the page's stream of states as the page itself does; a context."""
+    """A context that signs in and reads the page's stream of states as the page itself does."""
 
     def __init__(self, web_url: str, email: str, password: str) -> None:
         self._at = f"{web_url}/dashboard"
         self._email = email
         self._browser = requests.Session()
-        self._browser.trust_env = False  # a proxy has no way to this machine's own ports
+        self._browser.trust_env = False  # a proxy cannot reach this machine's own ports
         self._sign_in(password)
-        self._stream = self._get("/live/stream", stream=True)  # 503 where too many look already
+        self._stream = self._get("/live/stream", stream=True)  # 503 while too many pages are open
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +38,7 @@ class LivePage:
         return self._email
 
     def wait_for_lead(self, call_id: str) -> str:
-        """The words in which the page shows the hot lead of a call, once it does."""
+        """Wait for the hot lead of a call; returns the page's words about it. Raises DidNotHold."""
         until = time.monotonic() + PATIENCE
         try:
             for line in self._lines():
@@ -52,7 +52,7 @@ class LivePage:
         raise DidNotHold(f"the live page shows the lead within {PATIENCE:.0f} s", "it does not")
 
     def _lines(self) -> Iterator[str]:
-        """Of the stream; of the state, asked for again and again, where every stream is taken."""
+        """The lines of the stream; if every stream is taken, those of the state, asked for every second."""
         if self._stream.ok:
             yield from self._stream.iter_lines(decode_unicode=True)
         while not self._stream.ok:

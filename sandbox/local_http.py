@@ -8,7 +8,7 @@ import requests
 
 
 def request(method: str, url: str, *, timeout: float, **options: Any) -> requests.Response:
-    """One request, past any proxy. `timeout` is in seconds; raises requests.RequestException."""
+    """Send one request past any proxy. `timeout` is in seconds; raises requests.RequestException."""
     with requests.Session() as session:
         session.trust_env = False  # a proxy cannot reach this machine's own ports
         return session.request(method, url, timeout=timeout, **options)

@@ -1,4 +1,4 @@
-"""A patient's mobile, which shows what the sandbox's inbox holds for its number."""
+"""A patient's mobile, which shows the SMS in the sandbox's inbox for its number."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sms:
 
 @dataclass(slots=True)
 class Phone:
-    """A patient's mobile. It shows the SMS that arrive after it was made."""
+    """A patient's mobile. It shows the SMS that arrive after its creation."""
 
     inbox_url: str
     number: str
@@ -37,7 +37,7 @@ class Phone:
 
     @classmethod
     def fresh(cls, inbox_url: str, teller: Teller | None = None) -> Phone:
-        """A phone with a number that Ofcom reserves for fiction, with no SMS yet if such a number is left."""
+        """A phone with one of Ofcom's numbers for fiction, without SMS as long as such a number is left."""
         for _ in range(50):
             number = f"+447700900{random.randint(100, 999)}"
             if not _inbox(inbox_url, number):

@@ -19,7 +19,7 @@ from sandbox.story import Terminal
 
 
 def play_booking(world: World) -> Booking:
-    """Books without a mistake."""
+    """The caller books without a mistake."""
     patient = world.caller("Amelia Hart")
     slot = patient.finds_a_time()
     booking = patient.books(slot, patient.holds(slot))
@@ -28,7 +28,7 @@ def play_booking(world: World) -> Booking:
 
 
 def play_wrong_code(world: World) -> Booking:
-    """Misreads the code, and books at the second try."""
+    """The caller misreads the code, and books at the second try."""
     patient = world.caller("Noah Reid")
     slot = patient.finds_a_time()
     hold_id = patient.holds(slot)
@@ -41,7 +41,7 @@ def play_wrong_code(world: World) -> Booking:
 
 
 def play_hang_up(world: World) -> Slot:
-    """Hangs up while the time is held, which frees it for others."""
+    """The caller hangs up during the hold, which frees the slot for others."""
     patient, other = world.caller("Isla Grant"), world.caller("Oscar Webb", "Caller 2")
     slot = patient.finds_a_time()
     patient.holds(slot)
@@ -56,7 +56,7 @@ def play_hang_up(world: World) -> Slot:
 
 
 def play_taken_slot(world: World) -> Booking:
-    """Asks for a time that another call holds, and books one of the nearest instead."""
+    """The caller asks for a slot that another call holds, and books one of the nearest instead."""
     holder, patient = world.caller("Ruby Shaw", "Caller 1"), world.caller("Theo Lane", "Caller 2")
     slot = holder.finds_a_time()
     holder.holds(slot)
@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--credential", help="sent as a bearer token, as a Vapi credential would be")
     parser.add_argument("--play", choices=PLAYS, default="booking")
     chosen = parser.parse_args()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `… | head` ends it without a traceback
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that `… | head` ends without a traceback
     world = World(
         chosen.web.rstrip("/"), chosen.inbox.rstrip("/"), chosen.tenant, chosen.credential, Terminal()
     )

@@ -1,4 +1,4 @@
-"""The two demonstration clinics. Running it again changes nothing that is there."""
+"""The two demonstration clinics. A second run does not change existing rows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CALENDAR = "cal-1"
 TWILIO_ACCOUNT = "AC" + "5a" * 16
 TWILIO_TOKEN = "sandbox-auth-token"  # noqa: S105 (the sandbox takes any token; it signs with the one it is sent)
 
-#: Who signs in at /dashboard of the London clinic. Both clinics here are of the sandbox alone.
+#: Signs in at /dashboard of the London clinic. Both clinics exist in the sandbox only.
 OWNER = "owner@brightsmile.example"
 OWNER_PASSWORD = os.environ.get("DEMO_PASSWORD") or "bright smile demo"
 
 _EVERY_DAY = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-#: Wide enough for load tests: one telephone may ask for as many codes as it likes.
+#: Wide enough for load tests, in which one telephone asks for many codes.
 _NO_LIMIT = 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""How many SMS segments a text takes, as Twilio bills them (GSM 03.38, and UTF-16 for everything else)."""
+"""The number of SMS segments of a text, as Twilio bills it (GSM 03.38, and UTF-16 for other characters)."""
 
 GSM_BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
@@ -11,14 +11,14 @@ def count_segments(body: str) -> int:
     if set(body) <= GSM_BASIC | GSM_ESCAPED:
         widths = [2 if character in GSM_ESCAPED else 1 for character in body]
         alone, part = 160, 153
-    else:  # one foreign character turns the whole text into UTF-16
+    else:  # one character outside GSM 03.38 turns the whole text into UTF-16
         widths = [2 if ord(character) > 0xFFFF else 1 for character in body]
-        alone, part = 70, 67  # a part of a longer text gives 6 bytes to its header
+        alone, part = 70, 67  # each part of a longer text loses 6 bytes to its header
     if sum(widths) <= alone:
         return 1
     segments, used = 1, 0
     for width in widths:
-        if used + width > part:  # an escaped letter or a surrogate pair is never cut in two
+        if used + width > part:  # an escaped letter or a surrogate pair is never split
             segments, used = segments + 1, 0
         used += width
     return segments

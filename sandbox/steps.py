@@ -1,4 +1,4 @@
-"""`must` checks a step of a call, and DidNotHold says what came instead."""
+"""`must` checks a step of a call; DidNotHold says what came instead."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class DidNotHold(Exception):
 
 
 def must(held: object, step: str, instead: object) -> None:
-    """Raise DidNotHold unless it held. `step` says what was promised, `instead` what came."""
+    """Raise DidNotHold unless `held` is true. `step` says what was promised, `instead` what came."""
     if not held:
         raise DidNotHold(step, str(instead))

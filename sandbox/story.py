@@ -1,6 +1,6 @@
-"""How a phone call is told: who said what, which tool answered what, which SMS landed.
+"""Tells a call: who said what, which tool answered what, which SMS arrived.
 
-What happens in the call is in sandbox/dialogue.py; here is only how it looks on a terminal.
+The events of the call are in sandbox/dialogue.py; this module only prints them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Mapping
 
 WIDTH = 100
 MARGIN = 13  # where spoken words begin
-PAUSE = 0.25  # seconds after each spoken line, for somebody who reads along
+PAUSE = 0.25  # seconds after each spoken line, so that a person can read along
 
 BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
 
 class Teller:
-    """Tells nothing: the same calls are made by tests."""
+    """Tells nothing; tests make the same calls with it."""
 
     def scene(self, title: str) -> None: ...
 
@@ -127,7 +127,7 @@ class Terminal(Teller):
 
 
 def _short(value: object) -> str:
-    """With the first eight digits of each UUID: enough to recognise it by."""
+    """The value as text, with each UUID cut to its first eight digits, which suffice to recognise it."""
     return _UUID.sub(r"\1…", str(value))
 
 

@@ -1,8 +1,8 @@
-"""Keeps commands running, and leaves none behind however their starter ends.
+"""Keeps commands running, and leaves none behind, however their starter ends.
 
-Each command has a keeper: this file, run as a small process in a session of its own. It starts the command
-again when that dies, and stops it when standard input ends, which also happens when the starter is killed
-with kill -9. It uses only the standard library, and nothing that exists on Linux alone.
+Each command has a keeper: this file, run as a small process in a session of its own. The keeper starts the
+command again when it dies, and stops it when standard input ends, which also happens when the starter is
+killed with kill -9. It uses only the standard library, and nothing that exists on Linux alone.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-GRACE = 8.0  # seconds between the friendly signal and kill -9
+GRACE = 8.0  # seconds between the stop signal and kill -9
 EARLY = 5.0  # a command that ends sooner than this after its start did not really start
-EARLY_DEATHS = 3  # so many in a row are a failure
+EARLY_DEATHS = 3  # this many in a row are a failure
 LOG_LIMIT = 5_000_000  # bytes; a longer log is set aside at the next start
 
 
@@ -36,22 +36,22 @@ class ProcessFailedError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """A command, and all that its keeper has to know."""
+    """A command, and everything that its keeper must know."""
 
     name: str
     command: list[str]
     log: str
     env: Mapping[str, str]
     cwd: str = "/"
-    stdin: str = ""  # what the command reads; secrets are safe here, unlike in arguments and files
+    stdin: str = ""  # the command's standard input; secrets are safe here, unlike in arguments and files
     stop_signal: int = signal.SIGTERM
     account: tuple[int, int] | None = None  # user and group id to run as, when we are root
     inherit: tuple[int, ...] = ()  # file descriptors that stay open, such as a lock
-    once: bool = False  # its end is its purpose: it is not started again
+    once: bool = False  # it is not started again after its end
 
 
 def procfile(path: Path) -> dict[str, str]:
-    """The lines of a Procfile by name. `exec` is demanded, else signals would stop at a shell."""
+    """The lines of a Procfile by name. Each must begin with `exec`, or signals would stop at a shell."""
     entries = {}
     for line in path.read_text().splitlines():
         if not line.strip() or line.startswith("#"):
@@ -92,13 +92,13 @@ def keep() -> None:
         while child.poll() is None:
             if told_to_stop(None):
                 return _end(child, process.stop_signal)
-        # What it leaves behind would still hold its port, such as the workers of a killed gunicorn.
+        # Processes that it leaves, such as the workers of a killed gunicorn, would still hold its port.
         _kill_group(child.pid)
         if process.once:
             return _tell(f"ended {child.returncode}")
         early = time.monotonic() - started < EARLY
         short_lives = short_lives + 1 if early else 0
-        # kill -9 comes from somebody else; it says nothing about whether the command can run.
+        # kill -9 comes from outside, and does not show whether the command can run.
         killed = child.returncode == -signal.SIGKILL
         crashes = crashes + (not killed) if early else 0
         if crashes == EARLY_DEATHS:
@@ -130,7 +130,7 @@ def _spawn(process: Process) -> subprocess.Popen[bytes]:
 
 
 def _end(child: subprocess.Popen[bytes], stop_signal: int) -> None:
-    for _ in range(4):  # asked more than once: Celery swallows a signal that comes while it boots
+    for _ in range(4):  # more than once, because Celery loses a signal while it boots
         child.send_signal(stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(GRACE / 4)
@@ -149,7 +149,7 @@ def _how(returncode: int) -> str:
 
 
 def _tell(event: str) -> None:
-    with contextlib.suppress(OSError):  # nobody has to listen
+    with contextlib.suppress(OSError):  # the starter may be gone
         os.write(1, f"{event}\n".encode())
 
 
@@ -163,7 +163,7 @@ class Keeper:
         self.process = process
         self.pid: int | None = None  # of the command
         self.failed: str | None = None
-        self.returncode: int | None = None  # of a command that ran once
+        self.returncode: int | None = None  # of a command with `once`
         self.start()
 
     def start(self) -> None:
@@ -190,7 +190,7 @@ class Keeper:
         return self._pipe(self._keeper.stdout).fileno()
 
     def events(self) -> list[str]:
-        """What happened since the last look, in words. Never waits."""
+        """The events since the last look, in words. Never waits."""
         try:
             data = os.read(self.fileno(), 65536)
         except BlockingIOError:
@@ -205,7 +205,7 @@ class Keeper:
         return self.failed is not None or self.returncode is not None
 
     def tail(self) -> str:
-        """The last lines that were written since our start."""
+        """The last 20 lines of the log since our start."""
         written = Path(self.process.log).read_bytes()[self._log_start :]
         return "\n".join(f"  {line}" for line in written.decode(errors="replace").splitlines()[-20:])
 
@@ -234,7 +234,7 @@ class Keeper:
         return ""
 
     def _revive(self) -> str:
-        """The keeper itself is gone, so its command has nobody: start both again."""
+        """Start keeper and command again after the keeper died. Returns the event in words."""
         self.let_go()
         self._keeper.wait()
         self._bury()
@@ -242,7 +242,7 @@ class Keeper:
         return f"the keeper of {self.process.name} died; starting both again"
 
     def _bury(self) -> None:
-        """End what a keeper that was itself killed left running, and close our end."""
+        """Kill what a killed keeper left running, and close our end of the pipe."""
         if self._keeper.returncode != 0:
             with contextlib.suppress(BlockingIOError):
                 for line in os.read(self.fileno(), 65536).split(b"\n"):
@@ -258,7 +258,7 @@ class Keeper:
 
 
 def stop(keepers: Iterable[Keeper]) -> None:
-    """Stop all at the same time, and return when they are gone."""
+    """Stop all keepers at once, and return when they are gone."""
     keepers = list(keepers)
     for keeper in keepers:
         keeper.let_go()
@@ -271,7 +271,7 @@ class Supervisor:
 
     def __init__(self, say: Callable[[str], None] = print, others: Iterable[Keeper] = ()) -> None:
         self._say = say
-        self._others = list(others)  # watched too, but stopped by whoever started them
+        self._others = list(others)  # watched as well, but stopped by their starter
         self._ours: list[Keeper] = []
 
     def __enter__(self) -> Self:
@@ -288,7 +288,7 @@ class Supervisor:
         return keeper
 
     def run(self, process: Process) -> None:
-        """Run a command to its end, which must be a good one."""
+        """Run a command to its end; raises ProcessFailedError unless it succeeds."""
         keeper = self.start(dataclasses.replace(process, once=True))
         while not keeper.ended:
             self.watch(1.0)
@@ -299,7 +299,7 @@ class Supervisor:
             )
 
     def watch(self, seconds: float) -> None:
-        """Say what happens, for so many seconds or until something did.
+        """Say what happens; returns after `seconds` or the first event.
 
         Raises ProcessFailedError when a command died three times at its start.
         """

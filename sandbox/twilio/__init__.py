@@ -10,7 +10,7 @@ It is kinder than Twilio in two ways. Any 8 to 15 digits are a reachable number:
 +15551234, which is too short to exist, but is the number of the quick reference's patient. And any password
 is accepted; as it takes the place of the auth token, the callbacks of the account are signed with it.
 
-Besides Twilio's magic numbers (TO_REFUSED and FROM_REFUSED), these have a fate of their own:
+Besides Twilio's magic numbers (TO_REFUSED and FROM_REFUSED), these numbers have a fixed outcome:
 +15005550010 ends undelivered with 30003 (switched off), +15005550011 undelivered with 30006 (landline),
 +15005550012 stays ``sent`` for ever (no receipt from the carrier), +15005550013 fails with 30001.
 """

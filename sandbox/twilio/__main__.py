@@ -1,4 +1,4 @@
-"""`python -m sandbox.twilio`: the sandbox as a process of its own, until it is stopped."""
+"""`python -m sandbox.twilio`: runs the sandbox as a process of its own."""
 
 import os
 import signal

@@ -28,7 +28,7 @@ OPT_OUT_TYPES = {
 
 
 def span(written: str | None) -> tuple[datetime, datetime]:
-    """Start and end of a day or a second (in UTC if it names no zone), or EVER if nothing is written."""
+    """Start and end of a day or a second (UTC unless it names a zone), or EVER without a text."""
     if not written:
         return EVER
     try:
@@ -58,10 +58,10 @@ class Exchange:
         self._owners: Form = {}  # our number -> the account that sent from it
         self._opted_out: set[tuple[str, str]] = set()  # (our number, patient)
         self._faults: list[Fault] = []
-        # All steps take equally long, so a plain queue is already in order of time.
+        # All steps take the same time, so a plain queue is in order of time.
         self._line: SimpleQueue[tuple[float, Message] | None] = SimpleQueue()
         self._calls: SimpleQueue[tuple[str, Form, str] | None] = SimpleQueue()
-        # They are daemons because nothing needs to be waited for when the sandbox stops.
+        # Daemons, because the sandbox need not wait for them when it stops.
         for target in [self._move, *[self._call_back] * CALLBACK_WORKERS]:
             threading.Thread(target=target, daemon=True).start()
 
@@ -105,7 +105,7 @@ class Exchange:
         return message
 
     def token_for(self, account: str, username: str, password: str) -> str:
-        """The secret that signs callbacks: the auth token, or until that is seen an API key's secret."""
+        """The secret that signs callbacks: the auth token, or an API key's secret until the token is seen."""
         with self._lock:
             if username == account:
                 self._tokens[account] = password
@@ -129,7 +129,7 @@ class Exchange:
             return self._find(account, sid).resource()
 
     def update(self, account: str, sid: str, form: Form) -> dict[str, Any]:
-        """Empty the body, which is the only change that a message can have if it was not scheduled."""
+        """Empty the body, which is the only change that Twilio allows to a message that was not scheduled."""
         with self._lock:
             message = self._find(account, sid)
             if "Status" in form:
@@ -144,7 +144,7 @@ class Exchange:
             del self._messages[self._find(account, sid).sid]
 
     def search(self, account: str, query: Form, fault: Fault | None = None) -> dict[str, Any]:
-        """One page, newest first. A page token names the row next to it, so that new rows shift nothing."""
+        """One page, newest first. A page token names a row, so that new messages do not shift the pages."""
         size = min(max(whole(query, "PageSize", 50), 1), 1000)
         page = max(whole(query, "Page", 0), 0)
         to, from_ = (phone_number(query.get(name, "")) or query.get(name) for name in ("To", "From"))

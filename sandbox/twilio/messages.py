@@ -1,4 +1,4 @@
-"""One message: the order that asks for it, its course, and the forms in which it is shown."""
+"""One message: the request that creates it, its statuses, and its forms for the API and the inbox."""
 
 import re
 import secrets
@@ -64,7 +64,7 @@ class Message:
     def advance(self) -> None:
         self.status = self.ahead.popleft()
         self.updated = datetime.now(UTC)
-        self.from_ = self.from_ or POOL_NUMBER  # a Messaging Service picks its sender now
+        self.from_ = self.from_ or POOL_NUMBER  # a Messaging Service chooses its sender now
         if self.status == "sent":
             self.sent = self.updated
         if self.status in ("failed", "undelivered"):
@@ -103,7 +103,7 @@ class Message:
         }
 
     def webhook(self, **more: str) -> Form:
-        """The fields of every webhook about a message. Twilio still sends the older Sms… names, too."""
+        """The fields of every webhook about a message. Twilio also still sends the older Sms… names."""
         return {
             "MessageSid": self.sid,
             "SmsSid": self.sid,

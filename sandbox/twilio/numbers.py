@@ -1,4 +1,4 @@
-"""Telephone numbers: how they are read, which are refused, and what becomes of SMS to the others."""
+"""Telephone numbers: their reading, the refused numbers, and the outcome of SMS to the others."""
 
 import re
 

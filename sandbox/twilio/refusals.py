@@ -1,4 +1,4 @@
-"""What Twilio refuses, and in which words."""
+"""What Twilio refuses, in Twilio's words."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ ERRORS = {
 
 
 class RefusedError(Exception):
-    """An error in the form in which Twilio answers it."""
+    """An error in the form of Twilio's answers."""
 
     def __init__(self, code: int, about: str = "", *, message: str = "") -> None:
         self.status, template = ERRORS.get(code, (400, "Refused, as scripted"))

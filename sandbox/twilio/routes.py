@@ -23,7 +23,7 @@ def json_object() -> dict[str, Any]:
 
 
 def play(fault: Fault, exchange: Exchange) -> Response | None:
-    """The answer that the fault puts in place of the true one, or None if that still goes out."""
+    """The answer that replaces the true answer, or None if the true answer still goes out."""
     match fault.kind:
         case "429":
             raise RefusedError(20429)
@@ -32,7 +32,7 @@ def play(fault: Fault, exchange: Exchange) -> Response | None:
         case "500" | "500-after-accept" | "ask-500":
             raise RefusedError(20500)
         case "drop-before" | "drop-after-accept" | "ask-drop":
-            # Whatever Flask sends after this is lost.
+            # Everything that Flask sends after this is lost.
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return Response()
         case "undelivered" | "ask-hidden" | "ask-unsent-last":
@@ -114,7 +114,7 @@ def add_inbox(app: Flask, exchange: Exchange) -> None:
 
 
 def add_controls(app: Flask, exchange: Exchange) -> None:
-    """What a test asks of the outside world. It is JSON only, so that no web page elsewhere can post it."""
+    """The controls for tests. They accept JSON only, so that no foreign web page can post to them."""
 
     @app.get("/sandbox/health")
     def health() -> dict[str, Any]:

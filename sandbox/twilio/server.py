@@ -1,4 +1,4 @@
-"""The web server that the sandbox is reached by, in a process or in a thread of a test."""
+"""The sandbox's web server, in a process or in a thread of a test."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from sandbox.twilio.routes import create_app
 
 
 class QuietHandler(WSGIRequestHandler):
-    # Headers and body are two packets, and Nagle's algorithm would hold the second back for 40 ms.
+    # Headers and body are two packets, and Nagle's algorithm would delay the second by 40 ms.
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -24,7 +24,7 @@ def make_sandbox(exchange: Exchange, port: int) -> BaseWSGIServer:
 
 @contextmanager
 def running_sandbox(*, port: int = 0, step_seconds: float = 0.01) -> Iterator[str]:
-    """A sandbox in a thread of this process, on a free port; yields its base URL."""
+    """Run a sandbox in a thread of this process, on a free port unless one is given; yields its base URL."""
     exchange = Exchange(step_seconds)
     server = make_sandbox(exchange, port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -1,4 +1,4 @@
-"""The signed requests that the sandbox makes. It makes them to loopback addresses only."""
+"""The signed requests of the sandbox, which go to loopback addresses only."""
 
 import ipaddress
 import secrets
@@ -12,7 +12,7 @@ from sandbox.twilio.refusals import RefusedError
 
 Form = dict[str, str]
 
-CALLBACK_TIMEOUT = (5, 15)  # seconds to connect, to answer: Twilio's own
+CALLBACK_TIMEOUT = (5, 15)  # seconds to connect and to answer, as Twilio has them
 
 
 def is_loopback(url: str) -> bool:
@@ -43,9 +43,9 @@ def read_callback(written: str) -> str:
 
 
 def call(url: str, form: Form, token: str) -> int | None:
-    """Post one signed webhook. Returns the status of the answer, or None if no answer came.
+    """Post one signed webhook. Returns the status code of the answer, or None if no answer came.
 
-    As Twilio does by default, it tries again only if the connection failed, with the same idempotency token.
+    Like Twilio by default, it tries again only if the connection failed, with the same idempotency token.
     """
     address = urldefrag(url).url  # the fragment holds Twilio's retry settings: never sent, never signed
     headers = {

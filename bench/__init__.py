@@ -1,1 +1,1 @@
-"""The measurements: what Holdline costs, as ratios to floors that are measured in the same run."""
+"""The measurements: Holdline's cost, as ratios to floors that are measured in the same run."""

@@ -1,8 +1,8 @@
 """`python -m bench`: claim_slot_atomic and reserve-atomic, as ratios to floors measured in the same run.
 
-And what a clinic hears beside another one's flood (`python -m bench neighbours` measures only that), and how
-well hot leads are told from the rest (`python -m bench leads`);
-`python -m bench slow` measures what an honest caller waits beside 500 slow ones of each kind.
+It also measures the answers to a clinic beside another clinic's flood (`python -m bench neighbours` measures
+only these), and how well hot leads are told from the rest (`python -m bench leads`).
+`python -m bench slow` measures how long an honest caller waits beside 500 slow clients of each kind.
 """
 
 from __future__ import annotations

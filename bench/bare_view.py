@@ -1,4 +1,4 @@
-"""The floor of the HTTP measurement: a Flask view that does nothing but one INSERT through psycopg."""
+"""The floor of the HTTP measurement: a Flask view that only runs one INSERT through psycopg."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def insert() -> ResponseReturnValue:
 
 
 def _connection() -> psycopg.Connection:
-    """One a thread, committing each statement: one round trip a request."""
+    """The thread's own connection, which commits each statement: one round trip per request."""
     if not hasattr(_mine, "connection"):
         _mine.connection = psycopg.connect(
             settings.get().database_url, autocommit=True, options="-c app.scope=system"

@@ -1,4 +1,4 @@
-"""Rates of several rounds, as ratios of one to another with their spread, in a table."""
+"""Measures rates in several rounds, and prints their ratios with the spread in a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 @dataclasses.dataclass
 class Series:
-    """One thing that is measured, once a round."""
+    """A series of measurements, one per round."""
 
     name: str
     measure: Callable[[], float]  # per second
@@ -17,7 +17,7 @@ class Series:
 
 
 def alternate(series: Sequence[Series], rounds: int) -> None:
-    """Measure all in turn, the other way round every second time: what drifts or disturbs meets all."""
+    """Measure all in turn, in reverse order every second round, so that drift affects all alike."""
     for number in range(rounds):
         for each in series if number % 2 == 0 else reversed(series):
             each.rates.append(each.measure())

@@ -1,4 +1,4 @@
-"""What is measured on: a Postgres and a Redis of our own with fsync on, migrated, with a clinic in it."""
+"""The ground of the measurements: a Postgres and a Redis of our own with fsync on, migrated, with clinics."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sandbox import services, supervisor
 ROOT = Path(__file__).resolve().parent.parent
 CALENDARS = 200
 PATIENTS = 1000  # who have called before
-HOT = "hot"  # one more calendar, which everybody wants
-#: In a schema of their own: the product does not start where a table of its own has no wall.
+HOT = "hot"  # one more calendar, on which all clients claim
+#: In a schema of their own, because the product does not start if one of its tables has no row security.
 PLAIN, CONSTRAINED = "bench.plain", "bench.constrained"
 HOURS = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 
-#: The floors: the columns and the primary key of a hold, and nothing else that makes a hold safe; the same
-#: under the exclusion constraint that occupancies has, without its stored column.
+#: The floors: a table with only the columns and the primary key of a hold; and the same table under the
+#: exclusion constraint of occupancies, without its stored column.
 FLOORS = f"""
 CREATE SCHEMA bench;
 CREATE TABLE {PLAIN} (LIKE appointment_holds INCLUDING DEFAULTS, PRIMARY KEY (id));
@@ -42,8 +42,8 @@ DO $$ BEGIN
 END $$;
 """
 
-#: Removes the folder when its standard input ends, also if that is because we were killed with kill -9,
-#: and once the servers have let go of it.
+#: Removes the folder when its standard input ends, also after a kill -9 of this process, and once the servers
+#: have released the folder.
 _CLEANER = """
 import fcntl, shutil, sys
 sys.stdin.read()
@@ -72,18 +72,18 @@ class Ground:
     lock: int
 
     def start(self, name: str, command: list[str], **environment: str) -> None:
-        """Start a process, which ends with us."""
+        """Start a process, which ends with this one."""
         log = str(self.folder / "log" / f"{name}.log")
         everything = self.environment | environment
         process = supervisor.Process(name, command, log, everything, cwd=str(ROOT), inherit=(self.lock,))
         self.processes.start(process)
 
     def connect(self) -> psycopg.Connection:
-        """An operator's connection, who sees every organisation."""
+        """The connection of an operator, who sees every clinic."""
         return psycopg.connect(self.database_url, autocommit=True, options="-c app.scope=system")
 
     def clinic(self, name: str) -> Clinic:
-        """A clinic with many calendars, patients who have called before, and a credential."""
+        """Make a clinic with many calendars, patients who have called before, and a credential."""
         clinic = Clinic(uuid.uuid4(), secrets.token_urlsafe(32))
         digest = hashlib.sha256(clinic.secret.encode()).hexdigest()
         with self.connect() as sql, sql.transaction(), sql.cursor() as cursor:
@@ -111,7 +111,7 @@ class Ground:
         return clinic
 
     def holds(self, clinic: Clinic) -> int:
-        """How many holds the clinic has: what is answered to a claim must be there."""
+        """The number of the clinic's holds, to compare with the claims that succeeded."""
         with self.connect() as sql:
             row = sql.execute("SELECT count(*) FROM appointment_holds WHERE org_id = %s", [clinic.org_id])
             (count,) = row.fetchone() or (0,)
@@ -123,7 +123,7 @@ class Ground:
 
 
 def phone(number: int) -> int:
-    """A fictional British number, without its plus."""
+    """A fictional British number, without the plus."""
     return 447_700_900_000 + number
 
 
@@ -145,7 +145,7 @@ def prepared(say: Callable[[str], None]) -> Iterator[Ground]:
 
 
 def _environment(servers: services.Services) -> dict[str, str]:
-    """Production's, with every setting at its default but the limits, which are not what is measured."""
+    """Production's environment: the settings at their defaults except the limits, which are not measured."""
     ours = {name.upper() for name in settings.Settings.model_fields} | {"GUNICORN_CMD_ARGS"}
     kept = {name: value for name, value in os.environ.items() if name.upper() not in ours}
     return kept | {
@@ -154,16 +154,16 @@ def _environment(servers: services.Services) -> dict[str, str]:
         "SECRET_KEY": secrets.token_hex(32),
         "HOST": "127.0.0.1",
         "RATE_PER_CREDENTIAL": "0",
-        "RATE_PER_PHONE": "0",  # every call of the bench is from one
+        "RATE_PER_PHONE": "0",  # all calls of the bench come from one number
     }
 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder on a disk (/tmp may be memory, where fsync costs nothing); gone afterwards in any case."""
+    """A folder on a disk (/tmp may be memory, where fsync costs nothing), which is removed in any case."""
     disk = Path("/var/tmp")  # noqa: S108 -- mkdtemp makes a folder of its own in it
     folder = Path(tempfile.mkdtemp(prefix="holdline-bench-", dir=disk if os.access(disk, os.W_OK) else None))
-    folder.chmod(0o711)  # Postgres never runs as root: its account must be able to pass through
+    folder.chmod(0o711)  # Postgres never runs as root: its account must pass through
     command = [sys.executable, "-I", "-S", "-c", _CLEANER, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd="/", start_new_session=True):
         try:

@@ -1,9 +1,9 @@
-"""`python -m bench leads`: how well hot calls are told from warm and cold ones, on calls of strangers.
+"""`python -m bench leads`: how well scoring tells hot calls from warm and cold ones, on unseen calls.
 
-The calls of held_out.jsonl were written and labelled by three writers, w1 to w3, who knew nothing of the
-code, and the facts filled in by a language model that saw a transcript and models/calls/facts.SCHEMA. Nothing
-is learnt from them. Those of w3 were meant to be difficult.
-Those of learnt.jsonl are what models/leads/classifier.py has learnt from, so their figures flatter it.
+Three writers, w1 to w3, who did not know the code, wrote and labelled the calls of held_out.jsonl; a language
+model that saw a transcript and models/calls/facts.SCHEMA filled in the facts. Nothing is learnt from these
+calls. The calls of w3 were meant to be difficult.
+models/leads/classifier.py has learnt from the calls of learnt.jsonl, so their figures flatter it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from models.leads.scoring import ROLES, Band, Evidence, Turn, score
 
 FOLDER = Path(__file__).parent / "leads"
 BANDS = tuple(Band)
-#: Turns of a call of ten minutes.
+#: The turns of a ten-minute call.
 ORDINARY_CALL = 150
 
 
@@ -37,34 +37,34 @@ class Case:
 
     @property
     def words(self) -> Evidence:
-        """What was said, and nothing else: no facts and no rows."""
+        """The words of the call, without facts and rows."""
         return Evidence(self.whole.turns, duration=self.whole.duration)
 
     @property
     def rows(self) -> Evidence:
-        """What was said and our own rows, without facts."""
+        """The words of the call and our own rows, without facts."""
         return replace(self.whole, facts=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How often which band was given to which."""
+    """How often a call of each band got each band."""
 
     counts: Counter[tuple[Band, Band]]
 
     @property
     def precision(self) -> float:
-        """How many of the calls that were called hot are."""
+        """The share of hot calls among the calls that were scored hot."""
         return _share(self.counts[Band.HOT, Band.HOT], sum(self.counts[label, Band.HOT] for label in BANDS))
 
     @property
     def recall(self) -> float:
-        """How many of the hot calls were called so."""
+        """The share of the hot calls that were scored hot."""
         return _share(self.counts[Band.HOT, Band.HOT], sum(self.counts[Band.HOT, given] for given in BANDS))
 
     @property
     def right(self) -> float:
-        """How many calls got their band."""
+        """The share of calls that got their own band."""
         return _share(sum(self.counts[band, band] for band in BANDS), sum(self.counts.values()))
 
 
@@ -88,7 +88,7 @@ def judge(evidence: Iterator[tuple[Band, Evidence]]) -> Result:
 
 
 def ways(cases: Sequence[Case]) -> dict[str, Result]:
-    """The same calls by the words alone, with our rows, and with the facts."""
+    """The results by the words alone, with our rows, and with the facts."""
     found = {
         "words alone": judge((case.label, case.words) for case in cases),
         "words and rows": judge((case.label, case.rows) for case in cases),
@@ -122,7 +122,7 @@ def report() -> str:
 
 
 def milliseconds_a_call() -> float:
-    """What scoring a call of ten minutes by its words takes, without the first, which reads the weights."""
+    """The time to score a ten-minute call by its words, without the first one, which reads the weights."""
     turns = [turn for case in read("learnt") for turn in case.whole.turns]
     calls = [
         Evidence(tuple(turns[start : start + ORDINARY_CALL]))

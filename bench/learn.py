@@ -1,11 +1,11 @@
 """`python -m bench.learn [FILE …]`: make the weights of models/leads/classifier.py from labelled calls.
 
-scikit-learn is needed for this alone. The calls are those of bench/leads/learnt.jsonl and of the files named,
-which `flask leads export-labelled` writes; nothing is learnt from bench/leads/held_out.jsonl. The same calls
-give the same weights.
+Only this program needs scikit-learn. It learns from the calls of bench/leads/learnt.jsonl and of the files
+named, which `flask leads export-labelled` writes; never from bench/leads/held_out.jsonl. The same calls give
+the same weights.
 
-Each call is learnt from twice, as it is and with courtesies in it (courtesies.jsonl): invented calls stop
-where the matter is settled, and how a call opens or ends must tell nothing.
+It learns from each call twice, as it is and with courtesies added (courtesies.jsonl): invented calls stop
+when the matter is settled, and the opening and the end of a call must not influence the score.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from bench.leads import FOLDER
 from models.leads.classifier import WEIGHTS, ngrams
 from models.leads.scoring import Band
 
-#: The features that are kept, those that weigh most: some fifty kilobytes of them.
+#: The number of features that are kept, those of the greatest weight: some fifty kilobytes.
 FEATURES = 2_500
-#: What stands in fewer calls is chance.
+#: A feature must occur in this many calls; in fewer it may be chance.
 FEWEST = 3
-#: The inverse of the penalty on large weights; as FEATURES, chosen by leaving rounds of calls out.
+#: The inverse of the penalty on large weights; chosen, like FEATURES, by leaving rounds of calls out.
 C = 10.0
 
-#: What the caller said, turn by turn.
+#: The caller's words, turn by turn.
 Call = list[str]
 Courtesies = dict[str, list[str]]
 
 
 def learn(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The lines of the weights' file, from labelled calls as they stand in the files."""
+    """The lines of the weights' file, from the rows of the files of labelled calls."""
     courtesies = _courtesies()
     calls = [_caller(row) for row in rows]
     calls += [_longer(call, number, courtesies) for number, call in enumerate(calls)]
@@ -71,14 +71,14 @@ def _fit(vectors: Any, hot: Any, warm: Any) -> Any:  # noqa: ANN401 (scikit-lear
 
 
 def _is_hot(row: dict[str, Any]) -> bool:
-    """Of a booked caller staff say that no call was needed; the lead was none the worse."""
+    """Whether the call is hot. A booked call counts as hot even if staff judged it not worth a call."""
     if "label" in row:
         return bool(row["label"] == Band.HOT)
     return bool(row["worth_call"] or row["booked"])
 
 
 def _is_warm(row: dict[str, Any]) -> bool | None:
-    """Whether it is warm or hot. Nothing is known of a call that was not worth ringing back."""
+    """Whether the call is warm or hot; None, for unknown, if it was neither booked nor worth a call."""
     if "label" in row:
         return bool(row["label"] != Band.COLD)
     return True if row["worth_call"] or row["booked"] else None
@@ -89,7 +89,7 @@ def _caller(row: dict[str, Any]) -> Call:
 
 
 def _courtesies() -> Courtesies:
-    """What callers say in calls of every kind: openings, pauses, details that are asked for, goodbyes."""
+    """The callers' words in calls of every kind: openings, pauses, requested details, goodbyes."""
     found = defaultdict[str, list[str]](list)
     for line in (FOLDER / "courtesies.jsonl").read_text("utf-8").rstrip("\n").split("\n"):
         row = json.loads(line)
@@ -98,7 +98,7 @@ def _courtesies() -> Courtesies:
 
 
 def _longer(call: Call, number: int, courtesies: Courtesies) -> Call:
-    """The same call with one of each kind in its place; which, the call's number decides."""
+    """The same call with a courtesy of each kind in its place; `number` decides which."""
     opening, pause, detail, goodbye = (
         courtesies[kind][number * step % len(courtesies[kind])]
         for kind, step in (("opening", 1), ("pause", 3), ("detail", 7), ("goodbye", 5))

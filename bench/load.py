@@ -1,4 +1,4 @@
-"""A small HTTP client that keeps a few connections busy, and costs the machine as little as it can."""
+"""A small HTTP client that keeps a few connections busy, at the least cost to the machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-RENEW = 50  # requests after which a connection is made anew, so that all processes get their share
+RENEW = 50  # requests after which a connection is replaced, so that all processes get their share
 
 
 @dataclasses.dataclass
@@ -21,9 +21,9 @@ class _Connection:
 def load(
     port: int, request: Callable[[], bytes], *, expect: bytes, connections: int, seconds: float
 ) -> tuple[int, float]:
-    """Send requests for so many seconds; how many were answered as expected, and in what time.
+    """Send requests for `seconds`; returns the number of answers, and the seconds that they took.
 
-    Raises RuntimeError at the first answer that is not.
+    Raises RuntimeError at the first answer that does not begin with `expect`.
     """
     answered = 0
     began = time.monotonic()
@@ -76,7 +76,7 @@ def _send(
 
 
 def _read(connection: _Connection) -> bool:
-    """Take in what has come; whether that is the whole answer."""
+    """Read what has arrived; returns whether the answer is complete."""
     data = connection.socket.recv(65536)
     if not data:
         raise RuntimeError(f"the server hung up after {connection.answer!r}")

@@ -1,7 +1,7 @@
-"""What a clinic hears while another one floods the same web.
+"""Measures the answers to a calm clinic while another clinic floods the same web.
 
-Three ways in turn: nothing else; a flood of a bare server, which costs this machine the flood and nothing of
-ours; and the same flood of the web that the calm clinic asks.
+Three ways in turn: the calm clinic alone; beside a flood of a bare server, which loads this machine but not
+the web; and beside the same flood of the calm clinic's own web.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from bench.web import PATH, serve
 CHECK = "/api/vapi/tools/calendar/check"
 SEND_CODE = "/api/vapi/tools/booking/send-otp"
 WEBHOOK = "/api/vapi/webhook"
-CONNECTIONS = 48  # of the flood; each asks again as soon as it is answered
+CONNECTIONS = 48  # of the flood; each sends its next request as soon as it is answered
 CALLERS = 6  # of the calm clinic
-PAUSE = 0.25  # seconds between two tool calls of one of them
-BURST_OVER = 6.0  # seconds after which the flood has used up what anybody may have at once
+PAUSE = 0.25  # seconds between two tool calls of one caller
+BURST_OVER = 6.0  # seconds after which the flood has used up its allowance
 
 
 @dataclasses.dataclass
 class Way:
-    """How it was asked, and what was heard: milliseconds of each answer, and refusals by their kind."""
+    """One way of measuring, and its results: the milliseconds of each answer, and refusals by kind."""
 
     name: str
     flooded: int | None
     took: list[float] = dataclasses.field(default_factory=list)
     p99: list[float] = dataclasses.field(default_factory=list)  # of each round
     refused: Counter[str] = dataclasses.field(default_factory=Counter)
-    flood: list[float] = dataclasses.field(default_factory=list)  # answers a second, of each round
+    flood: list[float] = dataclasses.field(default_factory=list)  # answers per second, of each round
 
 
 class Neighbours:
@@ -106,7 +106,7 @@ class Neighbours:
             thread.join()
 
     def _call(self, number: int) -> list[tuple[str, bytes]]:
-        """The free times of a day, and then one of them."""
+        """Path and body of two tool calls: for the free slots of a day, and for a hold on that day."""
         day = datetime.now(UTC).date() + timedelta(days=3 + number // CALENDARS)
         calendar = str(number % CALENDARS)
         wish = {
@@ -136,7 +136,7 @@ def _message(call_id: str, calls: list[tuple[str, dict[str, str]]]) -> bytes:
 
 
 def _asked(port: int, path: str, body: bytes, secret: str) -> str:
-    """What came in place of an answer to the tool call; nothing if that came."""
+    """Send a tool call; returns the refusal that came in place of an answer, or an empty text."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         try:
             connection.request("POST", path, body, {"Authorization": f"Bearer {secret}"})
@@ -154,7 +154,7 @@ def _asked(port: int, path: str, body: bytes, secret: str) -> str:
 
 @contextlib.contextmanager
 def _flood(port: int | None, clinic: Clinic) -> Iterator[Callable[[], int]]:
-    """In a process of its own, while the block runs; gives how many answers it has had."""
+    """Flood in a process of its own during the block; yields a function that counts its answers."""
     if port is None:
         yield lambda: 0
         return
@@ -173,7 +173,7 @@ def _flood(port: int | None, clinic: Clinic) -> Iterator[Callable[[], int]]:
 
 
 def flood(port: int, secret: str, answered: Synchronized[int]) -> None:
-    """Every kind of request that a credential opens, until the process is ended."""
+    """Send every kind of request that a credential allows, until the process is ended."""
     numbers = itertools.count()
 
     def request() -> bytes:

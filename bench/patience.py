@@ -1,4 +1,4 @@
-"""What an honest caller waits while 500 slow sockets of a kind stand, beside the same without them."""
+"""How long an honest caller waits while 500 slow sockets of a kind are open, and without them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bench.slow import CHECK, kinds
 
 MANY = 500
 CALLERS = 4
-PAUSE = 0.02  # seconds between two calls of one caller: it is not the server's speed that is measured
+PAUSE = 0.02  # seconds between two calls of one caller, because the server's speed is not measured
 SETTLED = (
-    2.0  # seconds; those that read nothing begin with 500 whole requests, which is load and not slowness
+    2.0  # seconds; sockets that read nothing begin with 500 whole requests, which are load, not slowness
 )
-STREAMS = "streams"  # they need somebody who is signed in; the suite has one
+STREAMS = "streams"  # not measured here: they need a signed-in person, as the test suite has
 
 
 def report(port: int, secret: str, rounds: int, seconds: float) -> str:
-    """A table: for each kind the 50th and the 99th percentile, and the ratio of the latter, in the median."""
+    """A table: for each kind, the medians of the 50th and 99th percentile, and the ratio of the latter."""
     names = [name for name in kinds("") if not name.startswith(STREAMS)]
     width = max(map(len, names))
     lines = [f"{'':{width}}  {'alone, ms':>14}   {'beside, ms':>14}   p99 ÷ alone"]
@@ -51,7 +51,7 @@ def report(port: int, secret: str, rounds: int, seconds: float) -> str:
 
 @contextlib.contextmanager
 def _standing(port: int, kind: str) -> Iterator[None]:
-    """In a process of their own, which ends with the block."""
+    """Slow sockets in a process of their own, which ends with the block."""
     command = [sys.executable, "-m", "bench.slow", str(port), kind, str(MANY)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as slow:
         if slow.stdout is None or not slow.stdout.readline():
@@ -63,9 +63,9 @@ def _standing(port: int, kind: str) -> Iterator[None]:
 
 
 def _waits(port: int, secret: str, seconds: float) -> tuple[float, float]:
-    """The 50th and the 99th percentile, in seconds, of a tool call on a connection of its own.
+    """The 50th and the 99th percentile, in seconds, of tool calls that each open a connection.
 
-    Raises RuntimeError for one that is not answered with 200.
+    Raises RuntimeError if a tool call is not answered with 200.
     """
     body = json.dumps({"toolCall": {"arguments": {"date": "tomorrow", "calendarId": "1"}}})
     until, waits, wrong = time.monotonic() + seconds, list[float](), list[str]()

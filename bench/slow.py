@@ -1,6 +1,6 @@
-"""Clients that are slow on purpose, many of each kind, and what an honest one waits beside them.
+"""Clients that are slow on purpose, many of each kind.
 
-`python -m bench.slow PORT KIND MANY` keeps so many standing until its standard input ends.
+`python -m bench.slow PORT KIND MANY` keeps that number open until its standard input ends.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 CHECK = "/api/vapi/tools/calendar/check"
 HEAD = f"POST {CHECK} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
-#: Seconds until a bare connection is made anew, and between two bytes of one that drips.
+#: Seconds until a connection of a `renewed` kind is replaced, and between two bytes of the other kinds.
 RENEWED_AFTER, DRIPS_EVERY = 4.5, 1.0
 
 
 @dataclass
 class Slow:
-    """So many sockets that each send `first` and then a byte a second of `drip`; none reads anything, or with
-    `sips` a byte a second. With `half_closed` each says that it sends no more.
+    """`many` sockets that each send `first` and then one byte of `drip` a second. They read nothing, or with
+    `sips` one byte a second. With `half_closed` each closes its sending side.
 
-    One that the server ends is made anew, and with `renewed` all are, again and again.
+    A socket that the server ends is replaced; with `renewed` all are replaced every RENEWED_AFTER seconds.
     """
 
     port: int
@@ -42,7 +42,7 @@ class Slow:
 
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
-        """All of them stand as the block begins, and somebody keeps it so until it ends."""
+        """All sockets are open when the block begins; a thread keeps them open until it ends."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, self.many * 2 + 1024)), hard))
         keeper = threading.Thread(target=self._keep)
@@ -61,7 +61,7 @@ class Slow:
         each = socket.socket()
         each.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVBUF, 4096
-        )  # what it does not read stays at the server
+        )  # what the client does not read stays at the server
         each.settimeout(60)
         each.connect(("127.0.0.1", self.port))
         with contextlib.suppress(OSError):
@@ -90,13 +90,13 @@ class Slow:
             position += 1
 
     def _is_over(self, each: socket.socket) -> bool:
-        """Whether the server has ended it; nothing is read off it."""
+        """Whether the server has ended the connection or answered; looks without reading."""
         with selectors.PollSelector() as poll:
             poll.register(each, selectors.EVENT_READ)
             if not poll.select(0):
                 return False
         if not self.drip and b"GET" in self.first:
-            return False  # an answer is there, and it is not read
+            return False  # only its answer, which a client of this kind leaves unread
         try:
             return not each.recv(1, socket.MSG_PEEK) or b"HTTP" in each.recv(64, socket.MSG_PEEK)
         except OSError:
@@ -104,7 +104,7 @@ class Slow:
 
 
 def kinds(cookie: str) -> dict[str, Callable[[int, int], Slow]]:
-    """Each kind by its name: how to make so many of them for a port. `cookie` is a signed-in person's."""
+    """Each kind by name: a function of port and number that makes it. `cookie` is a signed-in person's."""
     post = f"{HEAD}Content-Length: 2000\r\n\r\n".encode()
     # Far more than the kernel keeps for a client that does not read.
     pages = b"GET /static/vendor/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 150

@@ -1,4 +1,4 @@
-"""claim_slot_atomic in pgbench, beside one-row INSERTs without and with an exclusion constraint."""
+"""Measures claim_slot_atomic in pgbench, beside one-row INSERTs without and with an exclusion constraint."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bench.figures import Series
 from bench.ground import CALENDARS, CONSTRAINED, HOT, PATIENTS, PLAIN, Clinic, Ground, phone
 
 CLIENTS = 8
-FIRST = 2_000_000_000  # when the first slot begins, in Unix time: far enough ahead for any run
+FIRST = 2_000_000_000  # the start of the first slot, in Unix time: far enough ahead for any run
 STEP = 1800
 
-#: Each client counts for itself, and has its own share of the calendars: nobody waits for a lock here.
+#: Each client counts for itself and has its own share of the calendars, so no client waits for a lock.
 SPREAD = f"""
 \\set n :n + 1
 \\set calendar :client_id + {CLIENTS} * (:n % {CALENDARS // CLIENTS})
@@ -25,7 +25,7 @@ SPREAD = f"""
 \\set until :at + {STEP}
 \\set phone {phone(0)} + (:n * {CLIENTS} + :client_id) % {PATIENTS}
 """
-#: Everybody wants the same calendar, though never the same slot.
+#: All clients claim slots of the same calendar, but never the same slot.
 ONE_CALENDAR = f"""
 \\set n :n + 1
 \\set at {FIRST} + {STEP} * (:n * {CLIENTS} + :client_id)
@@ -52,7 +52,7 @@ SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id
 
 @dataclasses.dataclass
 class Script:
-    """What pgbench runs. Those of one `pool` draw from the same slots, so they go on where it has come to."""
+    """A script for pgbench. Scripts of one `pool` share its slots: each goes on where the last stopped."""
 
     name: str
     text: str
@@ -73,9 +73,9 @@ SCRIPTS = (
 
 
 class Pgbench:
-    """Runs scripts, and sees to it that no slot is asked for twice and no claim was refused.
+    """Runs scripts, and ensures that no slot is claimed twice and no claim was refused.
 
-    A round takes so many seconds; with 0 it is five transactions of each client, however long they take.
+    A round takes `seconds`; with 0 each client makes five transactions, however long they take.
     """
 
     def __init__(self, ground: Ground, seconds: int) -> None:
@@ -92,13 +92,13 @@ class Pgbench:
         return [Series(script.name, functools.partial(self.run, script)) for script in SCRIPTS]
 
     def warm_up(self, seconds: int) -> None:
-        """So that no table is empty, and the planner knows it."""
+        """Fill the tables and analyze them, so that the planner does not take them for empty."""
         for script in SCRIPTS:
             self.run(script, seconds)
         self._ground.analyze()
 
     def run(self, script: Script, seconds: int | None = None) -> float:
-        """One round; transactions per second."""
+        """Run one round; returns transactions per second."""
         first = self._next.get(script.pool, 0)
         file = self._ground.folder / "script.sql"
         file.write_text(script.text)

@@ -1,4 +1,4 @@
-"""reserve-atomic over HTTP, beside a bare view with one INSERT under the same gunicorn."""
+"""Measures reserve-atomic over HTTP, beside a bare view with one INSERT under the same gunicorn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SAID = "Good morning, this is the clinic. How can I help you today?"
 
 
 class Web:
-    """Both servers, and what they are asked. No slot is asked for twice."""
+    """Both servers, and the requests to them. No slot is requested twice."""
 
     def __init__(self, ground: Ground, seconds: float) -> None:
         self._ground = ground
@@ -50,7 +50,7 @@ class Web:
         return post(PATH, body.encode(), self._clinic.secret)
 
     def vapi(self) -> bytes:
-        """One telephone call each; a real message carries more of the same."""
+        """A tool call in a call of its own; a real message has more fields of the same kinds."""
         number = next(self._numbers)
         call = {
             "id": f"call_{number}",
@@ -82,8 +82,8 @@ class Web:
         }
 
     def warm_up(self, seconds: float) -> None:
-        """Each form, so that no table is empty when it is analyzed: the planner would then read a clinic's
-        tool calls one by one, and keep to that plan until autovacuum comes.
+        """Send each form, so that no table is empty when it is analyzed: the planner would then read a
+        clinic's tool calls one by one, and keep that plan until autovacuum runs.
         """
         self.run(self._bare, self.bare, seconds)
         self.run(self._holdline, self.bare, seconds)
@@ -91,11 +91,11 @@ class Web:
         self._ground.analyze()
 
     def patience(self, rounds: int, seconds: float) -> str:
-        """What an honest caller waits beside slow ones."""
+        """A table of how long an honest caller waits beside slow clients."""
         return patience.report(self._holdline, self._clinic.secret, rounds, seconds)
 
     def run(self, port: int, request: Callable[[], bytes], seconds: float | None = None) -> float:
-        """One round; requests per second."""
+        """Run one round; returns requests per second."""
         answered, took = load(
             port, request, expect=b"holdId", connections=CONNECTIONS, seconds=seconds or self._seconds
         )

@@ -1,4 +1,4 @@
-"""The tests' application, and what outlives a test in it and in the database."""
+"""The tests' application, and the clearing of what would outlive a test in it and in the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import settings
 from webapp import attacks, create_app
 from webapp.state import KEY, Application, State
 
-#: Rows of no clinic: the tries to sign in of each network, and when each sweep ran last.
+#: Rows that belong to no clinic: each network's tries to sign in, and the last run of each sweep.
 _ROWS_OF_NOBODY = "DELETE FROM sign_in_limits; DELETE FROM sweeps"
 
 _at_work = ExitStack()
@@ -19,19 +19,19 @@ _at_work = ExitStack()
 
 @cache
 def application() -> Application:
-    """One for all tests; it goes by the settings of the process."""
+    """The one application of all tests, with the settings of the process."""
     return create_app()
 
 
 def start_anew() -> None:
-    """The application remembers nothing, as after a start.
+    """Empty the application's memory, as after a start.
 
-    It is also the one at work in the tests themselves, which look at what it keeps. What is still running
-    goes on with the memory that it began with.
+    The application is also at work in the tests themselves, which look at its memory. Threads that still run
+    keep the memory that they began with.
     """
     app = application()
     with app.state.at_work():
-        attacks.forget()  # or its thread would write them down in the next test
+        attacks.forget()  # or its thread would record these attacks in the next test
     _at_work.close()
     app.extensions[KEY] = State(app.state.config)
     _at_work.enter_context(app.state.at_work())
@@ -40,8 +40,8 @@ def start_anew() -> None:
 def forget_all(database: psycopg.Connection) -> None:
     """Put this process and its database into the state of a product that has just started.
 
-    What was tried in one test is neither refused nor told in another. The settings are read again, because
-    a thread may have read them while the variables of the last test were still there.
+    So the tries of one test do not affect the limits and reports of another. The settings are read again,
+    because a thread may have read them while the variables of the last test were still set.
     """
     settings.of_process.cache_clear()
     settings.of_process()

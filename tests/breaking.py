@@ -1,4 +1,4 @@
-"""A line to Postgres that breaks where a test wants it to: in a COMMIT."""
+"""A connection to Postgres that breaks in the COMMIT that a test chooses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Breaks(Enum):
 
 @dataclass
 class Line:
-    """Forwards what it gets, and breaks once when it was armed. A context manager; `url` leads through it."""
+    """Forwards bytes, and breaks once after it was armed. A context manager; `url` leads through it."""
 
     database_url: str
     refuses: bool = False
@@ -51,8 +51,8 @@ class Line:
         )
 
     def break_commit_of(self, statement: str, how: Breaks, *, then_refuse: bool = False) -> None:
-        """Break in the COMMIT of the next transaction in which this text was sent. `then_refuse`: and let
-        nobody through after it, until `refuses` is made false.
+        """Break in the COMMIT of the next transaction in which this text was sent. `then_refuse`: refuse all
+        connections after it, until `refuses` is set to false.
         """
         self._then_refuse = then_refuse
         self._go_on.clear()
@@ -66,7 +66,7 @@ class Line:
         return self._armed is None
 
     def count(self, statement: str) -> int:
-        """How often this text was sent since the line was armed."""
+        """How often this text was sent since the break was armed."""
         return bytes(self._seen).count(statement.encode())
 
     def _accept(self) -> None:
@@ -115,7 +115,7 @@ class Line:
             client.shutdown(socket.SHUT_RDWR)
             self._go_on.wait(30)
         server.sendall(data)
-        server.recv(1, socket.MSG_PEEK)  # it has committed
+        server.recv(1, socket.MSG_PEEK)  # an answer: the server has committed
 
 
 def _answer(server: socket.socket, client: socket.socket, muted: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""What claim_slot_atomic answers to SQL by hand: what the app reads of it, and whose hold is in the way."""
+"""The answer of claim_slot_atomic to SQL: what the application reads, and whose hold is in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Postgres and a Redis of the tests' own, real ones, and an app on them.
+"""A real Postgres and a real Redis of the tests' own, and an application on them.
 
 Every test makes its own clinic, so that tests share a database without seeing each other, and commit
 for real: rollback isolation would never fire a deferred constraint and would keep every advisory lock.
@@ -31,7 +31,7 @@ from sandbox.twilio.server import running_sandbox
 from tests.places import ROOT, free_port
 from tests.stack import stack as stack  # the fixture  # noqa: PLC0414
 
-#: In the tests' database alone, the clock can be shifted (fixture clock).
+#: The clock can be shifted in the tests' database only (fixture clock).
 SHIFTED_CLOCK = """
 CREATE TABLE test_clock (shift interval NOT NULL, stopped_at timestamptz);
 INSERT INTO test_clock VALUES ('0');
@@ -39,16 +39,16 @@ CREATE OR REPLACE FUNCTION app_clock() RETURNS timestamptz LANGUAGE sql VOLATILE
 AS $$ SELECT coalesce(stopped_at, clock_timestamp()) + shift FROM test_clock $$;
 """
 
-# How long an example takes is the machine's affair, and no finding.
+# The time that an example takes depends on the machine, and is not a finding.
 hypothesis_settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("any machine")
 
-#: The superuser's URL, who can make roles.
+#: The URL of the superuser, who can make roles.
 ADMIN_URL = pytest.StashKey[str]()
 
-#: Shares that take minutes although they are few tests.
+#: Shares that take minutes although they have few tests.
 LONG = {
     "the whole product",
     "tests/security/test_adversary.py",
@@ -66,13 +66,13 @@ _stack = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything of ours asks for the settings of the process."""
+    """Start the servers and set the variables, before our code reads the settings of the process."""
     if config.option.collectonly or config.option.help:
         return
     if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
         return  # this process hands the tests to workers (pytest -n), each of which has servers of its own
     folder = Path(tempfile.mkdtemp(prefix="holdline-tests-"))
-    folder.chmod(0o711)  # Postgres never runs as root: its account must be able to pass through
+    folder.chmod(0o711)  # Postgres never runs as root: its account must pass through
     _stack.callback(shutil.rmtree, folder, ignore_errors=True)
     try:
         running = _stack.enter_context(services.running(folder, pg_port=None, redis_port=None, fsync=False))
@@ -84,9 +84,9 @@ def pytest_configure(config: pytest.Config) -> None:
         APP_ENV="development",
         DATABASE_URL=running.database_url,
         REDIS_URL=running.redis_url,
-        PUBLIC_BASE_URL="http://127.0.0.1:1",  # nobody listens: a test hands receipts over itself
+        PUBLIC_BASE_URL="http://127.0.0.1:1",  # no server listens: a test posts receipts itself
         TWILIO_API_BASE_URL=f"http://127.0.0.1:{free_port()}",
-        BROKER_TIMEOUT="5",  # the most there is: a busy machine must not cost a nudge that a test looks for
+        BROKER_TIMEOUT="5",  # the maximum: a busy machine must not lose a nudge that a test looks for
         SMS_WATCH="0",  # no worker runs beside these tests; the journeys have their own
         SECRET_KEY="7d1f0c2ab94e58633e0a9c71d2f8b6450f9a2e7cd3b1846e5a70c9f12b8d3e64",
     )
@@ -102,13 +102,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     if attacks := sys.modules.get("webapp.attacks"):
-        attacks.flush()  # or its thread would look for a database that is gone
+        attacks.flush()  # or its thread would connect to a database that is gone
     _stack.close()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Each test begins as after a start, and so do the fixtures of its module, which are made after this."""
+    """Begin each test as after a start; the fixtures of its module are made after this."""
     from tests import afresh  # noqa: PLC0415 (only now are its settings there)
 
     afresh.forget_all(_operator())
@@ -116,13 +116,13 @@ def pytest_runtest_setup() -> None:
 
 @cache
 def _operator() -> psycopg.Connection:
-    """A connection that is there for as long as the tests run."""
+    """An operator's connection that lasts as long as the tests run."""
     return _stack.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _patience() -> None:
-    """A test that the machine keeps from going on in the middle of a transaction is no client that froze."""
+    """Lengthen the time-out in a transaction, so that a test on a busy machine is not taken for frozen."""
     from models.base import session  # noqa: PLC0415 (only now are its settings there)
 
     session.IDLE_IN_TRANSACTION = 120
@@ -135,7 +135,7 @@ def database_url() -> str:
 
 @pytest.fixture(scope="session")
 def admin_url(pytestconfig: pytest.Config) -> str:
-    """The superuser's; only to make the roles that a test is about."""
+    """The superuser's URL; only to make the roles that a test is about."""
     return pytestconfig.stash[ADMIN_URL]
 
 
@@ -148,7 +148,7 @@ def app() -> Flask:
 
 @pytest.fixture(scope="session")
 def twilio() -> Iterator[str]:
-    """The sandbox Twilio, where the settings say that Twilio is; its URL."""
+    """Run the sandbox Twilio at the address of the settings; yields its URL."""
     port = int(os.environ["TWILIO_API_BASE_URL"].rpartition(":")[2])
     with running_sandbox(port=port) as url:
         yield url
@@ -168,7 +168,7 @@ def sql(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def clock(sql: psycopg.Connection) -> Iterator[Clock]:
-    """The database's clock, in the test's hands; put right afterwards."""
+    """The database's clock, which the test moves; it is set right afterwards."""
     yield Clock(sql)
     sql.execute("UPDATE test_clock SET shift = '0', stopped_at = NULL")
 
@@ -178,7 +178,7 @@ class Clock:
         self._sql = sql
 
     def stop(self) -> None:
-        """From now on only `forward` moves it."""
+        """Stop the clock; from now on only `forward` moves it."""
         self._sql.execute("UPDATE test_clock SET stopped_at = coalesce(stopped_at, clock_timestamp())")
 
     def forward(self, seconds: float) -> None:
@@ -189,16 +189,16 @@ class Clock:
 
 
 def share(test: str) -> str:
-    """What one worker is given at once: a file, or all that needs the whole product."""
+    """The share of a test, which one worker runs as a whole: its file, or all tests of the whole product."""
     file = test.partition("::")[0]
     return "the whole product" if file.startswith(("tests/journey/", "tests/browser/")) else file
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """How `pytest -n` deals the tests out: by shares, for the tests of one share what is slow to start.
+    """Make `pytest -n` deal the tests out by shares, because the tests of a share start the same slow things.
 
-    In the order of pytest_collection_modifyitems. Another `--dist` is left as it is.
+    The order is that of pytest_collection_modifyitems. Another `--dist` is left as it is.
     """
     if config.option.dist != "load":
         return None
@@ -211,7 +211,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """For workers the longest shares come first, so that none is waited for at the end."""
+    """Sort the longest shares first for workers, so that no long share is left at the end."""
     if hasattr(config, "workerinput"):
         many = Counter(share(item.nodeid) for item in items)
         items.sort(key=lambda item: (share(item.nodeid) not in LONG, -many[share(item.nodeid)]))

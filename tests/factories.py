@@ -20,14 +20,14 @@ EVERY_DAY = {day: [["09:00", "17:00"]] for day in WEEKDAYS}
 ACCOUNT_SID = "AC" + "5a" * 16
 AUTH_TOKEN = "token-of-the-tests"
 
-#: Beyond the range 07700 900xxx, from which the sandbox's callers take theirs.
+#: Beyond the range 07700 900xxx, from which the sandbox's callers take their numbers.
 _numbers = itertools.count(20_000)
 
 
 def create_clinic(
     calendars: tuple[str, ...] = ("cal-1",), calendar: dict[str, Any] | None = None, **clinic: Any
 ) -> str:
-    """An organisation that is open every day, with limits out of the way. Returns its id."""
+    """A clinic that is open every day, with wide limits. Returns its id."""
     org_id = uuid.uuid4()
     wide = {
         "codes_per_hold": 100,
@@ -77,7 +77,7 @@ def slot(*, days: int = 14, hour: int = 10, minute: int = 0) -> str:
 
 
 def phone_number() -> str:
-    """A number that no other test uses, and no caller of the sandbox."""
+    """A number that no other test and no caller of the sandbox uses."""
     return f"+4477009{next(_numbers):05d}"
 
 

@@ -1,4 +1,4 @@
-"""Clinics with a row or more in every table that has an organisation, made by the tools as far as can be."""
+"""Clinics with rows in every table that belongs to a clinic, made by the tools as far as possible."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NO_TOOL_WRITES = {
 
 
 def create_furnished_clinic(client: FlaskClient, sql: psycopg.Connection) -> str:
-    """An appointment made in one call, and in another a hold with a waiting code."""
+    """A clinic with an appointment of one call, and a hold of another whose code waits. Returns its id."""
     org = create_clinic()
     done = PhoneCall(client, org, phone_number())
     for call, hour in ((done, 10), (PhoneCall(client, org, phone_number()), 12)):

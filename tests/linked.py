@@ -19,7 +19,7 @@ def at(slot_id: str) -> datetime:
 
 
 class Linked:
-    """A booking, and what the database says of it now."""
+    """A booking, and its current rows in the database."""
 
     def __init__(
         self,
@@ -57,8 +57,8 @@ class Linked:
         return self.one(f"SELECT {columns} FROM sms_messages WHERE id = %s", message or self.message)
 
     def have_sent(self) -> None:
-        """Have the text sent. The sweep of a worker that another test has not seen end may have its row."""
-        from tasks.messaging import deliver_sms  # noqa: PLC0415 (only now are its settings there)
+        """Have the SMS sent. A sweep of another test's worker may hold its row, so this tries again."""
+        from tasks.messaging import deliver_sms  # noqa: PLC0415 (its settings exist only now)
 
         def is_tried() -> bool:
             deliver_sms.run(org_id=self.org, message_id=str(self.message))
@@ -73,7 +73,7 @@ class Linked:
         )
 
     def newest(self) -> uuid.UUID:
-        """The confirmation that is the newest now."""
+        """The message id of the newest confirmation."""
         found: uuid.UUID = self.row("confirmation_message_id")
         return found
 

@@ -1,4 +1,4 @@
-"""Where the project is, and a port that is free."""
+"""The project's folder, and free ports."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: Bound, and never listened on, until this process ends.
+#: Sockets that are bound, but do not listen, until this process ends.
 _kept: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port for a server that is started later; nobody listens on it until then.
+    """A port for a server that is started later; no process listens on it until then.
 
-    It stays ours meanwhile. Were it only looked up, any connection that another process makes could be given
-    it as its own end, and the server would not start. Linux lets a server have a port that is bound by
-    somebody who does not listen, if both say SO_REUSEADDR, as servers do; elsewhere it is only looked up.
+    The port stays ours meanwhile. If it were only looked up, the system could give it to another process's
+    outgoing connection, and the server would not start. Linux lets a server bind a port that another socket
+    has bound without listening, if both set SO_REUSEADDR, as servers do; elsewhere it is only looked up.
     """
     probe = socket.socket()
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

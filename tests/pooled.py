@@ -1,4 +1,4 @@
-"""A real PgBouncer before the tests' database, in its default configuration but for the mode."""
+"""A real PgBouncer before the tests' database, in its default configuration except the mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 
 from tests.places import free_port
 
-#: Where Debian puts it, which is not on everybody's PATH.
+#: Debian installs it in /usr/sbin, which is not on every PATH.
 BINARY = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 CONFIGURATION = """

@@ -1,4 +1,4 @@
-"""Other doors to the tests' Redis: one that speaks TLS, one at a Unix socket."""
+"""Other ways to the tests' Redis: a port with TLS, and a Unix socket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 @contextlib.contextmanager
 def unix(port: int) -> Iterator[str]:
-    """The path of a Unix socket that leads to this port."""
+    """Yields the path of a Unix socket that leads to this port."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/redis.sock"
         with socket.socket(socket.AF_UNIX) as listener:
@@ -32,7 +32,7 @@ def unix(port: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def tls(port: int, folder: Path) -> Iterator[tuple[int, Path]]:
-    """A port that leads to this one by TLS, and the certificate, which is signed by itself."""
+    """Yields a port that leads to this one by TLS, and its self-signed certificate."""
     certificate = _certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, folder / "key.pem")
@@ -70,7 +70,7 @@ def _served(listener: socket.socket, port: int, context: ssl.SSLContext | None =
 
 
 def carry(source: socket.socket, target: socket.socket) -> None:
-    """Hand on what `source` says until it ends, and then end `target`."""
+    """Copy from `source` to `target` until `source` ends, and then end `target`."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)

@@ -1,4 +1,4 @@
-"""Honest callers, who are to be answered whatever slow ones do beside them (bench/slow.py)."""
+"""Honest callers, who must get answers whatever slow clients do beside them (bench/slow.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.slow import CHECK
 def ask(
     port: int, method: str, path: str, body: str | None = None, *, secret: str = "", within: float
 ) -> int:
-    """The status of an answer to a connection of its own. Raises OSError when there is none in time."""
+    """The status code of the answer to a request. Raises OSError if none comes within `within` seconds."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=within)) as connection:
         connection.request(method, path, body, {"Authorization": f"Bearer {secret}"} if secret else {})
         answer = connection.getresponse()
@@ -22,7 +22,7 @@ def ask(
 
 
 def honest(port: int, secret: str, many: int, *, within: float) -> list[str]:
-    """What went wrong for callers who ask so many times for a page and for a tool, some at once."""
+    """What went wrong for callers who ask for a page and a tool `many` times, some at once."""
     tool = json.dumps({"toolCall": {"arguments": {"date": "tomorrow"}}})
 
     def once(number: int) -> str:

@@ -24,7 +24,7 @@ from sandbox import seed
 from sandbox.dialogue import World
 from tests.places import ROOT, free_port
 
-READY_WITHIN = 400.0  # longer than the product itself waits, so that it is the one to say why
+READY_WITHIN = 400.0  # longer than the product itself waits, so that the product says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Stack:
         return World(self.web_url, self.inbox_url, str(seed.LONDON))
 
     def tool(self, path: str, **arguments: Any) -> tuple[dict[str, Any], float]:
-        """One tool call in the quick reference's form: the answer, and how many seconds it took."""
+        """One tool call in the quick reference's form; returns the answer and the seconds that it took."""
         body = json.dumps({"toolCall": {"arguments": arguments}}).encode()
         request = urllib.request.Request(
             f"{self.web_url}/api/vapi/tools/{path}", body, {"Content-Type": "application/json"}
@@ -53,12 +53,12 @@ class Stack:
         return answer, time.monotonic() - begun
 
     def inbox(self, number: str) -> list[str]:
-        """What one number was sent, newest first."""
+        """The texts of the SMS to one number, newest first."""
         with urllib.request.urlopen(f"{self.inbox_url}/inbox.json", timeout=120) as response:
             return [message["body"] for message in json.load(response) if message["to"] == number]
 
     def processes(self, *words: str) -> list[psutil.Process]:
-        """Our own processes whose command line has all these words."""
+        """Our own processes whose command line contains all these words."""
         found = []
         for process in psutil.Process(self.supervisor.pid).children(recursive=True):
             try:
@@ -70,7 +70,7 @@ class Stack:
         return found
 
     def server(self, *words: str) -> psutil.Process:
-        """Likewise the oldest of them: what a server forks looks like itself for a moment."""
+        """The oldest of these processes, because a fork of a server looks like it for a moment."""
         return min(self.processes(*words), key=lambda process: process.create_time())
 
     def row(self, query: str, *parameters: object) -> Any:
@@ -78,13 +78,13 @@ class Stack:
             return connection.execute(query, parameters).fetchone()
 
     def forget_tries(self) -> None:
-        """Whoever failed to sign in before is not kept waiting for it any more."""
+        """Forget failed sign-ins, so that the next one need not wait."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute("DELETE FROM sign_in_limits")
 
 
 def eventually(true: Callable[[], Any], *, within: float = 180.0) -> Any:
-    """The first true value of `true()`; fails when there is none in time."""
+    """Wait for the first true value of `true()` and return it; fails if none comes in time."""
     until = time.monotonic() + within
     while True:
         if value := true():

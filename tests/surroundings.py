@@ -1,4 +1,4 @@
-"""Other settings for a while: another database, another role, another key."""
+"""Other settings for a block: another database, another role, another key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POOLS: deque[Pool] = deque(maxlen=16)
 
 @contextmanager
 def environment(**variables: str | None) -> Iterator[None]:
-    """The process with these variables of the environment; None takes one away."""
+    """Run the block with these environment variables; None removes a variable."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             if value is None:
@@ -33,13 +33,13 @@ def environment(**variables: str | None) -> Iterator[None]:
 
 
 def _read_anew() -> None:
-    """Settings first: a thread that asks for a connection meanwhile would make one out of the old ones."""
+    """Clear the settings before the pools: a thread that connects meanwhile would use the old settings."""
     try:
         left: tuple[Engine, ...] = session.engines(settings.of_process())
     except settings.SettingsError:
-        left = ()  # with wrong ones nothing was connected
+        left = ()  # with wrong settings nothing was connected
     settings.of_process.cache_clear()
-    # A thread may give its connection back after this: to a pool that is gone nobody would close it.
+    # A thread may return its connection after this; in a pool that is forgotten it would stay open.
     _POOLS.extend(engine.pool for engine in left)
     for engine in left:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""A real browser before the running product: Debian's Chromium, or another that is named or found."""
+"""A real browser for the running product: Debian's Chromium, or another that is named or found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.stack import Stack
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = (
-    "--no-sandbox",  # it also runs as root in a container, and sees nothing but our own pages
+    "--no-sandbox",  # it also runs as root in a container, and opens only our own pages
     "--disable-gpu",
     "--disable-background-networking",
     "--disable-component-update",
@@ -24,7 +24,7 @@ QUIET = (
     "--no-first-run",
 )
 
-#: A shared machine may be slow; what must be quick is measured by its test.
+#: A shared machine may be slow; a test of speed measures it itself.
 expect.set_options(timeout=60_000)
 
 WIDTHS = {"phone": (390, 844), "desk": (1280, 900)}
@@ -32,7 +32,7 @@ WIDTHS = {"phone": (390, 844), "desk": (1280, 900)}
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Skips without one, unless BROWSER_REQUIRED is set, as in CI."""
+    """A browser; skips if there is none, unless BROWSER_REQUIRED is set, as in CI."""
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         if os.environ.get("BROWSER_REQUIRED"):
@@ -51,9 +51,9 @@ Opens = Callable[..., AbstractContextManager[Page]]
 
 @pytest.fixture
 def opened(browser: Browser, stack: Stack) -> Opens:
-    """A window of its own; nothing may be said on its console but what a page expects.
+    """Opens windows; the console of each may show only what the page expects.
 
-    All of them sign in as one person from one network, so what other tests tried there is forgotten.
+    All windows sign in as one person from one network, so other tests' failed sign-ins are forgotten first.
     """
     stack.forget_tries()
 
@@ -97,7 +97,7 @@ def sign_in(page: Page, password: str = seed.OWNER_PASSWORD) -> None:
 
 
 def faults(page: Page) -> list[str]:
-    """What axe finds, and whether the page is wider than its window."""
+    """The faults that axe finds, and the fault of a page wider than its window."""
     found = [
         f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]}"
         for each in Axe().run(page).response["violations"]

@@ -1,4 +1,4 @@
-"""Copies of the migrated schema to break, and racers for the whole one."""
+"""Copies of the migrated schema to break, and racers for the complete schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.concurrency.racing import Connection, connections
 
 @pytest.fixture(scope="session")
 def template(database_url: str) -> Iterator[str]:
-    """A migrated database that nobody is connected to, so that it can be copied."""
+    """A migrated database without connections, so that it can be copied."""
     with new_database(database_url) as url:
         done = alembic(url, "upgrade", "head")
         assert done.returncode == 0, done.stderr

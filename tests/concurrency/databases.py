@@ -1,4 +1,4 @@
-"""Databases of a test's own, migrated as a release migrates them."""
+"""Databases for one test each, migrated as a release migrates them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 @contextmanager
 def new_database(database_url: str, *, template: str = "template1") -> Iterator[str]:
-    """An empty database, or a copy of one that nobody is connected to. Yields its URL.
+    """An empty database, or a copy of a template that has no connections. Yields its URL.
 
-    Who makes it must be allowed to end the sessions that are left in it.
+    The role of `database_url` must be allowed to end the sessions that are left in it.
     """
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -31,7 +31,7 @@ def new_database(database_url: str, *, template: str = "template1") -> Iterator[
             yield database_url.rsplit("/", 1)[0] + f"/{name}"
         finally:
             # WITH (FORCE) would fail on an autovacuum worker, which only a superuser may end; without it
-            # Postgres asks the worker to leave, and waits for those who were told to.
+            # Postgres asks the worker to leave, and waits for it.
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = %s AND backend_type = 'client backend'",
@@ -45,7 +45,7 @@ def name_of(database_url: str) -> str:
 
 
 def alembic(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Alembic in a process of its own, whose settings are read for this database."""
+    """Run Alembic in a process of its own, with settings for this database."""
     return subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=ROOT,

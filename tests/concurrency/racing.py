@@ -1,4 +1,4 @@
-"""Callers who all begin in the same moment, each on a real connection; and what must hold afterwards."""
+"""Callers who all begin at the same moment, each on a real connection; and what must hold afterwards."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ R = TypeVar("R")
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-#: A start some days ahead, on everybody's grid.
+#: A start some days ahead, on the grid of every calendar.
 SLOT = datetime.combine(datetime.now(UTC).date() + timedelta(days=14), time_of_day(10), UTC)
 QUARTER = timedelta(minutes=15)
 RIGHT = "digest-of-the-right-code"
 WRONG = "digest-of-another-code"
 
-#: Seconds after which a test stops waiting for what must come at once.
+#: Seconds after which a test stops waiting for an event that must come at once.
 WAIT = 10.0
 
-#: Starts a quarter apart over four hours, in an order that is not theirs.
+#: Starts fifteen minutes apart over four hours, out of order.
 OVERLAPPING = [SLOT + (n * 7 % 16) * QUARTER for n in range(100)]
 
 _LIVE = """
@@ -51,9 +51,9 @@ WITH live AS (
 
 @contextmanager
 def connections(database_url: str, count: int, *, autocommit: bool = True) -> Iterator[list[Connection]]:
-    """As many connections as there are racers; opened before the race, so that none is late.
+    """`count` connections, opened before the race, so that no racer is late.
 
-    None waits for a lock for ever: in a broken schema that would be a hanging test instead of a red one.
+    Each has a lock timeout: in a broken schema the test must fail and not hang.
     """
 
     def connected() -> Connection | None:
@@ -76,9 +76,9 @@ def race(
     *,
     before: Callable[[Connection], object] | None = None,
 ) -> list[R | psycopg.Error]:
-    """Let every racer act at once: each gets its connection and number. A database error is a result.
+    """Let all racers act at once, each with its connection and number; a database error is a result.
 
-    `before` is done by each ahead of the start, for instance to take its snapshot.
+    Each racer calls `before` ahead of the start, for instance to take its snapshot.
     """
     barrier = threading.Barrier(len(racers), timeout=120)
 
@@ -96,16 +96,16 @@ def race(
 
 
 def meanwhile(act: Callable[[], R]) -> Future[R]:
-    """Something that another session does while the test goes on.
+    """Run `act`, which uses another session, while the test goes on.
 
-    Nothing waits for it but its result: a test that fails leaves its transaction, which ends the waiting.
+    Only the future's result waits for it: a test that fails leaves its transaction, which ends the wait.
     """
     future: Future[R] = Future()
 
     def run() -> None:
         try:
             future.set_result(act())
-        except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+        except BaseException as error:  # noqa: BLE001 (the future's result raises it)
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
@@ -113,7 +113,7 @@ def meanwhile(act: Callable[[], R]) -> Future[R]:
 
 
 def wait_until_blocked(watcher: Connection, blocked: Connection, *, by: str) -> None:
-    """Until Postgres itself says that this session waits for such a lock (advisory, transactionid…)."""
+    """Wait until Postgres reports that `blocked` waits for a lock of the kind `by` (advisory, …)."""
     deadline = time.monotonic() + WAIT
     while True:
         row = watcher.execute(
@@ -127,7 +127,7 @@ def wait_until_blocked(watcher: Connection, blocked: Connection, *, by: str) -> 
 
 
 def make_clinic(connection: Connection, **calendars: dict[str, Any]) -> str:
-    """An organisation with calendars by id; plain SQL, so that it also works in a broken copy."""
+    """A clinic with calendars by id; plain SQL, so that it also works in a broken copy. Returns its id."""
     org = str(uuid.uuid4())
     connection.execute("INSERT INTO organizations (id, name, region) VALUES (%s, 'Races', 'GB')", [org])
     for calendar, changes in (calendars or {"cal": {}}).items():
@@ -194,7 +194,7 @@ def hold_with_code(
     *,
     expires_in: timedelta = timedelta(minutes=10),
 ) -> uuid.UUID:
-    """A hold whose code was sent; expiring when the test says."""
+    """A hold whose code was sent, with the expiry that the test chooses."""
     held = claim(connection, org, calendar, slot)
     assert held.success, held
     assert held.hold_id is not None
@@ -206,7 +206,7 @@ def hold_with_code(
 
 
 def insert_hold(connection: Connection, org: str, slot: datetime = SLOT, calendar: str = "cal") -> None:
-    """As somebody with psql might, past the function and its lock."""
+    """Insert a hold as an operator with psql might, past the function and its lock."""
     connection.execute(
         "WITH patient AS (INSERT INTO contacts (org_id, phone) VALUES (%(org)s, gen_random_uuid()::text)"
         " RETURNING id) "
@@ -220,7 +220,7 @@ def insert_hold(connection: Connection, org: str, slot: datetime = SLOT, calenda
 def insert_appointment(
     connection: Connection, org: str, slot: datetime = SLOT, calendar: str = "cal"
 ) -> uuid.UUID:
-    """Likewise, with the confirmation that it cannot do without."""
+    """Insert an appointment in the same way, with the confirmation that it must have."""
     appointment, message, contact = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
     with connection.transaction():
         connection.execute(
@@ -241,7 +241,7 @@ def insert_appointment(
 
 
 def double_bookings(connection: Connection, org: str) -> int:
-    """Pairs of live holds or appointments that overlap, judged by those rows and never by occupancies."""
+    """The number of overlapping pairs of live holds or appointments, counted without occupancies."""
     row = connection.execute(
         _LIVE + "SELECT count(*) FROM live x JOIN live y ON x.resource_id = y.resource_id AND x.id < y.id"
         " AND x.begins < y.ends AND y.begins < x.ends",
@@ -258,7 +258,7 @@ def count_live(connection: Connection, org: str) -> int:
 
 
 def stray_occupancies(connection: Connection, org: str) -> list[tuple[Any, ...]]:
-    """Where occupancies and the live rows say different things about who has which time."""
+    """The rows in which occupancies and the live holds and appointments disagree."""
     taken = (
         "SELECT coalesce(hold_id, appointment_id), resource_id, starts_at, ends_at FROM occupancies"
         " WHERE org_id = %(org)s"

@@ -9,7 +9,7 @@ from tests.places import ROOT
 
 DOCUMENT = ROOT / "docs/quick-reference.md"
 
-#: Its requests, by path, with the arguments in their order.
+#: The document's requests, by path, with the arguments in their order.
 REQUESTS = {
     "calendar/check": ["tenantId", "date"],
     "booking/reserve-atomic": ["tenantId", "slotId", "calendarId", "patientPhone", "patientName"],
@@ -27,7 +27,7 @@ class Block:
 
 
 def blocks_of(document: str) -> list[Block]:
-    """Every fenced block, with the heading that it stands under."""
+    """Every fenced block, with the heading above it."""
     found, heading = [], ""
     for match in re.finditer(r"^(#+ [^\n]*)$|^```(\w*)\n(.*?)^```$", document, re.MULTILINE | re.DOTALL):
         if match[1]:

@@ -1,4 +1,4 @@
-"""A code that is not the right one."""
+"""A wrong code."""
 
 from __future__ import annotations
 

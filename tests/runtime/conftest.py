@@ -1,4 +1,4 @@
-"""Logs as a process of the product writes them."""
+"""Logs in the form in which a process of the product writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.runtime.logged import PERSONAL, Lines
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """Logs as a process of the product does, and gives back what it wrote since the last look."""
+    """Set up the product's logging; yields a function that returns the lines since the last look."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     logs.configure()

@@ -1,4 +1,4 @@
-"""A person who must not be found in a log, and what a test reads of one."""
+"""A person whose data must not appear in a log, and the lines that a test reads."""
 
 from __future__ import annotations
 

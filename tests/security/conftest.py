@@ -1,4 +1,4 @@
-"""Production's rules: no request is answered without a credential, whatever the rest of the suite does."""
+"""Production's rules: no request is answered without a credential, unlike in the rest of the suite."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Clinics that can be recognised in anything they leak into, and a reader of everything that is kept.
+"""Clinics that can be recognised wherever their data leaks, and a reader of all stored data.
 
-What these tests compare with is written here anew, and not asked of the code under test.
+The expectations of these tests are written here again, and do not come from the code under test.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ KINDS = ("bearer", "vapi_secret", "hmac")
 
 @dataclass(frozen=True)
 class Clinic:
-    """One tenant. Every text that it has begins with its canary; every secret is its own."""
+    """One clinic. All its texts begin with its canary; no other clinic has its secrets."""
 
     letter: str
     kind: str
@@ -101,7 +101,7 @@ class Clinic:
         return f"{self.canary}-call-of-yesterday"
 
     def headers(self, body: bytes, **other: str) -> dict[str, str]:
-        """What Vapi sends with a body; `other` puts another secret or credential id in place of the own."""
+        """The headers that Vapi sends with a body; `other` replaces the secret or the credential id."""
         secret = other.get("secret", self.secret)
         if self.kind == "bearer":
             return {"Authorization": f"Bearer {secret}"}
@@ -115,7 +115,7 @@ class Clinic:
         }
 
     def secrets(self) -> dict[str, str]:
-        """What must be found nowhere, in whatever spelling."""
+        """The secrets that must appear nowhere, in any spelling."""
         return {
             "credential": self.secret,
             "Twilio auth token": self.auth_token,
@@ -125,7 +125,7 @@ class Clinic:
 
 
 def found(letter: str, kind: str, *, code_length: int = 4, code_tries: int = 3, **limits: Any) -> Clinic:
-    """The rows of a clinic, in every table that a clinic has before its first call."""
+    """Make a clinic, with rows in every table that a clinic needs before its first call."""
     clinic = Clinic(letter, kind, code_length, code_tries)
     org_id, canary = uuid.UUID(clinic.org_id), clinic.canary
     signed = kind == "hmac"
@@ -201,7 +201,7 @@ def found(letter: str, kind: str, *, code_length: int = 4, code_tries: int = 3, 
 
 
 def slot(day: int, half_hour: int) -> datetime:
-    """A start on the grid of these clinics."""
+    """The start of a slot on the grid of these clinics."""
     first = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=14 + day)
     return first + timedelta(minutes=30 * (half_hour % 16))
 
@@ -218,7 +218,7 @@ def bare_body(arguments: dict[str, Any], call_id: str | None = None) -> bytes:
 def vapi_body(
     calls: list[tuple[str, str, dict[str, Any]]], call_id: str | None, number: str | None = None
 ) -> bytes:
-    """A message of Vapi's with some calls, each of an id, a name and arguments."""
+    """A message of Vapi's with tool calls, each with an id, a name and arguments."""
     call: dict[str, Any] = {"type": "inboundPhoneCall"}
     call |= {"id": call_id} if call_id is not None else {}
     call |= {"customer": {"number": number}} if number is not None else {}
@@ -234,7 +234,7 @@ def post(client: FlaskClient, path: str, body: bytes, headers: dict[str, str]) -
 
 
 def inbox(twilio: str, since: str) -> list[dict[str, str]]:
-    """What patients got, oldest first."""
+    """The SMS that patients got since then, oldest first."""
     with urllib.request.urlopen(f"{twilio}/inbox.json?since={since}") as response:
         messages: list[dict[str, str]] = json.load(response)
     return messages[::-1]
@@ -264,7 +264,7 @@ def confirmation_sms(clinic: Clinic, starts: datetime) -> re.Pattern[str]:
 
 
 def alert_sms(clinic: Clinic) -> re.Pattern[str]:
-    """A name of letters, a number of digits, a service of the clinic's, our reasons."""
+    """The alert's words: a name of letters, a number of digits, a service of the clinic, our reasons."""
     known = "|".join(map(re.escape, clinic.services))
     return re.compile(
         r"Hot lead \d{1,3}/100: (?:[^\W\d_]|[ '’-]){1,33}, (?:\+?\d{3,15}|number withheld|number not shown)"  # noqa: RUF001
@@ -278,7 +278,7 @@ def alert_sms(clinic: Clinic) -> re.Pattern[str]:
 
 
 class Everything(Books):
-    """All rows of some organisations, in every table there is, at one moment."""
+    """All rows of some clinics, in every table, at one moment."""
 
     def __init__(self, sql: psycopg.Connection, org_ids: list[str]) -> None:
         self.rows = {}
@@ -330,19 +330,19 @@ _MARKS = re.compile(
 
 
 def marks(text: str) -> set[str]:
-    """What tells whose a text is: ids, telephone numbers, digests, sealed secrets and canaries."""
+    """The parts of a text that tell its clinic: ids, telephone numbers, digests, sealed secrets, canaries."""
     return set(_MARKS.findall(re.sub(r"(?<=\d) (?=\d)", "", text).lower())) | set(_MARKS.findall(text))
 
 
 def shown(codes: set[str], text: str) -> set[str]:
-    """Which of some codes stand in a text by themselves, whole or digit by digit."""
+    """The codes that stand in a text by themselves, whole or digit by digit."""
     groups = re.findall(r"(?<![\w.+-])\d+(?:[ ,-]\d+)*(?![\w-])", text)
     parts = {part for group in groups for part in re.split(r"\D", group)}
     return codes & (parts | {re.sub(r"\D", "", group) for group in groups})
 
 
 def payloads(broker: redis.Redis, queue: str, seen: int) -> list[tuple[list[Any], dict[str, Any], Any]]:
-    """The tasks that came into a queue after the first `seen`, each as Celery would read it."""
+    """The tasks that entered a queue after the first `seen`, as Celery would read them."""
     new = int(broker.llen(queue)) - seen
     raw: list[bytes] = broker.lrange(queue, 0, new - 1) if new > 0 else []  # type: ignore[assignment]
     return [json.loads(base64.b64decode(json.loads(message)["body"])) for message in raw]
@@ -353,7 +353,7 @@ def broker() -> redis.Redis:
 
 
 class Ears(logging.Handler):
-    """Keeps whatever is logged, with the text of exceptions and everything that hangs on a record."""
+    """Keeps every log record, with the text of exceptions and all attributes of the record."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -373,7 +373,7 @@ _USUAL = {*vars(logging.makeLogRecord({})), "message"}
 
 @contextmanager
 def listening(level: int = logging.INFO) -> Iterator[Ears]:
-    """Everything at the level that production logs at, and all of our own code's at DEBUG."""
+    """Listen to all logs at the level of production, and to those of our own code at DEBUG."""
     ears = Ears()
     root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("webapp", "models", "tasks")]
     before = [(logger, logger.level) for logger in (root, *ours)]

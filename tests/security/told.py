@@ -1,4 +1,4 @@
-"""Every kind of booking once, and all that was kept of it: in the database, in Redis and in the log."""
+"""Every kind of booking once, and all traces of it: in the database, in Redis and in the log."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tests.security.ground import KINDS, Clinic, bare_body, found, instant, post
 from tests.webapp.agents import agent
 from tests.webapp.agents.agent import PATHS
 
-#: Twilio answers 21614 to it: no mobile.
+#: Twilio answers 21614 to this number: no mobile.
 REFUSED = "+15005550009"
 
 
 @dataclass
 class Booking:
-    """One patient's, in one clinic and form."""
+    """One patient's booking, in one clinic and one form."""
 
     clinic: Clinic
     name: str
@@ -52,7 +52,7 @@ class Booking:
 
 @dataclass(frozen=True)
 class Kept:
-    """A text, and where it stands: a column, a key of Redis, or the log."""
+    """A text, and its place: a column, a key of Redis, or the log."""
 
     where: str
     text: str
@@ -60,7 +60,7 @@ class Kept:
 
 @dataclass
 class Story:
-    """What was played, and what is left of it."""
+    """The bookings that were played, and all traces of them."""
 
     bookings: list[Booking] = field(default_factory=list)
     database: list[Kept] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Story:
         return [*self.database, *self.redis, *self.log]
 
     def places(self, needles: set[str], kept: list[Kept] | None = None) -> set[str]:
-        """Where any of these stands; of a number, however it is written."""
+        """The places of any of these texts; a number is found in any spelling."""
         squeezed = {needle for needle in needles if needle.isdecimal()}
         return {
             each.where
@@ -83,7 +83,7 @@ class Story:
 
 
 class Voice:
-    """Books as an agent does: with a code that is resent, said wrong, said in a sentence, and said right."""
+    """Books as an agent does: a code is sent again, said wrongly, said in a sentence, and said right."""
 
     def __init__(self, client: FlaskClient, sql: psycopg.Connection, twilio: str) -> None:
         self.client, self.sql, self.twilio = client, sql, twilio
@@ -138,7 +138,7 @@ class Voice:
         ]
 
     def hang_up(self, booking: Booking) -> None:
-        """The report of a call holds every word of it."""
+        """Send the report of a call, which contains every word of it."""
         message = {
             "type": "end-of-call-report",
             "endedReason": "customer-ended-call",
@@ -174,7 +174,7 @@ def _id(name: str, answer: str) -> str:
 
 @pytest.fixture(scope="module")
 def story(app: Flask, database_url: str, twilio: str) -> Story:
-    """Played once, with all that can go wrong at Twilio; then read by every test here."""
+    """All bookings, played once with Twilio's faults, for every test to read."""
     told = Story()
     with (
         psycopg.connect(database_url, autocommit=True, options="-c app.scope=system") as sql,
@@ -186,7 +186,7 @@ def story(app: Flask, database_url: str, twilio: str) -> Story:
         for n, clinic in enumerate(clinics):
             for call in (None, str(uuid.uuid4())):
                 place = len(told.bookings)
-                # A name of its own for each: what is found must be this patient's.
+                # Each has a name of its own, so that a find is this patient's.
                 booking = Booking(
                     clinic, f"Pat{'abcdef'[place]}zqx Quillfeather", f"+44740099{place:04}", call
                 )
@@ -207,7 +207,7 @@ def story(app: Flask, database_url: str, twilio: str) -> Story:
 
 
 def _misfortunes(voice: Voice, clinic: Clinic) -> None:
-    """A number that is none; and a Twilio that is away, too busy, or whose answer is lost."""
+    """Book with a refused number, and with a Twilio that is away, too busy, or whose answer is lost."""
     refused = Booking(clinic, "Nobody Zqx", REFUSED, None)
     voice.sql.execute(
         'UPDATE organizations SET allowed_countries = \'["GB", "US"]\' WHERE id = %s', [clinic.org_id]
@@ -228,7 +228,7 @@ def _misfortunes(voice: Voice, clinic: Clinic) -> None:
             ).fetchall()
             assert attempts == [(1,)], kind
         clock.forward(91)
-        reconcile_sms.run()  # asks Twilio for what it has for a number
+        reconcile_sms.run()  # asks Twilio for its messages to a number
         sweep_sms.run()
     finally:
         voice.sql.execute("UPDATE test_clock SET shift = '0'")
@@ -238,7 +238,7 @@ def _misfortunes(voice: Voice, clinic: Clinic) -> None:
 
 @contextmanager
 def _written() -> Iterator[io.StringIO]:
-    """What a process of production writes to its log."""
+    """Yields the log as a process of production writes it."""
     root, before = logging.getLogger(), logging.getLogger().handlers[:]
     level, stderr, sys.stderr = root.level, sys.stderr, io.StringIO()
     try:
@@ -252,7 +252,7 @@ def _written() -> Iterator[io.StringIO]:
 
 
 def _columns(sql: psycopg.Connection) -> Iterator[tuple[str, str, str]]:
-    """Every value of every table, as a dump has it."""
+    """Every value of every table, as in a dump: table, column, text."""
     tables = sql.execute(
         "SELECT schemaname, tablename FROM pg_tables"
         " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
@@ -266,7 +266,7 @@ def _columns(sql: psycopg.Connection) -> Iterator[tuple[str, str, str]]:
 
 
 def _redis() -> Iterator[Kept]:
-    """Every key with all that is in it, and what is packed in base64 unpacked."""
+    """Every key with its contents, base64 decoded."""
     client = redis.Redis.from_url(os.environ["REDIS_URL"])
     read: dict[Any, Any] = {
         b"string": client.get,

@@ -1,4 +1,4 @@
-"""No variable of the machine gets into these tests."""
+"""Keeps the machine's variables out of these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The variables that production cannot do without, and the settings that are read from them."""
+"""The variables that production requires, and the settings that are read from them."""
 
 from __future__ import annotations
 

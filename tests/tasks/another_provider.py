@@ -1,6 +1,6 @@
-"""A second SMS provider, Pigeon, and all that it takes to have one: this file, and its line in PROVIDERS.
+"""A second SMS provider, Pigeon. It needs only this file and its line in PROVIDERS.
 
-A worker that knows it is run with `celery -A tests.tasks.another_provider worker`.
+`celery -A tests.tasks.another_provider worker` runs a worker that knows it.
 """
 
 from __future__ import annotations

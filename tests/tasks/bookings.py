@@ -1,5 +1,5 @@
-"""A confirmed appointment of a clinic of its own, its SMS, and the sandbox Twilio that they go to; and a
-worker whose time is the test's.
+"""A confirmed appointment of its own clinic, its SMS, and the sandbox Twilio that receives them; and a worker
+whose time the test controls.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Booking:
         return str(row[0])
 
     def deliver(self, message: str | None = None) -> None:
-        from tasks.messaging import deliver_sms  # noqa: PLC0415 (only now are its settings there)
+        from tasks.messaging import deliver_sms  # noqa: PLC0415 (its settings exist only now)
 
         deliver_sms.run(org_id=self.org, message_id=message or self.confirmation)
 
@@ -80,14 +80,14 @@ class Booking:
         return row if len(row) > 1 else row[0]
 
     def causes(self, message: str | None = None) -> list[tuple[str, str]]:
-        """Every move of a message with its cause, the first one first."""
+        """Every change of a message's status with its cause, oldest first."""
         return self.sql.execute(
             "SELECT to_status, cause FROM sms_events WHERE message_id = %s ORDER BY id",
             [message or self.confirmation],
         ).fetchall()
 
     def due_now(self, message: str | None = None) -> None:
-        """As if its wait were over."""
+        """End the message's wait."""
         self.sql.execute(
             "UPDATE sms_messages SET next_attempt_at = app_clock() WHERE id = %s",
             [message or self.confirmation],
@@ -102,7 +102,7 @@ class Booking:
         )
 
     def receipt(self, status: str) -> None:
-        """Twilio reports what became of the confirmation."""
+        """Twilio sends a receipt for the confirmation."""
         attempt, provider_id = self.state("attempt, provider_id")
         token = receipts.receipt_token(uuid.UUID(self.confirmation), attempt)
         path = f"/api/twilio/status/{self.confirmation}/{attempt}/{token}"
@@ -113,7 +113,7 @@ class Booking:
         assert answer.status_code == 204
 
     def opted_out(self, number: str | None = None) -> Any:
-        """The source of an opt-out that stands."""
+        """The source of an opt-out that is in force."""
         row = self.sql.execute(
             "SELECT source FROM opt_outs WHERE org_id = %s AND phone = %s AND lifted_at IS NULL",
             [self.org, number or self.phone],
@@ -122,20 +122,20 @@ class Booking:
 
 
 class PatientWorker:
-    """Takes what is in the queues, runs it in its turn, and moves the clock to the next task where there is a
-    wait; by itself it goes no more, so that nothing depends on how fast the machine is. Beat's sweep comes
-    every five seconds.
+    """Takes the tasks from the queues, runs each in its turn, and moves the clock to the next task if there
+    is a wait. The clock does not go by itself, so that nothing depends on the speed of the machine. Beat's
+    sweep comes every five seconds.
     """
 
     def __init__(self, sql: psycopg.Connection, clock: Clock) -> None:
-        from tasks.app import app  # noqa: PLC0415 (only now are its settings there)
+        from tasks.app import app  # noqa: PLC0415 (its settings exist only now)
 
         self._app, self._sql, self._clock = app, sql, clock
         self._clock.stop()
         self.forget()
 
     def forget(self) -> None:
-        """What was in the queues, or is waited for, is lost."""
+        """Lose the tasks in the queues and those with a countdown."""
         self._tasks: list[tuple[float, int, dict[str, str]]] = []
         self._take(time.time())
 
@@ -167,7 +167,7 @@ class PatientWorker:
             for queue in ("otp", "sms"):
                 while message := channel.basic_get(queue, no_ack=True):
                     eta = message.headers["eta"]
-                    # Of its countdown only when it ends is told, by the clock on the wall.
+                    # A task tells only the end of its countdown, by the real clock.
                     late = (datetime.fromisoformat(eta).timestamp() - begun) if eta else 0.0
                     taken.append((self._now() + late, message.payload[1]))
         return taken
@@ -179,7 +179,7 @@ class PatientWorker:
 
 
 def script(twilio: str, kind: str, **fault: Any) -> None:
-    """What goes wrong at the sandbox next."""
+    """Script the sandbox's next fault."""
     request = urllib.request.Request(
         f"{twilio}/sandbox/faults",
         json.dumps({"kind": kind} | fault).encode(),
@@ -198,7 +198,7 @@ def inbox(twilio: str, number: str) -> list[str]:
 
 
 def ended(twilio: str, number: str) -> None:
-    """Wait until the sandbox has moved the SMS to this number as far as they go."""
+    """Wait until the SMS to this number have reached their last status at the sandbox."""
     until = time.monotonic() + 5
     while time.monotonic() < until:
         with urllib.request.urlopen(f"{twilio}/inbox.json") as response:

@@ -1,4 +1,4 @@
-"""A booking whose SMS wait, and a Twilio that can be told what to do wrong."""
+"""A booking whose SMS wait, and a Twilio whose faults a test scripts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.tasks.bookings import Booking, clear, script
 
 @pytest.fixture(autouse=True)
 def nothing_goes_wrong_by_itself(twilio: str) -> None:
-    """Others may have left a fault that was never played."""
+    """Clear the faults that other tests scripted and never used."""
     clear(twilio)
 
 
 @pytest.fixture(autouse=True)
 def nothing_of_others_is_due(sql: psycopg.Connection) -> None:
-    """What other tests' clinics left lying would come first in a sweep, which takes only so much at once."""
+    """Put off other tests' rows: they would come first in a sweep, which takes a bounded number at once."""
     later = "app_clock() + interval '10 years'"
     sql.execute(f"UPDATE sms_messages SET next_attempt_at = {later} WHERE status = 'queued'".encode())
     sql.execute(f"UPDATE sms_messages SET check_at = {later} WHERE check_at IS NOT NULL".encode())

@@ -1,4 +1,4 @@
-"""A booking that is moved and cancelled, and the texts about it."""
+"""A booking that is moved and cancelled, and the SMS about it."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ class Diary(Linked):
             )
 
     def deliver(self, message: uuid.UUID | None) -> None:
-        """A worker takes it, and sends it if it may go now; its wait is over."""
+        """End the message's wait; a worker then takes it, and sends it if it may go now."""
         due = "next_attempt_at = app_clock(), slot_at = NULL"
         self.sql.execute(f"UPDATE sms_messages SET {due} WHERE id = %s".encode(), [message])
         deliver_sms.run(org_id=self.org, message_id=str(message))
 
     def take(self, message: uuid.UUID | None = None) -> tuple[messages.SmsMessage, Outgoing] | None:
-        """A worker takes it and has not sent it yet."""
+        """A worker claims the message and has not sent it yet; None if it gets no claim."""
         with transaction(self.clinic) as session:
             taken = outbox.claim_for_sending(session, self.clinic, message or self.message)
             outgoing = prepare(session, taken) if taken else None
         return (taken, outgoing) if taken and outgoing else None
 
     def send(self, taken: tuple[messages.SmsMessage, Outgoing]) -> None:
-        """What that worker does then."""
+        """The same worker sends the message and records the outcome."""
         message, outgoing = taken
         try:
             accepted = outgoing.provider.send(outgoing.text)
@@ -84,7 +84,7 @@ def spoken(slot_id: str) -> str:
 
 
 def texts(twilio: str, diary: Diary) -> list[str]:
-    """What the patient got, oldest first."""
+    """The SMS that the patient got, oldest first."""
     return inbox(twilio, diary.phone)[::-1]
 
 

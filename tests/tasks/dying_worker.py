@@ -1,7 +1,7 @@
-"""A worker that is killed as it comes to its n-th line: `python -m tests.tasks.dying_worker`.
+"""A worker that is killed at its n-th line of our code: `python -m tests.tasks.dying_worker`.
 
-Reads "organisation message n" a line, and answers each with "killed" and where, or "done" when the task
-ended before its n-th line. Each is a process of its own, forked before anything was connected.
+Reads lines of "clinic message n", and answers each with "killed" and the place, or "done" if the task ended
+before its n-th line. Each task runs in a process of its own, forked before any connection.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def killing_at(line: int, answer: int) -> Callable[[FrameType, str, Any], Any]:
 
 def work(org_id: str, message_id: str, line: int) -> None:
     with engine().connect():
-        pass  # connecting has hundreds of lines of SQLAlchemy's, and none of ours
+        pass  # before the trace, because connecting runs hundreds of lines of SQLAlchemy's
     sys.settrace(killing_at(line, sys.stdout.fileno()))
     try:
         deliver_sms.run(org_id=org_id, message_id=message_id)

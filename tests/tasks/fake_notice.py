@@ -1,4 +1,4 @@
-"""A kind of message that the product does not have, a reminder of an appointment: this is all it takes."""
+"""A fake notice, a reminder of an appointment: everything that a new kind of message needs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def entry(kind: SmsKind, **other: Any) -> Notice[Appointment]:
 
 @contextmanager
 def known(sql: psycopg.Connection, **other: Any) -> Iterator[SmsKind]:
-    """The product with this kind: its line in the enum, its entry in the registry, and its migration."""
+    """Add the kind to the product: to the enum, to the registry, and to the database as a migration would."""
     kind = _in_enum()
     registry.add(entry(kind, **other))
     query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'ck_sms_messages_kind'"
@@ -64,7 +64,7 @@ def _alter(sql: psycopg.Connection, how: str) -> None:
 
 
 def _in_enum() -> SmsKind:
-    """As `REMINDER = "reminder"` in SmsKind would make it: an enum cannot be added to by other means."""
+    """The member that `REMINDER = "reminder"` in SmsKind would make; an enum has no public way to add one."""
     kind = str.__new__(SmsKind, NAME)
     kind._name_, kind._value_ = NAME.upper(), NAME
     SmsKind._member_map_[kind.name] = SmsKind._value2member_map_[NAME] = kind

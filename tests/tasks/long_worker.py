@@ -1,4 +1,4 @@
-"""A worker over hours and days, and the states of the texts that it leaves."""
+"""A worker over hours and days, and the statuses of the SMS that it leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DAY, HOUR = 24 * 3600.0, 3600.0
 
 
 class LongWorker(PatientWorker):
-    """In a long time in which nothing is due nothing is looked at."""
+    """A worker that skips long periods in which no message is due."""
 
     def run(self, seconds: float, *nudged: Booking) -> None:
         until = self._now() + seconds
@@ -29,7 +29,7 @@ class LongWorker(PatientWorker):
 
 
 def trouble(sql: psycopg.Connection, org: str) -> dict[str, int]:
-    """What the staff are shown of texts that are not codes."""
+    """How many SMS of each trouble the staff see, without codes."""
     return dict(
         sql.execute(
             "SELECT trouble, count(*) FROM sms_trouble WHERE org_id = %s AND kind <> 'otp' GROUP BY trouble",

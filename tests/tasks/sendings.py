@@ -1,4 +1,4 @@
-"""When a message is due and was claimed, and what an operator was alerted of."""
+"""When a message is due and was claimed, and the alerts to the operator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def sendings(booking: Booking) -> list[float]:
-    """The moments at which the clinic's messages were claimed."""
+    """The times at which the clinic's messages were claimed."""
     return [
         row[0]
         for row in booking.sql.execute(

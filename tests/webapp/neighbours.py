@@ -1,4 +1,4 @@
-"""A clinic that asks as much as it likes, under the limits of production."""
+"""A clinic that sends as many requests as it likes, under the limits of production."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESERVE = "/api/vapi/tools/booking/reserve-atomic"
 class Clinic:
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self.org = create_clinic(sandbox=True)  # where anybody's number will do
+        self.org = create_clinic(sandbox=True)  # which accepts any number
         self.headers = {"Authorization": f"Bearer {make_secret(self.org)}"}
 
     def post(self, path: str, body: object) -> TestResponse:
@@ -44,14 +44,14 @@ class Clinic:
 
 @pytest.fixture(autouse=True)
 def in_production() -> Iterator[None]:
-    """As it is by default, but for waits that outlast the tests."""
+    """Production's defaults, except that a lock timeout outlasts the tests."""
     with environment(APP_ENV="production", LOCK_TIMEOUT="60"):
         yield
 
 
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time passes for the limits, so that what is let through hangs on no machine's speed."""
+    """Stop the limiters' clock, so that the machine's speed does not change what they let through."""
     for limiter in limits._limiters().values():
         monkeypatch.setattr(limiter, "_clock", lambda: 1000.0)
 

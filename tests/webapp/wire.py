@@ -1,4 +1,4 @@
-"""A web process as in production, and clients that write to it byte by byte what they like."""
+"""A web process as in production, and clients that write arbitrary bytes to it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TOOL = json.dumps({"toolCall": {"arguments": {"date": "tomorrow"}}})
 
 @contextlib.contextmanager
 def one_process(tmp_path_factory: pytest.TempPathFactory, **variables: str) -> Iterator[Web]:
-    """As in production, and one process, which every connection comes to.
+    """The web as in production, with one process, which gets every connection.
 
-    It waits so long for its clients that none is too slow because the machine is busy.
+    It waits so long for its clients that a busy machine makes no client too slow.
     """
     variables = {"APP_ENV": "production", "WEB_CONCURRENCY": "1", "CLIENT_GRACE": "120"} | variables
     with serving(tmp_path_factory.mktemp("web"), free_port(), **variables) as served:
@@ -31,7 +31,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory, **variables: str) -> I
 
 
 class Client:
-    """A socket, and what has come of answers to it."""
+    """A socket, and the bytes of answers that have arrived."""
 
     def __init__(self, web: Web, *pieces: bytes | str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", web.port), timeout=60)
@@ -50,7 +50,7 @@ class Client:
             self.socket.sendall(piece.encode() if isinstance(piece, str) else piece)
 
     def answer(self) -> tuple[int, str, bytes]:
-        """Status, head and body of the next answer. Raises EOFError where the connection ends instead."""
+        """Status, head and body of the next answer. Raises EOFError if the connection ends instead."""
         head = self._until(b"\r\n\r\n").decode()
         length = 0
         for line in head.lower().split("\r\n"):
@@ -66,7 +66,7 @@ class Client:
         return self.answer()[0]
 
     def is_closed(self) -> bool:
-        """Whether the server ends the connection, and says nothing first."""
+        """Whether the server ends the connection without an answer."""
         try:
             return not self._come and not self.socket.recv(1)
         except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""A clinic whose hours are made to measure, and the slots that it offers."""
+"""A clinic with hours of the test's choice, and the slots that it offers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAY = TODAY + timedelta(days=14)
 
 
 def offered(calendar: Calendar, day: date) -> list[str]:
-    """The starts of a day, as the UTC clock shows them."""
+    """The starts of a day's slots, in UTC."""
     return [f"{slot.starts_at.astimezone(UTC):%H:%M}" for slot in availability.slots_of_day(calendar, day)]
 
 
@@ -23,7 +23,7 @@ def at(hour: int, minute: int = 0, *, day: date = DAY) -> datetime:
 
 
 def half_hours(first: str, last: str) -> list[str]:
-    """Every half hour from one to the other, over midnight if need be."""
+    """Every half hour from `first` to `last`, over midnight if need be."""
     moment, end = datetime.strptime(first, "%H:%M"), datetime.strptime(last, "%H:%M")  # noqa: DTZ007
     end += timedelta(days=end < moment)
     return [

@@ -1,4 +1,4 @@
-"""The client, the receiver of webhooks, and the questions that the tests of the sandbox Twilio ask."""
+"""The client, the receiver of webhooks, and the queries of the tests of the sandbox Twilio."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def client_of(
 
 
 class Receiver(ThreadingHTTPServer):
-    """Our own side of the webhooks: keeps what comes in, and may hang up on each first attempt."""
+    """Our own side of the webhooks: keeps what arrives, and may hang up on each first attempt."""
 
     def __init__(self, *, hangs_up_first: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), ReceiverHandler)

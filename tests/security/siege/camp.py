@@ -1,4 +1,4 @@
-"""Three clinics with their rows, and what no answer and no step may show or change."""
+"""Three clinics with their rows, and what answers and steps must not show or change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Visit:
 
 
 class Camp(RuleBasedStateMachine):
-    """The three clinics, and what is held against everything that is done."""
+    """The three clinics, and the checks of every step."""
 
     reached: ClassVar[Counter[tuple[str, str]]]  # what became of the holds of all examples
 
@@ -65,12 +65,12 @@ class Camp(RuleBasedStateMachine):
         )
         self.villain = 0
         self.numbers = 0
-        #: The telephones that the adversary can look at.
+        #: The numbers whose SMS the adversary can read.
         self.mine = [self._number("77"), self._number("77")]
         self.calls = {"first": str(uuid.uuid4()), "second": str(uuid.uuid4())}
         self.visits: list[Visit] = []
         self.recorded: list[Recorded] = []
-        #: Of each call the request that was answered last, if it had its way, and when (monotonic clock).
+        #: By call, the last answered request, if it succeeded, and its time (monotonic clock).
         self.latest: dict[str | None, tuple[Recorded, float]] = {}
         self.read: dict[str, str] = {}  # the codes that the adversary has read, by their hold
         self.inbox: list[dict[str, str]] = []
@@ -114,10 +114,10 @@ class Camp(RuleBasedStateMachine):
     def _messages(self) -> list[dict[str, Any]]:
         return sorted(self.books["sms_messages"], key=lambda row: (row["created_at"], row["id"]))
 
-    # --- what is held against it ----------------------------------------------------------------
+    # --- the promises ---------------------------------------------------------------------------
 
     def _step(self, clinic: int | None, act: Callable[[], Any]) -> Any:
-        """Do it. Whoever it was done for, no row of another clinic may have changed by a byte (P5)."""
+        """Run `act` for a clinic; no row of another clinic may change by a byte (P5)."""
         before = self.books
         self._learn_marks()
         self._books = None
@@ -137,7 +137,7 @@ class Camp(RuleBasedStateMachine):
                     known |= marks(line)
 
     def _assert_nothing_leaks(self, answer: Any, headers: str) -> None:
-        """P5 and P4, in an answer to the adversary; what it called its own calls is given back to it."""
+        """Assert P5 and P4 in an answer to the adversary, which may contain its own tool call ids."""
         texts = [headers]
         for result in answer.get("results", ()):
             texts += [result["result"]] if "result" in result else []
@@ -152,7 +152,7 @@ class Camp(RuleBasedStateMachine):
         self._assert_no_code_shows(texts[1:], self.own)
 
     def _assert_no_patient_shows(self, text: str) -> None:
-        """Not even to their own clinic's agent: it has heard them, and needs no telling."""
+        """Assert that no name or number of a patient is shown, not even to the clinic's own agent."""
         squeezed = text.replace(" ", "")
         for visit in self.visits:
             assert visit.name not in text, "a patient's name in an answer"
@@ -164,7 +164,7 @@ class Camp(RuleBasedStateMachine):
             assert agent.code_in(ours) is None, f"P4: {agent.code_in(ours)!r} in {text!r}"
 
     def _assert_answered(self, answer: Any, calls: list[tuple[str, str]] | None) -> None:
-        """P6: one line for each call, in order."""
+        """Assert P6: one line for each tool call, in order."""
         if calls is None:
             lines = [answer["say"]]
             assert answer["success"] == ("code" not in answer)
@@ -175,7 +175,7 @@ class Camp(RuleBasedStateMachine):
             agent.assert_one_line(line)
 
     def _code(self, hold: str) -> str:
-        """As the patient reads it."""
+        """The code of a hold, as the patient reads it."""
         if hold not in self.codes:
             self.codes[hold] = code_of(hold)
         return self.codes[hold]

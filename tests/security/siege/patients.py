@@ -1,4 +1,4 @@
-"""Honest patients who call the three clinics, time, and the workers who send their SMS."""
+"""Honest patients who call the three clinics, the passing of time, and the workers that send SMS."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _facts(line: str) -> list[str]:
 
 
 class Patients(Camp):
-    """Life goes on in the three clinics."""
+    """The honest events in the three clinics."""
 
     @initialize(villain=st.integers(0, 2), steps=st.tuples(*[st.integers(1, 3)] * 3), vapi=st.booleans())
     def life_goes_on(self, villain: int, steps: tuple[int, ...], *, vapi: bool) -> None:
-        """Each clinic has a patient on the telephone; some of them have booked."""
+        """Put a patient on the telephone to each clinic; some of them have booked."""
         self.villain = villain
         for clinic in range(3):
             self.a_patient_rings(clinic, vapi=vapi)
@@ -54,7 +54,7 @@ class Patients(Camp):
     @precondition(lambda self: self._open())
     @rule(n=N, spelling=st.sampled_from(SPELLINGS))
     def a_call_goes_on(self, n: int, spelling: str) -> None:
-        """The next thing that an honest agent does; in another clinic than the adversary's it must work."""
+        """An honest agent's next step; it must succeed in every clinic but the adversary's."""
         visit = self._open()[n % len(self._open())] if n >= 0 else self.visits[-1]
         visit.step += 1
         match visit.step:
@@ -92,7 +92,7 @@ class Patients(Camp):
         return [visit for visit in self.visits if visit.step < 4]
 
     def _over(self, visit: Visit) -> bool:
-        """Whether its time has run out, or the adversary spoiled it, as an agent of the same clinic may."""
+        """Whether the hold has expired, or the adversary spoiled it, as an agent of the same clinic may."""
         hold = self.books.by_id("appointment_holds")[visit.hold]
         gone = moment(hold["expires_at"]) <= self.books.now
         assert gone or visit.clinic == self.villain or hold["status"] == "held", (
@@ -148,7 +148,7 @@ class Patients(Camp):
 
     @rule()
     def the_workers_deliver(self) -> None:
-        """Every SMS that waits goes to Twilio, through the real task; the patients read what came."""
+        """Send every waiting SMS to Twilio through the real task; the patients read their SMS."""
         waiting = [row for row in self._messages() if row["status"] == "queued"]
         holds = self.books.by_id("appointment_holds")
         booked = self._booked(self.books)
@@ -170,7 +170,7 @@ class Patients(Camp):
                 self.read[row["hold_id"]] = self._code(row["hold_id"])
 
     def _assert_from_a_template(self, message: dict[str, str]) -> None:
-        """P4: to the number that its hold fixed, and in no other words than ours."""
+        """Assert P4: the SMS goes to the number of its hold, and in our own words only."""
         [row] = [row for row in self.books["sms_messages"] if row["provider_id"] == message["sid"]]
         [clinic] = [clinic for clinic in self.clinics if clinic.org_id == row["org_id"]]
         assert message["from"] == clinic.from_number, "P5: through another clinic's number"

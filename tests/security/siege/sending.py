@@ -1,4 +1,4 @@
-"""How the adversary makes a tool call and sends it, and what is held against its answer."""
+"""How the adversary makes and sends a tool call, and the promises that its answer must keep."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def nth(rows: list[Any], n: int) -> Any:
 
 
 class Sending(Patients):
-    """From a wish to a request, and the promises after it."""
+    """Turns wishes into requests, and checks the promises after each."""
 
     # --- the adversary --------------------------------------------------------------------------
 
     def _effects(self) -> list[str]:
-        """The rows of everybody, but for what was answered and when."""
+        """The rows of all clinics, except `tool_calls`, which say what was answered and when."""
         return [line for line in self.books.lines if not line.startswith("tool_calls ")]
 
     def _had_its_way(self, request: Recorded, answer: Any) -> None:
@@ -69,7 +69,7 @@ class Sending(Patients):
         self._assert_tries(before, calls, call_id, len(calls))
 
     def _send(self, path: str, body: bytes, headers: dict[str, str], digits: set[str]) -> Any:
-        """Send it, and hold the answer and what became of the rows against the promises."""
+        """Send a request, and check the answer and the changed rows against the promises."""
         before = self.books
 
         def ask() -> Any:
@@ -125,7 +125,7 @@ class Sending(Patients):
                 return named | {"sql": HOSTILE[2]}
 
     def _said(self, wish: Wish, hold: str | None) -> Any:
-        """A code: one that was read, or that is surely none of those that were not."""
+        """A code that the adversary has read, or a guess that cannot be an unread code by chance."""
         if wish.code == "hostile":
             return (*HOSTILE, *ODD)[wish.n * 3 % (len(HOSTILE) + len(ODD))]
         if wish.code == "read" and hold in self.read:
@@ -139,7 +139,7 @@ class Sending(Patients):
         return spelled(next(guess for guess in guesses if guess not in unread), wish.spelling)
 
     def _unread(self, clinic: Clinic) -> set[str]:
-        """The codes of a clinic that chance must not put into the adversary's hands."""
+        """The codes of a clinic that the adversary has not read, and must not guess by chance."""
         holds = self._newest("appointment_holds", clinic)
         return {self._code(row["id"]) for row in holds if row["id"] not in self.read}
 
@@ -184,7 +184,7 @@ class Sending(Patients):
         calls = [v.call for v in self.visits if v.call and (v.clinic == self.villain) == own]
         return calls[n % len(calls)] if calls else self._other(n).old_call
 
-    # --- what is held against it ----------------------------------------------------------------
+    # --- the promises ---------------------------------------------------------------------------
 
     def _assert_tries(
         self, before: Everything, calls: list[tuple[str, str, dict[str, Any]]], call_id: str | None, most: int
@@ -211,7 +211,7 @@ class Sending(Patients):
             and hold["code_digest"] is not None
             and moment(hold["expires_at"]) > self.books.now
         )
-        if compared and call_id is None:  # within a call it may be a repeat
+        if compared and call_id is None:  # within a call the request may be a repeat
             assert spent[hold["id"]] == 1, "P4: a guess was not counted"
         elif not compared and (code is None or len(code) == self.own.code_length):
             assert sum(spent.values()) == 0 or spoiled, "P4: a try was taken that was none"

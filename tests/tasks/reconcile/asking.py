@@ -1,4 +1,4 @@
-"""How the tests of asking Twilio afterwards lose an answer, and send what has no receipt."""
+"""How the tests of reconciliation lose Twilio's answer, and send an SMS that gets no receipt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sent(booking: Booking) -> None:
 
 
 def post_directly(twilio: str, number: str, body: str) -> None:
-    """An SMS of the same account that is not ours."""
+    """Send an SMS of the same account that is not ours."""
     form = urlencode({"To": number, "From": "+447700900001", "Body": body}).encode()
     request = urllib.request.Request(f"{twilio}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json", form)
     token = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode()).decode()

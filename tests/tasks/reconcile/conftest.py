@@ -1,4 +1,4 @@
-"""Each test of asking Twilio afterwards begins with nothing to ask about."""
+"""Each test of reconciliation begins without a message to ask Twilio about."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def nobody_elses_messages(sql: psycopg.Connection) -> None:
-    """Other tests leave messages to be asked about; a run is short."""
+    """Clear other tests' messages, which would take up a run's bounded time."""
     sql.execute("UPDATE sms_messages SET check_at = NULL WHERE check_at IS NOT NULL")

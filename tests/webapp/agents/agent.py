@@ -1,6 +1,6 @@
-"""The other side of the tools, for test_stateful: what an agent sends and hears.
+"""The other side of the tools, for test_stateful: an agent's requests and the answers to them.
 
-Nothing here imports the code under test: it is the second opinion.
+This module does not import the code under test, and so judges it independently.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATHS = {
 }
 SAYS_NOT_BOOKED = {"reserve_atomic", "send_otp_code", "verify_otp"}
 
-#: How a number is said, and what it is in E.164; None if no telephone can have it.
+#: Numbers as callers say them, with their E.164; None for an impossible number.
 PHONES = {
     "+447700900100": "+447700900100",
     "+447700900101": "+447700900101",
@@ -67,25 +67,25 @@ class Clinic:
         tomorrow = (starts + timedelta(days=1)).date().isoformat()
         closes = self.closes
         if closes - self.opens == timedelta(days=1) and tomorrow != self.closed_on:
-            closes += SLOT  # it is open on
+            closes += SLOT  # it stays open past midnight
         return None if on_grid and starts - midnight + SLOT <= closes else "slot_not_offered"
 
 
 @dataclass(frozen=True)
 class Line:
-    """Over which connection something is asked: whose, in which call if any, in which form."""
+    """The connection of a request: the clinic, the call if there is one, and the form."""
 
     clinic: int
     call: int | None  # index of one of three call ids, each of which *both* clinics use
     vapi: bool
     #: "clash" names the other clinic as tenant; "nobody" brings neither credential nor tenant.
     auth: str
-    fresh: bool = True  # a tool call id of its own; else call_0, which models repeat
+    fresh: bool = True  # a new tool call id; else call_0, which models repeat
 
 
 @dataclass
 class Hold:
-    """What was answered about a reservation, and what must therefore be so."""
+    """What the answers said about a hold, and its state that follows from them."""
 
     id: str
     clinic: int
@@ -96,7 +96,7 @@ class Hold:
     contact: str
     until: datetime
     code: str
-    #: "stale" was released or expired, whichever came first: its time was over already.
+    #: "stale": it is over, and was released or expired, whichever came first.
     status: str = "held"
     code_sent: bool = False
     tries: int = 0
@@ -116,7 +116,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Ask:
-    """One tool call, and what the test knows about its arguments that they do not show."""
+    """One tool call, and what the test knows about its arguments beyond their text."""
 
     tool: str
     arguments: dict[str, Any]
@@ -131,7 +131,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Said:
-    """One answer, whichever form it came in."""
+    """One answer, in either form."""
 
     code: str | None
     say: str
@@ -186,7 +186,7 @@ def bare_form(ask: Ask, call_id: str | None) -> dict[str, Any]:
 
 
 def hear_vapi(answer: Any, calls: list[tuple[str, Ask]]) -> list[Said]:
-    """P6: one line of text per call, in order."""
+    """The answers in Vapi's form; asserts P6: one line of text per tool call, in order."""
     assert set(answer) == {"results"}, answer
     results = answer["results"]
     assert [(each["toolCallId"], each["name"]) for each in results] == [(key, ask.tool) for key, ask in calls]
@@ -227,27 +227,27 @@ def assert_one_line(text: Any) -> None:
 
 # --- P4: a code shows nowhere -------------------------------------------------------------------
 
-#: Groups of digits that belong where they stand.
+#: Groups of digits that may appear in an answer.
 _INNOCENT = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # ids
     r"|\b(?:[0-9a-f]{32}){1,2}\b|\bSM[0-9a-f]{32}\b"  # keyed digests, Twilio's ids
     r"|\b\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d))?"  # days and instants
     r"|\+\d[\d ]{6,17}\b"  # telephone numbers
     r"|\b\d{1,2} [A-Z][a-z]+, \d{1,4}\b|\b20\d\d\b|Ref \w{6}\b"  # years, references
-    r"|http://127\.0\.0\.1:1/"  # where the tests say that we are
+    r"|http://127\.0\.0\.1:1/"  # the tests' PUBLIC_BASE_URL
 )
 _DIGIT_WORD = "(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
 _CODE = re.compile(rf"\d(?:[ .\-]?\d){{3,}}|\b{_DIGIT_WORD}(?:[ ,]+{_DIGIT_WORD}\b){{3,}}", re.IGNORECASE)
 
 
 def code_in(text: str) -> str | None:
-    """Anything in a text that could be a code, of whatever hold."""
+    """The first digits in a text that could be a code of any hold; None if there are none."""
     match = _CODE.search(_INNOCENT.sub(" ", text))
     return match and match[0]
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text and figure in a JSON value, its keys included."""
+    """Every text and number in a JSON value, its keys included."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield key

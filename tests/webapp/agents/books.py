@@ -1,6 +1,6 @@
-"""What the books say: every row of some organisations, and the promises that rows alone can prove.
+"""The books: every row of some clinics, and the promises that rows alone can prove.
 
-Nothing here imports the code under test: it is the second opinion.
+This module does not import the code under test, and so judges it independently.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from psycopg import sql as compose
 
 from tests.webapp.agents.agent import SLOT, TRIES
 
-#: What a clinic is, and not what happens to it; these hold telephone numbers and sealed secrets.
+#: The tables that configure a clinic; they hold telephone numbers and sealed secrets.
 _CONSTANT = ["organizations", "integration_settings", "calendars", "vapi_credentials"]
 
 
 class Books:
-    """All rows of some organisations, in every table that has an organisation, at one moment."""
+    """All rows of some clinics, in every table that belongs to a clinic, at one moment."""
 
     def __init__(self, sql: psycopg.Connection, org_ids: list[str]) -> None:
         self.now: datetime
@@ -79,7 +79,7 @@ def moment(text: str) -> datetime:
 
 
 def assert_books_agree(books: Books) -> None:
-    """P1 and P2, from the rows alone."""
+    """Assert P1 and P2 from the rows alone."""
     holds, appointments, messages = (
         books.by_id(t) for t in ("appointment_holds", "appointments", "sms_messages")
     )

@@ -46,7 +46,7 @@ class PhoneCall:
         return results
 
     def say(self, name: str, *, id: str | None = None, **arguments: Any) -> str:  # noqa: A002
-        """Call one tool; its one line."""
+        """Send one tool call; returns its one line."""
         [result] = self.post(tool_call(name, id=id, tenantId=self.org_id, **arguments))
         assert result["name"] == name
         line: str = result.get("result") or result["error"]

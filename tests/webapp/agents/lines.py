@@ -38,7 +38,7 @@ class Line:
     def became(
         self, status: str, code: str | None = None, cause: str = "a receipt", kind: str = "otp"
     ) -> None:
-        """As a worker or a receipt would have it."""
+        """Set the status of the clinic's messages of a kind, as a worker or a receipt would."""
         self.sql.execute("ALTER TABLE sms_messages DISABLE TRIGGER legal_moves")
         self.sql.execute(
             "UPDATE sms_messages SET status = %s, error_code = %s, error_meaning = %s, cause = %s"

@@ -1,4 +1,4 @@
-"""How a tool refuses."""
+"""Reads a tool's refusal."""
 
 from __future__ import annotations
 

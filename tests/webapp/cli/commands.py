@@ -1,4 +1,4 @@
-"""Running a command as an operator does, and seeing what it printed."""
+"""Runs commands as an operator does, and returns what they print."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Operator:
         return self._runner.invoke(args=[str(argument) for argument in arguments], input=typed)
 
     def does(self, *arguments: object, typed: str = "") -> str:
-        """It goes well; what is on standard output."""
+        """Run a command that must succeed; returns its standard output."""
         result = self.run(*arguments, typed=typed)
         assert result.exit_code == 0, result.output
         return result.stdout.strip()
@@ -31,7 +31,7 @@ class Operator:
         return json.loads(self.does(*arguments, "--json"))
 
     def fails(self, *arguments: object, typed: str = "") -> str:
-        """It is refused, in words and without a traceback; all that it said."""
+        """Run a command that must be refused without a traceback; returns its whole output."""
         result = self.run(*arguments, typed=typed)
         assert result.exit_code != 0, result.output
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
@@ -45,13 +45,13 @@ class Operator:
         return row[0] if row else None
 
     def audited(self, org_id: str) -> list[tuple[str, str, str, list[str]]]:
-        """What the audit log has of an organisation, oldest first: actor, action, table, columns."""
+        """A clinic's entries in the audit log, oldest first: actor, action, table, columns."""
         query = "SELECT actor, action, table_name, columns FROM audit_log WHERE org_id = %s ORDER BY id"
         return self.sql.execute(query, [org_id]).fetchall()
 
 
 def swept(sql: psycopg.Connection, *, done: float | None = 1, beat: float | None = 1) -> None:
-    """As if a sweep had last ended well so many seconds ago, and a tick of beat's come; None for never."""
+    """Set the age in seconds of the last sweep that ended well, and of beat's last tick; None for never."""
     sql.execute(
         "INSERT INTO sweeps (task, next_at, done_at, beat_at)"
         " SELECT %s, now, now - make_interval(secs => %s), now - make_interval(secs => %s)"

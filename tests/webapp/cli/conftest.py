@@ -16,7 +16,7 @@ def operator(app: Flask, sql: psycopg.Connection) -> Operator:
 
 @pytest.fixture
 def clinic(operator: Operator) -> str:
-    """An organisation with nothing but a name."""
+    """A clinic that has only a name. Returns its id."""
     return operator.does(
         "organization", "create", "Clinic", "--region", "GB", "--phone", "020 7946 0958", "--same-name"
     )

@@ -1,4 +1,4 @@
-"""What a command meets beyond the database, as real servers: Twilio and Vapi by HTTP, workers over Redis."""
+"""Real servers for what a command asks beyond the database: Twilio and Vapi by HTTP, workers over Redis."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from celeryconfig import Queue
 
 
 class Outside:
-    """Twilio and Vapi in one: they take every secret that is not refused, and know every id but some."""
+    """Twilio and Vapi in one: accepts every secret except `refused`, and every id except `unknown`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.refused: set[str] = set()
-        self.status: int | None = None  # answered to everything
+        self.status: int | None = None  # the answer to every request, if it is set
         self.unknown: set[str] = set()
         self.asked: list[tuple[str, str]] = []
 
@@ -47,7 +47,7 @@ def outside() -> Iterator[Outside]:
             self.wfile.write(b"{}")
 
         def log_message(self, *args: object) -> None:
-            """Quiet."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         world = Outside(f"http://127.0.0.1:{server.server_port}")
@@ -62,14 +62,14 @@ def outside() -> Iterator[Outside]:
 
 @contextmanager
 def workers() -> Iterator[None]:
-    """A worker that answers for every queue; it takes no task."""
+    """A worker that answers for every queue, and takes no task."""
     over, listening = threading.Event(), threading.Event()
 
     def live() -> None:
         with Celery("worker-of-the-tests", set_as_current=False) as app:
             celeryconfig.configure(app, settings.get())
             with app.connection_for_write() as connection, connection.channel() as channel:
-                mailbox: Any = vars(app.control)["mailbox"]  # which its types do not know
+                mailbox: Any = vars(app.control)["mailbox"]  # Celery's types do not know it
                 node = mailbox.Node(
                     "worker@tests", state=None, channel=channel, handlers={"active_queues": queues}
                 )

@@ -1,4 +1,4 @@
-"""What a page behind the link says, as a test reads it, and all that it could change."""
+"""Reads the pages behind a link, and all rows that they could change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_SUCH = "0" * 12
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link may be opened as often as a test needs it."""
+    """Let a test open a link as often as it needs."""
     monkeypatch.setattr(pages, "requests", per_app(lambda: Limiter(1000.0)))
 
 
@@ -40,13 +40,13 @@ def linked(client: FlaskClient, sql: psycopg.Connection) -> Linked:
 
 
 def words(response: TestResponse) -> str:
-    """What a person reads."""
+    """The text of a page as a person reads it."""
     main = re.sub(r"<head>.*?</head>|<[^>]+>", " ", response.text, flags=re.DOTALL)
     return " ".join(html.unescape(main).split())
 
 
 def state_of(linked: Linked) -> tuple[Any, ...]:
-    """Everything that a page could change."""
+    """All rows that a page could change."""
     return (
         linked.row("scheduled_at, status, confirmation_message_id"),
         linked.sms(),

@@ -1,4 +1,4 @@
-"""Somebody of a clinic before a browser of their own."""
+"""A member of a clinic's staff with a browser of their own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Person:
-    """A browser of its own, with whoever sits before it."""
+    """A member of staff, and their browser."""
 
     client: FlaskClient
     org: str
@@ -34,7 +34,7 @@ class Person:
         return self.client.post("/dashboard/sign-in", data=form, environ_base={"REMOTE_ADDR": address})
 
     def copied(self) -> Person:
-        """Another browser, into which somebody has put all cookies of this one."""
+        """Another browser with a copy of all cookies of this one."""
         other = self.elsewhere()
         for name in ("holdline-session", "holdline-device"):
             cookie = self.client.get_cookie(name)
@@ -47,7 +47,7 @@ class Person:
         return self.client.post("/dashboard/sign-in/code", data={"csrf": token, "code": code})
 
     def elsewhere(self) -> Person:
-        """The same person before another browser."""
+        """The same person with another browser."""
         return Person(self.client.application.test_client(), self.org, self.email)
 
     def get(self, path: str) -> TestResponse:

@@ -1,4 +1,4 @@
-"""People who are signed in at clinics of the tests' own."""
+"""Staff of the tests' own clinics, signed in or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.webapp.staff.browsers import Person, employ
 
 @pytest.fixture
 def stranger(app: Flask) -> Person:
-    """Employed, and not signed in."""
+    """A member of staff who is not signed in."""
     return employ(app, create_clinic())
 
 
@@ -23,7 +23,7 @@ def person(stranger: Person) -> Person:
 
 @pytest.fixture
 def other(app: Flask) -> Person:
-    """Of another clinic, signed in."""
+    """A member of another clinic's staff, signed in."""
     somebody = employ(app, create_clinic())
     assert somebody.sign_in().status_code == 303
     return somebody

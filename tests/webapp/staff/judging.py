@@ -1,4 +1,4 @@
-"""The tap that says whether a call was worth it, and what the row keeps of it."""
+"""The tap that says whether a call was worth it, and what its row keeps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.webapp.staff.browsers import Person
 
 SAID = "SELECT worth_call, judged_score, judged_band FROM calls WHERE id = %s"
 WHEN = "SELECT judged_at, judged_by FROM calls WHERE id = %s"
-#: What the table has where there is nothing to divide by.
+#: The table's entry where there is nothing to divide by.
 NONE = "\N{EN DASH}"
 
 

@@ -1,4 +1,4 @@
-"""What a page or a file of the dashboard says, as a test reads it."""
+"""Reads pages and files of the dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls and messages as they come to be, in whatever state a page must show."""
+"""Calls and messages in any status that a page must show."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import psycopg
 
 
 def now(sql: psycopg.Connection) -> datetime:
-    """What time it is for the product, whose clock a test may have shifted."""
+    """The product's time, which a test may have shifted."""
     [[moment]] = sql.execute("SELECT app_clock()").fetchall()
     assert isinstance(moment, datetime)
     return moment
 
 
 def add_call(sql: psycopg.Connection, org: str, **columns: Any) -> str:
-    """A call that is over and hot, unless said otherwise. Returns its id."""
+    """A call that is over and hot, unless `columns` change it. Returns its id."""
     values: dict[str, Any] = {
         "id": str(uuid.uuid4()),
         "org_id": org,
@@ -44,7 +44,7 @@ def add_call(sql: psycopg.Connection, org: str, **columns: Any) -> str:
 
 
 def fail(sql: psycopg.Connection, message: object) -> None:
-    """As if the provider had refused it."""
+    """Make the message failed, as if the provider had refused it."""
     sql.execute(
         "UPDATE sms_messages SET status = 'failed', cause = 'refused by the provider', error_code = '30034',"
         " error_reason = 'not registered' WHERE id = %s",
@@ -61,7 +61,7 @@ def add_booking(
     sent_after: float | None = None,
     **columns: Any,
 ) -> str:
-    """An appointment with its confirmation, whose SMS was accepted so many seconds later, or never was.
+    """An appointment with its confirmation, accepted `sent_after` seconds later, or never for None.
 
     Returns its id.
     """

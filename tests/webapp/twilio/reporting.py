@@ -1,4 +1,4 @@
-"""An SMS, and Twilio, which reports what became of it."""
+"""An SMS, and Twilio's receipts for it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Twilio:
         return f"/api/twilio/status/{self.message_id}/{attempt}/{token}"
 
     def becomes(self, *statuses: str, **values: Any) -> messages.SmsMessage:
-        """Put the message into a state, by way of others."""
+        """Put the message into each of these statuses in turn."""
         for column, value in [*values.items(), *(("status", status) for status in statuses)]:
             self.sql.execute(
                 f"UPDATE sms_messages SET {column} = %s WHERE id = %s".encode(), [value, self.message_id]

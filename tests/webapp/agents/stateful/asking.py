@@ -1,4 +1,4 @@
-"""A random agent asks: each message is sent, and each answer held against what was foretold."""
+"""A random agent asks: each message is sent, and each answer compared with its prediction."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from tests.webapp.agents.stateful.wishes import (
 
 
 def _row_of(row: dict[str, Any]) -> tuple[str, str]:
-    """A tool call as it was answered at one time: answered once more, it is another."""
+    """The identity of an answered tool call; a second answer to the same id counts as another row."""
     return row["id"], row["created_at"]
 
 
 class Asking(Foresight):
-    """Every way of asking."""
+    """Every rule by which the agent asks."""
 
     @rule(line=LINES, wish=RESERVES)
     def reserve(self, line: Line, wish: Reserve) -> None:
@@ -113,7 +113,7 @@ class Asking(Foresight):
 
     @rule(line=LINES, n=SOME)
     def an_agent_without_memory(self, line: Line, n: int) -> None:
-        """One slot is reserved and its code sent; a call's hold need not be named."""
+        """Reserve one slot and send its code; within a call the hold is not named."""
         line = replace(line, auth="credential")
         hold = WhichHold("id" if line.call is None else "missing", line="any")
         for wish in (Reserve("grid", n, 0, "+447700900100"), SendCode(hold, None)):
@@ -122,7 +122,7 @@ class Asking(Foresight):
     @precondition(lambda self: self.requests)
     @rule(n=st.integers(0, 40), pause=st.sampled_from((0, 0, 0, 34)))
     def the_same_bytes_again(self, n: int, pause: int) -> None:
-        """P6: a repeat gets the same answer and nothing happens; a new wish under an old id is worked on."""
+        """P6: a repeat gets the same answer without effect; a new wish under an old id is carried out."""
         line, keyed = self.requests[-1 - n % len(self.requests)]
         self.clock.forward(pause)
         self._books = None
@@ -138,7 +138,7 @@ class Asking(Foresight):
         self._send(line, [(self._tool_call_id(line, n), ask) for n, ask in enumerate(asks)])
 
     def _send(self, line: Line, keyed: list[tuple[str, Ask]]) -> None:
-        """One message with these tool calls, each under its id."""
+        """Send one message with these tool calls, each under its id, and judge the answers."""
         asks = [ask for _, ask in keyed]
         call_id = None if line.call is None else self.calls[line.call]
         number = agent.CALLERS[line.call or 0]
@@ -182,7 +182,7 @@ class Asking(Foresight):
         before: Books,
         after: Books,
     ) -> bool:
-        """Hold one answer against the promises and what was foretold. False if it was a repeat."""
+        """Compare one answer with the promises and the prediction. False if it was a repeat."""
         assert said.say.startswith("NOT BOOKED: ") == (
             not said.success and ask.tool in agent.SAYS_NOT_BOOKED and said.code != "hold_confirmed"
         ) or (ask.tool in ("send_confirmation_sms", "book_now") and not said.success), f"P6: {said.say}"
@@ -208,7 +208,7 @@ class Asking(Foresight):
         return line.vapi, self._whose(line, ask), line.call, key, ask.tool, arguments
 
     def _note_that_it_ran(self, identity: Identity, said: Said, before: Books, after: Books) -> None:
-        """What cannot be read, or is nobody's, is answered and kept nowhere."""
+        """Remember the answer if it was stored. Unreadable tool calls, and those of no clinic, are not."""
         _, whose, call, key, tool, _ = identity
         known = {_row_of(row) for row in before["tool_calls"]}
         new = [row for row in after["tool_calls"] if _row_of(row) not in known]
@@ -220,8 +220,8 @@ class Asking(Foresight):
             order.append(identity)
 
     def _stands(self, line: Line, message: list[tuple[str, Ask]], key: str, ask: Ask, books: Books) -> bool:
-        """Whether the same again is a repeat: for half a minute, if nothing was asked in the call since but
-        what follows in the same message, and unless its answer may be another one by now.
+        """Whether the same tool call now is a repeat: for half a minute, if the call has since asked only
+        what follows in the same message, and unless the answer may have changed by now.
         """
         identity = self._identity(line, key, ask)
         if identity not in self.kept:
@@ -245,7 +245,7 @@ class Asking(Foresight):
         }[ask.tool]
 
     def _lost(self, line: Line, ask: Ask, books: Books) -> bool:
-        """Whether the newest code of the hold that is meant did not arrive."""
+        """Whether the newest SMS with the named hold's code did not arrive."""
         hold, _ = self._named(line, ask)
         codes = [
             row

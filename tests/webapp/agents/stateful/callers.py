@@ -1,4 +1,4 @@
-"""Two clinics, and what a random agent knows of its own holds and bookings in them."""
+"""Two clinics, and a random agent's knowledge of its own holds and bookings in them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.webapp.agents import agent
 from tests.webapp.agents.agent import PHONES, Ask, Clinic, Hold, Line, Said
 from tests.webapp.agents.books import Books
 
-#: What a tool call is known by: its form, whose it is, call and tool call, tool and arguments.
+#: The identity of a tool call: its form, its clinic, call and tool call, tool and arguments.
 Identity = tuple[bool, int | None, int | None, str, str, str]
 
 
 class Ears(logging.Handler):
-    """Keeps what our own code logs."""
+    """Keeps the log lines of our own code."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -37,7 +37,7 @@ class Ears(logging.Handler):
 
 
 def of_line(holds: list[Hold], line: Line, given: str | None, key: Any) -> Hold | None:
-    """The one that is named, if this line may name it; else the last of this call."""
+    """The hold that is named, if this line may name it; without a name the last hold of this call."""
     for hold in reversed(holds):
         if hold.clinic != line.clinic:
             continue
@@ -49,15 +49,15 @@ def of_line(holds: list[Hold], line: Line, given: str | None, key: Any) -> Hold 
 
 
 class Callers(RuleBasedStateMachine):
-    """Who calls which clinic, and what was answered so far."""
+    """The clinics, their callers, and the answers so far."""
 
     def __init__(self, client: FlaskClient, sql: psycopg.Connection, ears: Ears) -> None:
         super().__init__()
         self.client, self.sql, self.ears = client, sql, ears
         ears.heard.clear()
         self.clock = Clock(sql)
-        # Every example begins at the same time of day, just after a whole minute: it plays the same again
-        # whenever it is played, and no quarter of an hour begins but by `time_passes`.
+        # Every example begins at the same time of day, just after a whole minute, so that it can be
+        # repeated, and a quarter of an hour begins only by `time_passes`.
         begin = datetime.now(UTC).replace(hour=9, minute=6, second=5, microsecond=0) + timedelta(days=1)
         sql.execute("UPDATE test_clock SET shift = %s - clock_timestamp()", [begin])
         self.day: date = begin.date() + timedelta(days=14)
@@ -73,7 +73,7 @@ class Callers(RuleBasedStateMachine):
         #: Within a call: its tool calls, each under its id.
         self.requests: list[tuple[Line, list[tuple[str, Ask]]]] = []
         self.kept: dict[Identity, tuple[Said, datetime]] = {}
-        #: What the tool calls of each telephone call are known by, in the order in which they last ran.
+        #: The identities of each call's tool calls, in the order in which they last ran.
         self.ran: dict[tuple[int | None, int | None], list[Identity]] = {}
         self.claimed: list[SmsMessage] = []  # by workers who have not reported yet
         self.sent: Counter[str] = Counter()
@@ -102,7 +102,7 @@ class Callers(RuleBasedStateMachine):
             "INSERT INTO vapi_credentials (org_id, kind, secret_digest) VALUES (%s, 'bearer', %s)",
             [org_id, agent.secret_digest(secret)],
         )
-        afresh.start_anew()  # or so many new ones in a few seconds would look like a flood
+        afresh.start_anew()  # or many new credentials within seconds would look like a flood
         return Clinic(
             org_id, secret, calendars, timedelta(hours=opens), closes, self.closed_on, length, codes
         )
@@ -131,7 +131,7 @@ class Callers(RuleBasedStateMachine):
         return {"tenantId": self.clinics[line.clinic ^ (line.auth == "clash")].org_id}
 
     def _own(self, line: Line) -> list[Hold]:
-        """What this call still holds, its time over or not."""
+        """The holds of this call, expired or not."""
         if line.call is None:
             return []
         return [h for h in self.holds if (h.clinic, h.call, h.status) == (line.clinic, line.call, "held")]
@@ -166,6 +166,6 @@ class Callers(RuleBasedStateMachine):
         return f"call_{self.numbers}-{n}" if line.fresh else f"call_0-{n}"
 
     def _assert_same_side_of_time(self, begin: datetime, end: datetime) -> None:
-        """What ends while it is asked about can be foretold by nobody; then this machine is too slow."""
+        """Assert that no hold ended during the request, which would make its answer unpredictable."""
         edges = [hold.until for hold in self.holds] + [hold.starts for hold in self.holds]
         assert not any(begin <= edge <= end for edge in edges), "one example took almost a minute"

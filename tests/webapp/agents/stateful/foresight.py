@@ -1,4 +1,4 @@
-"""What a tool must answer, foretold from its answers before, and what is so after it."""
+"""What a tool must answer, predicted from its earlier answers, and what follows from the answer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _OF_NONSENSE = (
 
 
 class Foresight(Wording):
-    """The codes of the refusals that are right, and what each answer teaches."""
+    """Predicts the codes of correct refusals, and learns from each answer."""
 
     # --- what the answer must be ----------------------------------------------------------------
 
     def foretell(
         self, line: Line, whose: int | None, ask: Ask, before: Books, after: Books
     ) -> set[str | None]:
-        """The codes of the refusals that are right, or None for success."""
+        """The codes of the refusals that are correct; None in the set stands for success."""
         if ask.nonsense:
             return {*_OF_NONSENSE}
         if ask.tool == "verify_otp" and ask.given("providedOTP") is None:
@@ -76,7 +76,7 @@ class Foresight(Wording):
         return {"slot_taken"} if taken and not own else {None}
 
     def _booked_before(self, line: Line, calendar: str, starts: datetime, phone: str) -> Hold | None:
-        """What this call itself has booked at that time, if it stands."""
+        """This call's own booking at that time, unless it was cancelled."""
         wanted = (line.clinic, line.call, calendar, starts, phone)
         standing = [hold for hold in self.booked if line.call is not None and not hold.cancelled]
         return next(
@@ -100,11 +100,11 @@ class Foresight(Wording):
         known = sum(row["id"] in ids for row in before["sms_messages"])
         used_up = len(codes) >= self.clinics[line.clinic].codes_per_hold and known == len(codes)
         if hold.starts <= after.now:
-            return {"hold_expired"}  # a code for it would be of no use any more
+            return {"hold_expired"}  # the slot has begun, so a code is of no use
         return {"too_many_codes"} if used_up and not waiting else {None}
 
     def _foretell_undelivered(self, line: Line, ask: Ask, before: Books) -> set[str | None]:
-        """A code that is not right, where the last SMS with it never arrived: that is said instead."""
+        """The refusals of a wrong code if the last SMS never arrived: they say so instead of "wrong"."""
         hold, _ = self._named(line, ask)
         sent = [row for row in before["sms_messages"] if hold and row["hold_id"] == hold.id]
         last = max(sent, key=lambda row: row["created_at"], default=None)
@@ -121,10 +121,10 @@ class Foresight(Wording):
         return {"sms_failed", "cannot_receive_sms"} if live and unread else set()
 
     def _digits(self, line: Line, ask: Ask) -> str | None:
-        """The code that was said, if it is one of the clinic's length."""
+        """The code that was said, if it has the clinic's length."""
         digits, length = ask.digits, self.clinics[line.clinic].code_length
         if digits is not None and isinstance(ask.arguments.get("providedOTP"), int):
-            digits = str(int(digits)).zfill(length)  # a number says nothing of its leading zeros
+            digits = str(int(digits)).zfill(length)  # a number has lost its leading zeros
         return digits if digits is not None and len(digits) == length else None
 
     def _foretell_verify(self, line: Line, ask: Ask, now: datetime) -> set[str | None]:
@@ -139,14 +139,14 @@ class Foresight(Wording):
         if digits is None or hold is None or not meant:
             return {"code_unreadable" if digits is None else "wrong_code"}
         if hold.status == "confirmed":
-            told = "appointment_cancelled" if hold.cancelled else None  # told as booked, however often
-            return {told if digits == hold.code else "wrong_code"}  # news only for who has the telephone
+            told = "appointment_cancelled" if hold.cancelled else None  # each time the answer is "booked"
+            return {told if digits == hold.code else "wrong_code"}  # only the telephone's owner may learn it
         if (hold.status == "held" and hold.starts <= now) or self._over(hold, now):
-            return {"wrong_code"}  # nobody can come to a time that has begun
+            return {"wrong_code"}  # a slot that has begun cannot be booked
         return self._foretell_code(hold, digits)
 
     def _past_reading(self, line: Line, hold: Hold, digits: str | None) -> str | None:
-        """What is said in place of "wrong" or "unreadable" where it is of no use to read the code again."""
+        """The refusal in place of "wrong" or "unreadable" if it is of no use to read the code again."""
         if hold.status == "confirmed" and digits != hold.code and hold.call == line.call is not None:
             return "appointment_cancelled" if hold.cancelled else "hold_confirmed"
         return "hold_locked" if hold.status == "locked" else None
@@ -182,7 +182,7 @@ class Foresight(Wording):
             return {"appointment_cancelled"}
         return {"hold_expired" if hold.status == "held" else f"hold_{hold.status}"}
 
-    # --- what is so after it --------------------------------------------------------------------
+    # --- what follows from the answer -----------------------------------------------------------
 
     def _learn(self, line: Line, ask: Ask, said: Said, before: Books, after: Books) -> None:
         match ask.tool:
@@ -219,7 +219,7 @@ class Foresight(Wording):
             for starts in (midnight + agent.STEP * n for n in range(96))
             if not clinic.why_not_offered(starts, now) and not any(h.takes(starts, now) for h in taken)
         ]
-        if free or not line.vapi:  # a full day's line has the next openings in it
+        if free or not line.vapi:  # the line about a full day lists the next openings instead
             assert said.facts["slots"] == free
 
     def _learn_hold(self, line: Line, ask: Ask, said: Said, before: Books, after: Books) -> None:
@@ -277,7 +277,7 @@ class Foresight(Wording):
                 hold.status = "locked"
 
     def _guessed(self, line: Line, ask: Ask, said: Said) -> bool:
-        """Whether this cost a try, whichever way the refusal was put."""
+        """Whether the answer cost a try, in whichever words it refused."""
         return said.code in ("wrong_code", "hold_locked", "sms_failed", "cannot_receive_sms") and bool(
             self._digits(line, ask)
         )

@@ -1,4 +1,4 @@
-"""What a random agent may ask of the tools: wishes, the lines that they come by, and chances for both."""
+"""What a random agent may ask of the tools: wishes, their lines, and the strategies for both."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.webapp.agents.agent import PATHS, PHONES, Line
 
 @dataclass(frozen=True)
 class WhichHold:
-    """The n-th newest, on its own line or on a stranger's; or nothing; or an id that is nobody's."""
+    """The n-th newest hold, on its own line or on a stranger's; or no hold; or an unknown id."""
 
     how: str
     n: int = 0
-    #: On the hold's own line; on "any" line; or on that of the same call id at the "other clinic".
+    #: The hold's "own" line; "any" line; or the line of the same call id at the "other clinic".
     line: str = "own"
 
 
@@ -36,7 +36,7 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Again:
-    """What is held already is asked for once more, or a time that overlaps it, by its call or a stranger."""
+    """A request for a slot that is held already, or that overlaps one, by its call or by a stranger."""
 
     hold: WhichHold
     aside: int  # quarters of an hour
@@ -147,5 +147,5 @@ WISHES = st.one_of(RESERVES, RESERVES, SEND_CODES, SEND_CODES, VERIFIES, VERIFIE
 
 
 def nth(items: list[Any], n: int) -> Any:
-    """The n-th newest, round and round; None of an empty list."""
+    """The n-th newest item, counted round; None of an empty list."""
     return items[-1 - n % len(items)] if items else None

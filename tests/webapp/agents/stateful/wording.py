@@ -1,4 +1,4 @@
-"""How a wish of a random agent becomes the arguments of a tool call."""
+"""Turns a wish of a random agent into the arguments of a tool call."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def present(**values: Any) -> dict[str, Any]:
 
 
 class Wording(Callers):
-    """From a wish to its arguments."""
+    """Makes a wish's arguments."""
 
     def _line_for(self, line: Line, wish: Wish) -> Line:
-        """Mostly a hold is talked about in its own call; without an owner only where an id is known."""
+        """The line for a wish: mostly the hold's own; "nobody" only in the bare form and outside a call."""
         if isinstance(wish, Again | SendCode | Verify | Confirm) and wish.hold.line != "any":
             holds = self.booked if isinstance(wish, Confirm) else self.holds
             if holds and wish.hold.how in ("id", "missing"):
@@ -100,7 +100,7 @@ class Wording(Callers):
     def _as_reserve(self, line: Line, wish: Reserve) -> Ask:
         if line.clinic == 0:
             first = datetime.combine(self.day, datetime.min.time(), UTC) + self.clinics[0].opens
-        else:  # the quarters of an hour that come next, so that time can run out on them
+        else:  # the next quarters of an hour, so that `time_passes` can reach them
             now = self.books.now
             first = now.replace(minute=now.minute // 15 * 15, second=0, microsecond=0) + agent.STEP
         grid = first + agent.STEP * wish.n
@@ -147,7 +147,7 @@ class Wording(Callers):
         if wish.code == "other" and other:
             digits = other.code
         how = wish.code if wish.code in RIGHT else "plain"
-        if how == "number":  # it says nothing of its leading zeros: the clinic's length gives them back
+        if how == "number":  # a number has lost its leading zeros, which the clinic's length restores
             length = self.clinics[hold.clinic].code_length if hold else 4
             if len(str(int(digits))) < len(digits) and len(digits) != length:
                 how = "plain"

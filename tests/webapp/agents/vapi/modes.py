@@ -1,4 +1,4 @@
-"""The web as it is in production, and as it is in development."""
+"""The web application in production and in development."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vapi's reports of a call, and the call of which they tell."""
+"""Vapi's reports of a call, and the call itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Line:
     def __init__(self, client: FlaskClient, sql: psycopg.Connection) -> None:
         self.client, self.sql = client, sql
         self.org = create_clinic()
-        # A tool call says whose call it is, where no credential does.
+        # Without a credential, a tool call tells which clinic the call belongs to.
         self.call = PhoneCall(client, self.org, phone_number())
         self.call.say("check_availability", date=slot()[:10])
 

@@ -1,4 +1,4 @@
-"""The parts of a message of Vapi's, and what the envelope reads in it."""
+"""The parts of Vapi's messages, and what the envelope reads in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def function(
 
 
 def wrapper(tool_call: Any, **more: Any) -> dict[str, Any]:
-    """As in toolWithToolCallList: the tool's schema and the static parameters stand around the call."""
+    """An entry of toolWithToolCallList: the tool call within the tool's schema and static parameters."""
     return {
         "type": "function",
         "function": {"name": "book", "parameters": {"type": "object", "properties": {}}},

@@ -1,4 +1,4 @@
-"""What a caller sends: requests with a secret or a signature, and credentials to make them with."""
+"""Requests with a secret or a signature, and the credentials for them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OWN_HEADERS = ("X-Clinic-Signature", "X-Clinic-Time")
 
 
 class Hands:
-    """The clock of webapp/agents/credentials.py, in the test's hands; it does not go by itself."""
+    """The clock of webapp/agents/credentials.py, which only the test moves."""
 
     def __init__(self) -> None:
         self.now, self.passed = float(int(time.time())), 0.0
@@ -53,7 +53,7 @@ class Hands:
 
 @pytest.fixture(autouse=True)
 def hands(monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection) -> Hands:
-    """With no other signing credential alive than the test's own, and none remembered."""
+    """The clock; revokes other tests' signing credentials, and empties the application's memory of them."""
     sql.execute("UPDATE vapi_credentials SET revoked_at = now() WHERE kind = 'hmac' AND revoked_at IS NULL")
     hands = Hands()
     monkeypatch.setattr(credentials, "time", hands)
@@ -101,7 +101,7 @@ class Key:
     """A signing credential of one clinic, as Vapi was told to use it."""
 
     org: str
-    calendar: str  # of that name no other clinic has one
+    calendar: str  # a name that no other clinic's calendar has
     id: uuid.UUID
     secret: str
     algorithm: SignatureAlgorithm = SignatureAlgorithm.SHA256

@@ -1,4 +1,4 @@
-"""A clinic that has all that the doctor looks for, what is around it, and what the doctor found."""
+"""A clinic that has everything the doctor looks for, its surroundings, and the doctor's findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Findings = dict[str, dict[str, str]]
 
 
 def findings(operator: Operator, org: str) -> Findings:
-    """By what they are about; of several the worst."""
+    """The doctor's findings by subject; of several for one subject the worst."""
     result = operator.run("doctor", org, "--json")
     text = result.stdout
     rows = json.loads(text[: text.rindex("]") + 1])
@@ -39,7 +39,7 @@ def states(found: Findings, *wanted: str) -> set[str]:
 
 
 def push_assistant(org: str) -> None:
-    """As a push leaves it; test_assistant.py pushes to a Vapi, and asks the doctor then."""
+    """Store what a push stores; test_assistant.py makes a real push and then asks the doctor."""
     with transaction(uuid.UUID(org)) as session:
         clinic = session.get_one(Organization, uuid.UUID(org))
         row = session.get_one(IntegrationSettings, uuid.UUID(org))
@@ -64,7 +64,7 @@ def world() -> Iterator[Outside]:
 
 @pytest.fixture
 def production(monkeypatch: pytest.MonkeyPatch, world: Outside) -> Iterator[pytest.MonkeyPatch]:
-    """The settings as they should be outside of one machine."""
+    """The settings of a correct production."""
     monkeypatch.setenv("APP_ENV", "production")
     monkeypatch.setenv("PUBLIC_BASE_URL", "https://holdline.example.com")
     monkeypatch.setenv("PROXIES", "1")
@@ -78,7 +78,7 @@ def production(monkeypatch: pytest.MonkeyPatch, world: Outside) -> Iterator[pyte
 
 @pytest.fixture
 def complete(operator: Operator, client: FlaskClient) -> str:
-    """A clinic that has all, and had its test booking."""
+    """A clinic that is set up completely and had its test booking. Returns its id."""
     org = create_clinic()
     hold = reserve(client, org)["holdId"]
     bare(client, "booking/send-otp", holdId=hold)
@@ -105,7 +105,7 @@ def complete(operator: Operator, client: FlaskClient) -> str:
 
 @pytest.fixture
 def live(complete: str, production: pytest.MonkeyPatch) -> str:
-    """That clinic in production; it was set up before, but for the assistant, which is told the address."""
+    """The complete clinic in production; its assistant is pushed again, because it contains the address."""
     del production
     push_assistant(complete)
     return complete

@@ -1,4 +1,4 @@
-"""A new SECRET_KEY, with the former one kept or lost."""
+"""A new SECRET_KEY, with the former key kept or lost."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_once_the_former_key_is_gone_its_code_is_refused_and_another_can_be_had(
         held.ask_for_code()
         assert held.say(code_of(held.id))["success"]
     [tries] = held.sql.execute("SELECT code_tries FROM appointment_holds WHERE id = %s", [held.id]).fetchall()
-    assert tries == (1,)  # what could not be checked cost no try
+    assert tries == (1,)  # a code that could not be checked cost no try
 
 
 def test_a_waiting_code_whose_key_is_gone_is_not_sent_and_another_can_be_asked_for(
@@ -142,7 +142,7 @@ def test_a_waiting_code_whose_key_is_gone_is_not_sent_and_another_can_be_asked_f
 ) -> None:
     [(message, _)] = held.messages()
     with rotated():
-        # The account's token was sealed with the lost key, too, and was entered anew.
+        # The account's token was also sealed with the lost key, and was entered again.
         token = sealing.seal(uuid.UUID(held.org), "twilio_auth_token", AUTH_TOKEN)
         held.sql.execute(
             "UPDATE integration_settings SET twilio_auth_token_sealed = %s WHERE org_id = %s",

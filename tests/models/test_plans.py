@@ -1,8 +1,8 @@
-"""What a call makes the database read does not grow with what the clinic did in the years before.
+"""The number of rows that a call reads does not grow with the clinic's past years.
 
-Counted are the rows that Postgres read, of each table and by each step, functions and triggers included: a
-figure of the statements, and not of the machine. Tried with statistics, and with none, as there are none
-after an installation or a restore.
+The tests count the rows that Postgres reads, by table and step, including functions and triggers: this
+depends on the statements, and not on the machine. They run with statistics, and without, as after an
+installation or a restore.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tests.webapp.agents.calls import PhoneCall
 
 T = TypeVar("T")
 
-#: Of each of two clinics: five calendars of 4000 visits each, one every two hours for eleven months.
+#: Each of the two clinics has five calendars of 4000 visits each, one every two hours for eleven months.
 CALENDARS, VISITS = 5, 4000
 
 #: Rows that one step may read of one table; each clinic has 20 000 visits.
 FEW = 400
 
-#: Likewise where the planner has nothing to go by.
+#: The same without statistics, by table.
 GUESSED = {"occupancies": 3 * VISITS}
 
 #: The steps that a caller waits for.
@@ -85,7 +85,7 @@ Sql = psycopg.Connection
 def grown(
     database_url: str, admin_url: str, request: pytest.FixtureRequest
 ) -> Iterator[tuple[str, Sql, str]]:
-    """A database of two clinics that have been at it for a year: the first one's id, and the superuser."""
+    """A database of two clinics with a year's rows: the first one's id, and the superuser's connection."""
     with new_database(database_url) as url, environment(DATABASE_URL=url):
         command.upgrade(Config(str(ROOT / "alembic.ini")), "head")
         org = create_clinic(tuple(f"cal-{n}" for n in range(1, CALENDARS + 1)))
@@ -93,9 +93,9 @@ def grown(
         superuser = admin_url.rsplit("/", 1)[0] + "/" + url.rsplit("/", 1)[1]
         with psycopg.connect(superuser, autocommit=True) as admin:
             tables = admin.execute("SELECT relname::text FROM pg_stat_user_tables").fetchall()
-            for (table,) in tables:  # whichever state it is in, it is to stay in
+            for (table,) in tables:  # so that statistics do not appear during the test
                 admin.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)".encode())
-            # Triggers one by one would take minutes, and the constraint as long.
+            # Triggers for each row would take minutes, and so would the constraint.
             admin.execute("SET session_replication_role = replica")
             with admin.transaction():
                 for statement in PAST.format(calendars=CALENDARS, visits=VISITS).split(";\n"):
@@ -106,8 +106,8 @@ def grown(
 
 
 def _counted(admin: Sql) -> dict[str, int]:
-    """Rows and entries of indexes that were ever read, by table."""
-    admin.execute("SELECT pg_stat_force_next_flush()")  # of this session's own
+    """The rows and index entries read so far, by table."""
+    admin.execute("SELECT pg_stat_force_next_flush()")  # this session's own counts
     rows = admin.execute(
         "SELECT t.relname::text, t.seq_tup_read + coalesce((SELECT sum(i.idx_tup_read)"
         " FROM pg_stat_user_indexes i WHERE i.relid = t.relid), 0)::bigint FROM pg_stat_user_tables t"
@@ -116,7 +116,7 @@ def _counted(admin: Sql) -> dict[str, int]:
 
 
 class Reads:
-    """What each step read of each table."""
+    """The number of rows that each step read of each table."""
 
     def __init__(self, admin: Sql) -> None:
         self._admin = admin
@@ -131,7 +131,7 @@ class Reads:
         return done
 
     def _hang_up(self) -> None:
-        """A session counts for itself, and tells when it ends."""
+        """End the sessions of the step, because a session reports its counts at its end."""
         session.engine().dispose()
         others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         eventually(lambda: self._admin.execute(others + " AND pid <> pg_backend_pid()").fetchone() == (0,))
@@ -201,9 +201,9 @@ def test_no_step_of_a_call_reads_what_was_years_ago(
     assert one("SELECT scored_at IS NOT NULL FROM calls WHERE id = %s") == "True"
     found = reads.above(FEW)
     if mode == "without statistics":
-        # Until the first ANALYZE the planner may take an index by the first columns that fit: that of the
-        # exclusion constraint has all of one calendar, and that of the codes all codes of the clinic. Only
-        # what a caller waits for is held to a bound.
+        # Until the first ANALYZE the planner may choose an index whose first columns fit: the exclusion
+        # constraint's returns all rows of one calendar, and the codes' index all codes of the clinic. Only
+        # the steps that a caller waits for have a bound.
         found = {
             step: {table: rows for table, rows in of.items() if rows > GUESSED.get(table, FEW)}
             for step, of in found.items()
@@ -213,7 +213,7 @@ def test_no_step_of_a_call_reads_what_was_years_ago(
 
 
 def test_the_functions_of_a_call_keep_how_they_are_planned(sql: psycopg.Connection) -> None:
-    """CREATE OR REPLACE forgets what the version before was set to."""
+    """CREATE OR REPLACE forgets the settings of the version before."""
     rows = sql.execute(
         "SELECT proname::text, proconfig FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
         " AND proconfig IS NOT NULL"

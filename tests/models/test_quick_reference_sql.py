@@ -95,7 +95,7 @@ LEAD_SCORE = "SELECT lead_score FROM hot_lead_alerts WHERE call_id = 'CALL_ID'"
 
 
 def run(sql: Sql, statement: str, **placeholders: object) -> list[dict[str, Any]]:
-    """Run a statement with its placeholders filled in, each of which must stand in it."""
+    """Run a statement with its placeholders filled in; each must occur in it."""
     placeholders = (
         {"2026-01-25T10:00:00Z": slot()} | placeholders if "2026-01-25" in statement else placeholders
     )
@@ -107,7 +107,7 @@ def run(sql: Sql, statement: str, **placeholders: object) -> list[dict[str, Any]
 
 
 def book(org: str, *, hour: int = 10, call: str = "call-1") -> appointments.Confirmation:
-    """A booking by the verbs that the tools use."""
+    """Make a booking by the verbs that the tools use."""
     org_id = uuid.UUID(org)
     with system_transaction(Door.OPERATOR) as session:
         claimed = holds.claim(
@@ -139,7 +139,7 @@ def book(org: str, *, hour: int = 10, call: str = "call-1") -> appointments.Conf
 
 
 def send(org: str, message: uuid.UUID | None) -> str:
-    """What a worker does with a message that the provider accepts. Returns the provider's id."""
+    """Record a message as a worker does if the provider accepts it. Returns the provider's id."""
     assert message is not None
     provider_id = "SM" + uuid.uuid4().hex
     with system_transaction(Door.OPERATOR) as session:
@@ -269,7 +269,7 @@ def test_sms_by_status(sql: Sql) -> None:
         return {row["status"]: row["count"] for row in rows}
 
     org = create_clinic()
-    before = counts()  # of every clinic
+    before = counts()  # over all clinics
     booked = [book(org, hour=hour, call=f"call-{hour}") for hour in range(9, 13)]
     provider_ids = [send(org, one.message_id) for one in booked[:3]]
     deliver(org, booked[0].message_id, provider_ids[0])
@@ -280,7 +280,7 @@ def test_sms_by_status(sql: Sql) -> None:
     )
     after = counts()
     grown = {status: after[status] - before.get(status, 0) for status in after}
-    # The code that each booking also sent is no confirmation.
+    # Each booking also sent a code, which does not count as a confirmation.
     assert {status: more for status, more in grown.items() if more} == {
         "delivered": 2,
         "sent": 1,
@@ -291,7 +291,7 @@ def test_sms_by_status(sql: Sql) -> None:
 def test_the_last_five_sms(sql: Sql) -> None:
     org = create_clinic()
     booked = [book(org, hour=hour, call=f"call-{hour}") for hour in range(9, 15)]
-    for age, one in enumerate(booked):  # newer than whatever another test left
+    for age, one in enumerate(booked):  # newer than all rows of other tests
         sql.execute(
             "UPDATE sms_messages SET created_at = now() + interval '10 years' - make_interval(mins => %s)"
             " WHERE id = %s",
@@ -360,7 +360,7 @@ def test_the_settings_of_a_clinic_show_no_secret(sql: Sql) -> None:
     ],
 )
 def test_the_promised_indexes_exist(sql: Sql, table: str, columns: str, condition: str | None) -> None:
-    """The logs are a view over the confirmations, so that its indexes are partial ones on their table."""
+    """The logs are a view of the confirmations, so its indexes are partial indexes of sms_messages."""
     found = [
         re.sub(r"::text|[()]{2}", lambda part: "" if part[0] == "::text" else part[0][0], definition)
         for (definition,) in sql.execute(
@@ -385,7 +385,7 @@ BY_CLINIC = "ix_sms_confirmation_logs_org_id_created_at"
 )
 def test_a_query_of_the_view_can_use_its_index(sql: Sql, where: str, index: str, other: str) -> None:
     with sql.transaction(force_rollback=True):
-        # On a table this small every index is as good: leave only the one that is asked about.
+        # On a table this small the planner may choose any index, so only the promised one stays.
         sql.execute(f"DROP INDEX {other}".encode())
         sql.execute("SET LOCAL enable_seqscan = off")
         sql.execute("SET LOCAL enable_sort = off")

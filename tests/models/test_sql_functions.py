@@ -1,4 +1,4 @@
-"""The SQL functions and the tables under them, asked as an operator with psql would ask."""
+"""The SQL functions and the tables under them, called as an operator with psql would call them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def claim(sql: Sql, org: str, /, statement: str = CLAIM, **changes: Any) -> Clai
 
 
 def refusal(error: str, code: str, **told: Any) -> Claimed:
-    """A refused claim: everything that it does not tell is null."""
+    """A refused claim; all its other fields are null."""
     nothing = {"hold_id": None, "expires_at": None, "held_by_call": None, "contact_id": None}
     return Claimed(success=False, error=error, code=code, **(nothing | told))
 
@@ -101,7 +101,7 @@ def hold_row(sql: Sql, hold: uuid.UUID | None) -> tuple[Any, ...]:
 
 
 def taken(sql: Sql, org: str) -> list[tuple[Any, ...]]:
-    """Whose the times of a clinic are: (its start as a slotId, 'hold' or 'appointment')."""
+    """The taken times of a clinic: (start as a slotId, 'hold' or 'appointment')."""
     rows = sql.execute(
         "SELECT starts_at, CASE WHEN hold_id IS NULL THEN 'appointment' ELSE 'hold' END FROM occupancies"
         " WHERE org_id = %s ORDER BY starts_at",
@@ -192,7 +192,7 @@ def test_a_hold_may_last_from_one_minute_to_an_hour(sql: Sql, minutes: int) -> N
 def test_a_second_claim_is_told_by_whom_and_how_long_the_slot_is_held(sql: Sql) -> None:
     org = create_clinic()
     first = claim(sql, org)
-    for call in ("call-1", "call-2"):  # also for its own call: an operator asking twice is told so
+    for call in ("call-1", "call-2"):  # its own call too: an operator who claims twice must see it
         second = claim(sql, org, call=call)
         assert second == refusal(
             "Slot already held", "slot_taken", expires_at=first.expires_at, held_by_call="call-1"
@@ -285,7 +285,7 @@ def test_a_hold_is_live_in_sql_and_in_python_alike(sql: Sql, status: HoldStatus,
     ],
 )
 def test_a_lock_has_the_key_that_it_had_in_every_release(sql: Sql, function: str, name: str) -> None:
-    """Two releases that run side by side wait for each other only where they mean the same lock."""
+    """Two releases that run side by side wait for each other only if they use the same lock key."""
     org = uuid.uuid4()
     key = one(sql, "SELECT hashtextextended(%s, 0)", name.format(org=org))
     values = [org] if name.startswith("holds/") else [org, "x"]
@@ -300,7 +300,7 @@ def test_a_lock_has_the_key_that_it_had_in_every_release(sql: Sql, function: str
 def session_elsewhere(
     request: pytest.FixtureRequest, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sql]:
-    """A session of a client in another zone, which says so either way."""
+    """A session of a client in another time zone, set in either of two ways."""
     how, zone = request.param
     if how == "PGTZ":
         monkeypatch.setenv("PGTZ", zone)
@@ -392,7 +392,7 @@ def test_a_hold_that_is_unknown_or_anothers_cannot_be_confirmed(sql: Sql) -> Non
     assert confirm(sql, other, hold) == unknown
     assert confirm(sql, org, hold, contact=stranger) == unknown
     assert confirm(sql, org, hold, contact=uuid.uuid4()) == unknown
-    assert hold_row(sql, hold) == ("held", 0, False)  # none of them cost a try
+    assert hold_row(sql, hold) == ("held", 0, False)  # these refusals cost no try
     contact = one(sql, "SELECT contact_id FROM appointment_holds WHERE id = %s", hold)
     assert confirm(sql, org, hold, contact=contact).success
 
@@ -444,7 +444,7 @@ def test_the_clinic_says_how_many_tries_there_are(sql: Sql) -> None:
     org = create_clinic()
     hold = held(sql, org)
     assert confirm(sql, org, hold, WRONG, tries=1).code == "hold_locked"
-    # Fewer tries than were used already: the right code comes too late too.
+    # A limit below the tries that were already used: even the right code comes too late.
     hold = held(sql, org)
     confirm(sql, org, hold, WRONG, tries=5)
     assert confirm(sql, org, hold, RIGHT, tries=1).code == "hold_locked"
@@ -493,7 +493,7 @@ def test_a_release_gives_the_slot_back_once(sql: Sql) -> None:
 
 @pytest.mark.parametrize("status", ["expired", "released"])
 def test_a_hold_that_is_over_is_not_released_again(sql: Sql, status: str) -> None:
-    """Neither as a success, nor with another time of its release."""
+    """It is no success, and the time of its release stays."""
     org = create_clinic()
     hold = held(sql, org)
     sql.execute(
@@ -514,7 +514,7 @@ def test_a_confirmed_hold_cannot_be_released_from_under_its_appointment(sql: Sql
     assert taken(sql, org) == [(slot(), "appointment")]
 
 
-# occupancies, which nobody writes
+# occupancies, which only triggers write
 
 
 @pytest.mark.parametrize(
@@ -666,7 +666,7 @@ def insert_hold(sql: Sql, org: str, **changes: Any) -> uuid.UUID:
 
 
 def insert_appointment(sql: Sql, org: str, **changes: Any) -> uuid.UUID:
-    """Without its confirmation, which the same transaction must bring."""
+    """An appointment without its confirmation, which the same transaction must insert."""
     contact = one(
         sql,
         "INSERT INTO contacts (org_id, phone) VALUES (%s, gen_random_uuid()::text) RETURNING id",
@@ -705,7 +705,7 @@ def insert(sql: Sql, table: str, values: dict[str, Any]) -> None:
 
 
 def delete_with_sms(sql: Sql, appointment: uuid.UUID) -> None:
-    """Each points at the other; the way out is to delete both in one statement."""
+    """Delete an appointment and its SMS in one statement, because each refers to the other."""
     sql.execute(
         "WITH gone AS (DELETE FROM sms_messages WHERE appointment_id = %(id)s)"
         " DELETE FROM appointments WHERE id = %(id)s",
@@ -785,7 +785,7 @@ def test_an_appointment_without_its_confirmation_cannot_commit(sql: Sql) -> None
     org = create_clinic()
     sql.execute("BEGIN")
     appointment = insert_appointment(sql, org)
-    assert taken(sql, org) == [(slot(), "appointment")]  # until the commit it stands
+    assert taken(sql, org) == [(slot(), "appointment")]  # it exists until the commit
     with pytest.raises(errors.ForeignKeyViolation):
         sql.execute("COMMIT")
     assert one(sql, "SELECT count(*) FROM appointments WHERE id = %s", appointment) == 0

@@ -1,4 +1,4 @@
-"""The audit log: who changed which columns of what, never what stood in them; and nobody can change it."""
+"""The audit log: who changed which columns of which row, never their values; no role can change it."""
 
 from __future__ import annotations
 

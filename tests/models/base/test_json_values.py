@@ -1,4 +1,4 @@
-"""Anything may stand anywhere in JSON from elsewhere."""
+"""Foreign JSON may have any value in any place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_objects_are_found_in_a_list_or_in_its_place() -> None:
         ("a\x00b", "ab"),
         ("half a \ud83d", "half a \ufffd"),
         ("x" * MAX_WORD, "x" * MAX_WORD),
-        ("x" * (MAX_WORD + 1), None),  # cut short it would be another one
+        ("x" * (MAX_WORD + 1), None),  # cut short it would be another word
         ("  ", None),
         ("\x00", None),
         (7, None),

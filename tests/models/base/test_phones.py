@@ -1,4 +1,4 @@
-"""Numbers as people say them, and the reason why one cannot be."""
+"""Numbers as people say them, and the reasons why a number is impossible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from models.base.phones import ImpossibleNumber, NotAMobile
         ("1 212 555 0123", "US", "+12125550123"),
         ("030/901820", "DE", "+4930901820"),
         ("06 12 34 56 78", "FR", "+33612345678"),
-        # Dashes, spaces and marks as keyboards, web pages and telephones' address books have them.
+        # Dashes, spaces and marks of keyboards, web pages and telephones' address books.
         ("07700\u2011900\u2011123", "GB", "+447700900123"),
         ("(415) 555\u20130100", "US", "+14155550100"),
         ("07700\u00a0900\u202f123", "GB", "+447700900123"),
@@ -67,7 +67,7 @@ from models.base.phones import ImpossibleNumber, NotAMobile
         ("+0044 7700 900123", "GB", "+447700900123"),
         ("44 7700 900123", "GB", "+447700900123"),
         ("+44(0)7700 900123", "US", "+447700900123"),
-        # As it is said.
+        # In spoken words.
         ("plus four four seven seven double oh nine oh oh one two three", "US", "+447700900123"),
         ("oh seven seven double zero nine hundred one two three", "GB", "+447700900123"),
         ("zero seven seven zero zero, nine zero zero, one two three", "GB", "+447700900123"),
@@ -114,7 +114,7 @@ def test_a_number_is_one_of_the_clinics_country_unless_it_says_another(
         ("44+2079460958", "GB", "it is not made of digits"),
         ("++442079460958", "GB", "it is not made of digits"),
         ("+44 20 7946 0958\x00", "GB", "it is not made of digits"),
-        # Digits, but not those of a telephone: superscript.
+        # A superscript digit, which no telephone has.
         ("020 7946 095\u2078", "GB", "it is not made of digits"),
         ("1" * 41, "GB", "it has too many digits"),
         ("1 " * 101, "GB", "it is not made of digits"),
@@ -194,7 +194,7 @@ def test_whatever_is_said_it_is_a_number_or_a_reason(said: str, region: str) -> 
         assert number[0] == "+"
         assert number[1:].isascii()
         assert number[1:].isdigit()
-        assert sandbox or phones.e164(number, region="FR") == number  # said again, the same
+        assert sandbox or phones.e164(number, region="FR") == number  # E.164 stays the same in any region
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_two_digits_are_all_that_an_answer_carries() -> None:
     [
         ("+447400123456", "mobile"),
         ("+447797712345", "mobile"),  # Jersey
-        ("+12122345678", "mobile"),  # in North America a number does not tell
+        ("+12122345678", "mobile"),  # North American numbers do not show their kind
         ("+33612345678", "mobile"),
         ("+4915123456789", "mobile"),
         ("+353851234567", "mobile"),

@@ -1,4 +1,4 @@
-"""A secret opens only with the key, for the organisation and the purpose that it was sealed for."""
+"""A secret opens only with its key, for the clinic and the purpose that it was sealed for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.base.sealing import CannotUnseal
 ORG = uuid.uuid4()
 TOKEN = "token-of-a-clinic"
 
-#: What is sealed says which key it was.
+#: The beginning of a sealed secret, which names its key.
 HEAD = sealing.seal(ORG, "token", TOKEN).rpartition(".")[0] + "."
 
 

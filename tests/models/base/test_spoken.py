@@ -1,4 +1,4 @@
-"""Codes as they are said, written and passed on; and what is no code."""
+"""Codes as they are said, written and passed on; and texts that are no code."""
 
 from __future__ import annotations
 

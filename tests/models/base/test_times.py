@@ -1,4 +1,4 @@
-"""Every time is told in the clinic's zone, for the ear and for the eye."""
+"""Times in the clinic's zone, in spoken and in written form."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
             "Monday 7 December, 11:59 in the evening",
             "Mon 7 Dec 2026 at 11:59 pm",
         ),
-        # The clinic's day is another than that of UTC.
+        # The clinic's date differs from that of UTC.
         (
             utc(2027, 1, 1, 3),
             NEW_YORK,
@@ -84,7 +84,7 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
             "Friday 1 January, 1:45 in the morning",
             "Fri 1 Jan 2027 at 1:45 am",
         ),
-        # Before and after the clocks change, the same wall time.
+        # The same wall time before and after the clocks change.
         (
             utc(2027, 3, 27, 10),
             LONDON,
@@ -103,7 +103,7 @@ def utc(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> date
 def test_a_moment_is_told_in_the_zone(moment: datetime, zone: ZoneInfo, spoken: str, written: str) -> None:
     assert times.spoken(moment, zone) == spoken
     assert times.written(moment, zone) == written
-    elsewhere = moment.astimezone(timezone(timedelta(hours=-7)))  # the same, whatever zone it comes in
+    elsewhere = moment.astimezone(timezone(timedelta(hours=-7)))  # the words do not depend on its zone
     assert (times.spoken(elsewhere, zone), times.written(elsewhere, zone)) == (spoken, written)
 
 
@@ -131,7 +131,7 @@ def test_a_day_half_a_year_away_is_spoken_with_its_year(
     days: int,
     year: bool,  # noqa: FBT001 (a parameter)
 ) -> None:
-    """Or it could be taken for the same day of the year before or after."""
+    """Otherwise it could be taken for the same day of another year."""
     today = date(2026, 12, 7)
     assert ("202" in times.spoken_day(today + timedelta(days=days), today)) is year
 

@@ -1,4 +1,4 @@
-"""P8: slots are steps of the clinic's wall clock, on the days the clocks change too."""
+"""P8: slots are steps of the clinic's wall clock, also on the days when the clocks change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.models.booking.schedules import DAY, NIGHT, WITH_LUNCH, at, every_day
 
 
 def make(**changes: Any) -> Calendar:
-    """A calendar that is in no database."""
+    """A calendar that is not in the database."""
     values = {
         "org_id": uuid.uuid4(),
         "id": "cal-1",
@@ -43,7 +43,7 @@ def make(**changes: Any) -> Calendar:
     [
         # At 01:00 it becomes 02:00: two starts do not exist.
         ("Europe/London", date(2027, 3, 28), half_hours("00:00", "03:30")),
-        # At 02:00 it becomes 01:00: 01:00 and 01:30 come twice, and the second time round is no start.
+        # At 02:00 it becomes 01:00: 01:00 and 01:30 come twice, and only the first ones are starts.
         ("Europe/London", date(2027, 10, 31), [*half_hours("23:00", "00:30"), *half_hours("02:00", "04:30")]),
         # At 02:00 it becomes 03:00.
         ("America/New_York", date(2027, 3, 14), half_hours("05:00", "08:30")),
@@ -56,7 +56,7 @@ def make(**changes: Any) -> Calendar:
         # Half an hour forward at 02:00; and a zone whose day begins at 01:00.
         ("Australia/Lord_Howe", date(2027, 10, 3), half_hours("13:30", "17:30")),
         ("America/Havana", date(2027, 3, 14), half_hours("05:00", "08:30")),
-        # The days around it are whole.
+        # The neighbouring days are complete.
         ("Europe/London", date(2027, 3, 27), half_hours("00:00", "04:30")),
         ("Europe/London", date(2027, 3, 29), half_hours("23:00", "03:30")),
         ("America/New_York", date(2027, 11, 8), half_hours("05:00", "09:30")),
@@ -90,7 +90,7 @@ def test_ten_is_the_clinics_ten_on_every_day(zone: str, day: date, utc: str) -> 
 
 def test_a_long_slot_ends_by_the_wall_clock_on_the_short_night() -> None:
     calendar = make(time_zone="Europe/London", hours=NIGHT, slot_minutes=60)
-    # 05:00 is 04:00 UTC: the last hour begins at 04:00, which is 03:00.
+    # 05:00 is 04:00 UTC: the last hour begins at 04:00, which is 03:00 UTC.
     assert offered(calendar, date(2027, 3, 28)) == half_hours("00:00", "03:00")
 
 
@@ -114,7 +114,7 @@ clock_times = st.integers(0, 287).map(lambda n: time(n * 5 // 60, n * 5 % 60))
 
 
 def walls_of(zone: ZoneInfo, day: date) -> list[datetime]:
-    """Every fifth minute of a local day, from UTC and so in the order in which they come, as aware times."""
+    """Every fifth minute of a local day as aware times, counted in UTC and so in their real order."""
     begin = datetime.combine(day, time(), UTC) - timedelta(hours=15)
     moments = ((begin + n * timedelta(minutes=5)).astimezone(zone) for n in range(12 * 54))
     return [local for local in moments if local.date() == day]
@@ -132,12 +132,12 @@ def walls_of(zone: ZoneInfo, day: date) -> list[datetime]:
 def test_the_slots_of_any_day_are_the_steps_of_its_wall_clock(
     zone: str, day: date, edges: list[time], slot_minutes: int, step_minutes: int
 ) -> None:
-    """Against a second way to find them: walk through the day in UTC, and read the clinic's clock."""
+    """Compared with a second method, which walks through the day in UTC and reads the clinic's clock."""
     periods = list(zip(edges[::2], edges[1::2], strict=False))
     walls = walls_of(ZoneInfo(zone), day)
     expected = []
     for opens, closes in periods:
-        # A closing time that does not exist that day is the moment at which the clocks leap over it.
+        # A closing time that does not exist that day stands for the moment at which the clocks skip it.
         end = next(wall for wall in walls if wall.time() >= closes).astimezone(UTC)
         for wall in walls:
             since = (wall.hour - opens.hour) * 60 + wall.minute - opens.minute
@@ -158,7 +158,7 @@ def test_the_slots_of_any_day_are_the_steps_of_its_wall_clock(
 
 
 def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
-    """Open until 01:30 in the night without one: an hour from 00:30 would end at 02:30 on the wall."""
+    """Open until 01:30 in the night that has no 01:30: an hour from 00:30 would end at 02:30 local time."""
     calendar = make(time_zone="Europe/London", hours={"sun": [["00:00", "01:30"]]}, slot_minutes=60)
     assert offered(calendar, date(2027, 3, 28)) == ["00:00"]
 
@@ -177,7 +177,7 @@ def test_hours_may_end_at_midnight(end: str) -> None:
 def test_hours_may_go_on_over_midnight() -> None:
     calendar = make(hours=every_day(["22:00", "02:00"]))
     assert offered(calendar, DAY) == [*half_hours("00:00", "01:30"), *half_hours("22:00", "23:30")]
-    # Steps are counted from the opening, and an appointment may lie on both days.
+    # Steps are counted from the opening, and an appointment may extend over midnight.
     calendar = make(hours=every_day(["22:15", "01:45"]), slot_minutes=60, step_minutes=60)
     assert offered(calendar, DAY) == ["00:15", "22:15", "23:15"]
 
@@ -222,7 +222,7 @@ def test_a_clinic_that_never_closes_offers_appointments_over_midnight() -> None:
     [
         # At 01:00 it becomes 02:00, and the night ends at once.
         ("Europe/London", date(2027, 3, 28), half_hours("00:00", "00:30")),
-        # At 02:00 it becomes 01:00; in summer it is an hour later than in UTC.
+        # At 02:00 it becomes 01:00; in summer London is an hour ahead of UTC.
         ("Europe/London", date(2027, 10, 31), half_hours("23:00", "00:30")),
         # At 00:00 it becomes 01:00: the day has no midnight.
         ("America/Havana", date(2027, 3, 14), half_hours("05:00", "05:30")),
@@ -280,9 +280,9 @@ def test_a_closure_or_a_weekday_without_hours_is_closed() -> None:
         (at(8, 30), Closed.OFF_THE_GRID),
         (at(9) + timedelta(seconds=1), Closed.OFF_THE_GRID),
         (at(8, day=DAY - timedelta(days=7)), Closed.PAST),
-        (at(9, day=DAY - timedelta(days=7)), Closed.PAST),  # this very moment
+        (at(9, day=DAY - timedelta(days=7)), Closed.PAST),  # exactly now
         (at(9, 30, day=DAY - timedelta(days=7)), Closed.TOO_SOON),
-        (at(11, day=DAY - timedelta(days=7)), None),  # the notice is met to the minute
+        (at(11, day=DAY - timedelta(days=7)), None),  # exactly the notice
         (at(9, day=DAY + timedelta(days=1)), Closed.CLOSED),
         (at(9, day=DAY + timedelta(days=3)), None),  # the last day of the horizon
         (at(9, day=DAY + timedelta(days=4)), Closed.TOO_FAR),

@@ -1,4 +1,4 @@
-"""What bounds codes and holds, through the tools."""
+"""The limits of codes and holds, through the tools."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_wrong_codes_for_one_number_stop_further_codes_to_it_and_to_no_other(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock
 ) -> None:
     org, number = create_clinic(wrong_codes_per_phone_a_day=4, holds_per_phone=10), phone_number()
-    for hour, tries in ((9, 3), (10, 1)):  # over several holds, one of them locked by it
+    for hour, tries in ((9, 3), (10, 1)):  # over several holds, the first of which is locked by them
         hold = held_for(client, org, number, hour)
         assert bare(client, "booking/send-otp", holdId=hold)["success"]
         for _ in range(tries):
@@ -36,11 +36,11 @@ def test_wrong_codes_for_one_number_stop_further_codes_to_it_and_to_no_other(
     assert (again["success"], again["code"]) == (False, "too_many_codes")
     third = held_for(client, org, number, 11)
     assert bare(client, "booking/send-otp", holdId=third)["code"] == "too_many_codes"
-    # Nor is one more tried, right or wrong: it would be one more guess.
+    # No further code is compared, not even the right one: it would be one more guess.
     tried = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))
     assert (tried["success"], tried["code"]) == (False, "too_many_codes")
     assert "own mobile" in tried["say"]
-    # Another number, and another clinic, are not bound.
+    # The limit does not bind another number or another clinic.
     other = held_for(client, org, phone_number(), 12)
     assert bare(client, "booking/send-otp", holdId=other)["success"]
     elsewhere = held_for(client, create_clinic(wrong_codes_per_phone_a_day=4), number, 9)
@@ -84,15 +84,15 @@ def test_one_number_holds_so_many_times_and_no_more(client: FlaskClient, clock: 
     refused = reserve(client, org, patientPhone=number, slotId=slot(hour=11))
     assert (refused["success"], refused["code"]) == (False, "too_many_holds")
     assert refused["say"].startswith("NOT BOOKED")
-    # However it is written, and in whichever call that only names it.
+    # The limit binds every spelling of the number, and every call that only names it.
     local = "0" + number.removeprefix("+44")
     assert reserve(client, org, patientPhone=local, slotId=slot(hour=11))["code"] == "too_many_holds"
     call, wish = PhoneCall(client, org, phone_number()), {"patientName": "John", "patientPhone": number}
     assert "too_many_holds" in call.say("reserve_atomic", slotId=slot(hour=11), **wish)
-    # Nobody else is bound by it.
+    # The limit does not bind another number or another clinic.
     held_for(client, org, phone_number(), 11)
     held_for(client, create_clinic(holds_per_phone=2), number, 11)
-    # What is booked is held no more, and neither is what is over.
+    # A booked hold no longer counts, and neither does an expired one.
     assert bare(client, "booking/send-otp", holdId=first)["success"]
     assert bare(client, "booking/verify-otp", holdId=first, providedOTP=code_of(first))["success"]
     held_for(client, org, number, 12)
@@ -122,7 +122,7 @@ def test_a_call_may_move_its_hold_where_the_number_can_have_no_more(client: Flas
 
 
 GB, JE, US, CA, FR = "+442079460123", "+447797712345", "+12125551234", "+14165551234", "+33612345678"
-UNDECIDED = "+19995550123"  # of +1, and of no country in particular
+UNDECIDED = "+19995550123"  # of +1, but of no particular country
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ UNDECIDED = "+19995550123"  # of +1, and of no country in particular
         ({"region": "US"}, "+16715551234", True),  # Guam
         ({"region": "PR"}, US, True),
         ({"region": "CA"}, US, True),
-        ({"region": "US"}, "+18765551234", False),  # Jamaica is +1, too, and dear
-        ({"region": "US"}, "+18095551234", False),  # the Dominican Republic likewise
+        ({"region": "US"}, "+18765551234", False),  # Jamaica is also +1, and expensive
+        ({"region": "US"}, "+18095551234", False),  # so is the Dominican Republic
         ({"region": "JM"}, "+18765551234", True),
         ({"region": "JM"}, US, False),
         ({"region": "IT"}, "+390669812345", True),  # Vatican City
@@ -155,7 +155,7 @@ UNDECIDED = "+19995550123"  # of +1, and of no country in particular
         ({"region": "CA"}, UNDECIDED, True),
         ({"region": "FR"}, UNDECIDED, False),
         ({"allowed_countries": ["FR"]}, FR, True),
-        ({"allowed_countries": ["FR"]}, GB, False),  # the list is all there is
+        ({"allowed_countries": ["FR"]}, GB, False),  # the list replaces the clinic's region
         ({"allowed_countries": ["GB"]}, JE, False),
         ({"allowed_countries": ["GB", "JE", "CA"]}, JE, True),
         ({"allowed_countries": ["GB", "JE", "CA"]}, GB, True),

@@ -1,4 +1,4 @@
-"""Cancelling, what holds for moving and cancelling alike, and the record of both."""
+"""Cancelling, the rules that moving and cancelling share, and the record of both."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_cancelling_after_a_move_ends_the_newest_link(linked: Linked) -> None:
     assert linked.link()[0] == "moved"
     assert linked.link(moved.message_id)[0] == "cancelled"
     assert linked.sms(moved.message_id) == SUPERSEDED
-    assert linked.newest() == moved.message_id  # P2: it has its confirmation still
+    assert linked.newest() == moved.message_id  # P2: it still has its confirmation
 
 
 # --- both ---------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_every_change_is_kept_with_both_times_and_who_made_it(linked: Linked, cl
     third = slot(hour=16)
     move(linked)
     move(linked, third)
-    move(linked, third)  # is refused, and is no change
+    move(linked, third)  # is refused, and so is not recorded
     clock.forward(60)
     cancel(linked)
     assert changes(linked) == [

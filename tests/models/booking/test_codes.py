@@ -1,4 +1,4 @@
-"""P4: a code is made again each time, from the hold and the telephone, and its digest says nothing of it."""
+"""P4: a code is derived from hold and telephone each time, and its digest does not reveal it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_codes_differ_by_hold_and_by_telephone() -> None:
     ids = [uuid.uuid4() for _ in range(200)]
     by_hold = [codes.derive(hold, PHONE, length=8) for hold in ids]
     by_phone = [codes.derive(hold, OTHER_PHONE, length=8) for hold in ids]
-    assert len(set(by_hold + by_phone)) >= 398  # a coincidence is possible, two hardly
+    assert len(set(by_hold + by_phone)) >= 398  # one coincidence is possible, two are very unlikely
 
 
 def test_codes_are_spread_evenly_with_leading_zeros_among_them() -> None:
@@ -54,7 +54,7 @@ def test_codes_are_spread_evenly_with_leading_zeros_among_them() -> None:
 
 
 def test_codes_hang_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has the rows and the program, but not SECRET_KEY, knows no code and can check none."""
+    """An attacker with the rows and the program, but without SECRET_KEY, cannot know or check a code."""
     ids = [uuid.uuid4() for _ in range(20)]
     with_ours = [(codes.derive(hold, PHONE, length=8), codes.digest(hold, "12345678")) for hold in ids]
     settings.of_process.cache_clear()
@@ -79,7 +79,7 @@ def test_a_digest_is_of_one_hold_and_one_code() -> None:
     assert codes.digest(one, "1234") != codes.digest(one, "01234")
 
 
-# The request for one
+# Requests for a code
 
 
 def held(org: str, phone: str, *, call: str | None = "call-1", hour: int = 10) -> uuid.UUID:
@@ -144,7 +144,7 @@ def test_a_waiting_code_is_not_queued_twice_and_a_resent_one_is_the_same(sql: Sq
     kinds = sql.execute("SELECT kind, expires_at FROM sms_messages WHERE hold_id = %s", [hold]).fetchall()
     ends = sql.execute("SELECT expires_at FROM appointment_holds WHERE id = %s", [hold]).fetchone()
     assert ends is not None
-    assert kinds == [("otp", ends[0])] * 2  # of no use after the hold
+    assert kinds == [("otp", ends[0])] * 2  # a code is of no use after its hold
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_waiting_code_is_not_queued_twice_and_a_resent_one_is_the_same(sql: Sq
     ],
 )
 def test_no_more_codes_than_the_clinic_allows(cap: str, same_call: bool, same_phone: bool) -> None:  # noqa: FBT001
-    # Each lets two through: to a number that is only named go half of its codes, and of a clinic's eleven
-    # four are there at once, of which such requests may have seven tenths.
+    # Each cap lets two through: a number that is only named gets half of its codes, and of a clinic's eleven
+    # four are available at once, of which such requests may use seven tenths.
     limits: dict[str, Any] = {cap: {"codes_per_call": 2, "codes_per_phone_a_day": 4, "codes_a_day": 11}[cap]}
     org, phone = create_clinic(**limits), phone_number()
     answers = []
@@ -167,7 +167,7 @@ def test_no_more_codes_than_the_clinic_allows(cap: str, same_call: bool, same_ph
         answers.append(request(org, hold))
     assert [answer.refusal for answer in answers] == [None, None, CodeRefusal.TOO_MANY_CODES]
     other = create_clinic(**limits)
-    assert request(other, held(other, phone, call="call-1")).message_id  # each clinic has its own
+    assert request(other, held(other, phone, call="call-1")).message_id  # each clinic has its own caps
 
 
 def test_no_more_codes_for_one_hold_than_the_clinic_allows() -> None:

@@ -1,4 +1,4 @@
-"""P8: only free slots are offered, and the nearest of them to a time that is not."""
+"""P8: only free slots are offered, and for a taken time the free slots nearest to it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_taken_time_takes_every_start_that_would_overlap_it(sql: Sql) -> None:
 
 
 def test_exactly_the_free_starts_can_be_claimed(sql: Sql) -> None:
-    """What the agent offers and what the database accepts are the same."""
+    """The agent offers exactly the slots that the database accepts."""
     org = clinic(slot_minutes=45, step_minutes=15)
     for wanted in (at(9, 30), at(11, 15), at(14), at(16)):
         assert book(sql, org, wanted)
@@ -135,7 +135,7 @@ def test_notice_and_the_present_are_kept(sql: Sql) -> None:
     now = at(9, 10)
     assert free(org, now=now)[DAY][0] == "10:30"
     assert free(org, now=at(9))[DAY][0] == "10:00"
-    assert free(clinic(), now=at(9))[DAY][0] == "09:30"  # 9 o'clock sharp is over at 9 o'clock
+    assert free(clinic(), now=at(9))[DAY][0] == "09:30"  # at nine, the slot at nine has begun
 
 
 def test_neither_the_past_nor_what_lies_beyond_the_horizon_is_offered() -> None:
@@ -152,7 +152,7 @@ def test_the_nearest_are_free_in_order_and_near(sql: Sql) -> None:
         assert book(sql, org, wanted)
     assert [slot.starts_at for slot in nearest(org, at(10))] == [at(9), at(9, 30), at(11)]
     assert [slot.starts_at for slot in nearest(org, at(13), count=2)] == [at(12), at(13, 30)]
-    # After the last of a day: that day's last ones, not the next morning's.
+    # After the last slot of a day: that day's last slots, not the next morning's.
     assert [slot.starts_at for slot in nearest(org, at(18))] == [at(15, 30), at(16), at(16, 30)]
 
 
@@ -175,7 +175,7 @@ def test_when_the_days_around_are_closed_the_nearest_lie_further_ahead() -> None
 
 
 def test_where_too_few_are_near_others_are_looked_for_further_ahead() -> None:
-    """One weekday alone, with two starts: the third is a week later."""
+    """The clinic opens on one weekday, with two starts: the third is a week later."""
     org = clinic(hours={WEEKDAYS[DAY.weekday()]: [["09:00", "10:00"]]})
     week_later = DAY + timedelta(days=7)
     assert [slot.starts_at for slot in nearest(org, at(9))] == [at(9), at(9, 30), at(9, day=week_later)]
@@ -195,7 +195,7 @@ def test_there_may_be_nothing_at_all() -> None:
 
 @pytest.fixture(scope="module")
 def busy() -> tuple[str, set[datetime]]:
-    """A clinic with every third of its slots taken for a week, and its free ones of two."""
+    """A clinic with every third slot taken for a week, and its free slots of two."""
     org = clinic()
     with system_transaction(Door.OPERATOR) as session:
         connection = session.connection().connection.driver_connection
@@ -219,7 +219,7 @@ def test_the_nearest_to_any_time_are_sorted_free_and_as_many_as_asked(
     assert len(found) == count
     assert found == sorted(set(found))
     assert set(found) <= everything
-    # No free one is nearer than the farthest of them; both neighbouring days are looked at.
+    # No other free slot is nearer than the farthest of them; the search includes both neighbouring days.
     wanted = at(0) + timedelta(minutes=minutes)
     farthest = max(abs(start - wanted) for start in found)
     day = timedelta(days=1)

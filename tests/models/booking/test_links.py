@@ -1,4 +1,4 @@
-"""The link in a confirmation: unguessable, readable, in no row, and found again after a change of keys."""
+"""The link in a confirmation: unguessable, readable, stored in no row, and valid after a change of keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def linked(client: FlaskClient, sql: psycopg.Connection) -> Linked:
 
 
 def text_of(linked: Linked) -> str:
-    """What the provider is given."""
+    """The text that the provider gets."""
     with transaction(uuid.UUID(linked.org)) as session:
         message = messages.get_or_none(session, uuid.UUID(linked.org), linked.newest())
         assert message is not None
@@ -50,7 +50,7 @@ def test_a_token_is_twelve_characters_that_nobody_mistakes_for_each_other() -> N
 
 
 def test_every_place_of_a_token_has_every_character() -> None:
-    """A slip in the arithmetic would leave fewer bits than the length promises."""
+    """An error in the arithmetic would leave fewer bits than the length promises."""
     tokens = [links.derive(uuid.uuid4()) for _ in range(2000)]
     for place in range(links.LENGTH):
         assert len({token[place] for token in tokens}) == 32
@@ -126,7 +126,7 @@ def test_the_link_survives_a_change_of_secret_key(linked: Linked) -> None:
     before = os.environ["SECRET_KEY"]
     with environment(SECRET_KEY="next-" + "k" * 32, FORMER_SECRET_KEYS=f"older-{'k' * 32},{before}"):
         assert f"/a/{linked.token}" in text_of(linked)
-    with environment(SECRET_KEY="next-" + "k" * 32):  # and if the former one was not kept, there is none
+    with environment(SECRET_KEY="next-" + "k" * 32):  # without the former key there is no link
         assert "/a/" not in text_of(linked)
         assert "Confirmed: " in text_of(linked)
 
@@ -158,7 +158,7 @@ def test_the_token_is_in_no_row_of_any_table_and_in_no_log(
             f'SELECT count(*) FROM "{table}" t WHERE t::text LIKE %s'.encode(), [f"%{linked.token}%"]
         ).fetchall()
         assert found == (0,), table
-    # The HTTP client's own debug lines are not written anywhere: runtime/logs.py quietens it.
+    # runtime/logs.py silences the HTTP client's own debug lines, so they count for nothing here.
     ours = [record for record in caplog.records if not record.name.startswith("twilio")]
     assert not [record for record in ours if linked.token in record.getMessage()]
 

@@ -1,4 +1,4 @@
-"""Moving: one time free and another taken at once, and one confirmation that is right."""
+"""Moving: one time is freed and another taken at once, and one confirmation is right."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.models.booking.changing import linked as linked  # the fixture  # noq
 
 @pytest.fixture
 def twelve(client: FlaskClient, sql: psycopg.Connection) -> Linked:
-    """With starts a quarter of an hour apart."""
+    """A booking in a calendar with starts a quarter of an hour apart."""
     return Linked(client, sql, create_clinic(sandbox=True, calendar={"step_minutes": 15}))
 
 
@@ -38,7 +38,7 @@ def test_a_move_frees_the_old_time_and_takes_the_new_one(linked: Linked) -> None
     assert linked.taken() == [at(NEW)]
     start, end, status = linked.row("scheduled_at, ends_at, status")
     assert (start, end - start, status) == (at(NEW), timedelta(minutes=30), "confirmed")
-    # Somebody else may have the old time at once.
+    # Another caller may have the old time at once.
     assert reserve(linked.client, linked.org, slotId=linked.start)["success"]
 
 
@@ -93,7 +93,7 @@ def test_the_appointment_speaks_of_the_newest_confirmation(linked: Linked, twili
     assert linked.row(of_sms) == (True, linked.sms(columns="provider_id"), True)
     change = move(linked)
     assert linked.row(of_sms) == (False, None, False)
-    # What is still heard of the old one changes nothing.
+    # A late outcome of the old message changes nothing.
     linked.sql.execute(
         "UPDATE sms_messages SET provider_id = 'SMlate', sent_at = now() WHERE id = %s", [linked.message]
     )
@@ -134,7 +134,7 @@ def test_it_may_move_by_less_than_its_own_length(twelve: Linked) -> None:
 
 @pytest.mark.parametrize("neighbour", ["booked", "held"])
 def test_it_may_move_to_right_before_and_right_after_what_is_there(twelve: Linked, neighbour: str) -> None:
-    """Somebody else has the half hour from 12:30."""
+    """Another caller has the half hour from 12:30."""
     between = slot(hour=12, minute=30)
     if neighbour == "booked":
         Linked(twelve.client, twelve.sql, twelve.org, start=between)
@@ -156,7 +156,7 @@ def test_as_far_as_a_diary_can_be_open_a_time_is_booked_and_moved_to(
 
 
 def test_it_keeps_its_length(twelve: Linked) -> None:
-    """A treatment of an hour, in a calendar whose appointments are half as long by now."""
+    """A treatment of an hour, in a calendar whose appointments now last half an hour."""
     twelve.sql.execute(
         "UPDATE appointments SET ends_at = scheduled_at + interval '1 hour' WHERE id = %s",
         [twelve.appointment],
@@ -218,7 +218,7 @@ def test_a_resource_shared_by_two_calendars_is_one(client: FlaskClient, sql: psy
 
 
 def test_whoever_moves_without_a_link_may_do_so_as_often_as_is_wanted(linked: Linked) -> None:
-    """The desk; how often a link may is tried over HTTP (tests/webapp/patient/test_moving.py)."""
+    """For the desk; tests/webapp/patient/test_moving.py tests over HTTP how often a link may move."""
     assert all(move(linked, slot(hour=hour)).success for hour in [11, 12] * 7)
     assert linked.taken() == [at(slot(hour=12))]
 

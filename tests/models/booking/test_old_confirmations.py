@@ -1,4 +1,4 @@
-"""What a worker still does with the confirmation of an appointment that was changed."""
+"""What a worker does with the old confirmation of an appointment that was changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.models.booking.changing import linked as linked  # the fixture  # noq
 
 @pytest.fixture
 def sending(linked: Linked) -> messages.SmsMessage:
-    """A worker has the old confirmation in its hands while the appointment is moved."""
+    """The old confirmation, claimed by a worker while the appointment is moved."""
     org = uuid.UUID(linked.org)
     with transaction(org) as session:
         message = outbox.claim_for_sending(session, org, linked.message)

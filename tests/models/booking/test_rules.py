@@ -1,4 +1,4 @@
-"""The rules of the diary, asked without any front door: none of them can be booked past."""
+"""The rules of the diary, called without a front door: no booking can bypass them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.places import ROOT
 
 @dataclass
 class Caller:
-    """A front door of its own: it knows no tool and no wire."""
+    """A front door of its own, without tools and HTTP."""
 
     org: str
     call_id: str | None = field(default_factory=lambda: str(uuid.uuid4()))
@@ -89,7 +89,7 @@ def test_a_number_holds_as_many_times_as_the_clinic_allows() -> None:
     for hour, caller in enumerate(callers[:2], 9):
         caller.holds(slot(hour=hour))
     assert callers[2].reserve(slot(hour=14)) == Refused(Refusal.TOO_MANY_HOLDS_OF_NUMBER)
-    callers[0].holds(slot(hour=15))  # in place of the call's own
+    callers[0].holds(slot(hour=15))  # replaces the call's own hold
 
 
 def test_the_same_time_again_is_the_calls_own_hold(sql: psycopg.Connection) -> None:
@@ -174,7 +174,7 @@ def test_wrong_codes_count_for_the_number_whatever_holds_they_were_said_for() ->
 
 
 def test_nothing_else_claims_a_time_or_confirms_one() -> None:
-    """A front door that called the claim or the confirmation itself would book past every rule above."""
+    """A front door that called the claim or the confirmation directly would bypass every rule above."""
     past = re.compile(
         r"\b(claim_instead|holds\.claim|claim_slot_atomic|appointments\.confirm|confirm_held_slot)\("
     )

@@ -1,4 +1,4 @@
-"""Tool calls of one telephone call wait for each other, and for nobody else."""
+"""Tool calls of one call wait for each other, and for no other call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_tool_call_waits_for_its_own_telephone_call_and_for_no_other_of_the_cl
     with transaction(org) as first:
         calls.begin(first, org, key("call A"))
         with transaction(org) as other:
-            other.execute(text("SET LOCAL lock_timeout = '1ms'"))  # waits for nothing at all
+            other.execute(text("SET LOCAL lock_timeout = '1ms'"))  # fails instead of waiting
             assert calls.begin(other, org, key("call B")).reply is None
         with transaction(org) as same:
             same.execute(text("SET LOCAL lock_timeout = '1ms'"))
@@ -65,7 +65,7 @@ def test_a_time_without_a_zone_is_of_utc_wherever_the_machine_stands(
 
 @pytest.mark.parametrize(("seconds", "read"), [(0, 0), (24 * 3600, 24 * 3600), (24 * 3600 + 1, None)])
 def test_a_call_that_lasted_more_than_a_day_did_not(seconds: int, read: int | None) -> None:
-    """Whichever way it is told: a clock was wrong."""
+    """In every form of the duration: a clock was wrong."""
     began = datetime(2026, 7, 22, tzinfo=UTC)
     last = {"role": "user", "message": "bye", "secondsFromStart": seconds}
     for told in (

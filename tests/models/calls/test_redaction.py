@@ -1,4 +1,4 @@
-"""Codes, cards and telephone numbers go, however they are said; times, prices and years stay."""
+"""Codes, cards and telephone numbers are removed in any wording; times, prices and years stay."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_pairs_and_words_that_sound_alike_go_when_they_are_the_code() -> None:
     "turn", ["one a " * 333, "a" * 2000, "1 " * 1000, "a@" * 1000, "a." * 1000, "a@b." * 500, "double " * 285]
 )
 def test_no_words_take_longer_than_their_number(turn: str) -> None:
-    """A caller, or whoever posts a report, cannot keep a web process busy."""
+    """The words of a caller or of a report cannot keep a web process busy."""
 
     def seconds(turns: int) -> float:
         begun = time.thread_time()

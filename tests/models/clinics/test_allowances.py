@@ -1,4 +1,4 @@
-"""An allowance gives so much at once, is filled again steadily, and many at once get no more of it."""
+"""An allowance gives a limited amount at once, refills steadily, and gives concurrent takers no more."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_is_rolled_back_was_not_taken(clock: Clock) -> None:
 
 
 def test_many_at_once_get_no_more_and_none_waits_for_another_in_a_ring(clock: Clock) -> None:
-    """Half of them name the allowances in the opposite order."""
+    """Half of the takers name the allowances in the opposite order."""
     org = create_clinic()
     clock.stop()
     wanted = [Allowance("a", "", 7, HOUR), Allowance("b", "", 100, HOUR), Allowance("c", "", 100, HOUR)]

@@ -1,4 +1,4 @@
-"""Passwords: kept as argon2id, right or wrong in the same time, hashed anew when the costs change."""
+"""Passwords: stored as argon2id, checked in the same time if right or wrong, rehashed at new costs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password() -> None:
     for _ in range(9):
         known.append(seconds(user))
         unknown.append(seconds(None))
-    # The work of this thread alone, whatever else the machine does; without the hash it is a thousandth.
+    # The CPU time of this thread, whatever else the machine does; without the hash it is a thousandth.
     assert 0.2 < median(unknown) / median(known) < 5
 
 
@@ -86,7 +86,7 @@ def test_other_costs_are_noticed_and_put_right() -> None:
     staff.rehash(user, PASSWORD)
     assert not staff.needs_rehash(user)
     assert staff.verify(user, PASSWORD)
-    assert user.session_epoch == epoch  # nobody is thrown out by it
+    assert user.session_epoch == epoch  # no session ends
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Whatever tells who somebody is goes, and what a caller wants stays."""
+"""All that identifies a person is removed, and what a caller wants stays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "Wilhelmina Quarterstaff"
 
 
 def said(*texts: str, known: tuple[str, ...] = (), **names: tuple[str, ...]) -> list[str]:
-    """What is left of what agent and caller say in turns; the agent begins."""
+    """The redacted words of agent and caller, who speak alternately; the agent begins."""
     turns = [("caller" if place % 2 else "agent", text) for place, text in enumerate(texts)]
     nameless = Nameless(turns, known=known, **names)
     return [nameless.clean(text) for _, text in turns]
@@ -151,4 +151,4 @@ def test_anything_can_be_cleaned_and_no_known_name_is_left(texts: list[str], nam
 def test_a_long_turn_takes_no_longer_than_its_length(text: str) -> None:
     began = time.monotonic()
     said(*[text] * 20)
-    assert time.monotonic() - began < 30  # a second, on any machine; it would be minutes
+    assert time.monotonic() - began < 30  # normally a second; a slow pattern would take minutes

@@ -1,4 +1,4 @@
-"""One patient's data: everything is in the export, and nothing of it anywhere after the erasure."""
+"""One patient's data: all of it is in the export, and none of it remains after the erasure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAME = "Wilhelmina Quarterstaff"
 
 @dataclass
 class Patient:
-    """Somebody who booked by telephone, was a lead, and asked for no more SMS."""
+    """A patient who booked by telephone, was a lead, and asked for no more SMS."""
 
     sql: psycopg.Connection
     client: FlaskClient
@@ -79,7 +79,7 @@ class Patient:
         return row[0] if row else None
 
     def become_a_lead(self) -> None:
-        """The alert to the clinic names the patient."""
+        """Store an alert to the clinic that names the patient."""
         message = self.value(
             "INSERT INTO sms_messages (org_id, kind, to_phone, body, call_sid) VALUES"
             " (%s, 'hot_lead_alert', '+442079460958', %s, %s) RETURNING id",
@@ -163,7 +163,7 @@ def erase(patient: Patient, **how: bool) -> dict[str, int]:
 
 # --- what is personal ---------------------------------------------------------------------------
 
-#: Texts that tell nobody who a patient is: ids, states, what the clinic or the provider is called.
+#: Texts that do not identify a patient: ids, states, names of the clinic or the provider.
 IMPERSONAL = {
     "appointment_holds": {"calendar_id", "resource_id", "call_sid", "code_key"},
     "appointments": {"calendar_id", "resource_id", "call_sid", "confirmation_sms_id"},
@@ -210,7 +210,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_of_every_text_it_is_known_whether_it_is_personal() -> None:
-    """A new column that could hold a name belongs into privacy.PERSONAL, and into erase()."""
+    """A new column that could hold a name must be added to privacy.PERSONAL and to erase()."""
     unknown = {
         (table, column)
         for table, column in texts()
@@ -270,7 +270,7 @@ def test_after_the_erasure_nothing_is_found(booked: Patient, operator: Operator,
     assert NAME in before
     assert booked.phone in before
     clock.forward(30 * 24 * 3600)  # the visit is over
-    # Twilio likes to repeat the number in its errors.
+    # Twilio often repeats the number in its errors.
     booked.sql.execute(
         "UPDATE sms_messages SET status = 'failed', error_reason = %s WHERE org_id = %s AND kind = 'otp'",
         [f"The 'To' number {booked.phone} is not valid", booked.org],
@@ -287,7 +287,7 @@ def test_after_the_erasure_nothing_is_found(booked: Patient, operator: Operator,
     assert count == 1
     assert after.count("\n") >= before.count("\n")
     assert 'patient_name":"erased' in after
-    # The clinic's own number is nobody's to erase.
+    # The clinic's own number is not the patient's, and stays.
     assert (
         booked.value(
             "SELECT to_phone FROM sms_messages WHERE org_id = %s AND kind = 'hot_lead_alert'", booked.org
@@ -312,7 +312,7 @@ def test_of_a_call_for_a_relative_the_callers_number_stays(booked: Patient) -> N
     booked.sql.execute("UPDATE calls SET caller_number = %s WHERE org_id = %s", [relative, booked.org])
     erase(booked, cancel=True)
     assert booked.value("SELECT caller_number FROM calls WHERE org_id = %s", booked.org) == relative
-    empty = "num_nulls(summary, turns, facts, lead_reasons, score_due_at)"  # a JSON null is none of them
+    empty = "num_nulls(summary, turns, facts, lead_reasons, score_due_at)"  # a JSON null would not count
     assert booked.value(f"SELECT {empty} FROM calls WHERE org_id = %s", booked.org) == 5
 
 
@@ -347,7 +347,7 @@ def test_a_visit_is_in_the_way_until_it_is_over(booked: Patient, clock: Clock) -
     clock.forward(booked.value(since, booked.org) + 25 * 60)
     with pytest.raises(privacy.StillExpected):
         erase(booked)
-    clock.forward(6 * 60)  # it lasted half an hour
+    clock.forward(6 * 60)  # the appointment lasted half an hour
     erase(booked)
     assert booked.value("SELECT status FROM appointments WHERE org_id = %s", booked.org) == "confirmed"
 
@@ -387,7 +387,7 @@ def test_what_was_not_sent_never_is_and_says_so(booked: Patient) -> None:
 
 
 def test_a_late_report_brings_nothing_back(patient: Patient) -> None:
-    """Nor where the call had no number, or somebody else's, and is known by what was held in it."""
+    """Even if the call had no number, or another person's, and is known by its hold."""
     patient.hold()
     report = {"call": {"id": patient.call}, "artifact": {"transcript": f"User: {NAME} wants implants"}}
     message = {"message": {"type": "end-of-call-report", **report}}
@@ -412,13 +412,13 @@ def test_whoever_rings_again_is_somebody_new(booked: Patient) -> None:
     booked.call = f"call-{uuid.uuid4()}"
     booked.book()
     assert booked.value("SELECT count(*) FROM contacts WHERE org_id = %s", booked.org) == 2
-    # And may be erased again, beside the first: a clinic has each number once.
+    # The new contact can be erased as well, although a clinic has each number only once.
     erase(booked, cancel=True)
     assert booked.phone not in booked.everything()
 
 
 def test_a_kept_answer_stays_one_that_can_be_given(booked: Patient) -> None:
-    """The same tool call once more after the erasure gets a refusal, and books nothing."""
+    """A repeat of the tool call after the erasure gets a refusal, and books nothing."""
     body = {
         "message": {
             "type": "tool-calls",
@@ -456,7 +456,7 @@ def test_what_sql_by_hand_stored_is_found_as_it_was_written(patient: Patient, op
 
 
 def test_rows_under_an_earlier_number_are_the_contacts_too(booked: Patient) -> None:
-    """The clinic corrected the number of a contact after the booking."""
+    """The clinic corrected a contact's number after the booking."""
     booked.hold(slotId=slot(hour=12))
     newer = phone_number()
     booked.sql.execute("UPDATE contacts SET phone = %s WHERE org_id = %s", [newer, booked.org])
@@ -495,7 +495,7 @@ def test_the_link_in_the_sms_has_ended(client: FlaskClient, sql: psycopg.Connect
         "SELECT expires_at <= app_clock() FROM patient_links WHERE org_id = %s", [linked.org]
     ).fetchall()
     assert ended
-    # Nor is it only for its appointment's state that the page is closed.
+    # The page is closed by the link itself, and not only by the appointment's status.
     sql.execute("UPDATE appointments SET status = 'confirmed' WHERE org_id = %s", [linked.org])
     for path in ("", "/move", "/cancel"):
         assert client.get(linked.path + path).status_code == 410
@@ -515,7 +515,7 @@ def test_nothing_is_sent_again_of_what_failed_before(booked: Patient) -> None:
         assert (again.done, again.due, status) == (False, None, "failed")
     trouble = "SELECT count(*) FROM sms_trouble WHERE org_id = %s"
     assert booked.value(trouble, booked.org) == 0
-    # A receipt that comes late gives a message another cause.
+    # A late receipt gives a message another cause.
     booked.sql.execute("UPDATE sms_messages SET cause = 'a receipt' WHERE org_id = %s", [booked.org])
     assert booked.value(f"{trouble} AND kind <> 'hot_lead_alert'", booked.org) == 0
     for message, _ in booked.sql.execute(
@@ -526,7 +526,7 @@ def test_nothing_is_sent_again_of_what_failed_before(booked: Patient) -> None:
 
 
 def test_an_alert_that_waits_is_never_sent(booked: Patient) -> None:
-    """And says why, for nobody should wait for it."""
+    """It says why, so that no one waits for it."""
     erase(booked, cancel=True)
     row = booked.sql.execute(
         "SELECT suppressed_reason, alert_sent_at FROM hot_lead_alerts WHERE org_id = %s", [booked.org]

@@ -1,4 +1,4 @@
-"""What is kept too long is erased: words after keep_words_days, patients after keep_patients_days."""
+"""Old data is erased: words after keep_words_days, patients after keep_patients_days."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tidy(**bounds: int) -> Tidied:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_over(sql: psycopg.Connection) -> Iterator[None]:
-    """What other tests left is none of ours; what ours leave, none of theirs."""
+    """Keep the rows of other tests out of these, and the rows of these out of others."""
     while tidy():
         pass
     yield
@@ -32,7 +32,7 @@ def _nothing_left_over(sql: psycopg.Connection) -> Iterator[None]:
 
 
 class Rows:
-    """A clinic's rows, as old as a test wants them."""
+    """A clinic's rows, of the age that a test chooses."""
 
     def __init__(self, sql: psycopg.Connection, **limits: Any) -> None:
         self.sql = sql
@@ -94,7 +94,7 @@ class Rows:
         return key
 
     def visit(self, phone: str, days: int) -> None:
-        """An appointment that began so many days ago; booked long before."""
+        """An appointment that began `days` ago, and was booked long before."""
         with self.sql.transaction():
             appointment, message = uuid.uuid4(), uuid.uuid4()
             self.sql.execute(
@@ -124,7 +124,7 @@ def test_words_go_when_their_days_are_over(sql: psycopg.Connection) -> None:
     assert rows.reply(old)["error"] == "Erased"
     assert rows.reply(new) == {"say": "words"}
     assert (rows.body(old_text), rows.body(new_text)) == (None, "words")
-    assert not tidy()  # what is erased is not erased again
+    assert not tidy()  # erased rows are not erased again
 
 
 def test_of_a_call_the_score_stays_and_the_words_go(sql: psycopg.Connection) -> None:
@@ -236,7 +236,7 @@ def test_each_sign_of_life_counts_for_as_many_days(
             rows.hold(phone, days)
         case "visit":
             rows.visit(phone, days)
-        case "booking":  # a clinic may note a visit long after it was
+        case "booking":  # a clinic may enter a visit long afterwards
             rows.visit(phone, 400)
             booked = f"UPDATE appointments SET created_at = {ago} WHERE patient_phone = %s"
             sql.execute(booked.encode(), [phone])

@@ -1,4 +1,4 @@
-"""Lead scoring: the laws of a pure function, each line of its tables, and floors for the figures."""
+"""Lead scoring: the laws of a pure function, each line of its tables, and minimum figures."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ CHATTY = (
 
 
 def said(*texts: str) -> tuple[Turn, ...]:
-    """Turns in which the agent begins, and the two take turns."""
+    """Turns of agent and caller alternately; the agent begins."""
     speakers = (Speaker.AGENT, Speaker.CALLER)
     return tuple(Turn(speakers[number % 2], text) for number, text in enumerate(texts))
 
 
 def facts(**values: str) -> dict[str, Fact]:
-    """Facts whose quotes are what `a_call` says."""
+    """Facts whose quotes are words of `a_call`."""
     return {name: Fact(value, f"words of {name}") for name, value in values.items()}
 
 
@@ -76,7 +76,7 @@ ALL_WORDS = said("Hello.", " ".join(f"words of {name}." for name in VALUES))
 
 
 def a_call(**values: str) -> Score:
-    """The score of a call in which the caller said what shows these facts."""
+    """The score of a call in which the caller's words support these facts."""
     return score(Evidence(ALL_WORDS, facts=facts(**values)))
 
 
@@ -110,7 +110,7 @@ def test_any_json_as_facts_is_read_or_left(turns: tuple[Turn, ...], found: objec
 def test_facts_that_quote_what_was_never_said_change_nothing(evidence: Evidence) -> None:
     made_up = {name: Fact(values[0], "zebra quartz xylophone") for name, values in VALUES.items()}
     without = replace(evidence, facts=None)
-    assume(score(without) == score(replace(evidence, facts={})))  # an empty answer says something
+    assume(score(without) == score(replace(evidence, facts={})))  # an empty answer can change the score
     assert score(replace(evidence, facts=made_up)) == score(without)
 
 
@@ -121,7 +121,7 @@ def test_a_caller_who_booked_is_never_cold(evidence: Evidence, weights: Weights)
 
 
 def test_every_combination_of_facts_has_a_band_that_its_decision_allows() -> None:
-    """Hot takes a decision, a wish or a need; interest stays warm; a call about something else is cold."""
+    """Hot needs a decision, a wish or a need; interest stays warm; a call about something else is cold."""
     others = ("urgency", "treatment_kind", "price", "decided_by", "patient")
     for purpose, decision in product(VALUES["purpose"], [*VALUES["decision"], None]):
         stance = {"purpose": purpose} | ({"decision": decision} if decision else {})
@@ -137,7 +137,7 @@ def test_every_combination_of_facts_has_a_band_that_its_decision_allows() -> Non
                 assert band is (Band.HOT if needs_help else Band.WARM), (stance, more)
             elif decision == "goes_ahead" and not {"too_dear", "someone_else"} & {*more.values()}:
                 assert band is Band.HOT, (stance, more)
-            else:  # a wish counts no less than interest
+            else:  # a wish counts at least as much as interest
                 interest = a_call(**stance | {"decision": "undecided"}, **more).value
                 assert a_call(**stance, **more).value >= min(interest, 40), (stance, more)
                 assert band is not Band.COLD, (stance, more)
@@ -346,7 +346,7 @@ def test_a_call_in_which_the_caller_said_nothing_is_cold() -> None:
 
 
 def test_the_weights_are_what_the_labelled_calls_give() -> None:
-    """After a change of the calls: `python -m bench.learn`. Another processor may round otherwise."""
+    """After a change of the calls, run `python -m bench.learn`. Another processor may round differently."""
     rows = [json.loads(line) for line in (leads.FOLDER / "learnt.jsonl").read_text("utf-8").splitlines()]
     learnt = {line.split("\t")[0]: line.split("\t")[1:] for line in learn.learn(rows)}
     kept = {
@@ -363,7 +363,7 @@ def test_the_weights_are_what_the_labelled_calls_give() -> None:
 
 
 def test_the_file_of_weights_gives_what_the_library_gives() -> None:
-    """The lines of models/leads/classifier.py compute what scikit-learn's pipeline does."""
+    """models/leads/classifier.py computes the same as scikit-learn's pipeline."""
     model = classifier.model()
     names = sorted(model.features)
     vectors = TfidfVectorizer(
@@ -436,7 +436,7 @@ def test_rules_go_through_json_and_back() -> None:
 
 @pytest.mark.parametrize("code", [name for name in Weights.model_fields if name != "words"])
 def test_every_weight_counts(code: str) -> None:
-    """There is a call to which each reason applies, and its points are the clinic's."""
+    """Each reason applies to at least one call, with the clinic's points."""
     stances: list[dict[str, str]] = [
         *({"decision": value} for value in VALUES["decision"]),
         *({"purpose": value} for value in VALUES["purpose"]),

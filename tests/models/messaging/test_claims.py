@@ -1,4 +1,4 @@
-"""What a claim of an SMS respects, and the moment that each message gets."""
+"""The conditions of a claim of an SMS, and the time that each message gets."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_claim_respects_a_pause_and_says_until_when(booking: Booking, clock: C
     assert booking.state("next_attempt_at > app_clock() + interval '4 s'", booking.otp) is True
     clock.forward(6)
     assert claim(booking, booking.otp)
-    assert claim(booking) is None  # one tries, the others wait for what comes of it
+    assert claim(booking) is None  # one message tries, the others wait for its outcome
 
 
 def test_an_answer_ends_a_silence(booking: Booking) -> None:
@@ -103,7 +103,7 @@ def test_resuming_a_sender_brings_forward_what_waited_for_it(booking: Booking) -
 
 @pytest.fixture
 def hundreds(client: FlaskClient, sql: psycopg.Connection) -> Iterator[tuple[str, list[str]]]:
-    """A clinic with 300 messages that wait; made by hand, and gone afterwards."""
+    """A clinic with 300 waiting messages, inserted by SQL and deleted afterwards."""
     org = create_clinic(sandbox=True)
     rows = sql.execute(
         "INSERT INTO sms_messages (id, org_id, kind, to_phone, created_at)"
@@ -122,7 +122,7 @@ def test_hundreds_of_messages_get_a_moment_each_and_a_code_overtakes_them(
     with transaction(uuid.UUID(org)) as session:
         went = [outbox.claim_for_sending(session, uuid.UUID(org), uuid.UUID(each)) for each in queued]
     at_once = sum(message is not None for message in went)
-    assert 1 <= at_once <= 40  # those of the first moments, while the others were being put back
+    assert 1 <= at_once <= 40  # messages whose time came while the others were being put back
     rows = sql.execute(
         "SELECT slot_at FROM sms_messages WHERE org_id = %s AND status = 'queued' ORDER BY slot_at", [org]
     ).fetchall()
@@ -152,7 +152,7 @@ def test_whoever_has_waited_for_his_moment_is_not_given_another(booking: Booking
 def test_a_claim_that_is_kept_waiting_between_its_statements_is_not_put_back(
     booking: Booking, clock: Clock
 ) -> None:
-    """On a busy machine a second may pass between reading the clock and taking a moment in the pace."""
+    """On a busy machine a second may pass between reading the clock and taking a time in the pace."""
     org = uuid.UUID(booking.org)
 
     def wait(_c: object, _k: object, statement: str, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The life of an SMS: which moves the database allows, and what it notes."""
+"""The life of an SMS: the changes of status that the database allows, and its record of them."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_a_second_stop_changes_nothing_of_the_first(booking: Booking, clock: Clo
 
 
 def test_an_attempt_that_is_over_comes_to_life_no_more(booking: Booking) -> None:
-    """A beat of it that comes late would hold up the clinic's others."""
+    """A late sign of life of the attempt would hold up the clinic's other messages."""
     claimed = claim(booking)
     assert claimed
     with transaction(uuid.UUID(booking.org)) as session:

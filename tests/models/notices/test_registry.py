@@ -1,4 +1,4 @@
-"""What the registry says of each kind of message agrees with the enum and with the database."""
+"""The registry's entry of each kind of message agrees with the enum and with the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A retry by hand sends what was certainly never sent, has the provider asked, or refuses; never twice."""
+"""A retry by hand sends an unsent message, asks the provider first, or refuses; it never sends twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sql = psycopg.Connection
 
 
 class Confirmation:
-    """The queued confirmation of an appointment, to be put into a state."""
+    """The queued confirmation of an appointment, whose status a test sets."""
 
     def __init__(self, client: FlaskClient, sql: Sql) -> None:
         self.sql = sql
@@ -55,7 +55,7 @@ class Confirmation:
         return found
 
     def answer_no(self, asked_about: messages.SmsMessage) -> None:
-        """The provider was asked about it as it was then, and has it not."""
+        """Record that the provider does not have the message; `asked_about` is its row at the question."""
         with transaction(uuid.UUID(self.org)) as session:
             reconciling.record_never_sent(session, asked_about)
 
@@ -116,13 +116,13 @@ def test_a_person_may_order_one_more_and_the_provider_is_asked_once_again_before
     parked = confirmation.row()
     outcome = confirmation.retry()
     assert (outcome.done, outcome.due, confirmation.status) == (True, None, "unknown")
-    confirmation.answer_no(parked)  # to a question that was asked before
+    confirmation.answer_no(parked)  # the answer to an earlier question
     assert (confirmation.status, confirmation.row().check_at is not None) == ("unknown", True)
     confirmation.answer_no(confirmation.row())
     assert confirmation.status == "queued"
     confirmation.becomes("sending", "unknown", cause="its answer was lost")
     confirmation.answer_no(confirmation.row())
-    assert confirmation.status == "unknown"  # one more, and no more
+    assert confirmation.status == "unknown"  # one more attempt, and no more
 
 
 def test_a_code_and_what_is_on_its_way_are_left_alone(confirmation: Confirmation) -> None:

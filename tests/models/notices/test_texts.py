@@ -1,4 +1,4 @@
-"""The words of an SMS: one SMS long, the facts in it, and nothing that could be taken for the code."""
+"""The words of an SMS: one SMS long, complete, and without digits that could be taken for the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.messaging.states import SmsKind
 from models.notices import registry, texts
 from sandbox.segments import count_segments
 
-#: The basic set of GSM 03.38, written out here a second time.
+#: The basic set of GSM 03.38, written here a second time, independently.
 GSM = set(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ"
     " !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -262,7 +262,7 @@ def test_an_owner_is_shown_no_number_that_earns_from_being_rung_back(number: str
 
 
 def test_no_text_takes_more_segments_than_are_counted_for_its_kind() -> None:
-    """The longest that there are; of GSM characters alone, which is tried above."""
+    """The longest texts there are; of GSM characters only, which a test above ensures."""
     name, number = "W" * 200, "+4420794609580000"
     about: dict[str, Any] = {
         "clinic": name,

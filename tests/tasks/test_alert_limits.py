@@ -1,4 +1,4 @@
-"""Alerts over the limit of the owner's telephone wait, and are told in one text."""
+"""Alerts over the limit of the owner's telephone wait, and go out together in one SMS."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def worker(sql: psycopg.Connection, clock: Clock, twilio: str) -> PatientWorker:
 
 
 class Owner:
-    """A clinic whose owner hears of hot leads."""
+    """A clinic whose owner gets alerts about hot leads."""
 
     def __init__(self, client: FlaskClient, sql: psycopg.Connection, twilio: str, **settings: int) -> None:
         self.client, self.sql, self.twilio = client, sql, twilio
@@ -41,7 +41,7 @@ class Owner:
             )
 
     def report(self, caller: str | None = None) -> str:
-        """The end of a hot call; its id."""
+        """Report the end of a hot call; returns its id."""
         caller = caller or phone_number()
         call = PhoneCall(self.client, self.org, caller)
         call.say("check_availability", date=slot()[:10])
@@ -65,7 +65,7 @@ class Owner:
         return inbox(self.twilio, self.number)
 
     def told(self) -> int:
-        """How many leads the owner was told of."""
+        """The number of leads in the owner's SMS."""
         [[count]] = self.sql.execute(
             "SELECT count(*) FROM hot_lead_alerts WHERE org_id = %s AND alert_sent_at IS NOT NULL", [self.org]
         ).fetchall()
@@ -107,7 +107,7 @@ def test_what_comes_while_alerts_wait_is_told_with_them_and_the_count_is_right(
     worker.run(HOUR / 2)
     assert owner.texts()[0].startswith("5 more hot leads since ")
     assert len(owner.texts()) == 3
-    # The alert of the same call is never told again.
+    # The alert of the same call is never sent again.
     assert owner.told() == 7
 
 
@@ -144,7 +144,7 @@ def test_a_new_alert_that_is_first_when_there_is_room_takes_along_those_that_wai
 def test_many_workers_at_once_send_no_more_and_the_digest_once(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock
 ) -> None:
-    """Every alert is nudged several times over, and so is the digest, by workers and sweeps at once."""
+    """Workers and sweeps nudge every alert and the digest several times at once."""
     owner = Owner(client, sql, twilio, hot_lead_alerts_an_hour=3, sms_per_second=0)
     clock.stop()
     owner.alerts(12, clock)

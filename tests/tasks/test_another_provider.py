@@ -1,7 +1,7 @@
-"""An SMS provider that nobody but these two files knows sends what a clinic has to say, over HTTP.
+"""An SMS provider that only these two files know sends a clinic's messages over HTTP.
 
-A worker of its own takes the tasks from Redis. The provider is a server in this process, which answers as
-each test wants it to.
+A worker of its own takes the tasks from Redis. The provider is a server in this process, whose answers each
+test chooses.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from tests.tasks.another_provider import NAME
 from tests.tasks.test_calls import FACTS, HOT
 from tests.webapp.agents.calls import PhoneCall
 
-PATIENCE = 120  # seconds; what is waited for comes within one or two, but on a busy machine
+PATIENCE = 120  # seconds; an event comes within one or two, but later on a busy machine
 
 
 class Loft:
-    """The server of Pigeon: what was sent, and how the next requests are answered."""
+    """The server of Pigeon: the SMS sent, and the answers to the next requests."""
 
     def __init__(self) -> None:
         self.letters: dict[str, dict[str, Any]] = {}
         self.asked: list[dict[str, Any]] = []
-        #: A status with a code, or "drop": the letter is taken, and nobody is told.
+        #: A status with a code, or "drop": the SMS is accepted, and no answer is sent.
         self.next: list[tuple[int, str] | str] = []
         loft = self
 
@@ -134,7 +134,7 @@ class Clinic:
         bare(self.client, "booking/send-otp", holdId=self.hold)
 
     def reads_code(self) -> str:
-        """As it stands in the text that arrived."""
+        """The code in the SMS that arrived."""
         eventually(lambda: self.loft.texts(self.phone), within=PATIENCE)
         found = re.search(r"\b\d{4}\b", self.loft.texts(self.phone)[0])
         assert found

@@ -1,4 +1,4 @@
-"""What comes round again comes round, whatever the clocks of the machines say, and without beat as well."""
+"""Periodic tasks run whatever the clocks of the machines say, and also without beat."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EVERY = celeryconfig.BEAT_EVERY[Task.SWEEP_SMS]
 
 @pytest.fixture
 def broker() -> Iterator[redis.Redis]:
-    """The queues, empty at first."""
+    """Redis with empty queues."""
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as connection:
         connection.delete(*(queue.value for queue in Queue))
         yield connection
@@ -83,7 +83,7 @@ def test_without_beat_a_hot_call_is_scored_and_its_owner_is_told(
         eventually(
             lambda: ended.one("SELECT alert_sent_at FROM hot_lead_alerts WHERE org_id = %s"), within=300
         )
-    # A sweep would have left its mark.
+    # A sweep would have set nudged_at.
     assert ended.one("SELECT nudged_at IS NULL FROM calls WHERE org_id = %s")
     assert ended.one("SELECT nudged_at IS NULL FROM sms_messages WHERE org_id = %s")
 
@@ -105,7 +105,7 @@ def test_ticks_that_nobody_takes_do_not_pile_up(broker: redis.Redis) -> None:
 def test_a_worker_adds_no_tick_of_its_own_to_a_full_queue(
     broker: redis.Redis, waiting: int, ticks: int
 ) -> None:
-    """Its own ticks are one for each task that comes round."""
+    """A worker's own ticks are one for each periodic task."""
     app.loader.import_default_modules()  # as a worker does
     with app.connection_for_write() as connection:
         producer = app.amqp.Producer(connection)
@@ -142,7 +142,7 @@ def test_beat_goes_on_while_its_machines_clock_is_set_back_and_forward(
     assert sent == [1000.0 + 5 * n for n in range(1, 9)]
 
 
-# --- what a tick is worth, by the database's clock -----------------------------------------------
+# --- ticks by the database's clock ---------------------------------------------------------------
 
 
 def tick(*, beat: bool = True) -> bool:

@@ -31,7 +31,7 @@ HOT = [
     ("bot", "Tuesday at ten."),
     ("user", "Tuesday at ten is perfect, put me down please."),
 ]
-#: What Vapi's model finds in HOT, and what it would be quoting falsely in any other call.
+#: The facts that Vapi's model finds in HOT; in any other call their quotes would be false.
 FACTS = {
     "purpose": {"value": "appointment", "quote": "I've been quoted for two implants"},
     "decision": {"value": "goes_ahead", "quote": "put me down please"},
@@ -45,7 +45,7 @@ COLD = [
 
 
 class Ended:
-    """A call of its own clinic, whose report has come."""
+    """A call of its own clinic, whose report has arrived."""
 
     def __init__(
         self, client: FlaskClient, sql: psycopg.Connection, said: list[tuple[str, str]], **more: Any
@@ -161,7 +161,7 @@ def test_an_alert_that_is_held_back_says_why(
     ended.score()
     assert ended.one("SELECT suppressed_reason FROM hot_lead_alerts WHERE org_id = %s") == why
     assert ended.texts == 0
-    # A later report may still say that it was long enough; then it is sent after all, and once.
+    # A later report may say that the call was long enough; then the alert is sent after all, once.
     ended.report(HOT, durationSeconds=200)
     clock.forward(3)
     ended.score()
@@ -207,7 +207,7 @@ def test_nothing_that_a_caller_says_is_a_link_on_the_owners_lock_screen(
 def test_what_a_later_report_says_is_scored_anew(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock
 ) -> None:
-    """However poor it is: longer, another duration, or a transcript where there was only a verdict."""
+    """Even a poor report: a longer one, another duration, or a transcript where there was only a verdict."""
     ended = Ended(client, sql, HOT[:1], analysis={"summary": "A call.", "successEvaluation": "false"})
     clock.forward(3)
     ended.score()
@@ -220,7 +220,7 @@ def test_what_a_later_report_says_is_scored_anew(
     clock.forward(3)
     ended.score()
     assert ended.texts == 1
-    # What changes nothing is not scored again.
+    # A report that changes nothing is not scored again.
     ended.report(HOT, durationSeconds=412)
     assert ended.one("SELECT score_due_at FROM calls WHERE org_id = %s") is None
 
@@ -286,10 +286,10 @@ def test_a_score_of_exactly_the_threshold_is_hot_and_alerts(
 @pytest.mark.parametrize(
     ("other", "minutes", "returning"),
     [
-        ({}, -1, False),  # who only rang before is no patient
+        ({}, -1, False),  # a caller who only rang before is not a patient
         ({"booked": True}, -1, True),
         ({"booked": True}, 1, False),
-        ({"booked": True, "in_this_call": True}, -1, False),  # whichever clock was ahead
+        ({"booked": True, "in_this_call": True}, -1, False),  # even if a clock was ahead
         ({"booked": True, "org_id": "another clinic"}, -1, False),
         ({"withheld": True}, -1, None),
     ],
@@ -300,7 +300,7 @@ def test_a_caller_who_returns_had_booked_before_this_call(
     minutes: int,
     returning: bool | None,  # noqa: FBT001 (a parameter)
 ) -> None:
-    """However late it is scored: what came after the call does not count."""
+    """Bookings after the call do not count, however late it is scored."""
     org, caller = create_clinic(), phone_number()
     began = now(sql) - timedelta(days=1)
     number = None if other.get("withheld") else caller
@@ -336,7 +336,7 @@ def test_the_owner_hears_of_a_booked_caller_only_if_a_call_is_wanted(
     ended.score()
     assert ended.one(told) == ("hot", False, "no call back is needed: the appointment is booked")
     assert ended.texts == 0
-    # A better report has the caller ask for a call besides.
+    # A better report says that the caller also asked for a call back.
     asked = {"call_back": {"value": "asked", "quote": "Please ring me about paying by the month."}}
     artifact = {
         "messages": [

@@ -1,4 +1,4 @@
-"""How Celery is run: what is set, and what the workers are started with."""
+"""How Celery is run: its settings, and the options of the workers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_no_wait_is_longer_than_ten_seconds_and_none_outlives_the_visibility_tim
     assert timeout == app.conf.visibility_timeout == 120
     assert max(waits) + app.conf.task_time_limit < timeout / 2
     source = "".join(path.read_text() for path in (ROOT / "tasks").rglob("*.py"))
-    # A wait for a moment in a clinic's pace, and one for a report that has just come.
+    # One wait for a time in a clinic's pace, and one for a report that has just arrived.
     waits_in_queue = re.findall(r"\b(?:eta|countdown)\s*=[^,\n]*|self\.retry|\.get\(timeout", source)
     assert waits_in_queue == ["countdown=told.wait)"]
     assert max(timing.SOON, calls.SOON).total_seconds() <= 10
@@ -61,11 +61,11 @@ def test_what_is_unacknowledged_is_looked_at_often() -> None:
 
 
 def test_times_fit_into_each_other() -> None:
-    """A claim outlives the task that made it, and a run of questions ends before it is stopped."""
+    """A claim outlasts its task, and a run of questions ends before Celery stops it."""
     assert app.conf.task_soft_time_limit < app.conf.task_time_limit < timing.LEASE.total_seconds()
     assert app.conf.task_soft_time_limit > RUN + PATIENCE
     assert settings.Settings.model_fields["twilio_timeout"].default < app.conf.task_soft_time_limit
-    assert app.conf.worker_soft_shutdown_timeout < 30  # what a platform gives before it kills
+    assert app.conf.worker_soft_shutdown_timeout < 30  # a platform kills after 30 seconds
     assert timing.GRACE > timing.LEASE
 
 
@@ -75,8 +75,8 @@ def test_a_claim_that_is_still_sent_ends_before_it_is_given_up() -> None:
 
 
 def test_each_sweep_comes_as_often_as_what_waits_for_it_can_wait() -> None:
-    """In seconds: a text that no nudge reached, a call that ended, a hold that is over, a lost answer, a lost
-    receipt or report, and what is kept too long.
+    """In seconds: an SMS that no nudge reached, a call that ended, an expired hold, a lost answer, a lost
+    receipt or report, and old data.
     """
     assert {name: entry["schedule"].total_seconds() for name, entry in SCHEDULE.items()} == {
         "sms.sweep_sms": 5,
@@ -105,8 +105,8 @@ def test_no_tick_hangs_on_the_clock_of_whoever_sent_it() -> None:
 
 
 def test_every_task_waits_in_the_queue_that_is_meant_for_it() -> None:
-    """No cure behind the disease: what beat starts never waits behind the SMS or the calls that it heals, nor
-    behind what asks Vapi; and a code behind nothing but codes.
+    """A sweep that beat starts never waits behind the SMS and calls that it repairs, or behind requests to
+    Vapi; and a code waits behind codes only.
     """
     expected = {
         "sms.deliver_sms": "sms",
@@ -122,7 +122,7 @@ def test_every_task_waits_in_the_queue_that_is_meant_for_it() -> None:
     app.loader.import_default_modules()
     routed = {task: app.amqp.router.route({}, task)["queue"].name for task in expected}
     assert routed == expected
-    # Celery's own are there, too, and those of other tests.
+    # Celery's own tasks and those of other tests are registered as well.
     assert set(expected) == {name for name in app.tasks if not name.startswith(("celery.", "tests."))}
 
 
@@ -143,7 +143,7 @@ def test_one_clinic_leaves_a_process_to_the_others() -> None:
 
 
 def test_questions_to_twilio_leave_a_process_for_the_sms() -> None:
-    """At most one run of each of the two tasks that ask, each on one process."""
+    """The two tasks that ask have at most one run each, on one process each."""
     [line] = [line for line in WORKERS if Queue.HOUSEKEEPING.value in line]
     assert int(re.findall(r"-c (\d+)", line)[0]) >= 3
     for task in (Task.RECONCILE_SMS, Task.CHECK_RECEIPTS):
@@ -154,7 +154,7 @@ def test_questions_to_twilio_leave_a_process_for_the_sms() -> None:
     ("query", "self_signed"), [("", "false"), ("", "true"), ("?ssl_cert_reqs=none", "false")]
 )
 def test_an_encrypted_redis_hears_nothing_in_clear(query: str, self_signed: str) -> None:
-    """Its password least of all: the first byte of TLS is a handshake's, of Redis' own protocol a star."""
+    """Above all not its password: TLS begins with a handshake's byte, Redis' own protocol with a star."""
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(30)
@@ -225,7 +225,7 @@ print(connection(), flush=True)
 
 
 def test_a_child_forgets_its_parents_connections() -> None:
-    """Each of two children has a connection of its own, and the parent goes on with the one that it had."""
+    """Each of two children has a connection of its own, and the parent keeps the connection that it had."""
     done = subprocess.run(
         [sys.executable, "-c", FORKS], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
     )
@@ -255,7 +255,7 @@ def test_two_beats_do_no_harm_and_without_one_a_nudge_still_sends(
     ours = {booking.otp, booking.confirmation}
     assert sorted(each for each in published if each in ours) == sorted(ours)
     assert (queues[booking.otp], queues[booking.confirmation]) == (Queue.OTP, Queue.SMS)
-    for _ in range(2):  # and were both published twice:
+    for _ in range(2):  # as if both were published twice
         for message in ours:
             deliver_sms.run(org_id=str(uuid.UUID(booking.org)), message_id=message)
     assert len(inbox(twilio, booking.phone)) == 2

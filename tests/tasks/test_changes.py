@@ -1,4 +1,4 @@
-"""What a patient reads of a booking that is moved and cancelled: each change once, and the truth last."""
+"""The SMS about a booking that is moved and cancelled: each change once, and the final state last."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_move_says_from_when_to_when_and_has_a_link_that_works(diary: Diary, t
 
 
 def test_a_second_move_says_from_when_as_its_patient_last_heard_it(diary: Diary, twilio: str) -> None:
-    """The text of a move that was moved again before it went out is never read."""
+    """The SMS of a move is never sent if the appointment moves again before."""
     third, fourth = slot(hour=16), slot(hour=13)
     first, second = diary.move(), diary.move(third)
     for message in (diary.message, first.message_id, second.message_id):
@@ -70,7 +70,7 @@ def test_a_second_move_says_from_when_as_its_patient_last_heard_it(diary: Diary,
 def test_one_that_is_moved_back_before_its_text_went_out_is_confirmed_as_it_was(
     diary: Diary, twilio: str
 ) -> None:
-    """Its link was used, so there is a new one to be told."""
+    """Its link was used, so the patient needs a new link."""
     first, second = diary.move(), diary.move(diary.start)
     for message in (diary.message, first.message_id, second.message_id):
         diary.deliver(message)
@@ -91,7 +91,7 @@ def test_a_cancellation_says_what_is_cancelled_and_how_to_book_again(diary: Diar
     )
     assert diary.sms(cancelled.message_id, "segments") == 1
     assert diary.client.get(diary.path).status_code == 410
-    # The appointment's confirmation is still its confirmation (P2).
+    # The appointment still has its confirmation (P2).
     assert diary.newest() == diary.message
     assert diary.row("confirmation_sms_sent") is True
 
@@ -195,7 +195,7 @@ def test_an_older_text_whose_answer_was_lost_is_never_sent_after_the_newer_one(
 
 
 def test_a_cancellation_that_no_longer_holds_is_not_queued_again(diary: Diary) -> None:
-    """Somebody at a prompt takes the cancellation back while its text is with a worker."""
+    """An operator takes the cancellation back by SQL while a worker has claimed its SMS."""
     cancelled = diary.cancel().message_id
     assert diary.take(cancelled)
     diary.sql.execute("UPDATE appointments SET status = 'confirmed' WHERE id = %s", [diary.appointment])
@@ -206,7 +206,7 @@ def test_a_cancellation_that_no_longer_holds_is_not_queued_again(diary: Diary) -
 def test_the_confirmation_of_an_appointment_that_a_statement_cancelled_is_kept_back(
     diary: Diary, twilio: str
 ) -> None:
-    """Only cancel_appointment() ends the text that waits; that nothing is sent is no failure either."""
+    """Only cancel_appointment() ends the waiting SMS; here the worker does, and that is no failure."""
     diary.sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [diary.appointment])
     diary.deliver(diary.message)
     assert diary.sms() == SUPERSEDED
@@ -240,7 +240,7 @@ def test_a_landline_is_tried_once_and_the_booking_is_cancelled_all_the_same(
 
 
 def test_an_erased_patient_gets_no_text_about_a_cancellation(diary: Diary, twilio: str) -> None:
-    """Neither about the one that the erasure makes, nor about one that waits since before."""
+    """No SMS about the erasure's own cancellation, and none about an earlier one that still waits."""
     other = Diary(diary.client, diary.sql, diary.org, start=slot(hour=12), patientPhone=diary.phone)
     waiting = other.cancel().message_id
     with transaction(diary.clinic, actor="operator ann") as session:

@@ -1,4 +1,4 @@
-"""Whatever happens to a booking and its texts, in any order: the last text is true, and none comes twice."""
+"""For all events of a booking and its SMS, in any order: the last SMS is true, and none comes twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tasks.diary import Diary, Faults, retry, spoken, texts
 
 
 class Life:
-    """One booking, to which anything happens in any order."""
+    """One booking, with all events in random order."""
 
     def __init__(self, diary: Diary, twilio: str, faults: Faults, seed: int) -> None:
         self.diary, self.twilio, self.faults = diary, twilio, faults
@@ -52,15 +52,15 @@ class Life:
             self.diary.send(self.in_flight.pop(self.random.randrange(len(self.in_flight))))
 
     def deliver(self) -> None:
-        with suppress(Problem):  # which is Celery's to try again, and here another step's
+        with suppress(Problem):  # Celery would try again; here another step does
             self.diary.deliver(self.any())
 
     def lose(self) -> None:
         self.faults(self.random.choice(("drop-before", "drop-after-accept", "429", "500", "refuse")))
 
     def ask(self) -> None:
-        """A minute and a half later; nobody sends longer than the lease lasts. Twilio's clock stays where it
-        is, so that ours cannot be moved.
+        """Ask Twilio a minute and a half later, when all attempts have ended, because a lease is shorter.
+        The rows' times move back instead of the clock, because Twilio's clock cannot move.
         """
         while self.in_flight:
             self.send()
@@ -86,8 +86,8 @@ class Life:
         return [message for message, status in found if not statuses or status in statuses]
 
     def settle(self) -> None:
-        """One more move while a worker has what waited; then nothing goes wrong any more, the worker is the
-        last to send, and an operator sends what failed.
+        """Move the booking once more while a worker has claimed what waited. Then without faults: the worker
+        sends last, and an operator sends failed messages again.
         """
         clear(self.twilio)
         self.in_flight += filter(None, map(self.diary.take, self.messages("queued")))

@@ -1,4 +1,4 @@
-"""When a call that is over is due to be scored, and which nudges say so."""
+"""When a call that is over is due to be scored, and the nudges for it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_another_clinics_call_of_the_same_id_is_another_call(
 
 
 class Published:
-    """What is published for one clinic, to which queue and after which wait, instead of being published."""
+    """Records tasks of one clinic instead of publishing them: the queue and the countdown of each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, task: Any) -> None:
         self.all: list[tuple[dict[str, str], str, float]] = []
@@ -99,7 +99,7 @@ def test_a_lost_nudge_to_score_is_repeated_after_half_a_minute(
 def test_a_call_that_is_due_in_a_moment_is_waited_for(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Judged by the database's clock alone; and one that is due much later is left to the sweep."""
+    """Only the database's clock decides; a call that is due much later is left to the sweep."""
     published = Published(monkeypatch, score_call)
     clock.stop()
     ended = Ended(client, sql, HOT)

@@ -1,4 +1,4 @@
-"""What each of Twilio's codes does to a message, and to the sender of its clinic."""
+"""The effect of each of Twilio's codes on a message, and on the sender of its clinic."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_broken_sender_is_one_alert_and_no_failed_message(
     assert booking.sender("stopped_code, stopped_at IS NOT NULL") == ("21606", True)
     clock.forward(601)
     booking.due_now()
-    booking.deliver()  # the one that tries whether it works again
+    booking.deliver()  # this message tries the sender again
     booking.deliver(booking.otp)
     assert booking.state("attempt") == 2
     assert booking.state("status, attempt", booking.otp) == ("expired", 0)
@@ -96,7 +96,7 @@ def test_receipts_of_what_went_before_a_stop_do_not_start_the_sender_again(
     assert refused.state("status, attempt, next_attempt_at > app_clock()") == ("queued", 1, True)
     assert len([record for record in caplog.records if "is stopped" in record.getMessage()]) == 1
     clock.forward(601)
-    refused.deliver()  # the one that tries whether it works again
+    refused.deliver()  # this message tries the sender again
     assert refused.state() == "sent"
     assert booking.sender("stopped_at, retry_at") == (None, None)
 

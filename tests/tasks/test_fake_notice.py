@@ -1,4 +1,4 @@
-"""A new kind of message is one entry: what is done with messages is done with those of a fake kind."""
+"""A new kind of message needs one entry: all that is done with messages works with a fake kind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def worker(sql: psycopg.Connection, clock: Clock, twilio: str) -> PatientWorker:
 
 @pytest.fixture
 def booking(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> Booking:
-    """One whose code and confirmation have gone out."""
+    """A booking whose code and confirmation have gone out."""
     del twilio
     booking = Booking(client, sql)
     booking.deliver(booking.otp)
@@ -51,7 +51,7 @@ def booking(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> Bookin
 
 
 def remind(booking: Booking, kind: SmsKind, *, within: timedelta = timedelta(hours=4)) -> str:
-    """Make a message, as a part of the product that knows this kind would. Nothing nudges it."""
+    """Insert a message, as a part of the product that knows this kind would, without a nudge."""
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
         now: datetime = session.scalars(select(func.app_clock())).one()

@@ -1,4 +1,4 @@
-"""A report that was lost while we were down is fetched from Vapi, by its own list of calls."""
+"""A report that was lost while we were down is fetched from Vapi's list of calls."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BEGUN = datetime.now(UTC) - timedelta(hours=1)
 
 
 class Vapi:
-    """What Vapi's GET /call does: a bearer key, a time, a page."""
+    """Vapi's GET /call, with a bearer key, a time and pages."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
         self.asked: list[dict[str, list[str]]] = []
         self.status = 200
-        #: After so many answers it gives none any more.
+        #: After this many answers it gives none.
         self.patience: int | None = None
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
@@ -93,7 +93,7 @@ def org(sql: psycopg.Connection) -> Iterator[str]:
 
 
 def connected(sql: psycopg.Connection, *, key: str = KEY, ids: Mapping[str, str | None] = ITS_OWN) -> str:
-    """A clinic whose calls can be asked for."""
+    """A clinic whose calls can be fetched. Returns its id."""
     org_id = create_clinic()
     sql.execute(
         "UPDATE integration_settings SET vapi_api_key_sealed = %s, vapi_assistant_id = %s,"
@@ -155,7 +155,7 @@ def test_more_than_a_page_is_fetched_whole(
 def test_many_that_end_in_one_minute_are_all_fetched(
     vapi: Vapi, org: str, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More than a page in two seconds, as after Vapi itself was away."""
+    """More calls than a page holds in two seconds, as after an outage of Vapi."""
     monkeypatch.setattr(calls, "RUN", 600.0)
     moments = [BEGUN + timedelta(milliseconds=15 * n) for n in range(130)]
     written = [moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") for moment in moments]
@@ -181,7 +181,7 @@ def test_trouble_is_noted_and_nothing_is_skipped(
 def test_a_key_that_cannot_be_read_holds_up_no_other_clinic(
     vapi: Vapi, org: str, sql: psycopg.Connection
 ) -> None:
-    """As after SECRET_KEY was changed and its former one thrown away."""
+    """The key is sealed with a SECRET_KEY that is lost."""
     unreadable = connected(sql)
     sql.execute(
         "UPDATE integration_settings SET vapi_api_key_sealed = %s WHERE org_id = %s",
@@ -244,7 +244,7 @@ def test_what_was_fetched_before_it_broke_off_is_not_asked_for_again(
 def test_clinics_in_trouble_do_not_keep_the_others_waiting(
     vapi: Vapi, org: str, sql: psycopg.Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run gets to one clinic only: each has its turn, whatever became of the last one's."""
+    """Each run has time for one clinic only: each has its turn, also after the failure of another."""
     revoked = [connected(sql, key="revoked") for _ in range(4)]
     monkeypatch.setattr(calls, "RUN", 0.0)
     vapi.calls = [call(1)]
@@ -276,7 +276,7 @@ def test_a_call_is_dated_by_when_it_was_and_not_by_when_it_was_fetched(
     began = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=20)
     vapi.calls = [
         call(1, startedAt=began.isoformat(), endedAt=(began + timedelta(minutes=5)).isoformat()),
-        call(2, startedAt="2030-01-01T00:00:00Z"),  # a clock that is wrong
+        call(2, startedAt="2030-01-01T00:00:00Z"),  # of a wrong clock
     ]
     fetch_reports.run()
     ((one,), (two,)) = sql.execute(

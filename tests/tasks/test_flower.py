@@ -1,4 +1,4 @@
-"""Flower shows every worker, in whichever order the lines of the Procfile come up, and nobody refreshes."""
+"""Flower shows every worker without a refresh, in whatever order the lines of the Procfile start."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_every_worker_is_shown_whatever_starts_first(order: tuple[str, ...], tmp
             stack.enter_context(running(name, tmp_path / f"{name}.log", **env))
             if name == "flower":
                 eventually(lambda: page.get("/api/workers"), within=300)
-            else:  # and has asked those who were there before the next one comes
+            else:  # it has asked the workers before it, and only then the next one starts
                 eventually(partial(says, tmp_path / f"{name}.log", " ready."), within=300)
         eventually(lambda: len(page.workers()) == 2, within=300)
         eventually(lambda: page.queues() == {queue.value for queue in Queue}, within=300)

@@ -1,4 +1,4 @@
-"""The hourly task: it erases what is kept too long, and beat knows it."""
+"""The hourly task erases old data, and beat starts it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_erases_and_says_how_much_and_not_what(
 
 
 def test_it_says_nothing_where_nothing_is_left_to_erase(caplog: pytest.LogCaptureFixture) -> None:
-    """What other tests left comes first, of which it takes only so much at once."""
+    """Other tests' rows come first, of which the task takes a bounded number at once."""
 
     def said() -> list[str]:
         caplog.clear()

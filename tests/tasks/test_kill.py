@@ -34,7 +34,7 @@ class DyingWorker:
         )
 
     def run(self, booking: Booking, line: int) -> str:
-        """Where it was killed, or "" if it was done before."""
+        """The place where the worker was killed, or "" if it was done before."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{booking.org} {booking.confirmation} {line}\n")
@@ -55,14 +55,14 @@ def worker() -> Iterator[DyingWorker]:
 
 
 def nobody_holds_a_row(sql: psycopg.Connection) -> bool:
-    """Postgres rolls back what a killed worker had begun once it sees that the connection is gone."""
+    """Whether Postgres has rolled back the killed worker's transaction, once it saw the lost connection."""
     others = "SELECT FROM pg_locks WHERE relation = 'sms_messages'::regclass AND pid <> pg_backend_pid()"
     [[none]] = sql.execute(f"SELECT NOT EXISTS ({others})".encode()).fetchall()
     return bool(none)
 
 
 def heal(clock: Clock, booking: Booking) -> None:
-    """What beat does in the minutes after: the lease runs out, Twilio is asked, it goes out again."""
+    """Beat's work in the minutes after: the lease expires, Twilio is asked, the SMS goes out again."""
     for seconds in (31, 91):
         clock.forward(seconds)
         sweep_sms.run()
@@ -76,7 +76,7 @@ def test_a_worker_killed_at_any_line_loses_nothing_and_sends_nothing_twice(
     sql.execute("UPDATE sms_messages SET check_at = NULL WHERE check_at IS NOT NULL")
     sql.execute("UPDATE sms_messages SET status = 'expired' WHERE status IN ('queued', 'sending', 'unknown')")
     org = Booking(client, sql).org
-    # No pace: the clock goes back for the next round, and moments already given out would lie ahead.
+    # No pace, because the clock goes back for the next round: times already taken would lie ahead.
     sql.execute("UPDATE integration_settings SET sms_per_second = 0 WHERE org_id = %s", [org])
     left: Counter[str] = Counter()
     line, step = 1, 4
@@ -96,7 +96,7 @@ def test_a_worker_killed_at_any_line_loses_nothing_and_sends_nothing_twice(
     assert {"queued", "sending", "sent"} <= set(left)
 
 
-#: A worker that sends one message; an attempt of its counts as alive for long enough to be looked at.
+#: A worker that sends one message; its attempt counts as alive for long enough to be tested.
 SENDS_ONE = """
 import sys
 from datetime import timedelta
@@ -109,12 +109,12 @@ deliver_sms.run(org_id=sys.argv[1], message_id=sys.argv[2])
 
 @contextmanager
 def a_worker_that_waits_for_twilio(booking: Booking, faults: Faults) -> Iterator[subprocess.Popen[bytes]]:
-    """In the middle of a request of ten seconds; killed at the latest afterwards."""
+    """A worker in the middle of a ten-second request; it is killed at the end of the block at the latest."""
     faults("slow", seconds=10, to=booking.phone)
     worker = subprocess.Popen([sys.executable, "-c", SENDS_ONE, booking.org, booking.otp], cwd=ROOT)
     try:
         claimed = soon(lambda: booking.state("lease_until", booking.otp))
-        # It has said that it lives: its lease reaches further than the one that it was claimed with.
+        # The worker has shown a sign of life: the lease is longer than at the claim.
         soon(lambda: booking.state("lease_until", booking.otp) > claimed)
         yield worker
     finally:
@@ -141,10 +141,10 @@ def test_a_code_waits_for_one_that_is_being_sent_and_not_for_one_whose_worker_wa
         assert other.state("status, attempt", other.otp) == ("queued", 0)
         worker.kill()
         worker.wait()
-    clock.forward(8)  # as long as its last word is worth
+    clock.forward(8)  # for so long its last sign of life counts
     other.deliver(other.otp)
     assert other.state(message=other.otp) == "sent"
-    # What became of the first one nobody knows: it is asked about, and never sent again.
+    # The outcome of the first code is unknown: Twilio is asked, and it is never sent again.
     assert booking.state(message=booking.otp) == "sending"
     clock.forward(31)
     sweep_sms.run()

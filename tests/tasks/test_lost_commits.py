@@ -1,4 +1,4 @@
-"""The connection breaks in the commit of what the provider answered: it is written down, and sent once."""
+"""The connection breaks in the commit of the provider's answer: it is recorded, and sent once."""
 
 from __future__ import annotations
 

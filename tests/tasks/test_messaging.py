@@ -1,4 +1,4 @@
-"""deliver and sweep against the sandbox Twilio over real HTTP: an SMS is sent once, or tried again."""
+"""deliver and sweep with the sandbox Twilio over real HTTP: an SMS is sent once, or tried again."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_the_sweep_nudges_what_no_nudge_reached_and_not_too_often(booking: Booki
         with system_transaction(Door.OPERATOR) as session:
             return [str(row.message_id) for row in outbox.sweep(session) if str(row.org_id) == booking.org]
 
-    assert due() == []  # its own nudge is still fresh
+    assert due() == []  # its first nudge is still recent
     clock.forward(3)
     assert set(due()) == {booking.otp, booking.confirmation}
     assert due() == []
@@ -189,7 +189,7 @@ def test_retries_are_few_and_short() -> None:
 
 
 def fail(booking: Booking, faults: Any, message: str | None = None, **fault: Any) -> None:
-    """An attempt that was certainly not sent, and not the first: those are Celery's to repeat."""
+    """Make an attempt that was certainly not sent, later than the first ones, which Celery repeats."""
     faults(**({"kind": "429"} | fault))
     booking.sql.execute(
         "UPDATE sms_messages SET attempt = greatest(attempt, 3) WHERE id = %s",
@@ -231,7 +231,7 @@ def test_what_twilio_takes_brings_forward_what_it_could_not_take(
     assert well.state() == "sent"
     assert wait_of(booking) <= 0
     assert wait_of(stranger) > 40
-    assert wait_of(full) > 60  # Twilio's own wish
+    assert wait_of(full) > 60  # Twilio asks for minutes
     PatientWorker(booking.sql, clock).run(10)
     assert booking.state() == "sent"
     assert len(inbox(twilio, booking.phone)) >= 1
@@ -258,7 +258,7 @@ def test_a_code_that_could_not_be_sent_and_is_asked_for_again_is_tried_at_once(
 def test_the_provider_holds_on_to_a_message_no_longer_than_it_is_of_use(
     booking: Booking, clock: Clock, left: float, valid_for: int
 ) -> None:
-    """In seconds, and never none, which the provider refuses."""
+    """In whole seconds, at least one, because the provider refuses zero."""
     clock.stop()
     booking.sql.execute(
         "UPDATE sms_messages SET expires_at = app_clock() + make_interval(secs => %s) WHERE id = %s",

@@ -1,4 +1,4 @@
-"""What is over the limit of texts to a number or of a clinic waits, is told in the end, and is told once."""
+"""SMS over the limit of a number or of a clinic wait, and are sent in the end, once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HELD = "its number has been sent many texts, so it waits"
 
 @pytest.fixture(autouse=True)
 def _pages_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """How often a page is asked for in a second is not tried here."""
+    """Lift the limit of page requests per second, which is not the subject here."""
     monkeypatch.setattr(pages, "requests", per_app(lambda: Limiter(1000.0)))
 
 
@@ -42,7 +42,7 @@ def spoken(slot_id: str) -> str:
 
 
 class Patient(Linked):
-    """A patient with a telephone, who moves an appointment by the newest link that arrived there."""
+    """A patient who moves an appointment by the newest link that arrived on their telephone."""
 
     def __init__(
         self, client: FlaskClient, sql: psycopg.Connection, twilio: str, org: str, **more: Any
@@ -60,7 +60,7 @@ class Patient(Linked):
         return self.client.post(f"/a/{links.derive(self.newest())}/cancel").status_code
 
     def texts(self) -> list[str]:
-        """All but codes, the newest first."""
+        """The texts of all SMS but codes, newest first."""
         return [text for text in inbox(self.twilio, self.phone) if "code" not in text]
 
     def waiting(self) -> list[Any]:
@@ -75,7 +75,7 @@ class Patient(Linked):
 def test_what_is_moved_again_while_its_text_waits_is_told_once_as_it_is_in_the_end(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
 ) -> None:
-    """A confirmation and two moves; then many moves by the newest links, and one text of them all."""
+    """A confirmation and two moves; then many moves by the newest links, and one SMS for all of them."""
     patient = Patient(client, sql, twilio, create_clinic(sandbox=True, texts_per_phone_a_day=3))
     for hour in (11, 12):
         worker.run(10)
@@ -122,7 +122,7 @@ def test_several_appointments_of_one_number_share_its_texts_and_each_is_told_as_
 def test_confirmations_of_bookings_never_wait_for_their_number(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
 ) -> None:
-    """The agent has said that one follows. Each took a code from that telephone."""
+    """The agent has announced each confirmation, and each booking took a code from that telephone."""
     org, number = create_clinic(sandbox=True, texts_per_phone_a_day=1), phone_number()
     for day in range(3):
         patient = Patient(client, sql, twilio, org, start=slot(days=20 + day), patientPhone=number)
@@ -155,7 +155,7 @@ def test_a_text_waits_no_longer_than_it_is_of_use(
     ahead: int,
     told_within: float,
 ) -> None:
-    """Two hours before the appointment at the latest, or after half of the time that is left."""
+    """Until two hours before the appointment at the latest, or for half of the time that is left."""
     calendar = {
         "hours": {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
     }
@@ -195,7 +195,7 @@ def test_another_number_and_another_clinic_have_their_own(
 def test_an_honest_patient_waits_for_nothing(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, worker: PatientWorker
 ) -> None:
-    """With the limits as they are at first: booked, moved twice, cancelled; and a second visit."""
+    """With the default limits: two visits, each booked, moved twice and cancelled."""
     usual: dict[str, Any] = {
         "moves_per_appointment_a_day": 4,
         "texts_per_phone_a_day": 10,
@@ -214,13 +214,13 @@ def test_an_honest_patient_waits_for_nothing(
     assert len(patient.texts()) == 8
 
 
-# --- by the clinic in all -----------------------------------------------------------------------
+# --- by the clinic in total ---------------------------------------------------------------------
 
 
 def test_the_clinics_segments_leave_confirmations_a_reserve_and_what_is_beyond_it_is_held_in_sight(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock, worker: PatientWorker
 ) -> None:
-    """Of 100 a day half are had at once, and of those codes have four fifths."""
+    """Of 100 segments a day half are available at once, and codes may use four fifths of these."""
     org = create_clinic(sandbox=True, segments_a_day=100)
     held = [reserve(client, org, slotId=slot(hour=9 + n % 8, days=20 + n // 8))["holdId"] for n in range(41)]
     answers = [bare(client, "booking/send-otp", holdId=hold) for hold in held]

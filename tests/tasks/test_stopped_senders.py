@@ -23,7 +23,7 @@ def test_a_burst_of_refusals_costs_a_clinic_seconds(
 ) -> None:
     others = [booking.next()]
     others.append(others[0].next())
-    faults("refuse", code=20003, times=2)  # 401, also to the first try
+    faults("refuse", code=20003, times=2)  # 401, also for the first try
     worker = PatientWorker(booking.sql, clock)
     worker.run(4, booking)
     assert booking.sender("stopped_code") == ("20003",)
@@ -42,7 +42,7 @@ def test_the_first_try_is_nudged_for_its_time_and_waits_for_no_sweep(
     booking.sql.execute("UPDATE sms_messages SET nudged_at = NULL WHERE org_id = %s", [booking.org])
     faults("refuse", code=20003)
     booking.deliver()
-    booking.deliver(booking.otp)  # which waits for the outcome of the try
+    booking.deliver(booking.otp)  # the code waits for the outcome of the try
     for message in (booking.confirmation, booking.otp):
         assert booking.state("nudged_at = app_clock(), attempt", message)[0]
         assert wait_of(booking, message) == 5
@@ -62,7 +62,7 @@ def test_a_sender_that_stays_refused_is_tried_ever_more_rarely_with_one_message_
 def test_a_stopped_sender_that_falls_silent_is_not_tried_any_sooner(
     booking: Booking, faults: Any, clock: Clock
 ) -> None:
-    """Three attempts without an answer pause a sender for seconds; a stop by then lasts minutes."""
+    """Three attempts without an answer pause a sender for seconds, but a stopped sender waits for minutes."""
     clock.stop()
     tries = [booking.next()]
     for _ in range(2):
@@ -124,7 +124,7 @@ def test_who_still_has_to_wait_does_not_use_up_the_one_try_of_a_stopped_sender(
     assert booking.state("status, attempt") == ("queued", 0)
     clock.forward(601)
     with transaction(org) as session:
-        for _ in range(20):  # the pace is taken for the next two seconds
+        for _ in range(20):  # the pace is used up for the next two seconds
             senders.take_moment(session, org, per_second=10)
     booking.due_now()
     booking.deliver()

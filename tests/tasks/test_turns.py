@@ -1,4 +1,4 @@
-"""Which messages wait for which: accounts, processes and the pace of a clinic."""
+"""Which messages wait for others: accounts, processes and the pace of a clinic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_account_that_does_not_answer_pauses_and_holds_up_no_other(
 
 
 def at_once(*bookings: Booking) -> None:
-    """Each by a worker of its own."""
+    """Deliver all at once, each by a worker of its own."""
     threads = [threading.Thread(target=each.deliver) for each in bookings]
     for thread in threads:
         thread.start()
@@ -59,11 +59,11 @@ def test_a_clinic_whose_answers_are_slow_leaves_a_process_to_the_others(
     clock.forward(2)
     waiting = [each for each in slow if each.state() == "queued"]
     at_once(*waiting)
-    assert [each.state() for each in waiting].count("sent") == 1  # now that it is known to be slow
+    assert [each.state() for each in waiting].count("sent") == 1  # the provider is now known to be slow
     waiting = [each for each in slow if each.state() == "queued"]
     PatientWorker(sql, clock).run(10, *waiting)
     assert {each.state() for each in slow} == {"sent"}
-    slow[0].deliver(slow[0].otp)  # answered at once
+    slow[0].deliver(slow[0].otp)  # this one is answered at once
     assert slow[0].sender("slow") == (False,)
 
 
@@ -83,9 +83,9 @@ def test_a_message_waits_for_its_clinics_others_without_a_process_and_not_for_a_
         for message in filter(None, claimed):
             with system_transaction(Door.OPERATOR) as session:
                 outbox.keep_alive(session, message)
-        worker.run(1)  # which looks again and again, and holds no process meanwhile
+        worker.run(1)  # the message looks repeatedly, and holds no process meanwhile
         assert booking.state("status, attempt") == ("queued", 0)
-    worker.run(2.5)  # of both nothing is heard any more
+    worker.run(2.5)  # neither attempt shows a sign of life any more
     assert booking.state() == "sent"
     assert [each.state() for each in others] == ["sending", "sending"]
     worker.run(34)
@@ -136,7 +136,7 @@ def test_a_code_waits_for_a_code_and_not_for_confirmations(booking: Booking, clo
 
 @pytest.fixture
 def sixty(client: FlaskClient, sql: psycopg.Connection, twilio: str) -> list[Booking]:
-    """Of one clinic that sends five a second."""
+    """Sixty bookings of one clinic that sends five SMS a second."""
     del twilio
     bookings = [Booking(client, sql)]
     bookings += [Booking(client, sql, org=bookings[0].org, days=15 + n) for n in range(59)]
@@ -156,7 +156,7 @@ def test_a_clinics_pace_is_kept_in_every_second(sixty: list[Booking], clock: Clo
     moments = sendings(sixty[0])
     assert len(moments) == 60
     assert most_in_a_second(moments) <= 8  # five, what goes a fifth of a second early, a pause of the machine
-    assert moments[-1] - moments[0] < 60 / 5 + 3  # and hardly a moment is wasted
+    assert moments[-1] - moments[0] < 60 / 5 + 3  # hardly any time is wasted
 
 
 def test_moments_that_were_missed_are_not_all_made_up_for_at_once(sixty: list[Booking], clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Every way in which a request to Twilio can end, and the one answer that it becomes."""
+"""Every way in which a request to Twilio can end, and the exception or result that it becomes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEXT = Text("+447700900123", "Hello", "message/1/token", 300)
 
 @contextmanager
 def answering(reply: Callable[[socket.socket], None]) -> Iterator[None]:
-    """A Twilio that reads a request and then does what it is told with the connection."""
+    """A Twilio that reads a request and then calls `reply` with the connection."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -74,11 +74,11 @@ def refusal(code: int | None) -> str:
         (429, "<html>slow down</html>", Unavailable),
         (429, refusal(20503), Unavailable),
         (429, refusal(29999), Unavailable),
-        # A code that means more than "slower, please" is believed.
+        # A code with another meaning than "slow down" counts more than the status.
         (429, refusal(63038), Misconfigured),
         (429, refusal(21610), OptedOut),
         (500, refusal(20500), OutcomeUnknown),
-        # Whatever else a broken server says: its status counts.
+        # A 5xx status counts more than the code of a broken server.
         (500, refusal(21211), OutcomeUnknown),
         (502, "<html>bad gateway</html>", OutcomeUnknown),
         (503, refusal(20503), OutcomeUnknown),
@@ -159,4 +159,4 @@ def test_what_twilios_own_tools_read_moves_no_text_elsewhere(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "ie1")
-    assert isinstance(problem_of(http(400, refusal(21211))), Refused)  # it was asked, and said no
+    assert isinstance(problem_of(http(400, refusal(21211))), Refused)  # it was asked, and refused

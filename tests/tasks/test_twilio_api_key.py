@@ -1,4 +1,4 @@
-"""An API key in place of the auth token: who signs in, and what then shows that a receipt is Twilio's."""
+"""An API key in place of the auth token: the sign-in, and the proof that a receipt is Twilio's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATH = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json"
 
 @pytest.fixture(scope="module")
 def requests_to_twilio() -> Iterator[list[tuple[str, str | None, str | None]]]:
-    """A sandbox Twilio that writes down each request's path, user name and password."""
+    """A sandbox Twilio that records each request's path, user name and password."""
     seen: list[tuple[str, str | None, str | None]] = []
     exchange = Exchange(step_seconds=0.01)
     server = make_sandbox(exchange, 0)
@@ -49,7 +49,7 @@ def requests_to_twilio() -> Iterator[list[tuple[str, str | None, str | None]]]:
 
 
 class Clinic:
-    """With one waiting code."""
+    """A clinic with one waiting code."""
 
     def __init__(self, client: FlaskClient, sql: psycopg.Connection) -> None:
         self.sql = sql

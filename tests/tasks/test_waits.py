@@ -1,6 +1,6 @@
 """How long an SMS, its sender and a question to the provider wait.
 
-The decided seconds stand here once more, so that a slip in one of the product's tables is seen.
+The seconds are written here a second time, to reveal a slip in one of the product's tables.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MINUTE, HOUR = 60, 3600
 
 
 def wait_of(booking: Booking, column: str = "next_attempt_at", message: str | None = None) -> float:
-    """Seconds until that moment of a message."""
+    """The seconds until the time in this column of a message."""
     return round(float(booking.state(f"extract(epoch FROM {column} - app_clock())", message)), 3)
 
 
 def pause_of(booking: Booking) -> int:
-    """Seconds until the clinic's sender is tried again; 0 if it may be now."""
+    """The seconds until the clinic's sender may try again; 0 if it may now."""
     [wait] = booking.sender("coalesce(extract(epoch FROM retry_at - app_clock()), 0)")
     return round(float(wait))
 
@@ -50,7 +50,7 @@ def pause_of(booking: Booking) -> int:
         # Twilio asks to slow down. Celery repeats the first three, a second apart at most.
         ("confirmation", 20429, (1, 1, 1, 15, 30, 60, 60, 60)),
         ("otp", 20429, (1, 1, 1, 5, 5, 5)),
-        # Twilio's queue for the number is full: for minutes.
+        # Twilio's queue for the number is full, for minutes.
         ("confirmation", 21611, (90, 180, 300, 600, 900, 900)),
         ("otp", 21611, (90, 180, 300, 600, 900, 900)),
     ],
@@ -65,7 +65,7 @@ def test_each_wait_after_an_attempt_that_was_certainly_not_sent(
     faults("refuse", code=code, times=len(waits))
     for number, longest in enumerate(waits, 1):
         booking.due_now(message)
-        with suppress(providers.Unavailable):  # which is Celery's to repeat
+        with suppress(providers.Unavailable):  # Celery would repeat it
             booking.deliver(message)
         assert booking.state("status, attempt", message) == ("queued", number)
         assert 0.75 * longest <= wait_of(booking, message=message) <= longest, number
@@ -77,7 +77,7 @@ def test_each_wait_after_an_attempt_that_was_certainly_not_sent(
 def test_a_silent_provider_is_tried_after_ever_longer_pauses(
     booking: Booking, faults: Faults, clock: Clock
 ) -> None:
-    """From the third attempt in a row on which it says nothing."""
+    """From the third attempt in a row that gets no answer."""
     clock.stop()
     bookings = [booking]
     for _ in range(3):
@@ -97,7 +97,7 @@ def test_a_silent_provider_is_tried_after_ever_longer_pauses(
 def test_a_sender_that_is_refused_only_by_receipts_is_tried_rarely_from_the_start(
     booking: Booking, faults: Faults, clock: Clock, twilio: str
 ) -> None:
-    """Each try is a message that is billed and lost: after a minute, five, and then every ten."""
+    """Each try costs a message that is billed and lost: after one minute, five, and then every ten."""
     clock.stop()
     bookings = [booking]
     for _ in range(4):
@@ -128,7 +128,7 @@ def test_an_answer_that_took_more_than_two_seconds_was_slow(
     took: float,
     slow: bool,  # noqa: FBT001 (a parameter)
 ) -> None:
-    """Then the clinic's messages go one at a time, and hold up nobody else's."""
+    """Then the clinic's messages go one at a time, and do not hold up other clinics."""
     with transaction(uuid.UUID(booking.org)) as session:
         message = outbox.claim_for_sending(session, uuid.UUID(booking.org), uuid.UUID(booking.confirmation))
     assert message
@@ -145,7 +145,7 @@ def test_a_message_without_a_receipt_is_asked_about_four_times_in_three_days(
 ) -> None:
     del twilio
     clock.stop()
-    booking = Booking(client, sql, "+15005550012")  # its network never says anything
+    booking = Booking(client, sql, "+15005550012")  # its carrier never sends a receipt
     booking.deliver()
     asked = [0, 5 * MINUTE, HOUR, 24 * HOUR, 72 * HOUR]
     for before, then in pairwise(asked):
@@ -159,7 +159,7 @@ def test_a_message_without_a_receipt_is_asked_about_four_times_in_three_days(
 def test_a_provider_that_cannot_be_asked_for_a_receipt_is_asked_ever_more_rarely(
     booking: Booking, faults: Faults, clock: Clock
 ) -> None:
-    """After half the age of the message, but five minutes at least and an hour at most."""
+    """After half the age of the message, but at least five minutes and at most an hour."""
     clock.stop()
     booking.deliver()
     faults("ask-500", times=100)
@@ -177,7 +177,7 @@ def test_a_provider_that_cannot_be_asked_for_a_receipt_is_asked_ever_more_rarely
 def test_what_may_have_been_sent_is_asked_about_after_a_minute_and_a_half(
     booking: Booking, faults: Faults, clock: Clock
 ) -> None:
-    """Twilio may take so long to show a message; a "no" before that would have it sent twice."""
+    """Twilio may take that long to show a message; a "no" before would make us send it twice."""
     clock.stop()
     faults("drop-after-accept")
     booking.deliver()
@@ -193,7 +193,7 @@ def test_what_may_have_been_sent_is_asked_about_after_a_minute_and_a_half(
 def test_what_nobody_can_be_asked_about_is_looked_at_again_every_hour(
     booking: Booking, faults: Faults, clock: Clock
 ) -> None:
-    """The clinic has another account now, and may have the old one again."""
+    """The clinic has changed its account, and may return to the old one."""
     clock.stop()
     faults("drop-after-accept")
     booking.deliver()

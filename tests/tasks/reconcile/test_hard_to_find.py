@@ -1,4 +1,4 @@
-"""Asking Twilio about an SMS that is behind many others, has other words, or is in another account."""
+"""Reconciliation of an SMS that is behind many others, has other words, or is in another account."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_sms_that_more_hide_than_are_looked_through_is_not_sent_again(
 def test_an_sms_that_has_not_left_is_found_behind_those_that_left_long_ago(
     client: FlaskClient, sql: psycopg.Connection, clock: Clock, faults: Faults, twilio: str
 ) -> None:
-    booking = Booking(client, sql, "+15005550013")  # what goes there never leaves
+    booking = Booking(client, sql, "+15005550013")  # SMS to this number never leave
     faults("drop-after-accept")
     booking.deliver()
     post_as_sent(twilio, booking.phone, "an older text")
@@ -101,7 +101,7 @@ def test_an_sms_whose_link_cannot_be_made_again_stays_unknown(
 
 
 def post_as_sent(twilio: str, number: str, body: str) -> None:
-    """An SMS to that number which has left already: the sandbox sends nothing out to it by itself."""
+    """Make an SMS to that number that has left; the sandbox itself never sends SMS to it."""
     said = json.dumps({"from": "+447700900001", "to": number, "body": body}).encode()
     request = urllib.request.Request(f"{twilio}/sandbox/inbound", said, {"Content-Type": "application/json"})
     urllib.request.urlopen(request).close()

@@ -1,4 +1,4 @@
-"""How often Twilio is asked about a lost answer, and what becomes of two who ask at once."""
+"""How often Twilio is asked about a lost answer, and what happens when two ask at once."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_clinic_that_fails_three_times_in_a_row_is_left_for_a_while(
     assert len([record for record in caplog.records if "cannot be asked about" in record.getMessage()]) == 3
     clock.forward(31)
     reconcile_sms.run()
-    assert [each.state() for each in bookings].count("sent") == 2  # those that were not asked about yet
+    assert [each.state() for each in bookings].count("sent") == 2  # those without a question so far
     clock.forward(31)
     reconcile_sms.run()
     assert {each.state() for each in bookings} == {"sent"}
@@ -260,7 +260,7 @@ def test_a_no_that_comes_too_early_proves_nothing(booking: Booking, faults: Faul
 def test_an_answer_that_comes_after_the_next_attempt_is_in_sight_still_counts(
     booking: Booking, twilio: str
 ) -> None:
-    """Its worker was frozen so long that it was given up; what it learnt at last is that it was sent."""
+    """Its worker froze so long that it was given up, and then learnt that the message was sent."""
     with system_transaction(Door.OPERATOR) as session:
         message = session.get_one(messages.SmsMessage, booking.confirmation)
         session.expunge(message)

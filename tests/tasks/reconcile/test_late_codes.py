@@ -1,4 +1,4 @@
-"""What a code that comes late means for its message, and which messages a person may send again."""
+"""What a late code of Twilio's means for its message, and which messages a person may send again."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def retried(booking: Booking) -> Retry:
 
 
 def confirmed_by(booking: Booking) -> tuple[object, ...]:
-    """What the appointment says of its confirmation."""
+    """The appointment's columns about its confirmation."""
     row = booking.sql.execute(
         "SELECT confirmation_message_id::text, confirmation_sms_sent, confirmation_sms_id,"
         " confirmation_sms_sent_at FROM appointments WHERE id = %s",
@@ -138,7 +138,7 @@ def test_a_sender_that_is_refused_only_later_stops_until_something_is_delivered(
     assert second.state() == "queued"
     clock.forward(601)
     second.due_now()
-    sent(second)  # Twilio takes it as it took the first one: that proves nothing
+    sent(second)  # Twilio accepts it as it accepted the first one, which proves nothing
     assert booking.sender("stopped_code") == ("30034",)
     third = second.next()
     clock.forward(601)

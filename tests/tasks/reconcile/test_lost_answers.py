@@ -1,4 +1,4 @@
-"""Asking Twilio about an SMS whose answer was lost: which of its messages it is, and which not."""
+"""Reconciliation of an SMS whose answer was lost: which of Twilio's messages it is, and which not."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_code_is_found_by_its_words_though_they_are_kept_nowhere(
 
 
 def asked_for_again(booking: Booking) -> str:
-    """Another row with the same code to the same number."""
+    """Insert another row with the same code to the same number; returns its id."""
     again = booking.sql.execute(
         "INSERT INTO sms_messages (id, org_id, kind, to_phone, hold_id, expires_at, created_at)"
         " SELECT gen_random_uuid(), org_id, kind, to_phone, hold_id, expires_at, app_clock()"
@@ -117,8 +117,8 @@ def test_of_two_lost_answers_with_the_same_words_each_row_gets_its_own(
 def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
     client: FlaskClient, sql: psycopg.Connection, faults: Faults, clock: Clock, twilio: str
 ) -> None:
-    """Twilio shows it before its answer has come."""
-    clock.forward(-91)  # Twilio's clock is the machine's, and what it shows is of now
+    """Twilio shows the new message before its answer arrives."""
+    clock.forward(-91)  # Twilio's clock is the machine's, and dates its messages now
     booking = Booking(client, sql)
     lost(booking, faults, "drop-before", booking.otp)
     clock.forward(91)
@@ -134,7 +134,7 @@ def test_a_code_that_is_just_being_sent_again_is_not_taken_for_the_first(
 
 
 def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> messages.SmsMessage:
-    """An attempt that ended after so many seconds with nobody knowing what came of it."""
+    """Make an attempt that ended after `seconds` with an unknown outcome."""
     org = uuid.UUID(booking.org)
     with transaction(org) as session:
         claimed = outbox.claim_for_sending(session, org, uuid.UUID(message))
@@ -147,7 +147,7 @@ def attempted(booking: Booking, message: str, clock: Clock, seconds: float) -> m
 
 
 def own(booking: Booking, message: messages.SmsMessage, at: datetime) -> bool:
-    """Whether what the provider took at that moment is this message's."""
+    """Whether an SMS that the provider accepted at that time is this message's."""
     with transaction(uuid.UUID(booking.org)) as session:
         return bool(matching.own_of(session, message, {"SM1": at}, longest=timedelta(seconds=10)))
 
@@ -155,7 +155,7 @@ def own(booking: Booking, message: messages.SmsMessage, at: datetime) -> bool:
 def test_a_whole_second_is_not_taken_for_the_attempt_that_had_just_ended(
     booking: Booking, clock: Clock
 ) -> None:
-    """What was taken at 4.95 is told as 4: the attempt that began at 4.9 is meant, not the one until 4.2."""
+    """Twilio dates 4.95 as 4, which means the attempt that began at 4.9, not the one that ended at 4.2."""
     clock.stop()
     begun = now(booking.sql)
     first = attempted(booking, booking.otp, clock, 4.2)
@@ -167,7 +167,7 @@ def test_a_whole_second_is_not_taken_for_the_attempt_that_had_just_ended(
 
 
 def test_a_confirmation_is_never_taken_for_the_cancellation_after_it(booking: Booking, clock: Clock) -> None:
-    """They are of one appointment and have other words: whichever moment is told, it is the one's own."""
+    """Both belong to one appointment but differ in words, so each is found at any time that Twilio tells."""
     clock.stop()
     confirmation = attempted(booking, booking.confirmation, clock, 0.5)
     clock.forward(3)
@@ -213,7 +213,7 @@ def test_the_provider_is_asked_until_it_has_said_what_became_of_it_and_what_it_c
 def test_a_clinic_of_which_one_is_answered_in_between_is_not_left(
     booking: Booking, faults: Faults, clock: Clock
 ) -> None:
-    """Three failures in a row are too many, and not three in all."""
+    """Three failures in a row are too many, but not three in total."""
     bookings = [booking]
     for _ in range(5):
         bookings.append(bookings[-1].next())

@@ -1,4 +1,4 @@
-"""Asking Twilio about an SMS that it took, and of which no receipt came."""
+"""Reconciliation of an SMS that Twilio accepted, and for which no receipt came."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_after_three_days_without_a_word_it_is_unconfirmed(
     client: FlaskClient, sql: psycopg.Connection, twilio: str, clock: Clock
 ) -> None:
     del twilio
-    booking = Booking(client, sql, "+15005550012")  # its network never says anything
+    booking = Booking(client, sql, "+15005550012")  # its carrier never sends a receipt
     sent(booking)
     for seconds, expected in ((301, "sent"), (3600, "sent"), (24 * 3600, "sent"), (48 * 3600, "unconfirmed")):
         clock.forward(seconds)
@@ -77,7 +77,7 @@ def test_one_receipt_that_cannot_be_asked_for_holds_up_none_of_its_clinics(
     for each in (booking, *others):
         sent(each)
         ended(twilio, each.phone)
-    faults("ask-500")  # for the one that is asked for first
+    faults("ask-500")  # for the first question
     clock.forward(301)
     check_receipts.run()
     assert [each.state() for each in (booking, *others)] == ["sent", "delivered", "delivered"]

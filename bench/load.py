@@ -23,7 +23,7 @@ def load(
 ) -> tuple[int, float]:
     """Send requests for `seconds`; returns the number of answers, and the seconds that they took.
 
-    Raises RuntimeError at the first answer that does not begin with `expect`.
+    Raises RuntimeError at the first answer that does not contain `expect`.
     """
     answered = 0
     began = time.monotonic()

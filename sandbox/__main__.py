@@ -253,12 +253,12 @@ def _readyz(port: int) -> str:
 def _queues_with_worker(app: Celery) -> set[str]:
     try:
         answers = app.control.inspect(timeout=0.5).active_queues()
-    except (OSError, OperationalError, redis.RedisError):  # Redis is being started again
+    except (OSError, OperationalError, redis.RedisError):  # Redis is restarting
         return set()
     return {queue["name"] for queues in (answers or {}).values() for queue in queues}
 
 
-# Where.
+# Ports, folder and addresses.
 
 
 def _ports() -> dict[str, int]:

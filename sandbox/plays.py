@@ -19,7 +19,7 @@ from sandbox.story import Terminal
 
 
 def play_booking(world: World) -> Booking:
-    """The caller books without a mistake."""
+    """Books without a mistake."""
     patient = world.caller("Amelia Hart")
     slot = patient.finds_a_time()
     booking = patient.books(slot, patient.holds(slot))
@@ -28,7 +28,7 @@ def play_booking(world: World) -> Booking:
 
 
 def play_wrong_code(world: World) -> Booking:
-    """The caller misreads the code, and books at the second try."""
+    """Misreads the code, and books at the second try."""
     patient = world.caller("Noah Reid")
     slot = patient.finds_a_time()
     hold_id = patient.holds(slot)
@@ -41,7 +41,7 @@ def play_wrong_code(world: World) -> Booking:
 
 
 def play_hang_up(world: World) -> Slot:
-    """The caller hangs up during the hold, which frees the slot for others."""
+    """Hangs up while the time is held, which frees it for others."""
     patient, other = world.caller("Isla Grant"), world.caller("Oscar Webb", "Caller 2")
     slot = patient.finds_a_time()
     patient.holds(slot)
@@ -56,7 +56,7 @@ def play_hang_up(world: World) -> Slot:
 
 
 def play_taken_slot(world: World) -> Booking:
-    """The caller asks for a slot that another call holds, and books one of the nearest instead."""
+    """Asks for a time that another call holds, and books one of the nearest instead."""
     holder, patient = world.caller("Ruby Shaw", "Caller 1"), world.caller("Theo Lane", "Caller 2")
     slot = holder.finds_a_time()
     holder.holds(slot)

@@ -278,7 +278,7 @@ class _Host:
         self.secrets = known
         write_private(self._file, json.dumps(dataclasses.asdict(known)))
 
-    # Where the binaries are.
+    # The servers' binaries.
 
     def _postgres_binaries(self) -> Path:
         if folder := os.environ.get("POSTGRES_BIN_DIR"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 GRACE = 8.0  # seconds between the stop signal and kill -9
-EARLY = 5.0  # a command that ends sooner than this after its start did not really start
+EARLY = 5.0  # a command that ends within this time has failed to start
 EARLY_DEATHS = 3  # this many in a row are a failure
 LOG_LIMIT = 5_000_000  # bytes; a longer log is set aside at the next start
 
@@ -67,7 +67,7 @@ def procfile(path: Path) -> dict[str, str]:
 
 
 def keep() -> None:
-    with open(0, "rb", buffering=0, closefd=False) as starter:  # unbuffered: only its end matters later
+    with open(0, "rb", buffering=0, closefd=False) as starter:  # unbuffered: then only its end matters
         process = Process(**json.loads(starter.readline()))
     bell, ringer = os.pipe()
     os.set_blocking(ringer, False)
@@ -178,7 +178,7 @@ class Keeper:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd="/",
-                start_new_session=True,  # Ctrl-C in the terminal is for the starter alone
+                start_new_session=True,  # Ctrl-C in the terminal goes to the starter only
                 pass_fds=self.process.inherit,
                 bufsize=0,
             )

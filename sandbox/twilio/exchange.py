@@ -16,7 +16,7 @@ from sandbox.twilio.numbers import POOL_NUMBER, phone_number
 from sandbox.twilio.refusals import RefusedError
 from sandbox.twilio.webhooks import Form, call, read_callback
 
-MAX_MESSAGES = 20_000  # the oldest make room
+MAX_MESSAGES = 20_000  # beyond that, the oldest are dropped
 CALLBACK_WORKERS = 8
 EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 

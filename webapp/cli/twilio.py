@@ -1,4 +1,4 @@
-"""`flask twilio set …`: the clinic's account with Twilio, and the number its SMS come from."""
+"""`flask twilio set …`: the clinic's account with Twilio, and the sender of its SMS."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Begin each test as after a start; the fixtures of its module are made after this."""
-    from tests import afresh  # noqa: PLC0415 (only now are its settings there)
+    from tests import afresh  # noqa: PLC0415 (its settings exist only now)
 
     afresh.forget_all(_operator())
 
@@ -123,7 +123,7 @@ def _operator() -> psycopg.Connection:
 @pytest.fixture(autouse=True, scope="session")
 def _patience() -> None:
     """Lengthen the time-out in a transaction, so that a test on a busy machine is not taken for frozen."""
-    from models.base import session  # noqa: PLC0415 (only now are its settings there)
+    from models.base import session  # noqa: PLC0415 (its settings exist only now)
 
     session.IDLE_IN_TRANSACTION = 120
 
@@ -141,7 +141,7 @@ def admin_url(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def app() -> Flask:
-    from tests import afresh  # noqa: PLC0415 (only now are its settings there)
+    from tests import afresh  # noqa: PLC0415 (its settings exist only now)
 
     return afresh.application()
 

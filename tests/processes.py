@@ -25,9 +25,9 @@ PROCFILE = dict(
 
 @contextlib.contextmanager
 def running(name: str, log: Path, *under: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    """One line of the Procfile, `under` another command if one is given, until the block is left.
+    """Run one line of the Procfile, `under` another command if one is given, until the block ends.
 
-    What it says goes to `log`.
+    Its output goes to `log`.
     """
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with log.open("ab") as out:

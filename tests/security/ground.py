@@ -107,7 +107,7 @@ class Clinic:
             return {"Authorization": f"Bearer {secret}"}
         if self.kind == "vapi_secret":
             return {"X-Vapi-Secret": secret}
-        stamp = str(time.time_ns() // 1_000_000)  # of a second: what is signed twice in one is a repeat
+        stamp = str(time.time_ns() // 1_000_000)  # milliseconds: the same signature twice is a repeat
         return {
             "X-Holdline-Credential": other.get("credential_id", self.credential_id),
             "x-timestamp": stamp,

@@ -156,7 +156,7 @@ class PatientWorker:
                 deliver_sms.run(**heapq.heappop(self._tasks)[2])
             else:
                 wait = min(sweep_at, *(task[0] for task in self._tasks[:1]), until) - now
-                self._clock.forward(max(wait, 0.001))  # the clock knows nothing shorter than a microsecond
+                self._clock.forward(max(wait, 0.001))  # the clock counts whole microseconds
             for due, task in self._take(begun):
                 heapq.heappush(self._tasks, (due, next(number), task))
 

@@ -213,7 +213,7 @@ def test_the_confirmation_of_an_appointment_that_a_statement_cancelled_is_kept_b
     assert texts(twilio, diary) == []
 
 
-# --- who is not texted ---------------------------------------------------------------------------
+# --- patients who get no SMS ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change", [Diary.move, Diary.cancel])

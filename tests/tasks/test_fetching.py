@@ -231,7 +231,7 @@ def test_what_was_fetched_before_it_broke_off_is_not_asked_for_again(
 ) -> None:
     monkeypatch.setattr(calls, "RUN", 600.0)  # however slow the machine is
     vapi.calls = [call(n) for n in range(250)]
-    vapi.patience = 12  # somewhere between the first, empty half of the day and the last calls
+    vapi.patience = 12  # between the first, empty half of the day and the last calls
     fetch_reports.run()
     assert len(rows(sql, org)) < 250
     clock.forward(301)

@@ -213,7 +213,7 @@ def test_no_wait_is_longer_than_a_minute_and_none_of_a_code_longer_than_seconds(
         of_code.append(wait_of(booking, booking.otp))
     assert 40 < max(waits) <= 60
     assert 3 < max(of_code) <= 5
-    assert len({round(each, 1) for each in of_code}) > 1  # they do not all come back together
+    assert len({round(each, 1) for each in of_code}) > 1  # the waits differ, so not all come back together
 
 
 def test_what_twilio_takes_brings_forward_what_it_could_not_take(

@@ -58,7 +58,7 @@ def pause_of(booking: Booking) -> int:
 def test_each_wait_after_an_attempt_that_was_certainly_not_sent(
     booking: Booking, faults: Faults, clock: Clock, kind: str, code: int, waits: tuple[int, ...]
 ) -> None:
-    """Up to a quarter shorter, so that many do not come back together, and never longer."""
+    """Each wait is up to a quarter shorter, so that many do not come back together, and never longer."""
     clock.stop()
     booking.sql.execute("UPDATE integration_settings SET sms_per_second = 0 WHERE org_id = %s", [booking.org])
     message = getattr(booking, kind)

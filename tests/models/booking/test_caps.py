@@ -131,7 +131,7 @@ UNDECIDED = "+19995550123"  # of +1, but of no particular country
         ({}, GB, True),
         ({}, FR, False),
         ({}, US, False),
-        ({}, JE, True),  # of the same numbering plan
+        ({}, JE, True),  # Jersey shares Britain's numbering plan
         ({}, "+447781123456", True),  # Guernsey
         ({}, "+447624123456", True),  # Isle of Man
         ({"region": "JE"}, GB, True),

@@ -50,7 +50,7 @@ def test_codes_are_spread_evenly_with_leading_zeros_among_them() -> None:
         digits = Counter(code[place] for code in derived)
         assert set(digits) == set("0123456789")
         assert all(400 < count < 600 for count in digits.values()), (place, digits)
-    assert len(set(derived)) > 3500  # of 10 000; about 3 935 are expected
+    assert len(set(derived)) > 3500  # of 10 000 possible codes; about 3 935 are expected
 
 
 def test_codes_hang_on_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_a_token_is_twelve_characters_that_nobody_mistakes_for_each_other() -> N
     assert len(tokens) == 2000
     assert all(SHAPE.fullmatch(token) for token in tokens)
     assert set("".join(tokens)) == set(links.ALPHABET)
-    assert len(links.ALPHABET) == len(set(links.ALPHABET)) == 32  # 12 of 5 bits: 60
+    assert len(links.ALPHABET) == len(set(links.ALPHABET)) == 32  # 12 characters of 5 bits: 60 bits
     assert not set("ilou") & set(links.ALPHABET)
 
 
@@ -79,7 +79,7 @@ def test_another_purpose_has_another_key() -> None:
         ("0123456789abc", None),
         ("0123456789au", None),
         ("0123456789a\u0661", None),
-        ("\u212a123456789ab", "k123456789ab"),  # the sign for kelvin is a K in lower case
+        ("\u212a123456789ab", "k123456789ab"),  # the kelvin sign becomes k in lower case
         ("", None),
         ("../../../etc", None),
     ],

@@ -39,7 +39,7 @@ def test_so_much_at_once_and_then_as_it_is_filled_again(clock: Clock) -> None:
     assert taken(org, six) is None
     assert taken(org, six) == Short(six, timedelta(minutes=10))
     clock.forward(7200)
-    assert [taken(org, six) is None for _ in range(7)] == [True] * 6 + [False]  # never more than it holds
+    assert [taken(org, six) is None for _ in range(7)] == [True] * 6 + [False]  # never more than its capacity
 
 
 def test_each_has_its_own(clock: Clock) -> None:

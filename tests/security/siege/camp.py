@@ -44,7 +44,7 @@ class Visit:
 class Camp(RuleBasedStateMachine):
     """The three clinics, and the checks of every step."""
 
-    reached: ClassVar[Counter[tuple[str, str]]]  # what became of the holds of all examples
+    reached: ClassVar[Counter[tuple[str, str]]]  # the final statuses of the holds of all examples
 
     def __init__(self, client: FlaskClient, sql: psycopg.Connection, twilio: str, ears: Ears) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Camp(RuleBasedStateMachine):
         self.recorded: list[Recorded] = []
         #: By call, the last answered request, if it succeeded, and its time (monotonic clock).
         self.latest: dict[str | None, tuple[Recorded, float]] = {}
-        self.read: dict[str, str] = {}  # the codes that the adversary has read, by their hold
+        self.read: dict[str, str] = {}  # the codes that the adversary has read, by hold
         self.inbox: list[dict[str, str]] = []
         self.codes: dict[str, str] = {}
         self.broker = ground.broker()

@@ -189,7 +189,7 @@ class Sending(Patients):
     def _assert_tries(
         self, before: Everything, calls: list[tuple[str, str, dict[str, Any]]], call_id: str | None, most: int
     ) -> None:
-        """P4: a try is counted whenever a code was compared, and at no other time."""
+        """Assert P4: a try is counted whenever a code was compared, and at no other time."""
         was, now = before.by_id("appointment_holds"), self.books.by_id("appointment_holds")
         spent = {key: now[key]["code_tries"] - was[key]["code_tries"] for key in was}
         assert all(0 <= each <= most for each in spent.values())

@@ -65,7 +65,7 @@ def test_what_failed_for_a_reason_that_passes_may_be_sent_anew_by_a_person_once(
     assert booking.state("status, provider_id, error_code") == first
     one, other = inbox(twilio, booking.phone)
     assert one.split("http")[0] == other.split("http")[0]
-    assert one != other  # each has a link of its own
+    assert one != other  # each SMS has a link of its own
     assert booking.sql.execute(
         "SELECT count(*) FROM sms_trouble WHERE org_id = %s AND kind = 'confirmation'", [booking.org]
     ).fetchone() == (0,)

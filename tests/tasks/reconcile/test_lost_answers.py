@@ -262,6 +262,6 @@ def test_of_two_that_twilio_has_of_one_message_the_row_keeps_the_first(
 
 
 def sids(twilio: str, number: str) -> list[str]:
-    """Of all that Twilio has to this number, the newest first."""
+    """The ids of all of Twilio's messages to this number, newest first."""
     with urllib.request.urlopen(f"{twilio}/inbox.json") as response:
         return [message["sid"] for message in json.load(response) if message["to"] == number]

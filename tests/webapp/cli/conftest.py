@@ -1,4 +1,4 @@
-"""An operator at a prompt."""
+"""An operator who types commands."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Asking(Foresight):
         contact=st.sampled_from(("own", "missing", "unknown")),
     )
     def code_and_guesses(self, line: Line, n: int, right: str, wrong: int, pause: int, contact: str) -> None:
-        """A code is sent, guessed wrong, and said right, perhaps too late or for another patient."""
+        """Send a code, guess wrongly, and say it right, perhaps too late or for another patient."""
         line = replace(line, vapi=True, auth="credential")
         hold = WhichHold("id", n)
         guesses = [Verify(hold, "wrong", guess, "missing") for guess in range(wrong)]

@@ -147,5 +147,5 @@ WISHES = st.one_of(RESERVES, RESERVES, SEND_CODES, SEND_CODES, VERIFIES, VERIFIE
 
 
 def nth(items: list[Any], n: int) -> Any:
-    """The n-th newest item, counted round; None of an empty list."""
+    """The n-th newest item, wrapping round; None of an empty list."""
     return items[-1 - n % len(items)] if items else None

@@ -17,7 +17,6 @@ NOT_COUNTED = {"vendor", "var", "versions"}
 STILL_LONGER = {
     "tests/models/insight/test_privacy.py",
     "tests/models/leads/test_scoring.py",
-    "tests/models/test_sql_functions.py",
 }
 
 

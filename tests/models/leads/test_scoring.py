@@ -1,9 +1,8 @@
-"""Lead scoring: the laws of a pure function, each line of its tables, and minimum figures."""
+"""Lead scoring: the laws of a pure function, whom to ring back, and the rules of a clinic."""
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from itertools import product
 
@@ -11,18 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.preprocessing import normalize
 
-from bench import leads, learn
-from models.calls.facts import SCHEMA, CallFacts, Fact, borne_out, parse_facts, words
-from models.leads import classifier, scoring
-from models.leads.scoring import Band, Evidence, Rules, Score, Speaker, Turn, Weights, score, service_named
+from models.calls.facts import Fact, parse_facts
+from models.leads import scoring
+from models.leads.scoring import Band, Evidence, Rules, Speaker, Turn, Weights, score, service_named
+from tests.models.leads.told import ALL_WORDS, CHATTY, VALUES, a_call, facts, said
 
-#: The values that each fact may have.
-VALUES: dict[str, list[str]] = {
-    name: fact["properties"]["value"].get("enum", ["implants"]) for name, fact in SCHEMA["properties"].items()
-}
 WORDS = (
     *("i want to book an appointment", "botox", "implants", "tomorrow", "my tooth broke", "the deposit"),
     *("please", "not", "don't", "never mind", "cancel my", "wrong number", "no", "yes", "how much is it"),
@@ -53,31 +46,6 @@ EVIDENCE = st.builds(
     facts=FACTS.map(parse_facts),
 )
 quickly = settings(max_examples=150)
-
-CHATTY = (
-    "I've been putting this off for years but enough is enough, I want my smile sorted before the wedding.",
-    "We could see you on Monday.",
-    "Monday's grand, what time should I be there?",
-)
-
-
-def said(*texts: str) -> tuple[Turn, ...]:
-    """Turns of agent and caller alternately; the agent begins."""
-    speakers = (Speaker.AGENT, Speaker.CALLER)
-    return tuple(Turn(speakers[number % 2], text) for number, text in enumerate(texts))
-
-
-def facts(**values: str) -> dict[str, Fact]:
-    """Facts whose quotes are words of `a_call`."""
-    return {name: Fact(value, f"words of {name}") for name, value in values.items()}
-
-
-ALL_WORDS = said("Hello.", " ".join(f"words of {name}." for name in VALUES))
-
-
-def a_call(**values: str) -> Score:
-    """The score of a call in which the caller's words support these facts."""
-    return score(Evidence(ALL_WORDS, facts=facts(**values)))
 
 
 # --- laws ----------------------------------------------------------------------------------------
@@ -110,7 +78,7 @@ def test_any_json_as_facts_is_read_or_left(turns: tuple[Turn, ...], found: objec
 def test_facts_that_quote_what_was_never_said_change_nothing(evidence: Evidence) -> None:
     made_up = {name: Fact(values[0], "zebra quartz xylophone") for name, values in VALUES.items()}
     without = replace(evidence, facts=None)
-    assume(score(without) == score(replace(evidence, facts={})))  # an empty answer can change the score
+    assume(score(without) == score(replace(evidence, facts={})))  # an empty answer says something
     assert score(replace(evidence, facts=made_up)) == score(without)
 
 
@@ -121,7 +89,7 @@ def test_a_caller_who_booked_is_never_cold(evidence: Evidence, weights: Weights)
 
 
 def test_every_combination_of_facts_has_a_band_that_its_decision_allows() -> None:
-    """Hot needs a decision, a wish or a need; interest stays warm; a call about something else is cold."""
+    """Hot takes a decision, a wish or a need; interest stays warm; a call about something else is cold."""
     others = ("urgency", "treatment_kind", "price", "decided_by", "patient")
     for purpose, decision in product(VALUES["purpose"], [*VALUES["decision"], None]):
         stance = {"purpose": purpose} | ({"decision": decision} if decision else {})
@@ -137,149 +105,10 @@ def test_every_combination_of_facts_has_a_band_that_its_decision_allows() -> Non
                 assert band is (Band.HOT if needs_help else Band.WARM), (stance, more)
             elif decision == "goes_ahead" and not {"too_dear", "someone_else"} & {*more.values()}:
                 assert band is Band.HOT, (stance, more)
-            else:  # a wish counts at least as much as interest
+            else:  # a wish counts no less than interest
                 interest = a_call(**stance | {"decision": "undecided"}, **more).value
                 assert a_call(**stance, **more).value >= min(interest, 40), (stance, more)
                 assert band is not Band.COLD, (stance, more)
-
-
-# --- facts ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("found", "parsed"),
-    [
-        (None, None),
-        ("book", None),
-        ([], None),
-        ({}, {}),
-        ({"intent": "book"}, None),
-        ({"purpose": "appointment"}, None),
-        ({"purpose": {"value": "to buy a car", "quote": "a car"}}, None),
-        ({"purpose": {"value": 5, "quote": "a car"}}, None),
-        (
-            {"purpose": {"value": "Wrong number", "quote": " a car "}},
-            {"purpose": Fact("wrong_number", "a car")},
-        ),
-        ({"treatment": {"value": " Botox ", "quote": None}}, {"treatment": Fact("Botox", "")}),
-        ({"price": {"value": "too-dear"}, "more": 1}, {"price": Fact("too_dear", "")}),
-    ],
-)
-def test_facts_are_parsed_leniently(found: object, parsed: CallFacts | None) -> None:
-    assert parse_facts(found) == parsed
-
-
-@pytest.mark.parametrize(
-    ("quote", "counts"),
-    [
-        ("I'd like to go ahead", True),
-        ("id like to go AHEAD!", True),
-        ("like to go ahead, with the implants", True),
-        ("with the implants. Tuesday", True),
-        ("I'd like to go ahead with implants", True),
-        ("I would love to start", False),
-        ("Yes please", True),
-        ("Yes", True),
-        ("please yes", False),
-        ("I", False),
-        ("to the", False),
-        ("How can I help", False),
-        ("", False),
-        ("…", False),
-    ],
-)
-def test_a_quote_counts_if_the_caller_said_it(quote: str, *, counts: bool) -> None:
-    caller = ["I'd like to go ahead with the implants.", "Tuesday.", "Yes, please."]
-    assert bool(borne_out({"decision": Fact("goes_ahead", quote)}, caller)) is counts
-
-
-@pytest.mark.parametrize(
-    ("turn", "quote", "counts"),
-    [
-        ("No, I don't want to go ahead with that.", "I want to go ahead with that", False),
-        ("No, I don't want to go ahead with that.", "want to go ahead with that", False),
-        ("No, I don't want to go ahead with that.", "I don't want to go ahead with that", True),
-        ("I can't do Tuesday at ten, sorry", "I can do Tuesday at ten", False),
-        (
-            "yeah so id like erm to go a head with the implants then",
-            "I'd like to go ahead with the implants",
-            True,
-        ),
-        ("ahead the implants with go to like", "I'd like to go ahead with the implants", False),
-        (
-            "I was wondering if you do braces and if yes can I book it online some week, I cannot this week",
-            "yes I can book it this week",
-            False,
-        ),
-        ("我想预约种植牙明天可以吗", "我想预约种植牙", True),
-        ("我想预约种植牙明天可以吗", "我不想预约", False),
-        ("a caf\u00e9 and implants please", "cafe\u0301 and implants", True),
-    ],
-)
-def test_a_quote_is_in_the_callers_order_and_denies_as_the_caller_did(
-    turn: str, quote: str, *, counts: bool
-) -> None:
-    assert bool(borne_out({"decision": Fact("goes_ahead", quote)}, [turn])) is counts
-
-
-def test_no_fact_is_required_and_each_has_a_quote() -> None:
-    assert "required" not in json.dumps(SCHEMA)
-    for fact in SCHEMA["properties"].values():
-        assert [*fact["properties"]] == ["value", "quote"]
-
-
-@pytest.mark.parametrize("line", scoring._TABLE, ids=lambda line: line.code)
-def test_each_line_of_the_table_counts_for_its_stances_and_no_other(line: scoring._Line) -> None:
-    stances: list[tuple[str, dict[str, str]]] = [
-        *((decision, {"decision": decision}) for decision in VALUES["decision"]),
-        ("enquires", {"purpose": "enquiry"}),
-        ("booked", {}),
-    ]
-    for stance, values in stances:
-        found = facts(**values, **{line.fact: line.value})
-        reasons = score(Evidence(ALL_WORDS, booked=stance == "booked", facts=found)).reasons
-        counted = {reason.code: reason.quote for reason in reasons}.get(line.code)
-        assert counted == (f"words of {line.fact}" if stance in line.stances.split() else None), stance
-
-
-def test_a_call_about_something_else_is_that_whatever_wish_is_added() -> None:
-    for purpose in scoring._NO_LEADS:
-        result = a_call(purpose=purpose, decision="goes_ahead", urgency="soon", treatment_kind="major")
-        assert [reason.code for reason in result.reasons] == ["base", purpose]
-
-
-def test_our_rows_go_before_the_facts() -> None:
-    result = score(Evidence(ALL_WORDS, booked=True, facts=facts(purpose="wrong_number", decision="declined")))
-    assert (result.band, result.call_back) == (Band.HOT, False)
-    turns = said("Hello.", "I'd like a check-up, I've never been there, words of decision.")
-    found = facts(decision="wants") | {"treatment": Fact("a check-up", "I'd like a check-up")}
-    known = Evidence(turns, returning=True, services=["Check-up"], facts=found)
-    rules = Rules(services={"Check-up": "high"})
-    codes = {reason.code for reason in score(known, rules).reasons}
-    assert {"known_patient", "high_worth"} <= codes
-
-
-def test_an_empty_answer_about_a_few_words_says_that_nothing_was_found() -> None:
-    short, long = said("Hello?", "Hello? Hello?"), said("Hello?", *CHATTY)
-    assert score(Evidence(short)).band is Band.WARM
-    assert score(Evidence(short, facts={})).band is Band.COLD
-    wish = said("Hello?", "I want implants as soon as possible.")
-    for evidence in (wish, long):
-        assert score(Evidence(evidence, facts={})) == score(Evidence(evidence))
-
-
-def test_what_the_call_was_about_is_the_treatment_that_was_wanted() -> None:
-    turns = said("Hello.", "I'd like braces. My husband had implants here.")
-    offered = ["Implants", "Check-up"]
-    wants = {"decision": Fact("wants", "I'd like braces")}
-    assert score(Evidence(turns, services=offered, facts=wants)).service == "Implants"
-    braces = wants | {"treatment": Fact("braces", "I'd like braces")}
-    rules = Rules(services={"Implants": "high"})
-    result = score(Evidence(turns, services=offered, facts=braces), rules)
-    assert result.service is None
-    assert "high_worth" not in {reason.code for reason in result.reasons}
-    complains = {"purpose": Fact("complaint", "My husband had implants here")}
-    assert score(Evidence(turns, services=offered, facts=complains)).service is None
 
 
 # --- whether to ring back --------------------------------------------------------------------------
@@ -301,130 +130,6 @@ def test_who_is_rung_back(values: dict[str, str], *, booked: bool, rings: bool) 
     assert score(Evidence(ALL_WORDS, booked=booked, facts=facts(**values))).call_back is rings
 
 
-# --- the caller's words ------------------------------------------------------------------------------
-
-
-def test_the_words_count_where_no_fact_says_what_the_caller_wanted() -> None:
-    turns = said("How can I help?", *CHATTY)
-    plain = score(Evidence(turns))
-    assert plain.band is Band.HOT
-    assert {reason.code for reason in plain.reasons} == {"base", "words"}
-    assert all(reason.quote in " ".join(CHATTY) for reason in plain.reasons)
-    half = {"patient": Fact("new", "I want my smile sorted")}
-    assert score(Evidence(turns, facts=half)) == plain
-    for known in (
-        Evidence(turns, booked=True),
-        Evidence(turns, facts={"purpose": Fact("enquiry", "Monday's grand")}),
-    ):
-        assert "words" not in {reason.code for reason in score(known).reasons}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I want to book an appointment",
-        "Guten Tag, ich möchte gerne einen Termin für eine Zahnreinigung nächste Woche, am Montag",
-        "Hola buenos días quería pedir una cita para un implante lo antes posible por favor me duele mucho",
-        "bonjour je voudrais savoir combien coute un implant c'est pour le 12 03 2024 merci",
-        "ich wollte nur die Rechnung vom 12 03 2024 noch einmal haben bitte, die Nummer ist 4 5 6 7",
-        "vorrei prenotare una visita il 12 marzo alle 10 30 ho male a un dente da due giorni",
-        "mujhe ek implant karwana hai kal subah ka appointment chahiye please jaldi se batao kitna paisa",
-        "po gusto ko sana magpa appointment bukas kasi masakit ang ngipin ko talaga po",
-        "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0",
-        "OK thank you very much, that's great, goodbye now, have a lovely day, thanks again",
-        "Dzień dobry chciałbym umówić się na wizytę jutro rano bo bardzo boli mnie ząb i nie mogę spać",
-    ],
-)
-def test_a_call_of_which_little_is_known_is_warm_and_says_so(text: str) -> None:
-    result = score(Evidence(said("Hello.", text)))
-    assert (result.band, result.call_back) == (Band.WARM, False)
-    assert result.reasons[-1].why == "What the caller wanted could not be told."
-
-
-def test_a_call_in_which_the_caller_said_nothing_is_cold() -> None:
-    assert score(Evidence(said("Hello? Is anybody there?"))).band is Band.COLD
-
-
-def test_the_weights_are_what_the_labelled_calls_give() -> None:
-    """After a change of the calls, run `python -m bench.learn`. Another processor may round differently."""
-    rows = [json.loads(line) for line in (leads.FOLDER / "learnt.jsonl").read_text("utf-8").splitlines()]
-    learnt = {line.split("\t")[0]: line.split("\t")[1:] for line in learn.learn(rows)}
-    kept = {
-        line.split("\t")[0]: line.split("\t")[1:]
-        for line in classifier.WEIGHTS.read_text("utf-8").splitlines()
-    }
-    both = learnt.keys() & kept.keys()
-    assert len(both) >= 0.99 * len(kept)
-    assert all(
-        abs(int(new) - int(old)) <= 5
-        for name in both
-        for new, old in zip(learnt[name], kept[name], strict=True)
-    )
-
-
-def test_the_file_of_weights_gives_what_the_library_gives() -> None:
-    """models/leads/classifier.py computes the same as scikit-learn's pipeline."""
-    model = classifier.model()
-    names = sorted(model.features)
-    vectors = TfidfVectorizer(
-        analyzer=classifier.ngrams, sublinear_tf=True, vocabulary=names, norm=None, use_idf=False
-    )
-    judgements = 0
-    for case in leads.read("held_out")[:40]:
-        caller = [turn.text for turn in case.whole.turns if turn.speaker is Speaker.CALLER]
-        if judged := classifier.judge(caller):
-            counts = vectors.fit_transform([caller]).toarray()[0]
-            values = normalize(
-                [[count * model.features[name].idf for count, name in zip(counts, names, strict=True)]]
-            )
-            for side, given in (("hot", judged.hot), ("warm", judged.warm)):
-                weights = [getattr(model.features[name], side) for name in names]
-                margin = values[0] @ weights + getattr(model.bias, side)
-                assert given == pytest.approx(1 / (1 + math.exp(-margin)), abs=1e-6)
-            judgements += 1
-    assert judgements > 30
-
-
-GOODBYES = (
-    ("Anything else?", "No, that's all, thank you. Bye."),
-    ("Great.", "Thanks ever so much, bye-bye."),
-    ("Have a lovely afternoon.", "You too, enjoy your weekend. Bye now."),
-    ("Thank you.", "No worries, take care now."),
-)
-
-
-@pytest.mark.parametrize("goodbye", GOODBYES)
-def test_a_goodbye_changes_the_band_of_few_calls(goodbye: tuple[str, str]) -> None:
-    cases = leads.read("held_out")
-    after = (Turn(Speaker.AGENT, goodbye[0]), Turn(Speaker.CALLER, goodbye[1]))
-    changed = [
-        case.id
-        for case in cases
-        if score(case.words).band is not score(replace(case.words, turns=(*case.words.turns, *after))).band
-    ]
-    assert len(changed) < len(cases) / 12, changed
-
-
-def test_what_scoring_takes_grows_with_the_text_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = 0
-
-    def counted(text: str) -> list[str]:
-        nonlocal steps
-        steps += len(text)
-        return words(text)
-
-    for module in ("leads.classifier", "calls.facts", "leads.scoring"):
-        monkeypatch.setattr(f"models.{module}.words", counted)
-
-    def taken(times: int) -> int:
-        nonlocal steps
-        steps = 0
-        score(Evidence(tuple(Turn(Speaker.CALLER, "i want to book. " * 100) for _ in range(times))))
-        return steps
-
-    assert taken(16) <= 9 * taken(2)
-
-
 # --- rules -----------------------------------------------------------------------------------------
 
 
@@ -436,7 +141,7 @@ def test_rules_go_through_json_and_back() -> None:
 
 @pytest.mark.parametrize("code", [name for name in Weights.model_fields if name != "words"])
 def test_every_weight_counts(code: str) -> None:
-    """Each reason applies to at least one call, with the clinic's points."""
+    """There is a call to which each reason applies, and its points are the clinic's."""
     stances: list[dict[str, str]] = [
         *({"decision": value} for value in VALUES["decision"]),
         *({"purpose": value} for value in VALUES["purpose"]),
@@ -509,31 +214,3 @@ def test_a_service_is_named_as_the_clinic_names_it(text: str, named: str | None)
 def test_rules_that_cannot_be_are_refused(rules: object) -> None:
     with pytest.raises(ValidationError):
         Rules.model_validate(rules)
-
-
-# --- figures ---------------------------------------------------------------------------------------
-
-
-def test_nothing_is_learnt_from_the_calls_that_are_held_out() -> None:
-    learnt = {turn.text for case in leads.read("learnt") for turn in case.whole.turns if len(turn.text) > 60}
-    held_out = leads.read("held_out")
-    assert len({case.id for case in held_out}) == len(held_out) >= 180
-    assert not [turn.text for case in held_out for turn in case.whole.turns if turn.text in learnt]
-    assert all(case.whole.facts is not None for case in held_out)
-
-
-@pytest.mark.parametrize(
-    ("way", "precision", "recall", "right"),
-    [
-        ("words alone", 0.83, 0.77, 0.76),
-        ("words and rows", 0.83, 0.78, 0.76),
-        ("facts and rows", 0.92, 0.92, 0.9),
-    ],
-)
-def test_the_figures_on_calls_of_strangers_do_not_fall(
-    way: str, precision: float, recall: float, right: float
-) -> None:
-    result = leads.ways(leads.read("held_out"))[way]
-    assert result.precision >= precision
-    assert result.recall >= recall
-    assert result.right >= right

@@ -1,8 +1,9 @@
 """Which provider sends a clinic's SMS; and what the code of a failed message means, beside the code.
 
 Old code runs on this schema: it sends with Twilio for every clinic, as all of them have it until another
-provider is set, and it leaves `error_meaning` null. Of a message that failed without a meaning the new code
-says that it failed and not why, and has nothing to conclude from it.
+provider is set, and it leaves `error_meaning` as it is: mostly null. Of a message that failed without a
+meaning the new code says that it failed and not why, and has nothing to conclude from it. Where workers of
+both releases had a message, its meaning may be that of an earlier attempt.
 
 The meanings of the codes that are there already are Twilio's as of this release; a code that is not in the
 table was not known, and becomes `unexplained`.

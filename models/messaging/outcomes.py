@@ -30,14 +30,14 @@ def claimed_at(session: Session, message: SmsMessage) -> datetime | None:
     )
 
 
-def _record(session: Session, message: SmsMessage, *also: SmsStatus, **values: object) -> None:
+def _record(session: Session, message: SmsMessage, **values: object) -> None:
     """Write what became of this attempt, unless a receipt or a later attempt already knows better."""
     session.execute(
         update(SmsMessage)
         .where(
             SmsMessage.id == message.id,
             SmsMessage.attempt == message.attempt,
-            SmsMessage.status.in_((SmsStatus.SENDING, *also)),
+            SmsMessage.status == SmsStatus.SENDING,
         )
         .values(lease_until=None, **values)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import uuid
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 import settings
+from models.base import digests
 from models.messaging import opt_outs, outcomes, reconciling, senders, timing
 from models.messaging.meanings import Action, Failure
 from models.messaging.messages import SmsMessage, lock
@@ -138,8 +138,7 @@ def apply_receipt(
 
 def receipt_token(message_id: uuid.UUID, attempt: int, key_id: str | None = None) -> str:
     """Part of the URL to which the provider reports one attempt. Only the provider is told the token."""
-    key = settings.get().subkey("sms-receipts", key_id)
-    return hmac.new(key, f"{message_id}|{attempt}".encode(), hashlib.sha256).hexdigest()[:32]
+    return digests.keyed("sms-receipts", f"{message_id}|{attempt}", key_id=key_id)[:32]
 
 
 def is_receipt_token(token: str, message_id: uuid.UUID, attempt: int) -> bool:

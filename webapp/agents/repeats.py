@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from datetime import timedelta
 
-import settings
+from models.base import digests
 from models.base.json_values import storable
 from models.calls import calls
 from webapp.agents.desk import Desk
@@ -26,8 +25,7 @@ def key_of(tool: str, request: Request, call: ToolCall) -> calls.ToolCallKey | N
 
 
 def _key(tool: str, call_id: str, call: ToolCall) -> calls.ToolCallKey:
-    canonical = json.dumps(call.arguments, sort_keys=True).encode()
-    digest = hmac.new(settings.get().subkey("tool-arguments"), canonical, hashlib.sha256).hexdigest()
+    digest = digests.keyed("tool-arguments", json.dumps(call.arguments, sort_keys=True))
     return calls.ToolCallKey(call_id, _bounded(storable(str(call.id))), tool, digest)
 
 

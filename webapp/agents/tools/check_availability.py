@@ -122,8 +122,8 @@ others."""
 _EXAMPLE = Example(
     {"date": "2026-12-07", "calendarId": "cal-1"},
     Reply(
-        "Monday 7 December, 2026: 2 times are free: 9:00 and 9:30 in the morning."
-        " Today is Monday 30 November, 2026.",
+        "Monday 7 December, 2026: free at 9:00 in the morning or 9:30 in the morning."
+        " Today is Monday 30 November.",
         {
             "date": "2026-12-07",
             "today": "2026-11-30",
@@ -139,7 +139,7 @@ _EXAMPLE = Example(
         Code.DAY_IN_THE_PAST,
         "That day has passed",
         "Monday 23 November, 2026, has already passed. The next openings are Monday 7 December at 9:00"
-        " in the morning.",
+        " in the morning. Today is Monday 30 November.",
         nextOpenings=[examples.SLOT],
     ),
 )

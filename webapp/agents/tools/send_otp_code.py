@@ -177,8 +177,8 @@ _EXAMPLE = Example(
     not_booked(
         Code.TOO_MANY_CODES,
         "Too many codes",
-        "no more codes can be sent to that number today. Ask for another mobile number, and reserve again"
-        " with it. If there is none, the clinic can book this by hand.",
+        "no more codes can be sent to that number for some hours. Ask for another mobile number, and reserve"
+        " again with it. If there is none, the clinic can book this by hand.",
     ),
 )
 

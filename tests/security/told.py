@@ -148,9 +148,12 @@ class Voice:
         }
         self._post(booking.clinic, "/api/vapi/webhook", json.dumps({"message": message}).encode())
 
-    def deliver(self, clinic: Clinic) -> None:
+    def deliver(self, clinic: Clinic, *, hold: str | None = None) -> None:
+        """Deliver the clinic's queued messages, or only the code of this hold."""
         for (message,) in self.sql.execute(
-            "SELECT id::text FROM sms_messages WHERE org_id = %s AND status = 'queued'", [clinic.org_id]
+            "SELECT id::text FROM sms_messages WHERE org_id = %s AND status = 'queued'"
+            " AND hold_id IS NOT DISTINCT FROM coalesce(%s::uuid, hold_id)",
+            [clinic.org_id, hold],
         ).fetchall():
             try:
                 deliver_sms.run(org_id=clinic.org_id, message_id=message)
@@ -222,7 +225,7 @@ def _misfortunes(voice: Voice, clinic: Clinic) -> None:
             voice.reserve(unlucky, 8 + n)
             voice.ask(unlucky, "send_otp_code", holdId=unlucky.hold)
             voice.fault(kind)
-            voice.deliver(clinic)
+            voice.deliver(clinic, hold=unlucky.hold)  # or the fault may meet one that is tried again
             attempts = voice.sql.execute(
                 "SELECT attempt FROM sms_messages WHERE hold_id = %s", [unlucky.hold]
             ).fetchall()

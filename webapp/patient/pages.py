@@ -52,8 +52,7 @@ ACTOR = "patient link"
 #: For this long after a move the same request counts as a repeat of it.
 REPEATED = timedelta(minutes=10)
 
-#: Bytes of a request's body. The longest form that these pages send holds one time.
-MOST_BYTES = 4096
+MOST_BYTES = 4096  # of a request's body; the longest form that these pages send holds one time
 
 _HEADERS = {
     "X-Robots-Tag": "noindex, nofollow, noarchive",
@@ -286,8 +285,7 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
 
 
 def _found(token: str, address: str) -> Found:
-    """Find the clinic and message of a link. Only unknown links are counted and limited: a valid link opens
-    even if others behind the same address guess.
+    """Find the clinic and message of a link. Only unknown links are limited: valid ones open beside guesses.
 
     Raises UnknownLink, TooMany, Busy or DatabaseAway.
     """

@@ -8,6 +8,7 @@ from functools import cache
 import psycopg
 
 import settings
+from models.base import session
 from webapp import attacks, create_app
 from webapp.state import KEY, Application, State
 
@@ -44,6 +45,6 @@ def forget_all(database: psycopg.Connection) -> None:
     because a thread may have read them while the variables of the last test were still set.
     """
     settings.of_process.cache_clear()
-    settings.of_process()
+    session.forget_engines(but=settings.of_process())  # each other one keeps its connections
     start_anew()
     database.execute(_ROWS_OF_NOBODY)

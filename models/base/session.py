@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg import Connection, errors
@@ -90,16 +91,31 @@ def system_engine() -> Engine:
     return engines(settings.get())[1]
 
 
-@cache
+#: The engines of each settings that this process has worked with.
+_engines: dict[Settings, tuple[Engine, Engine]] = {}
+_making = threading.Lock()
+
+
 def engines(config: Settings) -> tuple[Engine, Engine]:
     """The engine and the system engine of these settings, which are one engine where there is no second role.
 
     Different settings never share connections.
     """
-    own = _engine(config.database_url, config.web_pool - config.system_pool, config)
-    if not config.system_database_url:
-        return own, own
-    return own, _engine(config.system_database_url, config.system_pool, config)
+    with _making:
+        if config not in _engines:
+            own = beyond = _engine(config.database_url, config.web_pool - config.system_pool, config)
+            if config.system_database_url:
+                beyond = _engine(config.system_database_url, config.system_pool, config)
+            _engines[config] = own, beyond
+        return _engines[config]
+
+
+def forget_engines(*, but: Settings) -> None:
+    """Close the unused connections of all other settings, and make their engines anew if they come again."""
+    with _making:
+        for config in [each for each in _engines if each != but]:
+            for each in _engines.pop(config):
+                each.dispose()
 
 
 def pool(*, of_the_system: bool) -> QueuePool:

@@ -12,7 +12,9 @@ def wait_of(booking: Booking, message: str | None = None) -> float:
 
 
 def alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    """What the tasks say that somebody should know."""
+    said = (record for record in caplog.records if record.name.startswith("tasks"))
+    return [record.getMessage() for record in said if record.levelname == "ERROR"]
 
 
 def sendings(booking: Booking) -> list[float]:

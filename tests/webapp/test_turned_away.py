@@ -22,8 +22,9 @@ from tests.webapp.wire import TOOL, Client, head, one_process, whole
 TOKEN = "token-of-the-metrics-page-5512"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A process of one test: in a shared one the half requests of the test before are still being counted."""
     with one_process(tmp_path_factory, METRICS_TOKEN=TOKEN, CONNECTIONS_PER_ADDRESS="20") as served:
         yield served
 

@@ -41,22 +41,24 @@ class Guarded:
         self.account, self.longest = provider.account, provider.longest
 
     def send(self, text: Text) -> Accepted:
-        return self._guarded(OutcomeUnknown, lambda: self._provider.send(text))
+        return _guarded(lambda: self._provider.send(text), OutcomeUnknown)
 
     def find(self, *, to: str, bodies: set[str], since: datetime) -> list[Accepted]:
-        return self._guarded(Unavailable, lambda: self._provider.find(to=to, bodies=bodies, since=since))
+        return _guarded(lambda: self._provider.find(to=to, bodies=bodies, since=since), Unavailable)
 
     def fetch(self, provider_id: str) -> Report | None:
-        return self._guarded(Unavailable, lambda: self._provider.fetch(provider_id))
+        return _guarded(lambda: self._provider.fetch(provider_id), Unavailable)
 
-    def _guarded(self, otherwise: type[Problem], ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except (Problem, SoftTimeLimitExceeded):
-            raise
-        except Exception as error:
-            log.exception("%s raised what no SMS provider may raise", type(self._provider).__name__)
-            raise otherwise(f"the request broke off with {type(error).__name__}") from error
+
+def _guarded(ask: Callable[[], T], otherwise: type[Problem], what: str = "the request broke off with") -> T:
+    """What `ask` returns. Raises its Problems as they are, and for any other error `otherwise`."""
+    try:
+        return ask()
+    except (Problem, SoftTimeLimitExceeded):
+        raise
+    except Exception as error:
+        log.exception("an SMS provider raised what none may raise")
+        raise otherwise(f"{what} {type(error).__name__}") from error
 
 
 def provider_of(clinic: IntegrationSettings | None, *, timeout: float | None = None) -> SmsProvider:
@@ -66,11 +68,5 @@ def provider_of(clinic: IntegrationSettings | None, *, timeout: float | None = N
     make = PROVIDERS.get(clinic.sms_provider)
     if make is None:
         raise Misconfigured(f"there is no SMS provider {clinic.sms_provider!r}")
-    try:
-        return Guarded(make(clinic, timeout=timeout))
-    except Problem:
-        raise
-    except Exception as error:
-        log.exception("the account with %s cannot be read", clinic.sms_provider)
-        why = f"the clinic's account with {clinic.sms_provider} cannot be used: {type(error).__name__}"
-        raise Misconfigured(why) from error
+    what = f"the clinic's account with {clinic.sms_provider} cannot be used:"
+    return Guarded(_guarded(lambda: make(clinic, timeout=timeout), Misconfigured, what))

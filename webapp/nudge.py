@@ -12,7 +12,6 @@ from celery.exceptions import OperationalError as BrokerError
 
 import celeryconfig
 import settings
-from celeryconfig import nudge_of
 from models.calls import calls
 from models.messaging import messages
 from webapp.state import per_app
@@ -73,7 +72,7 @@ class Nudger:
         return time.monotonic() < self._closed_until
 
     def _publish(self, due: Due) -> None:
-        told = nudge_of(due)
+        told = celeryconfig.nudge_of(due)
         try:
             # Without a countdown, since this machine's clock could be wrong: the row says when it is due.
             _producer(settings.get()).send_task(

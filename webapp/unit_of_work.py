@@ -53,11 +53,8 @@ def in_transaction(
     *,
     actor: str = "holdline",
     happened: Callable[[Session, T], bool | None] | None = None,
-    holder: Hashable = None,
 ) -> T:
     """Run `work` in a transaction of one clinic and commit it. Returns what `work` returned.
-
-    `holder`: whose share of the connections is used, where that is not certainly this clinic.
 
     `happened` is called if the connection breaks in the commit: in a later transaction, with what `work`
     returned. True: the work is there; False: it is not, and `work` is run once more; None: it cannot tell.
@@ -66,7 +63,7 @@ def in_transaction(
     """
     mark = uuid.uuid4() if happened else None
     begin = partial(transaction, org_id, actor=actor, mark=mark)
-    return _run(partial(_in_its_share, pool(of_the_system=False), holder or org_id, begin), work, happened)
+    return _run(partial(_in_its_share, pool(of_the_system=False), org_id, begin), work, happened)
 
 
 def repeatable(_session: Session, _result: object) -> bool:

@@ -101,13 +101,18 @@ def engines(config: Settings) -> tuple[Engine, Engine]:
 
     Different settings never share connections.
     """
-    with _making:
-        if config not in _engines:
-            own = beyond = _engine(config.database_url, config.web_pool - config.system_pool, config)
-            if config.system_database_url:
-                beyond = _engine(config.system_database_url, config.system_pool, config)
-            _engines[config] = own, beyond
-        return _engines[config]
+    found = _engines.get(config)
+    if found is None:
+        with _making:
+            found = _engines.get(config) or _engines.setdefault(config, _made(config))
+    return found
+
+
+def _made(config: Settings) -> tuple[Engine, Engine]:
+    own = _engine(config.database_url, config.web_pool - config.system_pool, config)
+    if not config.system_database_url:
+        return own, own
+    return own, _engine(config.system_database_url, config.system_pool, config)
 
 
 def forget_engines(*, but: Settings) -> None:

@@ -57,7 +57,7 @@ def own_of(
     row with the same words. An attempt is over after `longest`. The ids stay locked until the end of the
     transaction.
     """
-    others = outcomes.find_other(session, message, found)
+    others = outcomes.of_others(session, message.org_id, message.id, found)
     attempts = _attempts(session, message, longest)
 
     def is_own(at: datetime | None) -> bool:

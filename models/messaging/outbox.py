@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from models.base import clock
 from models.clinics.organizations import IntegrationSettings
 from models.messaging import handling, limits, opt_outs, senders, timing
-from models.messaging.messages import Due, SmsMessage
+from models.messaging.messages import Due, SmsMessage, is_known
 from models.messaging.states import Cause, SmsKind, SmsStatus
 
 #: The processes that send (Procfile): for urgent messages such as codes (True), and for all others (False).
@@ -231,10 +231,7 @@ def sweep(session: Session, *, limit: int = 500) -> list[Due]:
     )
     due = (
         select(SmsMessage.id)
-        # A kind that only a newer release knows is left to that one's workers.
-        .where(
-            SmsMessage.status == SmsStatus.QUEUED, SmsMessage.kind.in_(tuple(SmsKind)), or_(missed, _IS_SOON)
-        )
+        .where(SmsMessage.status == SmsStatus.QUEUED, is_known(), or_(missed, _IS_SOON))
         .order_by(SmsMessage.kind.not_in(handling.urgent()), SmsMessage.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -66,7 +66,7 @@ def record_sent(
 
     True if the provider turns out to have the message twice: a person should know.
     """
-    others = find_other(session, message, [provider_id])
+    others = of_others(session, message.org_id, message.id, [provider_id])
     row, now = lock(session, message.org_id, message.id)
     if cause is Cause.ACCEPTED:  # a message that was found later does not show that the provider answers now
         senders.record_success(session, message.org_id, claimed_at=claimed_at(session, message))
@@ -231,17 +231,13 @@ def record_unknown(session: Session, message: SmsMessage, reason: str) -> None:
     senders.record_silence(session, message.org_id)
 
 
-def find_other(session: Session, message: SmsMessage, provider_ids: Collection[str]) -> set[str]:
+def of_others(
+    session: Session, org_id: uuid.UUID, message_id: uuid.UUID, provider_ids: Collection[str]
+) -> set[str]:
     """Which of these ids other messages have: two messages with the same code have the same words.
 
     The ids stay locked until the end of the transaction.
     """
-    return of_others(session, message.org_id, message.id, provider_ids)
-
-
-def of_others(
-    session: Session, org_id: uuid.UUID, message_id: uuid.UUID, provider_ids: Collection[str]
-) -> set[str]:
     for provider_id in sorted(provider_ids):  # in one order, so that two transactions cannot deadlock
         locks.take(session, func.provider_id_lock_key(org_id, provider_id))
     found = session.scalars(

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from models.base import clock
 from models.messaging import handling, timing
 from models.messaging.events import SmsEvent
-from models.messaging.messages import SmsMessage
-from models.messaging.states import Cause, SmsKind, SmsStatus
+from models.messaging.messages import SmsMessage, is_known
+from models.messaging.states import Cause, SmsStatus
 
 #: After this many attempts with a lost outcome a person decides whether to send the message again.
 MOST_ATTEMPTS = 5
@@ -40,7 +40,7 @@ def _take(session: Session, which: ColumnElement[bool], keep: timedelta, limit: 
     now = func.app_clock()
     due = (
         select(SmsMessage.id)
-        .where(which, SmsMessage.kind.in_(tuple(SmsKind)), SmsMessage.check_at <= now)
+        .where(which, is_known(), SmsMessage.check_at <= now)
         .order_by(SmsMessage.check_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

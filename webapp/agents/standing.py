@@ -33,25 +33,25 @@ class Door:
 
     def __init__(self, app: Application) -> None:
         self._state = app.state
+        with self._state.at_work():
+            self._proxies = settings.get().proxies_in_front
+        secrets = (name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers)
+        self._naming = {"AUTHORIZATION", credentials.CREDENTIAL_HEADER.upper(), *secrets}
 
     def key(self, headers: Headers, query: str) -> str | None:
         """A digest of the presented credential, which tells callers apart before any look-up. None if no
         credential is presented.
         """
-        secrets = [name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers]
-        naming = {"AUTHORIZATION", credentials.CREDENTIAL_HEADER.upper(), *secrets}
-        named = [f"{name}:{value}" for name, value in headers if name in naming]
+        named = [f"{name}:{value}" for name, value in headers if name in self._naming]
         named += parse_qs(query).get("credential", []) if "credential=" in query else []
         return hashlib.blake2b("\n".join(named).encode(), digest_size=16).hexdigest() if named else None
 
     def network(self, headers: Headers | None, peer: str) -> str | None:
         """The client's network, as addresses.group names it; None if a proxy in front gives no address."""
-        with self._state.at_work():
-            in_front = settings.get().proxies_in_front
-        if not in_front:
+        if not self._proxies:
             return addresses.group(peer)
         forwarded = ",".join(value for name, value in headers or () if name == "X-FORWARDED-FOR")
-        address = proxies.said(proxies.listed(forwarded), in_front)
+        address = proxies.said(proxies.listed(forwarded), self._proxies)
         return address and addresses.group(address)
 
     def turned_away(self, network: str) -> None:

@@ -124,20 +124,8 @@ def as_json() -> Response:
 
 
 @per_app
-def _documents() -> dict[tuple[Tool, ...], dict[str, Any]]:
-    """The documents made so far, by the tools that they describe."""
-    return {}
-
-
 def document() -> dict[str, Any]:
     """The document as a dict, which /openapi.json and, for people, /docs show."""
-    tools, kept = tuple(TOOLS), _documents()
-    if tools not in kept:
-        kept[tools] = _document(tools)
-    return kept[tools]
-
-
-def _document(tools: tuple[Tool, ...]) -> dict[str, Any]:
     spec = APISpec(
         title="Holdline",
         version="0.2.0",
@@ -154,13 +142,13 @@ def _document(tools: tuple[Tool, ...]) -> dict[str, Any]:
         spec.components.security_scheme(name, scheme)
     for schema in (VapiToolCalls, VapiResults, VapiEvent, Received, SmsReceipt, SmsReply):
         spec.components.schema(schema.__name__, schema=schema)
-    for tool in tools:
+    for tool in TOOLS:
         _add_tool(spec, tool)
     _add_events(spec)
     _add_receipts(spec)
     described = spec.to_dict()
     codes = [code.value for code in Code]
-    for tool in tools:
+    for tool in TOOLS:
         described["components"]["schemas"][tool.answer.__name__]["properties"]["code"]["enum"] = codes
     return described
 

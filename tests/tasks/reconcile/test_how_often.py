@@ -207,11 +207,11 @@ def test_two_that_ask_at_once_do_not_give_one_sms_to_two_messages(booking: Booki
 
     def look() -> None:
         with system_transaction(Door.OPERATOR) as session:
-            seen.append(outcomes.find_other(session, other, [taken]))
+            seen.append(outcomes.of_others(session, other.org_id, other.id, [taken]))
 
     looking = threading.Thread(target=look)
     with system_transaction(Door.OPERATOR) as session:
-        assert outcomes.find_other(session, one, [taken]) == set()
+        assert outcomes.of_others(session, one.org_id, one.id, [taken]) == set()
         looking.start()
         while booking.sql.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'"

@@ -24,7 +24,7 @@ from webapp.agents.tool import Tool
 from webapp.agents.tools import BY_NAME, TOOLS
 from webapp.agents.vapi import envelope, events
 from webapp.agents.vapi.envelope import Answer, Envelope, Form, TooLarge, Unreadable
-from webapp.agents.wire import Caller, ToolCall
+from webapp.agents.wire import Caller, Request, ToolCall
 from webapp.shares import Shares
 from webapp.unit_of_work import Busy, DatabaseAway
 
@@ -196,8 +196,8 @@ def _message(caller: Caller, read: Envelope) -> ResponseReturnValue:
         return jsonify(events.assistant_for(caller, read))
     if not events.note(caller, read):
         return _not_received(Code.UNAVAILABLE, "The database is away; please send it again.")
-    until = time.monotonic() + BUDGET
-    return _vapi(read, [_answer(caller, read, call, until) for call in read.calls])
+    asked, until = read.asked_by(caller), time.monotonic() + BUDGET
+    return _vapi(read, [_answer(asked, call, until) for call in read.calls])
 
 
 def _within_limits(caller: Caller, read: Envelope) -> bool:
@@ -220,7 +220,7 @@ def _bare(tool: Tool | None, caller: Caller, read: Envelope) -> ResponseReturnVa
     return _as_bare(serve(tool, read.asked_by(caller), call))
 
 
-def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Answer:
+def _answer(asked: Request, call: ToolCall, until: float) -> Answer:
     tool = BY_NAME.get(call.name or "")
     if tool is None:
         named = "The call names no tool." if call.name is None else f"There is no tool {call.name!r}."
@@ -229,7 +229,7 @@ def _answer(caller: Caller, read: Envelope, call: ToolCall, until: float) -> Ans
         text = trouble(tool, Code.UNREADABLE, "Unreadable arguments", call.problem).say
         return Answer(call.id, call.name, text, is_error=True)
     with logs.bound(tool_call_id=call.id):
-        reply = serve(tool, read.asked_by(caller), call) if time.monotonic() < until else busy(tool)
+        reply = serve(tool, asked, call) if time.monotonic() < until else busy(tool)
     return Answer(call.id, call.name, reply.spoken())
 
 

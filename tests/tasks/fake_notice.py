@@ -59,6 +59,19 @@ def known(sql: psycopg.Connection, **other: Any) -> Iterator[SmsKind]:
         _out_of_enum(kind)
 
 
+@contextmanager
+def forgotten(kind: SmsKind) -> Iterator[None]:
+    """The product as it was one release before, when it did not know the kind."""
+    notice = registry.of(kind)
+    registry.remove(kind)
+    _out_of_enum(kind)
+    try:
+        yield
+    finally:
+        _into_enum(kind)
+        registry.add(notice)
+
+
 def _alter(sql: psycopg.Connection, how: str) -> None:
     sql.execute(f"ALTER TABLE sms_messages {how}".encode())
 
@@ -67,9 +80,13 @@ def _in_enum() -> SmsKind:
     """The member that `REMINDER = "reminder"` in SmsKind would make; an enum has no public way to add one."""
     kind = str.__new__(SmsKind, NAME)
     kind._name_, kind._value_ = NAME.upper(), NAME
+    _into_enum(kind)
+    return kind
+
+
+def _into_enum(kind: SmsKind) -> None:
     SmsKind._member_map_[kind.name] = SmsKind._value2member_map_[NAME] = kind
     SmsKind._member_names_.append(kind.name)
-    return kind
 
 
 def _out_of_enum(kind: SmsKind) -> None:

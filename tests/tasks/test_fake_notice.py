@@ -21,7 +21,7 @@ from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsKind
 from tasks.app import app as celery
 from tasks.delivery import prepare
-from tasks.messaging import reconcile_sms, sweep_sms
+from tasks.messaging import check_receipts, reconcile_sms, sweep_sms
 from tests.conftest import Clock
 from tests.tasks import fake_notice
 from tests.tasks.bookings import Booking, PatientWorker, inbox
@@ -90,6 +90,20 @@ def test_it_is_swept_sent_kept_and_told_of_to_the_staff(
     with transaction(uuid.UUID(booking.org)) as session:
         shown = privacy.export(session, uuid.UUID(booking.org), [booking.phone])["sms"]
     assert [row["body"] for row in shown if row["id"] == message] == [text]
+
+
+def test_workers_of_the_release_before_leave_it_alone_and_go_on(
+    booking: Booking, worker: PatientWorker, twilio: str, kind: SmsKind
+) -> None:
+    message, other = remind(booking, kind), booking.next()
+    with fake_notice.forgotten(kind):
+        worker.run(10)
+        reconcile_sms.run()
+        check_receipts.run()
+    assert other.state() == "sent"
+    assert reminders(twilio, booking) == []
+    worker.run(10)
+    assert booking.state("status", message) == "sent"
 
 
 def test_the_staff_may_have_one_sent_again_that_the_provider_refused(

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -42,6 +43,21 @@ def new_database(database_url: str, *, template: str = "template1") -> Iterator[
 
 def name_of(database_url: str) -> str:
     return database_url.rsplit("/", 1)[1]
+
+
+def of_superuser(admin_url: str, database_url: str) -> str:
+    """The URL of the same database for a superuser, whom no row security binds."""
+    return f"{admin_url.rsplit('/', 1)[0]}/{name_of(database_url)}"
+
+
+def every_row(admin_url: str, database_url: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table, as a superuser sees them."""
+    with psycopg.connect(of_superuser(admin_url, database_url)) as admin:
+        tables = admin.execute("SELECT relname::text FROM pg_stat_user_tables").fetchall()
+        query = sql.SQL("SELECT to_jsonb(t) FROM {} t")
+        return {
+            name: [row for (row,) in admin.execute(query.format(sql.Identifier(name)))] for (name,) in tables
+        }
 
 
 def alembic(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

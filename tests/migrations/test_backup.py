@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from psycopg import errors
 from psycopg import sql as compose
 
+from tests.concurrency.databases import every_row, of_superuser
 from tests.factories import bare, code_of, create_clinic, reserve, slot
 from tests.furnished import create_furnished_clinic
 from tests.migrations.test_system_role import ALEMBIC, Urls, database_of_the_first
@@ -108,25 +109,17 @@ def place(
 
 
 def everything(admin_url: str, url: str) -> dict[str, int]:
-    """Rows of every table, as a superuser counts them, who meets no wall."""
-    with psycopg.connect(f"{admin_url.rsplit('/', 1)[0]}/{url.rsplit('/', 1)[1]}") as admin:
-        tables = admin.execute("SELECT relname::text FROM pg_stat_user_tables ORDER BY 1").fetchall()
-        count = compose.SQL("SELECT count(*) FROM {}")
-        found = {}
-        for (table,) in tables:
-            row = admin.execute(count.format(compose.Identifier(table))).fetchone()
-            found[table] = row[0] if row else 0
-        return found
+    """The number of rows of every table."""
+    return {table: len(rows) for table, rows in every_row(admin_url, url).items()}
 
 
 def test_a_restored_backup_has_every_row_and_goes_on(
     place: Place, admin_url: str, client: FlaskClient, sql: psycopg.Connection
 ) -> None:
     del sql
-    with environment(**place.variables):
-        admin = f"{admin_url.rsplit('/', 1)[0]}/{place.before.first.rsplit('/', 1)[1]}"
-        with psycopg.connect(admin, autocommit=True) as everywhere:
-            orgs = [create_furnished_clinic(client, everywhere) for _ in range(2)]
+    before = of_superuser(admin_url, place.before.first)
+    with environment(**place.variables), psycopg.connect(before, autocommit=True) as everywhere:
+        orgs = [create_furnished_clinic(client, everywhere) for _ in range(2)]
     rows = everything(admin_url, place.before.first)
     assert min(rows[table] for table in ("appointments", "occupancies", "sms_messages", "audit_log")) >= 2
 

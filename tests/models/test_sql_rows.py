@@ -19,19 +19,19 @@ from tests.models.by_hand import Sql, booked, confirm, held, one, taken
 # Raw rows
 
 
+def contact_of(sql: Sql, org: str) -> Any:
+    statement = "INSERT INTO contacts (org_id, phone) VALUES (%s, gen_random_uuid()::text) RETURNING id"
+    return one(sql, statement, org)
+
+
 def insert_hold(sql: Sql, org: str, **changes: Any) -> uuid.UUID:
-    contact = one(
-        sql,
-        "INSERT INTO contacts (org_id, phone) VALUES (%s, gen_random_uuid()::text) RETURNING id",
-        org,
-    )
     values: dict[str, Any] = {
         "id": uuid.uuid4(),
         "org_id": org,
         "calendar_id": "cal-1",
         "starts_at": slot(),
         "expires_at": slot(),
-        "contact_id": contact,
+        "contact_id": contact_of(sql, org),
         "patient_name": "Raw",
         "patient_phone": "+447700900000",
     }
@@ -42,17 +42,12 @@ def insert_hold(sql: Sql, org: str, **changes: Any) -> uuid.UUID:
 
 def insert_appointment(sql: Sql, org: str, **changes: Any) -> uuid.UUID:
     """Without its confirmation, which the same transaction must bring."""
-    contact = one(
-        sql,
-        "INSERT INTO contacts (org_id, phone) VALUES (%s, gen_random_uuid()::text) RETURNING id",
-        org,
-    )
     values: dict[str, Any] = {
         "id": uuid.uuid4(),
         "org_id": org,
         "calendar_id": "cal-1",
         "scheduled_at": slot(),
-        "contact_id": contact,
+        "contact_id": contact_of(sql, org),
         "patient_name": "Raw",
         "patient_phone": "+447700900000",
         "confirmation_message_id": uuid.uuid4(),

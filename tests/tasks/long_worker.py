@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
+from tests.conftest import Clock
 from tests.tasks.bookings import Booking, PatientWorker
 
 DAY, HOUR = 24 * 3600.0, 3600.0
@@ -26,6 +28,12 @@ class LongWorker(PatientWorker):
                 return
             self._clock.forward(max(due - now, 0.001))
             super().run(max(min(8, until - self._now()), 0.001))
+
+
+@pytest.fixture
+def worker(sql: psycopg.Connection, clock: Clock, twilio: str) -> PatientWorker:
+    del twilio
+    return LongWorker(sql, clock)
 
 
 def trouble(sql: psycopg.Connection, org: str) -> dict[str, int]:

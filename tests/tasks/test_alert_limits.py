@@ -7,7 +7,6 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
-import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
@@ -18,15 +17,10 @@ from tasks.messaging import deliver_sms, sweep_sms
 from tests.conftest import Clock
 from tests.factories import create_clinic, phone_number, slot
 from tests.tasks.bookings import PatientWorker, inbox
-from tests.tasks.long_worker import HOUR, LongWorker, trouble
+from tests.tasks.long_worker import HOUR, trouble
+from tests.tasks.long_worker import worker as worker  # the fixture  # noqa: PLC0414
 from tests.tasks.test_calls import HOT
 from tests.webapp.agents.calls import PhoneCall
-
-
-@pytest.fixture
-def worker(sql: psycopg.Connection, clock: Clock, twilio: str) -> PatientWorker:
-    del twilio
-    return LongWorker(sql, clock)
 
 
 class Owner:

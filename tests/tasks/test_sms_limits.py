@@ -16,7 +16,8 @@ from tests.conftest import Clock
 from tests.factories import bare, code_of, create_clinic, phone_number, reserve, slot
 from tests.linked import Linked, at
 from tests.tasks.bookings import PatientWorker, inbox
-from tests.tasks.long_worker import DAY, HOUR, LongWorker, trouble
+from tests.tasks.long_worker import DAY, HOUR, trouble
+from tests.tasks.long_worker import worker as worker  # the fixture  # noqa: PLC0414
 from webapp.limits import Limiter
 from webapp.patient import pages
 from webapp.state import per_app
@@ -28,12 +29,6 @@ HELD = "its number has been sent many texts, so it waits"
 def _pages_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lift the limit of page requests per second, which is not the subject here."""
     monkeypatch.setattr(pages, "requests", per_app(lambda: Limiter(1000.0)))
-
-
-@pytest.fixture
-def worker(sql: psycopg.Connection, clock: Clock, twilio: str) -> PatientWorker:
-    del twilio
-    return LongWorker(sql, clock)
 
 
 def spoken(slot_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads pages and files of the dashboard."""
+"""Reads pages and files of the dashboard, and what their deeds nudge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import csv
 import io
 import re
 from typing import Any
+
+import pytest
+
+from webapp.staff import pages
+
+
+@pytest.fixture
+def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    told: list[Any] = []
+    monkeypatch.setattr(pages, "nudge", told.append)
+    return told
 
 
 def table(response: Any) -> list[list[str]]:

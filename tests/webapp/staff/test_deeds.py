@@ -7,21 +7,13 @@ import re
 from typing import Any
 
 import psycopg
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.linked import Linked
 from tests.webapp.staff.browsers import Person, employ
+from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.rows import add_call, fail
-from webapp.staff import pages
-
-
-@pytest.fixture
-def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    told: list[Any] = []
-    monkeypatch.setattr(pages, "nudge", told.append)
-    return told
 
 
 def test_a_call_back_is_noted_once_with_who_was_first(

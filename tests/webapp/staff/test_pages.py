@@ -23,19 +23,12 @@ from tests.factories import phone_number, reserve, slot
 from tests.linked import Linked
 from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.staff.browsers import Person
+from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import shown, table
 from tests.webapp.staff.rows import add_call, fail, now
-from webapp.staff import pages
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PAGES = ("live", "live/state", "leads", "messages", "calls", "reports")
-
-
-@pytest.fixture
-def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    told: list[Any] = []
-    monkeypatch.setattr(pages, "nudge", told.append)
-    return told
 
 
 # --- what is shown ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.said import said
 from tests.tasks.bookings import Booking
 
 
@@ -13,8 +14,7 @@ def wait_of(booking: Booking, message: str | None = None) -> float:
 
 def alerts(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What the tasks say that somebody should know."""
-    said = (record for record in caplog.records if record.name.startswith("tasks"))
-    return [record.getMessage() for record in said if record.levelname == "ERROR"]
+    return said(caplog, "tasks")
 
 
 def sendings(booking: Booking) -> list[float]:

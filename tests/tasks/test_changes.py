@@ -23,6 +23,7 @@ from tests.conftest import Clock
 from tests.factories import slot
 from tests.linked import at
 from tests.tasks.diary import NEW, Diary, Faults, retry, spoken, texts
+from tests.tasks.sendings import alerts
 
 SUPERSEDED = ("expired", "a later message says something else")
 
@@ -165,7 +166,7 @@ def test_what_could_not_be_handed_over_meanwhile_is_superseded_without_an_alarm(
     diary.deliver(diary.message)
     diary.deliver(newer)
     assert len(texts(twilio, diary)) == 1
-    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert alerts(caplog) == []
     trouble = "SELECT count(*) FROM sms_trouble WHERE org_id = %s AND status <> 'queued'"
     assert diary.one(trouble, diary.org) == 0
 

@@ -155,8 +155,7 @@ def test_an_unknown_code_is_final_and_somebody_hears_of_it_once(
     other.deliver()
     assert other.state() == "failed"
     assert booking.state("status, error_code") == ("failed", "29999")
-    errors = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert len(errors) == 1
+    assert len(alerts(caplog)) == 1
 
 
 def test_an_unknown_code_is_told_of_once_a_day(

@@ -14,6 +14,7 @@ from tasks.messaging import check_receipts
 from tests.conftest import Clock
 from tests.tasks.bookings import Booking, ended, inbox
 from tests.tasks.reconcile.asking import Faults, sent
+from tests.tasks.sendings import alerts
 
 
 @pytest.mark.parametrize(
@@ -148,4 +149,4 @@ def test_a_sender_that_is_refused_only_later_stops_until_something_is_delivered(
     check_receipts.run()
     assert third.state() == "delivered"
     assert booking.sender("stopped_at") == (None,)
-    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+    assert len(alerts(caplog)) == 1

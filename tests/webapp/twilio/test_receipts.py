@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from tasks.delivery import record_accepted
 from tasks.providers import Accepted
 from tests.factories import ACCOUNT_SID
 from tests.places import free_port
+from tests.said import said
 from tests.surroundings import environment
 from tests.webapp.twilio.reporting import SID, Twilio
 from tests.webapp.twilio.reporting import message as message  # the fixture  # noqa: PLC0414
@@ -116,7 +118,7 @@ def test_a_late_opt_out_and_a_late_refusal_of_the_sender_are_remembered(
         [twilio_reports.message_id],
     ).fetchone()
     assert found == ("provider",)
-    assert not caplog.records
+    assert not said(caplog, "webapp.twilio", logging.WARNING)
 
 
 def test_a_sender_that_is_refused_later_stops_with_one_alert(
@@ -129,7 +131,7 @@ def test_a_sender_that_is_refused_later_stops_with_one_alert(
         [twilio_reports.message_id],
     ).fetchone()
     assert stopped == ("30034",)
-    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+    assert len(errors(caplog)) == 1
 
 
 @pytest.mark.parametrize("code", ["30032", "30033", "30035", "30041", "30447", "30897", "30454"])
@@ -190,7 +192,7 @@ def test_a_receipt_with_the_id_of_another_message_leaves_that_one_alone(twilio_r
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    return said(caplog, "webapp.twilio")
 
 
 def test_a_receipt_that_cannot_be_checked_yet_is_asked_for_again(twilio_reports: Twilio) -> None:

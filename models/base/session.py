@@ -116,10 +116,14 @@ def _made(config: Settings) -> tuple[Engine, Engine]:
 
 
 def forget_engines(*, but: Settings) -> None:
-    """Close the unused connections of all other settings, and make their engines anew if they come again."""
+    """Close the connections of all other settings, and make their engines anew if they come again.
+
+    A connection that a thread still uses is closed when it is given back.
+    """
     with _making:
         for config in [each for each in _engines if each != but]:
             for each in _engines.pop(config):
+                event.listen(each.pool, "checkin", lambda _, record: record.invalidate())
                 each.dispose()
 
 

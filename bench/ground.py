@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -27,7 +26,6 @@ PATIENTS = 1000  # who have called before
 HOT = "hot"  # one more calendar, on which all clients claim
 #: In a schema of their own, because the product does not start if one of its tables has no row security.
 PLAIN, CONSTRAINED = "bench.plain", "bench.constrained"
-HOURS = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 
 #: The floors: a table with only the columns and the primary key of a hold; and the same table under the
 #: exclusion constraint of occupancies, without its stored column.
@@ -96,14 +94,21 @@ class Ground:
                 "INSERT INTO vapi_credentials (org_id, kind, secret_digest) VALUES (%s, 'bearer', %s)",
                 [clinic.org_id, digest],
             )
-            cursor.executemany(
-                "INSERT INTO calendars (org_id, id, name, resource_id, time_zone, hours, horizon_days)"
-                " VALUES (%s, %s, 'A diary', %s, 'Europe/London', %s, 3660)",
-                [
-                    (clinic.org_id, calendar, calendar, json.dumps(HOURS))
-                    for calendar in [*map(str, range(CALENDARS)), HOT]
-                ],
+            cursor.execute(
+                "INSERT INTO services (org_id, id, name, horizon_days) VALUES (%s, 'visit', 'Visit', 3660)",
+                [clinic.org_id],
             )
+            names = [*map(str, range(CALENDARS)), HOT]
+            for statement in (
+                "INSERT INTO resources (org_id, id, kind, name, time_zone)"
+                " SELECT %s, unnest(%s), 'person', 'A diary', 'Europe/London'",
+                "INSERT INTO resource_hours (org_id, resource_id, weekday, from_minute, until_minute)"
+                " SELECT %s, id, day, 0, 1440 FROM unnest(%s) id, generate_series(0, 6) day",
+                "INSERT INTO service_resources (org_id, service_id, resource_id) SELECT %s, 'visit', unnest(%s)",
+                "INSERT INTO calendars (org_id, id, name, resource_id, service_id, time_zone)"
+                " SELECT %s, id, 'A diary', id, 'visit', 'Europe/London' FROM unnest(%s) id",
+            ):
+                cursor.execute(statement, [clinic.org_id, names])
             cursor.executemany(
                 "INSERT INTO contacts (org_id, phone, name) VALUES (%s, %s, 'John Smith')",
                 [(clinic.org_id, f"+{phone(number)}") for number in range(PATIENTS)],

@@ -9,10 +9,13 @@ imports only the rooms after it in this list.
 
 import models.base.audit
 import models.booking.appointments
+import models.booking.blocks
 import models.booking.changes
 import models.booking.holds
 import models.booking.links
 import models.booking.occupancies
+import models.booking.resources
+import models.booking.services
 import models.calls.calls
 import models.calls.syncs
 import models.clinics.allowances

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.clinics import organizations, staff
-from models.clinics.calendars import Calendar
+from models.booking import set_up
+from models.clinics import calendars, organizations, staff
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.clinics.staff import StaffRole
 
@@ -98,20 +98,17 @@ def _clinic(
             )
             .on_conflict_do_nothing()
         )
-        session.execute(
-            insert(Calendar)
-            .values(
+        if calendars.get_or_none(session, org_id, CALENDAR) is None:
+            set_up.add_calendar(
+                session,
                 org_id=org_id,
-                id=CALENDAR,
+                calendar_id=CALENDAR,
                 name="Main diary",
-                resource_id=CALENDAR,
                 time_zone=time_zone,
-                hours={day: [["09:00", "17:00"]] for day in days},
-                services=services,
+                opening={day: [["09:00", "17:00"]] for day in days},
+                service_names=services,
                 horizon_days=730,
             )
-            .on_conflict_do_nothing()
-        )
 
 
 def _owner(org_id: uuid.UUID) -> None:

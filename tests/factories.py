@@ -8,12 +8,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from models.base import sealing
 from models.base.session import Door, system_transaction
-from models.booking import codes, holds
+from models.booking import codes, holds, hours, set_up
+from models.booking.hours import WEEKDAYS
 from models.clinics import organizations
-from models.clinics.calendars import WEEKDAYS, Calendar
+from models.clinics.calendars import Calendar
 from models.clinics.organizations import IntegrationSettings, Organization
 
 EVERY_DAY = {day: [["09:00", "17:00"]] for day in WEEKDAYS}
@@ -59,15 +61,17 @@ def create_clinic(
             )
         )
         for name in calendars:
-            values: dict[str, Any] = {
-                "name": name,
-                "resource_id": name,
-                "time_zone": "UTC",
-                "hours": EVERY_DAY,
-                "horizon_days": 400,
-            }
-            session.add(Calendar(**({"org_id": org_id, "id": name} | values | (calendar or {}))))
+            values = {"name": name, "time_zone": "UTC", "opening": EVERY_DAY, "horizon_days": 400}
+            add_calendar(session, org_id, name, **(values | (calendar or {})))
     return str(org_id)
+
+
+def add_calendar(session: Session, org_id: uuid.UUID, calendar_id: str, **values: Any) -> Calendar:
+    """A calendar with its person; `closures` are days as text, and `minutes` and the like are its services'."""
+    closures = [date.fromisoformat(day) for day in values.pop("closures", ())]
+    calendar = set_up.add_calendar(session, org_id=org_id, calendar_id=calendar_id, **values)
+    hours.close(session, org_id, closures, resource_id=calendar.resource_id)
+    return calendar
 
 
 def slot(*, days: int = 14, hour: int = 10, minute: int = 0) -> str:

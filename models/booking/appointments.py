@@ -5,8 +5,9 @@ A hold whose code was read back becomes an appointment with a confirmation; a mo
 
 from __future__ import annotations
 
+import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -16,21 +17,23 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    Text,
     UniqueConstraint,
     Uuid,
     bindparam,
-    inspect,
     select,
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
-from models.booking import availability, links
+from models.booking import availability, bookables, links
+from models.booking.availability import Closed
+from models.booking.bookables import Bookable
 from models.clinics import calendars
-from models.clinics.calendars import Calendar
 
 
 class AppointmentStatus(StrEnum):
@@ -41,15 +44,24 @@ class AppointmentStatus(StrEnum):
     NO_SHOW = "no_show"
 
 
+class BookedBy(StrEnum):
+    PHONE = "phone"
+    LINK = "link"
+    DESK = "desk"
+
+
 class Appointment(Base):
     __tablename__ = "appointments"
     __table_args__ = (
         one_of("status", AppointmentStatus),
+        one_of("booked_by", BookedBy),
         CheckConstraint("ends_at > scheduled_at", name="length"),
-        ForeignKeyConstraint(
-            ["org_id", "calendar_id", "resource_id"],
-            ["calendars.org_id", "calendars.id", "calendars.resource_id"],
-        ),
+        # An appointment by phone had its code read back; one of the desk has somebody who answers for it.
+        CheckConstraint("booked_by <> 'phone' OR hold_id IS NOT NULL", name="phone_has_its_hold"),
+        CheckConstraint("booked_by <> 'desk' OR booker IS NOT NULL", name="desk_has_a_name"),
+        ForeignKeyConstraint(["org_id", "calendar_id"], ["calendars.org_id", "calendars.id"]),
+        ForeignKeyConstraint(["org_id", "service_id"], ["services.org_id", "services.id"]),
+        ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
         ForeignKeyConstraint(["org_id", "contact_id"], ["contacts.org_id", "contacts.id"]),
         ForeignKeyConstraint(["org_id", "hold_id"], ["appointment_holds.org_id", "appointment_holds.id"]),
         UniqueConstraint("org_id", "id"),
@@ -72,17 +84,26 @@ class Appointment(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID]
     calendar_id: Mapped[str]
+    service_id: Mapped[str | None]
     resource_id: Mapped[str]
+    other_resources: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     seat: Mapped[int] = mapped_column(server_default="0")
     scheduled_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+    minutes_before: Mapped[int] = mapped_column(server_default="0")
+    minutes_after: Mapped[int] = mapped_column(server_default="0")
     status: Mapped[AppointmentStatus] = mapped_column(EnumText(AppointmentStatus), server_default="confirmed")
     contact_id: Mapped[uuid.UUID]
     hold_id: Mapped[uuid.UUID | None]
     call_sid: Mapped[str | None]
     patient_name: Mapped[str]
     patient_phone: Mapped[str]
+    #: What the caller said that it is for, in the clinic's words where these are among them.
     service_type: Mapped[str | None]
+    #: Filled in where raw SQL leaves it out: by phone with a hold, else by the desk.
+    booked_by: Mapped[BookedBy] = mapped_column(EnumText(BookedBy))
+    #: Who at the desk, as the audit log names them.
+    booker: Mapped[str | None]
     confirmation_message_id: Mapped[uuid.UUID]
     # A trigger copies these three from the confirmation's row.
     confirmation_sms_sent: Mapped[bool] = mapped_column(server_default="false")
@@ -179,11 +200,12 @@ _CANCEL = text(
 ).bindparams(bindparam("message", type_=Uuid))
 _MOVE = text(
     "SELECT success, error, code, message_id"
-    " FROM move_appointment(:appointment, :org, :slot, :message, :most_moves)"
+    " FROM move_appointment(:appointment, :org, :slot, :message, :most_moves, CAST(:options AS jsonb))"
 ).bindparams(
     bindparam("slot", type_=DateTime(timezone=True)),
     bindparam("message", type_=Uuid),
     bindparam("most_moves", type_=Integer),
+    bindparam("options", type_=Text),
 )
 
 
@@ -209,24 +231,29 @@ def move(
     message_id: uuid.UUID | None = None,
     most_moves: int | None = None,
 ) -> Change:
-    """Move an appointment to another start that its calendar offers, or return why not and change nothing.
+    """Move an appointment to another start that is offered with the same person, or return why not and change
+    nothing.
 
     `message_id` as for `cancel`. `most_moves` is how often the actor of this transaction may move it in 24
     hours; without it there is no limit. Waits for claims of the same resource, at most the lock timeout.
     """
     appointment = get_or_none(session, org_id, appointment_id)
-    calendar = appointment and calendars.get_or_none(session, org_id, appointment.calendar_id)
-    if appointment and calendar:
-        now = clock.now(session)
-        closed = availability.why_not_offered(as_long_as(calendar, appointment), starts_at, now)
-        if closed:
-            return Change(success=False, error="Not an offered time", code=closed.value)
+    room = appointment and find_bookable(session, appointment)
+    options = None
+    if appointment and room:
+        slot, closed = availability.slot_at(room, starts_at, clock.now(session))
+        if slot is None:
+            return Change(
+                success=False, error="Not an offered time", code=(closed or Closed.OFF_THE_GRID).value
+            )
+        options = json.dumps(slot.options)
     values = {
         "appointment": appointment_id,
         "org": org_id,
         "slot": starts_at,
         "message": message_id,
         "most_moves": most_moves,
+        "options": options,
     }
     change = Change(**session.execute(_MOVE, values).one()._mapping)
     if change.success and change.message_id:
@@ -235,14 +262,24 @@ def move(
     return change
 
 
-def as_long_as(calendar: Calendar, appointment: Appointment) -> Calendar:
-    """A copy of the calendar with slots as long as this appointment, to find another slot for it.
+def find_bookable(session: Session, appointment: Appointment) -> Bookable | None:
+    """What an appointment can be moved within: its service with the same person, as long as it is now.
 
-    The copy is in no session and is never written.
+    With whoever can do it where that person no longer does. None if the service is offered no more.
     """
-    length = (appointment.ends_at - appointment.scheduled_at) // timedelta(minutes=1)
-    values = {column.key: getattr(calendar, column.key) for column in inspect(Calendar).column_attrs}
-    return Calendar(**values | {"slot_minutes": length})
+    calendar = calendars.get_or_none(session, appointment.org_id, appointment.calendar_id)
+    if calendar is None:
+        return None
+    service = appointment.service_id
+    found = bookables.find(
+        session, calendar, service_id=service, person=appointment.resource_id
+    ) or bookables.find(session, calendar, service_id=service)
+    return found and replace(
+        found,
+        minutes=(appointment.ends_at - appointment.scheduled_at) // timedelta(minutes=1),
+        minutes_before=appointment.minutes_before,
+        minutes_after=appointment.minutes_after,
+    )
 
 
 def _read_again(session: Session, appointment_id: uuid.UUID) -> None:

@@ -1,35 +1,49 @@
-"""Which slots a calendar offers, by the clinic's wall clock, and which of them are free."""
+"""Which slots a bookable offers, by the clinic's wall clock, and which of them are free.
+
+Which slots there are is a function of the rules and the time alone; the database is asked only what is taken.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from models.booking.occupancies import find_taken
+from models.booking.bookables import Bookable
+from models.booking.occupancies import Taken, find_taken
+from models.booking.openings import Span, instant
+from models.booking.resources import ResourceKind
+from models.booking.services import find_starts
 from models.booking.unproved_holds import Day
-from models.clinics.calendars import Calendar
 
 #: How far ahead of a full day the next free slots are looked for.
 LOOK_AHEAD = timedelta(days=21)
 
 _A_DAY = timedelta(days=1)
 
+#: One way to do it: for each need the ids that meet it; the first need is the one who leads.
+Option = tuple[tuple[str, ...], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One slot that the calendar offers; both ends are in UTC."""
+    """One slot that is offered, and by whom and what; both ends are in UTC and leave out the buffers."""
 
     starts_at: datetime
     ends_at: datetime
+    options: tuple[Option, ...] = ()
+
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        return tuple(option[0][0] for option in self.options)
 
 
 class Closed(StrEnum):
-    """Why a calendar does not offer a start or a day, whether it is taken or not."""
+    """Why a start or a day is not offered, whether it is taken or not."""
 
     PAST = "past"
     TOO_SOON = "too_soon"
@@ -38,119 +52,231 @@ class Closed(StrEnum):
     OFF_THE_GRID = "off_the_grid"
 
 
-def today(calendar: Calendar, now: datetime) -> date:
-    return now.astimezone(calendar.zone).date()
+def today(bookable: Bookable, now: datetime) -> date:
+    return now.astimezone(bookable.zone).date()
 
 
-def slots_of_day(calendar: Calendar, day: date) -> Iterator[Slot]:
+# --- what the rules offer -------------------------------------------------------------------------
+
+
+def slots_of_day(bookable: Bookable, day: date) -> list[Slot]:
     """The slots that start on one local day, taken or not, in order.
 
-    Starts are steps of wall-clock time from the opening, which may have been on the day before. On days when
-    the clocks change, a time that does not exist is left out, and a time that comes twice is offered once, as
-    the first of the two.
+    A start is a step of wall-clock time from an opening, and the whole of the appointment lies in open time of
+    whoever does it, in one room, and of all that it needs. Buffers need no open time. On days when the clocks
+    change, a time that does not exist is left out, and one that comes twice is offered once, as the first of the
+    two.
     """
-    length = timedelta(minutes=calendar.slot_minutes)
-    for opens, closes in _periods(calendar, day):
-        wall = opens
-        end_of_period = _instant(_open_until(calendar, closes), calendar.zone)
-        while wall < closes:
-            starts_at = wall.replace(tzinfo=calendar.zone).astimezone(UTC)
-            exists = starts_at.astimezone(calendar.zone).replace(tzinfo=None) == wall
-            if wall.date() == day and exists and starts_at + length <= end_of_period:
-                yield Slot(starts_at, starts_at + length)
-            wall += timedelta(minutes=calendar.step_minutes)
+    return _slots(bookable, day, day)[day]
 
 
-def _periods(calendar: Calendar, day: date) -> list[tuple[datetime, datetime]]:
-    """The opening periods that reach into one local day, in order, also those that began the day before."""
-    before = [
-        (opens, closes)
-        for opens, closes in calendar.opening_hours(day - timedelta(days=1))
-        if closes > datetime.combine(day, time())
-    ]
-    return before + calendar.opening_hours(day)
+def _slots(bookable: Bookable, first: date, last: date) -> dict[date, list[Slot]]:
+    """The slots of each local day from `first` to `last`."""
+    length = timedelta(minutes=bookable.minutes)
+    spans = {
+        each: _Open(timetable.spans(first - _A_DAY, last + _A_DAY))
+        for each, timetable in bookable.timetables.items()
+    }
+    found: dict[date, list[Slot]] = {}
+    day = first
+    while day <= last:
+        options: dict[datetime, list[Option]] = {}
+        for leader in bookable.leaders:
+            at_once: set[datetime] = set()
+            for starts_at, room in bookable.timetables[leader].starts(day, bookable.step_minutes):
+                ends_at = starts_at + length
+                if starts_at in at_once or not spans[leader].contains(starts_at, ends_at, room):
+                    continue
+                needs = _needs(bookable, room, spans, starts_at, ends_at)
+                if needs is not None:
+                    at_once.add(starts_at)
+                    options.setdefault(starts_at, []).append(((leader,), *needs))
+        found[day] = [Slot(start, start + length, tuple(options[start])) for start in sorted(options)]
+        day += _A_DAY
+    return found
 
 
-def _open_until(calendar: Calendar, closes: datetime) -> datetime:
-    """The end of a period, or of the next period if the two meet at midnight."""
-    if closes.time() != time():
-        return closes
-    return next((end for begin, end in calendar.opening_hours(closes.date()) if begin == closes), closes)
+def _needs(
+    bookable: Bookable, room: str | None, spans: Mapping[str, _Open], starts_at: datetime, ends_at: datetime
+) -> Option | None:
+    """What is needed besides the one who leads, and is open; None if something is not."""
+    needs = []
+    for kind, able in bookable.needs:
+        ids = able
+        if kind is ResourceKind.ROOM and room is not None:
+            ids = (room,) if room in able else ()
+        are_open = tuple(each for each in ids if spans[each].contains(starts_at, ends_at))
+        if not are_open:
+            return None
+        needs.append(are_open)
+    if room is not None and all(kind is not ResourceKind.ROOM for kind, _ in bookable.needs):
+        # The service needs no room, but whoever does it sits in one then.
+        if room not in spans or not spans[room].contains(starts_at, ends_at):
+            return None
+        needs.insert(0, (room,))
+    return tuple(needs)
 
 
-def why_day_is_closed(calendar: Calendar, day: date, now: datetime) -> Closed | None:
-    if day < today(calendar, now):
+class _Open:
+    """The open time of a resource; asks whether a time lies in it."""
+
+    def __init__(self, spans: list[Span]) -> None:
+        self._spans = sorted(spans, key=lambda span: span.begins)
+        self._begins = [span.begins for span in self._spans]
+
+    def contains(self, starts_at: datetime, ends_at: datetime, room: str | None = None) -> bool:
+        """Whether [starts_at, ends_at) is open. `room`: the one in which the person must be all the time."""
+        place = bisect_right(self._begins, starts_at)
+        return any(
+            span.ends >= ends_at and (room is None or span.room == room)
+            for span in self._spans[max(0, place - 3) : place]
+        )
+
+
+def why_day_is_closed(bookable: Bookable, day: date, now: datetime) -> Closed | None:
+    if day < today(bookable, now):
         return Closed.PAST
-    if day > today(calendar, now) + timedelta(days=calendar.horizon_days):
+    if day > today(bookable, now) + timedelta(days=bookable.horizon_days):
         return Closed.TOO_FAR
-    if not _periods(calendar, day):
+    if not any(_is_open(bookable, leader, day) for leader in bookable.leaders):
         return Closed.CLOSED
     return None
 
 
-def why_not_offered(calendar: Calendar, starts_at: datetime, now: datetime) -> Closed | None:
+def _is_open(bookable: Bookable, leader: str, day: date) -> bool:
+    timetable = bookable.timetables[leader]
+    begins, ends = (instant(day, minute, timetable.zone) for minute in (0, 24 * 60))
+    return any(span.begins < ends and span.ends > begins for span in timetable.spans(day - _A_DAY, day))
+
+
+def why_not_offered(bookable: Bookable, starts_at: datetime, now: datetime) -> Closed | None:
     """Why a start is not on offer; None if it is. A claim asks again, as a caller may name any instant."""
+    return slot_at(bookable, starts_at, now)[1]
+
+
+def slot_at(bookable: Bookable, starts_at: datetime, now: datetime) -> tuple[Slot | None, Closed | None]:
+    """The slot that begins at an instant, taken or not, or why there is none."""
     if starts_at <= now:
-        return Closed.PAST
-    if starts_at > now + timedelta(days=calendar.horizon_days + 2):
-        return Closed.TOO_FAR  # before the local date, which a very distant instant does not have
-    day = starts_at.astimezone(calendar.zone).date()
-    if closed := why_day_is_closed(calendar, day, now):
-        return closed
-    if starts_at < _earliest(calendar, now):
-        return Closed.TOO_SOON
-    if all(slot.starts_at != starts_at for slot in slots_of_day(calendar, day)):
-        return Closed.OFF_THE_GRID
-    return None
+        return None, Closed.PAST
+    if starts_at > now + timedelta(days=bookable.horizon_days + 2):
+        return None, Closed.TOO_FAR  # before the local date, which a very distant instant does not have
+    day = starts_at.astimezone(bookable.zone).date()
+    if closed := why_day_is_closed(bookable, day, now):
+        return None, closed
+    if starts_at < _earliest(bookable, now):
+        return None, Closed.TOO_SOON
+    for slot in slots_of_day(bookable, day):
+        if slot.starts_at == starts_at:
+            return slot, None
+    return None, Closed.OFF_THE_GRID
 
 
-def day_of(calendar: Calendar, starts_at: datetime, now: datetime) -> Day:
-    """The local day of a start, and how many starts are still to come on it, taken or not."""
-    day = starts_at.astimezone(calendar.zone).date()
-    begins, ends = (_instant(datetime.combine(each, time()), calendar.zone) for each in (day, day + _A_DAY))
-    return Day(begins, ends, sum(slot.starts_at > now for slot in slots_of_day(calendar, day)))
+def day_of(bookable: Bookable, starts_at: datetime, now: datetime) -> Day:
+    """The local day of a start, and how many starts are still to come on it with each who leads, taken or not."""
+    day = starts_at.astimezone(bookable.zone).date()
+    begins, ends = (instant(each, 0, bookable.zone) for each in (day, day + _A_DAY))
+    offered = dict.fromkeys(bookable.leaders, 0)
+    for slot in slots_of_day(bookable, day):
+        if slot.starts_at > now:
+            for leader in slot.leaders:
+                offered[leader] += 1
+    return Day(begins, ends, offered)
+
+
+# --- what of it is free ---------------------------------------------------------------------------
 
 
 def find_free(
-    session: Session, calendar: Calendar, *, first: date, days: int, now: datetime
+    session: Session, bookable: Bookable, *, first: date, days: int, now: datetime
 ) -> dict[date, list[Slot]]:
-    """The free slots of each of `days` local days from `first` on; days without free slots are left out."""
-    last = min(first + timedelta(days=days - 1), today(calendar, now) + timedelta(days=calendar.horizon_days))
-    first = max(first, today(calendar, now))
+    """The free slots of each of `days` local days from `first` on; days without free slots are left out.
+
+    Each slot has the options that are free.
+    """
+    last = min(first + timedelta(days=days - 1), today(bookable, now) + timedelta(days=bookable.horizon_days))
+    first = max(first, today(bookable, now))
+    if last < first:
+        return {}
+    earliest = _earliest(bookable, now)
     offered = {
-        first + timedelta(days=n): list(slots_of_day(calendar, first + timedelta(days=n)))
-        for n in range((last - first).days + 1)
+        day: [slot for slot in slots if slot.starts_at >= earliest]
+        for day, slots in _slots(bookable, first, last).items()
     }
     every = [slot for slots in offered.values() for slot in slots]
     if not every:
         return {}
+    before, after = (timedelta(minutes=each) for each in (bookable.minutes_before, bookable.minutes_after))
     taken = find_taken(
-        session, calendar.org_id, calendar.resource_id, every[0].starts_at, max(s.ends_at for s in every)
+        session,
+        bookable.org_id,
+        sorted({each for slot in every for option in slot.options for need in option for each in need}),
+        every[0].starts_at - before,
+        max(slot.ends_at for slot in every) + after,
     )
-    earliest = _earliest(calendar, now)
-    free: dict[date, list[Slot]] = {}
-    for day, slots in offered.items():
-        of_day = [
-            slot
-            for slot in slots
-            if slot.starts_at >= earliest
-            and not any(begin < slot.ends_at and end > slot.starts_at for begin, end in taken)
-        ]
-        if of_day:
-            free[day] = of_day
-    return free
+    return {
+        day: left
+        for day, slots in _but_full_days(session, bookable, offered).items()
+        if (left := list(free_of(slots, taken, before, after)))
+    }
+
+
+def free_of(
+    slots: Iterable[Slot], taken: Mapping[str, Taken], before: timedelta, after: timedelta
+) -> Iterator[Slot]:
+    """The slots that have a free option, each with its free options alone. `taken` is in order and without
+    overlaps for each resource.
+    """
+    ends = {each: [end for _, end in times] for each, times in taken.items()}
+
+    def is_free(resource_id: str, begin: datetime, end: datetime) -> bool:
+        times = taken.get(resource_id)
+        if not times:
+            return True
+        place = bisect_right(ends[resource_id], begin)
+        return place == len(times) or times[place][0] >= end
+
+    for slot in slots:
+        begin, end = slot.starts_at - before, slot.ends_at + after
+        options = []
+        for option in slot.options:
+            needs = []
+            for need in option:
+                free = tuple(each for each in need if is_free(each, begin, end))
+                if not free:
+                    break
+                needs.append(free)
+            else:
+                options.append(tuple(needs))
+        if options:
+            yield replace(slot, options=tuple(options))
+
+
+def _but_full_days(
+    session: Session, bookable: Bookable, offered: dict[date, list[Slot]]
+) -> dict[date, list[Slot]]:
+    """Without the days on which the service has been booked as often as the clinic allows."""
+    if bookable.most_per_day is None:
+        return offered
+    begins = [instant(day, 0, bookable.zone) for day in (*offered, max(offered) + _A_DAY)]
+    starts = find_starts(session, bookable.org_id, bookable.service_id, begins[0], begins[-1])
+    return {
+        day: slots
+        for number, (day, slots) in enumerate(offered.items())
+        if bisect_left(starts, begins[number + 1]) - bisect_left(starts, begins[number])
+        < bookable.most_per_day
+    }
 
 
 def find_nearest(
-    session: Session, calendar: Calendar, *, wanted: datetime, now: datetime, count: int = 3
+    session: Session, bookable: Bookable, *, wanted: datetime, now: datetime, count: int = 3
 ) -> list[Slot]:
     """The `count` free slots nearest to a wanted time, in order of time."""
-    end = today(calendar, now) + timedelta(days=calendar.horizon_days + 1)
-    end_of_horizon = datetime.combine(end, time(), calendar.zone) - timedelta(microseconds=1)
-    wanted = min(max(wanted, now), end_of_horizon)
-    first = max(wanted.astimezone(calendar.zone).date() - timedelta(days=1), today(calendar, now))
+    end = today(bookable, now) + timedelta(days=bookable.horizon_days + 1)
+    end_of_horizon = datetime.combine(end, time(), bookable.zone) - timedelta(microseconds=1)
+    wanted = min(max(wanted, now), end_of_horizon.astimezone(UTC))
+    first = max(wanted.astimezone(bookable.zone).date() - _A_DAY, today(bookable, now))
     for span in (3, LOOK_AHEAD.days):
-        free = find_free(session, calendar, first=first, days=span, now=now)
+        free = find_free(session, bookable, first=first, days=span, now=now)
         slots = [slot for of_day in free.values() for slot in of_day]
         if len(slots) >= count:
             break
@@ -158,16 +284,6 @@ def find_nearest(
     return sorted(nearest, key=lambda slot: slot.starts_at)
 
 
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """A wall-clock time as UTC; for a time that the clocks skip, the moment at which they skip it."""
-    moment = wall.replace(tzinfo=zone).astimezone(UTC)
-    if moment.astimezone(zone).replace(tzinfo=None) != wall:
-        moment = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-        while moment.astimezone(zone).replace(tzinfo=None) < wall:
-            moment += timedelta(minutes=1)
-    return moment
-
-
-def _earliest(calendar: Calendar, now: datetime) -> datetime:
-    """The soonest start a caller may still have; strictly after now."""
-    return now + max(timedelta(minutes=calendar.min_notice_minutes), timedelta(microseconds=1))
+def _earliest(bookable: Bookable, now: datetime) -> datetime:
+    """The soonest start a patient may still have; strictly after now."""
+    return now + max(timedelta(minutes=bookable.min_notice_minutes), timedelta(microseconds=1))

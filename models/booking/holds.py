@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     String,
+    Text,
     UniqueConstraint,
     and_,
     bindparam,
@@ -25,12 +27,12 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import locks
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking.unproved_holds import Asked
-from models.clinics.calendars import Calendar
 
 
 class HoldStatus(StrEnum):
@@ -48,10 +50,9 @@ class AppointmentHold(Base):
         one_of("status", HoldStatus),
         CheckConstraint("ends_at > starts_at", name="length"),
         CheckConstraint("code_tries >= 0", name="code_tries"),
-        ForeignKeyConstraint(
-            ["org_id", "calendar_id", "resource_id"],
-            ["calendars.org_id", "calendars.id", "calendars.resource_id"],
-        ),
+        ForeignKeyConstraint(["org_id", "calendar_id"], ["calendars.org_id", "calendars.id"]),
+        ForeignKeyConstraint(["org_id", "service_id"], ["services.org_id", "services.id"]),
+        ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
         ForeignKeyConstraint(["org_id", "contact_id"], ["contacts.org_id", "contacts.id"]),
         UniqueConstraint("org_id", "id"),  # for foreign keys that stay within one clinic
         Index("ix_appointment_holds_org_id_call_sid", "org_id", "call_sid", "created_at"),
@@ -62,11 +63,18 @@ class AppointmentHold(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID]
     calendar_id: Mapped[str]
-    #: Filled in from the calendar where raw SQL leaves it out, as is ends_at.
+    #: Filled in from the calendar where raw SQL leaves it out, as are the resources and ends_at. Null for one that
+    #: was made before there were services.
+    service_id: Mapped[str | None]
+    #: The person that it is with, and the room and device that it needs besides.
     resource_id: Mapped[str]
+    other_resources: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     seat: Mapped[int] = mapped_column(server_default="0")
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+    #: The buffers: taken up as well, and told to nobody.
+    minutes_before: Mapped[int] = mapped_column(server_default="0")
+    minutes_after: Mapped[int] = mapped_column(server_default="0")
     status: Mapped[HoldStatus] = mapped_column(EnumText(HoldStatus), server_default="held")
     expires_at: Mapped[datetime]
     released_at: Mapped[datetime | None]
@@ -90,6 +98,11 @@ class AppointmentHold(Base):
     #: Whether the call comes from the patient's number. Otherwise that number was only said.
     number_is_callers: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[CreatedAt]
+
+    @property
+    def resources(self) -> list[str]:
+        """Everything that the hold takes up."""
+        return [self.resource_id, *self.other_resources]
 
     def is_live(self, now: datetime) -> bool:
         """Whether the hold still keeps its slot: it is held and has not expired."""
@@ -115,15 +128,19 @@ class Claim:
     code: str | None
     expires_at: datetime | None
     contact_id: uuid.UUID | None
+    #: The one whom it is with.
+    resource_id: str | None
 
 
 _CLAIM = text(
-    "SELECT success, hold_id, error, code, expires_at, contact_id "
+    "SELECT success, hold_id, error, code, expires_at, contact_id, resource_id "
     "FROM claim_slot_atomic(:org, :calendar, :slot, :call, :name, :phone, :minutes, CAST(:asked AS jsonb))"
 ).bindparams(
     bindparam("call", type_=String), bindparam("name", type_=String), bindparam("asked", type_=String)
 )
 
+
+_LOCK_RESOURCES = text("SELECT lock_resources(:org, CAST(:ids AS text[]))")
 
 _OF_PHONE = text(
     "SELECT count(*) FILTER (WHERE hold_is_live(status, expires_at, app_clock())"
@@ -171,33 +188,34 @@ def claim_instead(
     before: list[AppointmentHold],
     *,
     org_id: uuid.UUID,
-    calendar: Calendar,
+    calendar_id: str,
     starts_at: datetime,
     call_sid: str | None,
     patient_name: str,
     patient_phone: str,
-    asked: Asked | None = None,
+    hold_minutes: int,
+    asked: Asked,
 ) -> Claim:
     """Claim a slot for a call in place of the slots it holds; if that is refused, the call keeps these.
 
     The old holds are released first, because the new slot may overlap them. So all locks are taken before
-    that in sorted order, and two calls that swap their calendars cannot wait for each other.
+    that in sorted order, and two calls that swap their times cannot wait for each other.
     """
     if before:
-        for resource in sorted({hold.resource_id for hold in before} | {calendar.resource_id}):
-            locks.take(session, func.resource_lock_key(org_id, resource))
+        wanted = [each for option in asked.options or () for need in option for each in need]
+        lock_resources(session, org_id, [*wanted, *(each for hold in before for each in hold.resources)])
     with session.begin_nested() if before else nullcontext() as savepoint:
         for hold in before:
             release(session, org_id=org_id, hold_id=hold.id)
         claimed = claim(
             session,
             org_id=org_id,
-            calendar_id=calendar.id,
+            calendar_id=calendar_id,
             starts_at=starts_at,
             call_sid=call_sid,
             patient_name=patient_name,
             patient_phone=patient_phone,
-            hold_minutes=calendar.hold_minutes,
+            hold_minutes=hold_minutes,
             asked=asked,
         )
         if savepoint is not None and not claimed.success:
@@ -255,6 +273,11 @@ def count_of_phone(
     return int(session.execute(_OF_PHONE, values).scalar_one())
 
 
+def lock_resources(session: Session, org_id: uuid.UUID, resource_ids: Iterable[str]) -> None:
+    """Let no other transaction claim these resources until this one ends. The order is the same everywhere."""
+    session.execute(_LOCK_RESOURCES, {"org": org_id, "ids": list(resource_ids)})
+
+
 def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:
     """Let no other transaction count or add holds of this number until this transaction ends.
 
@@ -267,8 +290,8 @@ def lock_phone(session: Session, org_id: uuid.UUID, phone: str) -> None:
 def release_of_call(session: Session, *, org_id: uuid.UUID, call_sid: str) -> int:
     """Release the slots that an ended call still holds; returns how many were released."""
     held = find_held_of_call(session, org_id, call_sid)
-    # The order of the locks, as in claim_instead: Python's, which does not depend on a collation.
-    held.sort(key=lambda hold: hold.resource_id)
+    if len(held) > 1:
+        lock_resources(session, org_id, [each for hold in held for each in hold.resources])
     return sum(release(session, org_id=org_id, hold_id=hold.id) for hold in held)
 
 

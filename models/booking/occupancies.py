@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, Computed, or_, select
+from sqlalchemy import CheckConstraint, Computed, ForeignKeyConstraint, or_, select
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -29,7 +29,8 @@ class Occupancy(Base):
             name="ex_occupancies_no_overlap",
         ),
         CheckConstraint("ends_at > starts_at AND ends_at <= starts_at + interval '24 hours'", name="length"),
-        CheckConstraint("num_nonnulls(hold_id, appointment_id) = 1", name="one_owner"),
+        CheckConstraint("num_nonnulls(hold_id, appointment_id, block_id) = 1", name="one_owner"),
+        ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
         # There is one seat until capacity arrives: another seat number would be a way round the constraint.
         CheckConstraint("seat = 0", name="seat"),
     )
@@ -44,18 +45,23 @@ class Occupancy(Base):
     )
     hold_id: Mapped[uuid.UUID | None]
     appointment_id: Mapped[uuid.UUID | None]
+    block_id: Mapped[uuid.UUID | None]
+
+
+#: The taken times of a resource, in order; they never overlap.
+Taken = list[tuple[datetime, datetime]]
 
 
 def find_taken(
-    session: Session, org_id: uuid.UUID, resource_id: str, begin: datetime, end: datetime
-) -> list[tuple[datetime, datetime]]:
-    """The taken times of a resource that overlap [begin, end), in order. Expired holds are left out."""
+    session: Session, org_id: uuid.UUID, resource_ids: list[str], begin: datetime, end: datetime
+) -> dict[str, Taken]:
+    """The taken times of resources that overlap [begin, end). Expired holds are left out."""
     query = (
-        select(Occupancy.starts_at, Occupancy.ends_at)
+        select(Occupancy.resource_id, Occupancy.starts_at, Occupancy.ends_at)
         .outerjoin(AppointmentHold, AppointmentHold.id == Occupancy.hold_id)
         .where(
             Occupancy.org_id == org_id,
-            Occupancy.resource_id == resource_id,
+            Occupancy.resource_id.in_(resource_ids),
             Occupancy.seat == 0,
             Occupancy.starts_at > begin - LONGEST,
             Occupancy.starts_at < end,
@@ -64,4 +70,7 @@ def find_taken(
         )
         .order_by(Occupancy.starts_at)
     )
-    return [(row.starts_at, row.ends_at) for row in session.execute(query)]
+    taken: dict[str, Taken] = {}
+    for row in session.execute(query):
+        taken.setdefault(row.resource_id, []).append((row.starts_at, row.ends_at))
+    return taken

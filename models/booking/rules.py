@@ -17,11 +17,11 @@ import settings
 from models.base import phones
 from models.booking import appointments, availability, codes, holds
 from models.booking.appointments import Appointment, Confirmation
-from models.booking.availability import Closed
+from models.booking.availability import Closed, Slot
+from models.booking.bookables import Bookable
 from models.booking.codes import Asker
 from models.booking.holds import AppointmentHold, Claim, HoldStatus
 from models.booking.unproved_holds import Asked
-from models.clinics.calendars import Calendar
 from models.clinics.organizations import Organization
 
 
@@ -37,6 +37,9 @@ class Refusal(StrEnum):
     SLOT_IN_THE_PAST = "slot_in_the_past"
     INVALID_SLOT = "invalid_slot"
     UNKNOWN_CALENDAR = "unknown_calendar"
+    NOBODY_DOES_IT = "nobody_does_it"
+    DAY_IS_FULL = "day_is_full"
+    NOT_BY_PHONE = "not_by_phone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Wish:
     """One slot for one patient. `patient_phone` is in E.164; `call_id` is None outside a call."""
 
     clinic: Organization
-    calendar: Calendar
+    bookable: Bookable
     starts_at: datetime
     patient_name: str
     patient_phone: str
@@ -57,6 +60,7 @@ class Held:
     hold_id: uuid.UUID | None
     contact_id: uuid.UUID | None
     expires_at: datetime
+    resource_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +78,26 @@ def reserve(
 
     A call that asks for its own slot again is given its own hold, and a call that asks for another slot moves
     its hold. `call_holds_a_slot`: false only if the code that calls this function knows that the call holds
-    none, which saves a query. Waits for the locks of the number and of the calendar, at most the lock timeout
+    none, which saves a query. Waits for the locks of the number and of the resources, at most the lock timeout
     (LockNotAvailable after it).
     """
     if refusal := _refuses_number(session, wish):
         return Refused(refusal)
-    if closed := availability.why_not_offered(wish.calendar, wish.starts_at, now):
-        return Refused(closed)
+    slot, closed = availability.slot_at(wish.bookable, wish.starts_at, now)
+    if slot is None:
+        return Refused(closed or Closed.OFF_THE_GRID)
+    if not wish.bookable.by_phone:
+        return Refused(Refusal.NOT_BY_PHONE)
     before = []
     if wish.call_id and call_holds_a_slot:
         before = holds.find_held_of_call(session, wish.clinic.id, wish.call_id)
     for hold in before:
         if _is_what_is_wished(hold, wish) and hold.is_live(now):
             hold.patient_name = wish.patient_name  # so that a misheard name can be corrected
-            return Held(hold.id, hold.contact_id, hold.expires_at)
-    claim = _claim(session, wish, before, now)
+            return Held(hold.id, hold.contact_id, hold.expires_at, hold.resource_id)
+    claim = _claim(session, wish, slot, before, now)
     if claim.success and claim.expires_at is not None:
-        return Held(claim.hold_id, claim.contact_id, claim.expires_at)
+        return Held(claim.hold_id, claim.contact_id, claim.expires_at, claim.resource_id)
     why = Refusal(claim.code) if claim.code in set(Refusal) else Refusal.SLOT_TAKEN
     if why not in _FOR_OTHERS and (booked := _booked_before(session, wish)):
         return booked
@@ -137,26 +144,34 @@ def _refuses_number(session: Session, wish: Wish) -> Refusal | None:
 
 def _is_what_is_wished(hold: AppointmentHold, wish: Wish) -> bool:
     held = (hold.calendar_id, hold.starts_at, hold.patient_phone)
-    return held == (wish.calendar.id, wish.starts_at, wish.patient_phone)
+    if held != (wish.bookable.calendar_id, wish.starts_at, wish.patient_phone):
+        return False
+    return hold.service_id in (None, wish.bookable.service_id) and wish.bookable.person in (
+        None,
+        hold.resource_id,
+    )
 
 
-def _claim(session: Session, wish: Wish, before: list[AppointmentHold], now: datetime) -> Claim:
+def _claim(session: Session, wish: Wish, slot: Slot, before: list[AppointmentHold], now: datetime) -> Claim:
     asker = wish.asker
     return holds.claim_instead(
         session,
         before,
         org_id=wish.clinic.id,
-        calendar=wish.calendar,
+        calendar_id=wish.bookable.calendar_id,
         starts_at=wish.starts_at,
         call_sid=wish.call_id,
         patient_name=wish.patient_name,
         patient_phone=wish.patient_phone,
+        hold_minutes=wish.bookable.hold_minutes,
         asked=Asked(
             wish.clinic,
             asker.credential,
             asker.number,
             asker.proves(wish.patient_phone),
-            availability.day_of(wish.calendar, wish.starts_at, now),
+            availability.day_of(wish.bookable, wish.starts_at, now),
+            wish.bookable.service_id,
+            slot.options,
         ),
     )
 
@@ -169,7 +184,7 @@ def _booked_before(session: Session, wish: Wish) -> Appointment | None:
         session,
         wish.clinic.id,
         wish.call_id,
-        calendar_id=wish.calendar.id,
+        calendar_id=wish.bookable.calendar_id,
         starts_at=wish.starts_at,
         patient_phone=wish.patient_phone,
     )

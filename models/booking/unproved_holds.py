@@ -20,16 +20,21 @@ from models.clinics.organizations import LABEL_OF_CREDENTIAL, Organization
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The local day of a slot in its calendar, as instants, and how many starts it still offers."""
+    """The local day of a slot in its calendar, as instants, and how many starts it still offers with each who may
+    lead.
+    """
 
     begins: datetime
     ends: datetime
-    offered: int
+    offered: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for a hold. `caller` is the number that the call comes from, in E.164.
+    """Who asks for a hold, and for what. `caller` is the number that the call comes from, in E.164.
+
+    `options` are those who and what is open then (models/booking/availability.py); without them whoever can do the
+    calendar's own service is asked, whatever the hours are.
 
     `own`: the patient's number is the same. The clinic's limits on unproved holds apply if `day` is given
     (docs/decisions/0023).
@@ -40,14 +45,20 @@ class Asked:
     caller: str | None = None
     own: bool = False
     day: Day | None = None
+    service_id: str | None = None
+    options: tuple[tuple[tuple[str, ...], ...], ...] | None = None
 
     def as_json(self) -> str:
-        """The JSON that make_room_for_hold reads."""
+        """The JSON that claim_slot_atomic and make_room_for_hold read."""
         asked: dict[str, object] = {
             "credential": self.credential_id and str(self.credential_id),
             "caller": self.caller and caller_digest(self.caller),
             "own": self.own,
         }
+        if self.service_id:
+            asked["service"] = self.service_id
+        if self.options:
+            asked["options"] = self.options
         if self.day and self.clinic.unproved_holds:
             asked |= {
                 "most": self.clinic.unproved_holds,
@@ -113,8 +124,9 @@ _OF = (
 )
 # The locks of the resources in sorted order and before any row, as in every transaction that takes several.
 _LOCK = text(f"""
-    SELECT pg_advisory_xact_lock(resource_lock_key(:org, r.resource_id))
-      FROM (SELECT DISTINCT h.resource_id COLLATE "C" AS resource_id {_UNPROVED} {_MEANT} ORDER BY 1) r
+    SELECT lock_resources(:org, r.ids)
+      FROM (SELECT coalesce(array_agg(u.id), '{{}}') AS ids
+              FROM (SELECT unnest(all_resources(h.resource_id, h.other_resources)) AS id {_UNPROVED} {_MEANT}) u) r
 """).bindparams(*_OF)
 _GIVE_BACK = text(f"""
     UPDATE appointment_holds g SET status = 'released', released_at = app_clock()

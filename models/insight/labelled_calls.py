@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from models.base import digests
-from models.booking import appointments, codes
+from models.booking import appointments, codes, services
 from models.booking.appointments import AppointmentStatus
 from models.calls import redaction
 from models.calls.calls import Call
@@ -88,7 +88,7 @@ def _of_the_clinic(session: Session, org_id: uuid.UUID) -> tuple[set[str], set[s
     names = {calendar.name for calendar in of_clinic}
     names |= set(session.scalars(select(StaffUser.name).where(StaffUser.org_id == org_id)))
     names |= set(session.scalars(select(Organization.name).where(Organization.id == org_id)))
-    return names, {service for calendar in of_clinic for service in calendar.services}
+    return names, set(services.names_of_clinic(session, org_id))
 
 
 def _labelled(

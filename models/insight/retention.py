@@ -27,8 +27,8 @@ from sqlalchemy.sql.expression import cast
 from models.base.erased import MARK
 from models.booking.appointments import Appointment
 from models.booking.holds import AppointmentHold
+from models.booking.services import Service
 from models.calls.calls import BY_SIGNATURE, Call, ToolCall
-from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization
 from models.clinics.signed_requests import SignedRequest
@@ -119,8 +119,8 @@ def _forget_texts(session: Session, limit: int) -> int:
 def _forget_visits(session: Session, limit: int) -> int:
     """Forget what the visit was for, unless it is the clinic's own name of a service."""
     own = select(1).where(
-        Calendar.org_id == Appointment.org_id,
-        cast(Calendar.services, JSONB).contains(func.to_jsonb(Appointment.service_type)),
+        Service.org_id == Appointment.org_id,
+        Service.name == Appointment.service_type,
     )
     said = and_(Appointment.service_type.is_not(None), ~own.exists())
     return _forget(session, Appointment, Appointment.ends_at, said, limit=limit, service_type=None)

@@ -22,12 +22,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import clock
 from models.base.tables import Base, CreatedAt, Id
-from models.booking import appointments
+from models.booking import appointments, services
 from models.booking.appointments import Appointment
 from models.calls.calls import Call
 from models.calls.facts import parse_facts
 from models.clinics import organizations
-from models.clinics.calendars import Calendar
 from models.clinics.contacts import Contact
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.leads.scoring import (
@@ -169,8 +168,7 @@ def _with_hot(own: Rules, account: IntegrationSettings) -> Rules:
 def evidence(session: Session, call: Call) -> Evidence:
     """What is known about a call, from its report and from our own rows."""
     booked = appointments.latest_of_call(session, call.org_id, call.id)
-    lists = session.scalars(select(Calendar.services).where(Calendar.org_id == call.org_id))
-    offered = {name for services in lists for name in services}
+    offered = services.names_of_clinic(session, call.org_id)
     return Evidence(
         turns=tuple(Turn(Speaker(turn["who"]), turn["text"]) for turn in call.turns or ()),
         duration=call.duration,

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 import settings
 from models.base import sealing
+from models.booking import services
 from models.clinics import calendars, organizations
 from models.clinics.organizations import IntegrationSettings, Organization
 from webapp.agents.vapi import assistant
@@ -74,11 +75,13 @@ def _build(org_id: uuid.UUID) -> tuple[dict[str, Any], IntegrationSettings]:
 
 def wanted(session: Session, clinic: Organization, account: IntegrationSettings) -> dict[str, Any]:
     """The assistant as it should be at Vapi now. Raises NoCalendar."""
+    of_clinic = calendars.list_of_clinic(session, clinic.id)
     return assistant.build(
         clinic,
-        calendars.list_of_clinic(session, clinic.id),
+        of_clinic,
         account,
         settings.get().public_base_url,
+        services={each.id: services.names_by_calendar(session, each) for each in of_clinic},
         signs_as=organizations.signing_name(session, clinic.id),
     )
 

@@ -10,7 +10,7 @@ from datetime import date, time, timedelta
 from itertools import pairwise
 from typing import NoReturn
 
-from models.clinics.calendars import MIDNIGHT, WEEKDAYS
+from models.booking.hours import MIDNIGHT, WEEKDAYS
 
 Hours = dict[str, list[list[str]]]
 

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from models.base import clock, phones, times
-from models.booking import appointments, availability, links
+from models.booking import appointments, availability, links, services
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.availability import Slot
+from models.booking.bookables import Bookable
 from models.booking.links import LinkOutcome, PatientLink
 from models.clinics import calendars, organizations
 from models.clinics.calendars import Calendar
@@ -100,7 +101,9 @@ class Linked:
             time=time_of(self.appointment.scheduled_at, zone),
             zone=zone_name(zone),
             # Only a service of the clinic's list: the words from the call can be any text.
-            service=service if service in self.calendar.services else None,
+            service=service
+            if service in services.names_of_clinic(self.session, self.appointment.org_id)
+            else None,
             reference=texts.reference(self.appointment.id),
             used_on=times.spoken_day(self.link.used_at.astimezone(zone).date())
             if self.link.used_at
@@ -121,8 +124,14 @@ class Linked:
         return State.STANDS
 
     def openings(self, day: date | None) -> Openings:
-        """The free slots of `day`; without a day, of the appointment's day or the next that has any."""
-        room = appointments.as_long_as(self.calendar, self.appointment)
+        """The free slots of `day`; without a day, of the appointment's day or the next that has any.
+
+        They are with the same person. There are none if the clinic offers the service no more, or not by link.
+        """
+        room = appointments.find_bookable(self.session, self.appointment)
+        if room is None or not room.by_link:
+            own = self._own_day()
+            return Openings(own, times.spoken_day(own), (), None, None, own, own)
         first = availability.today(room, self.now)
         last = first + timedelta(days=room.horizon_days)
         wanted = min(max(day or self._own_day(), first), last)
@@ -143,10 +152,10 @@ class Linked:
     def _own_day(self) -> date:
         return self.appointment.scheduled_at.astimezone(self.calendar.zone).date()
 
-    def _free(self, room: Calendar, first: date, days: int) -> dict[date, list[Slot]]:
+    def _free(self, room: Bookable, first: date, days: int) -> dict[date, list[Slot]]:
         return availability.find_free(self.session, room, first=first, days=days, now=self.now)
 
-    def _next_day(self, room: Calendar, day: date, last: date) -> date | None:
+    def _next_day(self, room: Bookable, day: date, last: date) -> date | None:
         stretch = availability.LOOK_AHEAD
         for number in range(_STRETCHES):
             begin = day + timedelta(days=1) + number * stretch
@@ -156,7 +165,7 @@ class Linked:
                 return min(free)
         return None
 
-    def _previous_day(self, room: Calendar, day: date, first: date) -> date | None:
+    def _previous_day(self, room: Bookable, day: date, first: date) -> date | None:
         stretch = availability.LOOK_AHEAD
         for number in range(1, _STRETCHES + 1):
             end = day - (number - 1) * stretch

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Any
 
 from marshmallow import fields
 
 from models.base import times
-from models.booking import availability
+from models.booking import availability, services
 from models.booking.availability import Closed, Slot
-from models.clinics import calendars
-from models.clinics.calendars import Calendar
-from webapp.agents import days, examples, offers
+from models.booking.bookables import Bookable
+from webapp.agents import asked, days, examples, offers
 from webapp.agents.desk import Desk
 from webapp.agents.replies import Code, Reply, refusal
 from webapp.agents.schemas import WORDS, Answer, Arguments, OfferedSlot, Said
@@ -24,6 +24,27 @@ _DATE = "2026-12-07, or as it was said: today, tomorrow, a weekday, 7 December, 
 class CheckAvailabilityArguments(Arguments):
     date = Said(required=True, metadata={WORDS: "the day", "description": _DATE, "example": "2026-12-07"})
     calendarId = Said(metadata={"description": "the clinic's first calendar if left out", "example": "cal-1"})
+    service = Said(
+        metadata={
+            WORDS: "what the appointment is for",
+            "description": "what it is for, in the clinic's or the caller's words; the calendar's own if left out",
+            "example": "cleaning",
+        }
+    )
+    person = Said(
+        metadata={
+            WORDS: "whom the patient wants to see",
+            "description": "only if the caller asks for somebody by name",
+            "example": "Anna",
+        }
+    )
+    partOfDay = Said(
+        metadata={
+            WORDS: "the part of the day",
+            "description": "morning, afternoon or evening, only if the caller asks for it",
+            "example": "morning",
+        }
+    )
 
 
 class CheckAvailabilityAnswer(Answer):
@@ -32,6 +53,9 @@ class CheckAvailabilityAnswer(Answer):
     timeZone = fields.String()
     calendarId = fields.String()
     services = fields.List(fields.String())
+    service = fields.String(metadata={"description": "only if one was asked for"})
+    person = fields.String(metadata={"description": "only if one was asked for"})
+    people = fields.List(fields.String(), metadata={"description": "in a refusal: who can do it"})
     slots = fields.List(fields.Nested(OfferedSlot))
     nextOpenings = fields.List(
         fields.Nested(OfferedSlot), metadata={"description": "when the day itself has none"}
@@ -46,10 +70,13 @@ _CLOSED = {
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
-    calendar = calendars.get_or_none(desk.session, desk.org_id, arguments.get("calendarId"))
+    calendar = asked.calendar_of(desk, arguments)
     if calendar is None:
         return refusal(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
-    today = availability.today(calendar, desk.now)
+    bookable = asked.read(desk, calendar, arguments)
+    if isinstance(bookable, Reply):
+        return bookable
+    today = availability.today(bookable, desk.now)
     try:
         day = days.read(arguments["date"], today)
     except days.NotADay as problem:
@@ -60,53 +87,94 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
         "today": today.isoformat(),
         "timeZone": calendar.time_zone,
         "calendarId": calendar.id,
-        "services": calendar.services,
+        "services": services.names_by_calendar(desk.session, calendar),
         "slots": [],
     }
+    if arguments.get("service"):
+        facts["service"] = bookable.service
+    if bookable.person:
+        facts["person"] = bookable.name_of(bookable.person)
+    part = PartOfDay.read(arguments.get("partOfDay"))
     free: list[Slot] = []
-    closed = availability.why_day_is_closed(calendar, day, desk.now)
+    closed = availability.why_day_is_closed(bookable, day, desk.now)
     if closed is None:
-        free = availability.find_free(desk.session, calendar, first=day, days=1, now=desk.now).get(day, [])
+        free = availability.find_free(desk.session, bookable, first=day, days=1, now=desk.now).get(day, [])
     if free:
+        wanted = [slot for slot in free if part.covers(slot, bookable)]
+        but = "" if wanted else f"Nothing is free in the {part.value} of that day. "
+        free = wanted or free
         return Reply(
-            f"{times.spoken_day(day)}, {day.year}: {_some(calendar, free)} {_today(today)}",
-            facts | {"slots": offers.offered(calendar, free, desk.now)},
-            line=offers.ids(calendar, free),
+            f"{times.spoken_day(day)}, {day.year}{_with(bookable)}: {but}{_some(bookable, free)} {_today(today)}",
+            facts | {"slots": offers.offered(bookable, free, desk.now)},
+            line=offers.ids(bookable, free),
         )
 
-    openings = _next_openings(desk, calendar, day, today)
-    facts["nextOpenings"] = offers.offered(calendar, openings, desk.now)
+    openings = _next_openings(desk, bookable, day, today, part)
+    facts["nextOpenings"] = offers.offered(bookable, openings, desk.now)
     instead = (
-        f"The next openings are {offers.said(calendar, openings, desk.now)}."
+        f"The next openings are {offers.said(bookable, openings, desk.now)}."
         if openings
         else "I see no openings."
     )
-    line = offers.dated_ids(calendar, openings, desk.now)
+    line = offers.dated_ids(bookable, openings, desk.now)
     if closed is None:
         return Reply(
-            f"Nothing is free on {times.spoken_day(day, today)}. {instead} {_today(today)}", facts, line=line
+            f"Nothing is free{_with(bookable)} on {times.spoken_day(day, today)}. {instead} {_today(today)}",
+            facts,
+            line=line,
         )
     code, error, why = _CLOSED[closed]
     say = f"{times.spoken_day(day)}, {day.year}, {why}. {instead} {_today(today)}"
     return Reply(say, facts, code, error, line)
 
 
-def _some(calendar: Calendar, free: list[Slot]) -> str:
+def _some(bookable: Bookable, free: list[Slot]) -> str:
     """Up to four times spread over the day, since a caller cannot keep more in mind."""
     step = max(1, len(free) // 4)
     few = free[::step][:4]
-    starts = " or ".join(times.spoken_time(slot.starts_at, calendar.zone) for slot in few)
+    starts = " or ".join(times.spoken_time(slot.starts_at, bookable.zone) for slot in few)
     return f"{len(free)} times are free, such as {starts}." if len(free) > len(few) else f"free at {starts}."
 
 
-def _next_openings(desk: Desk, calendar: Calendar, day: date, today: date) -> list[Slot]:
-    """The first free slot of each of the next three days that have any."""
-    horizon = today + timedelta(days=calendar.horizon_days)
+def _next_openings(desk: Desk, bookable: Bookable, day: date, today: date, part: PartOfDay) -> list[Slot]:
+    """The first free slot of each of the next three days that have any; of the part of the day, if any day has."""
+    horizon = today + timedelta(days=bookable.horizon_days)
     first = min(max(day, today), horizon)
     free = availability.find_free(
-        desk.session, calendar, first=first, days=availability.LOOK_AHEAD.days, now=desk.now
+        desk.session, bookable, first=first, days=availability.LOOK_AHEAD.days, now=desk.now
     )
-    return [slots[0] for slots in list(free.values())[:3]]
+    wanted = [[slot for slot in slots if part.covers(slot, bookable)] for slots in free.values()]
+    return [slots[0] for slots in (list(filter(None, wanted)) or list(free.values()))[:3]]
+
+
+def _with(bookable: Bookable) -> str:
+    return f" with {bookable.name_of(bookable.person)}" if bookable.person else ""
+
+
+class PartOfDay(StrEnum):
+    MORNING = "morning"
+    AFTERNOON = "afternoon"
+    EVENING = "evening"
+    ANY = ""
+
+    @classmethod
+    def read(cls, said: str | None) -> PartOfDay:
+        """The one part that was said; any if none or more than one was."""
+        heard = [
+            each for each in (cls.MORNING, cls.AFTERNOON, cls.EVENING) if each in (said or "").casefold()
+        ]
+        return heard[0] if len(heard) == 1 else cls.ANY
+
+    def covers(self, slot: Slot, bookable: Bookable) -> bool:
+        hour = slot.starts_at.astimezone(bookable.zone).hour
+        return self is PartOfDay.ANY or hour in _HOURS[self]
+
+
+_HOURS = {
+    PartOfDay.MORNING: range(12),
+    PartOfDay.AFTERNOON: range(12, 18),
+    PartOfDay.EVENING: range(17, 24),
+}
 
 
 def _today(today: date) -> str:
@@ -115,7 +183,7 @@ def _today(today: date) -> str:
 
 _PHASE = """\
 Check availability
-Ask what the appointment is for and which day suits, and call check_availability. Offer two or three of the \
+Ask what the appointment is for and which day suits, and call check_availability with both. Offer two or three of the \
 times that it answers with, in exactly its words: do not convert, reckon or shorten them, and offer no \
 others."""
 

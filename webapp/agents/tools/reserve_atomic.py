@@ -11,12 +11,11 @@ from marshmallow import fields
 from models.base import phones, times
 from models.booking import availability, rules
 from models.booking.appointments import Appointment
-from models.booking.availability import Closed
+from models.booking.availability import Closed, Slot
+from models.booking.bookables import Bookable
 from models.booking.rules import Held, Refusal, Refused, Wish
 from models.calls import calls, redaction
-from models.clinics import calendars
-from models.clinics.calendars import Calendar
-from webapp.agents import examples, offers
+from webapp.agents import asked, examples, offers
 from webapp.agents.desk import Desk
 from webapp.agents.replies import Code, Reply, not_booked
 from webapp.agents.schemas import WORDS, Answer, Arguments, OfferedSlot, Said
@@ -28,7 +27,7 @@ class ReserveArguments(Arguments):
         required=True,
         metadata={
             WORDS: "which time was chosen",
-            "description": "from calendar/check: the start in UTC",
+            "description": "from calendar/check, whole: the start in UTC, perhaps with a service and a person",
             "example": "2026-12-07T10:00:00Z",
         },
     )
@@ -51,6 +50,7 @@ class ReserveAnswer(Answer):
     expiresAt = fields.String(metadata={"description": "UTC; missing where the call has booked this time"})
     appointmentId = fields.UUID(metadata={"description": "only where the call has booked this time"})
     label = fields.String()
+    person = fields.String(metadata={"description": "whom it is with, where there are several"})
     nearest = fields.List(fields.Nested(OfferedSlot), metadata={"description": "in a refusal: free instead"})
 
 
@@ -68,6 +68,11 @@ _NO_OTHER_TIME_HELPS: dict[Refusal | Closed, tuple[Code, str, str]] = {
             "I can only send the code to a mobile telephone, and that is not a mobile number."
             " What is the patient's mobile number?"
         ),
+    ),
+    Refusal.NOT_BY_PHONE: (
+        Code.NOT_BY_PHONE,
+        "Not booked by phone",
+        "that service is booked at the clinic's desk only. Would you like an appointment for something else?",
     ),
     Refusal.TOO_MANY_HOLDS_OF_NUMBER: (
         Code.TOO_MANY_HOLDS,
@@ -111,31 +116,41 @@ _CHOOSE_ANOTHER: dict[Refusal | Closed, tuple[Code, str, str]] = {
     Refusal.SLOT_IN_THE_PAST: (Code.SLOT_IN_THE_PAST, "That time has passed", _GONE),
     Refusal.INVALID_SLOT: (Code.INVALID_SLOT, "Not a time", _GONE),
     Refusal.UNKNOWN_CALENDAR: (Code.UNKNOWN_CALENDAR, "Unknown calendar", _GONE),
+    Refusal.NOBODY_DOES_IT: (Code.NOBODY_DOES_IT, "Nobody does that service", _GONE),
+    Refusal.DAY_IS_FULL: (
+        Code.DAY_IS_FULL,
+        "No more of that service on that day",
+        "the clinic does no more of these on that day",
+    ),
 }
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
-    calendar = calendars.get_or_none(desk.session, desk.org_id, arguments.get("calendarId"))
+    calendar = asked.calendar_of(desk, arguments)
     if calendar is None:
         return not_booked(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
-    starts_at = times.parsed(arguments["slotId"])
+    start, service_id, person = asked.parts_of(arguments["slotId"])
+    starts_at = times.parsed(start)
     if starts_at is None:
         return not_booked(
             Code.INVALID_SLOT, "Not a slotId", "I need one of the times that calendar/check offered."
         )
+    bookable = asked.find(desk, calendar, service_id, person)
+    if isinstance(bookable, Reply):
+        return replace(bookable, say=f"NOT BOOKED: {bookable.say}")
     number = _number(desk, arguments.get("patientPhone"))
     if isinstance(number, Reply):
         return number
     name = redaction.redact(arguments["patientName"])
-    wish = Wish(desk.clinic, calendar, starts_at, name, number, desk.asker, desk.call_id)
+    wish = Wish(desk.clinic, bookable, starts_at, name, number, desk.asker, desk.call_id)
     outcome = rules.reserve(desk.session, wish, desk.now, call_holds_a_slot=desk.call_holds_a_slot)
     match outcome:
         case Held():
-            return _held(desk, calendar, starts_at, outcome)
+            return _held(desk, bookable, starts_at, outcome)
         case Appointment():
-            return _booked_before(desk, calendar, outcome)
+            return _booked_before(desk, bookable, outcome)
         case Refused():
-            return _refused(desk, calendar, starts_at, outcome)
+            return _refused(desk, bookable, starts_at, outcome)
 
 
 def _number(desk: Desk, said: str | None) -> str | Reply:
@@ -185,33 +200,36 @@ def _ask_for_it(desk: Desk) -> str:
     )
 
 
-def _held(desk: Desk, calendar: Calendar, starts_at: datetime, held: Held) -> Reply:
-    label = times.spoken(starts_at, calendar.zone, desk.now)
+def _held(desk: Desk, bookable: Bookable, starts_at: datetime, held: Held) -> Reply:
+    label = times.spoken(starts_at, bookable.zone, desk.now)
     expires_at = times.instant(held.expires_at)
+    several = len(bookable.leaders) > 1 or bookable.person
+    name = bookable.name_of(held.resource_id) if several and held.resource_id else None
     return Reply(
-        f"{label} is held for {calendar.hold_minutes} minutes, but not booked yet: "
+        f"{label}{f' with {name}' if name else ''} is held for {bookable.hold_minutes} minutes, but not booked yet: "
         "a code by text message comes next, which the patient reads back.",
         {
             "holdId": str(held.hold_id),
             "contactId": str(held.contact_id),
-            "calendarId": calendar.id,
-            "slotId": times.instant(starts_at),
+            "calendarId": bookable.calendar_id,
+            "slotId": asked.slot_id(bookable, Slot(starts_at, starts_at)),
             "expiresAt": expires_at,
             "label": label,
+            **({"person": name} if name else {}),
         },
         line=f"holdId={held.hold_id} contactId={held.contact_id} expiresAt={expires_at}",
     )
 
 
-def _booked_before(desk: Desk, calendar: Calendar, appointment: Appointment) -> Reply:
-    label = times.spoken(appointment.scheduled_at, calendar.zone, desk.now)
+def _booked_before(desk: Desk, bookable: Bookable, appointment: Appointment) -> Reply:
+    label = times.spoken(appointment.scheduled_at, bookable.zone, desk.now)
     return Reply(
         f"{label} is already booked in this call, and that appointment stands. Nothing more is needed.",
         {
             "holdId": str(appointment.hold_id),
             "contactId": str(appointment.contact_id),
-            "calendarId": calendar.id,
-            "slotId": times.instant(appointment.scheduled_at),
+            "calendarId": bookable.calendar_id,
+            "slotId": asked.slot_id(bookable, Slot(appointment.scheduled_at, appointment.ends_at)),
             "appointmentId": str(appointment.id),
             "label": label,
         },
@@ -219,15 +237,15 @@ def _booked_before(desk: Desk, calendar: Calendar, appointment: Appointment) -> 
     )
 
 
-def _refused(desk: Desk, calendar: Calendar, wanted: datetime, refused: Refused) -> Reply:
+def _refused(desk: Desk, bookable: Bookable, wanted: datetime, refused: Refused) -> Reply:
     if refused.why in _NO_OTHER_TIME_HELPS:
         return not_booked(*_NO_OTHER_TIME_HELPS[refused.why])
     code, error, why = _CHOOSE_ANOTHER[refused.why]
-    nearest = availability.find_nearest(desk.session, calendar, wanted=wanted, now=desk.now)
-    instead = f" The nearest free times are {offers.said(calendar, nearest, desk.now)}." if nearest else ""
-    facts = {"nearest": offers.offered(calendar, nearest, desk.now)}
+    nearest = availability.find_nearest(desk.session, bookable, wanted=wanted, now=desk.now)
+    instead = f" The nearest free times are {offers.said(bookable, nearest, desk.now)}." if nearest else ""
+    facts = {"nearest": offers.offered(bookable, nearest, desk.now)}
     reply = not_booked(code, refused.error or error, f"{why}.{instead}", **facts)
-    return replace(reply, line=offers.dated_ids(calendar, nearest, desk.now))
+    return replace(reply, line=offers.dated_ids(bookable, nearest, desk.now))
 
 
 _PHASE = """\

@@ -12,7 +12,7 @@ from marshmallow import fields
 import settings
 from models.base import times
 from models.base.spoken import digits_said
-from models.booking import appointments, rules
+from models.booking import appointments, rules, services
 from models.booking.appointments import AppointmentStatus, Confirmation
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.calls import redaction
@@ -89,7 +89,7 @@ def _try(
             digits,
             asker=desk.asker,
             contact_id=contact_id,
-            service_type=_service(desk, hold, arguments.get("serviceType"), digits),
+            service_type=_service(desk, arguments.get("serviceType"), digits),
         )
     except settings.UnknownKey:
         return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
@@ -105,16 +105,12 @@ def _try(
     return _refused(desk, hold, attempt.confirmation, right=attempt.is_right)
 
 
-def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -> str | None:
+def _service(desk: Desk, said: str | None, digits: str) -> str | None:
     """The service: in the clinic's own words, else as it was said, without the code and numbers in it."""
     if said is None:
         return None
-    calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
-    own = (
-        next((name for name in calendar.services if name.casefold() == said.casefold()), None)
-        if calendar
-        else None
-    )
+    names = services.names_of_clinic(desk.session, desk.org_id)
+    own = next((name for name in names if name.casefold() == said.casefold()), None)
     return own or redaction.redact(redaction.without_codes([said], [digits])[0])
 
 

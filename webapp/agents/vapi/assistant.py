@@ -6,7 +6,7 @@ Nothing here asks a database or the network; `flask vapi assistant` (webapp/cli/
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 from apispec import APISpec
@@ -162,7 +162,9 @@ _SEVERAL = (
 )
 
 
-def _prompt(clinic: Organization, calendars: Sequence[Calendar]) -> str:
+def _prompt(
+    clinic: Organization, calendars: Sequence[Calendar], services: Mapping[str, Sequence[str]]
+) -> str:
     zone = calendars[0].time_zone
     minutes = " or ".join(str(each) for each in sorted({each.hold_minutes for each in calendars}))
     phases = _phases()
@@ -173,7 +175,10 @@ def _prompt(clinic: Organization, calendars: Sequence[Calendar]) -> str:
         time=_now("%H:%M", zone),
         zone=zone,
         calendars="\n".join(
-            [*([_SEVERAL] if len(calendars) > 1 else []), *(_calendar(each, zone) for each in calendars)]
+            [
+                *([_SEVERAL] if len(calendars) > 1 else []),
+                *(_calendar(each, zone, services.get(each.id, ())) for each in calendars),
+            ]
         ),
         phases="\n\n".join(
             f"PHASE {number}: {tool.phase}".format(hold=minutes, digits=clinic.code_length)
@@ -187,8 +192,8 @@ def _prompt(clinic: Organization, calendars: Sequence[Calendar]) -> str:
     )
 
 
-def _calendar(calendar: Calendar, zone: str) -> str:
-    services = ", ".join(_plain(service) for service in calendar.services)
+def _calendar(calendar: Calendar, zone: str, names: Sequence[str]) -> str:
+    services = ", ".join(_plain(name) for name in names)
     return (
         f"Calendar: {_plain(calendar.name)} (calendarId {_plain(calendar.id)})"
         + (f"; services: {services}" if services else "")
@@ -234,10 +239,12 @@ def build(
     integration: IntegrationSettings | None,
     public_base_url: str,
     *,
+    services: Mapping[str, Sequence[str]] | None = None,
     signs_as: uuid.UUID | None = None,
 ) -> dict[str, Any]:
     """The assistant of one clinic, as the body of Vapi's POST /assistant. Raises NoCalendar.
 
+    `services`: the names of what can be booked by each calendar, by its id.
     `signs_as`: the credential to name in every request, where the clinic's are signatures.
     """
     if not calendars:
@@ -257,7 +264,7 @@ def build(
         "firstMessage": _FIRST_MESSAGE.format(clinic=_plain(clinic.name)),
         "model": {
             **MODEL,
-            "messages": [{"role": "system", "content": _prompt(clinic, calendars)}],
+            "messages": [{"role": "system", "content": _prompt(clinic, calendars, services or {})}],
             "tools": tools,
         },
         "voice": VOICE,

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.base import phones
+from models.booking import bookables
 from models.clinics import calendars
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.clinics.staff import StaffUser
@@ -32,10 +33,13 @@ def check_calendars(session: Session, clinic: Organization, _: IntegrationSettin
         except (ValueError, OSError, LookupError):
             yield missing(f"calendar {row.id}", f"no such zone: {row.time_zone}", f"{change} --zone …")
             continue
-        if not any(row.hours.values()):
-            yield missing(f"calendar {row.id}", "it is never open", f'{change} --hours "mon-fri 09:00-17:00"')
+        bookable = bookables.find(session, row)
+        if bookable is None:
+            yield missing(f"calendar {row.id}", "nobody does its service", f"{change} --service …")
+        elif days := {day for each in bookable.leaders for day in bookable.timetables[each].weekly}:
+            yield ok(f"calendar {row.id}", f"{row.time_zone}, {len(days)} days a week")
         else:
-            yield ok(f"calendar {row.id}", f"{row.time_zone}, {len(row.hours)} days a week")
+            yield missing(f"calendar {row.id}", "it is never open", f'{change} --hours "mon-fri 09:00-17:00"')
 
 
 def check_alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:

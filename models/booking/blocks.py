@@ -1,0 +1,121 @@
+"""Blocks: time of a person, room or device that nobody may book, for an hour or for weeks.
+
+A block takes what is free of its time, and the rest as that comes free (migrations/sql/occupancies_v2.sql).
+What was booked before stands, and the verb that makes a block returns it: somebody has to ring these patients.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
+from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.occupancies import LONGEST, Occupancy
+
+
+class BlockSource(StrEnum):
+    DESK = "desk"
+
+
+class Block(Base):
+    __tablename__ = "blocks"
+    __table_args__ = (
+        one_of("source", BlockSource),
+        ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
+        CheckConstraint("ends_at > starts_at AND ends_at <= starts_at + interval '3660 days'", name="length"),
+        CheckConstraint(r"reason ~ '\S'", name="reason"),
+        Index("ix_blocks_org_id_resource_id_ends_at", "org_id", "resource_id", "ends_at"),
+    )
+
+    id: Mapped[Id]
+    org_id: Mapped[uuid.UUID]
+    resource_id: Mapped[str]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str]
+    source: Mapped[BlockSource] = mapped_column(EnumText(BlockSource), server_default="desk")
+    created_at: Mapped[CreatedAt]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A block that was made, and the appointments that stand in its time, in order."""
+
+    block_id: uuid.UUID
+    meets: list[Appointment]
+
+
+def make(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    resource_id: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    reason: str,
+) -> Blocked:
+    """Block a time of a resource. Waits for claims of it, at most the lock timeout (LockNotAvailable after it).
+
+    Raises ValueError if the time has no length or is longer than ten years, or if there is no reason.
+    """
+    if not starts_at < ends_at:
+        raise ValueError("a block ends after it begins")
+    if (ends_at - starts_at).days >= LONGEST_BLOCK_DAYS:
+        raise ValueError("a block lasts at most ten years")
+    if not reason.strip():
+        raise ValueError("a block needs a reason")
+    block = Block(
+        org_id=org_id, resource_id=resource_id, starts_at=starts_at, ends_at=ends_at, reason=reason.strip()
+    )
+    session.add(block)
+    session.flush()
+    return Blocked(block.id, find_met(session, org_id, resource_id, starts_at, ends_at))
+
+
+#: As the CHECK of the table has it.
+LONGEST_BLOCK_DAYS = 3660
+
+
+def remove(session: Session, org_id: uuid.UUID, block_id: uuid.UUID) -> bool:
+    """Give the time of a block back. False if there is no such block."""
+    removed = session.execute(
+        delete(Block).where(Block.org_id == org_id, Block.id == block_id).returning(Block.id)
+    )
+    return removed.first() is not None
+
+
+def list_of_clinic(session: Session, org_id: uuid.UUID, begin: datetime, end: datetime) -> list[Block]:
+    """The blocks that reach into [begin, end), in order."""
+    query = (
+        select(Block)
+        .where(Block.org_id == org_id, Block.ends_at > begin, Block.starts_at < end)
+        .order_by(Block.starts_at, Block.resource_id)
+    )
+    return list(session.scalars(query))
+
+
+def find_met(
+    session: Session, org_id: uuid.UUID, resource_id: str, begin: datetime, end: datetime
+) -> list[Appointment]:
+    """The confirmed appointments that take up time of a resource in [begin, end), in order."""
+    query = (
+        select(Appointment)
+        .join(Occupancy, Occupancy.appointment_id == Appointment.id)
+        .where(
+            Appointment.org_id == org_id,
+            Appointment.status == AppointmentStatus.CONFIRMED,
+            Occupancy.org_id == org_id,
+            Occupancy.resource_id == resource_id,
+            Occupancy.starts_at > begin - LONGEST,
+            Occupancy.starts_at < end,
+            Occupancy.ends_at > begin,
+        )
+        .order_by(Appointment.scheduled_at, Appointment.id)
+    )
+    return list(session.scalars(query))

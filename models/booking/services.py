@@ -1,0 +1,144 @@
+"""Services: what can be booked, how long it takes, by which rules, and who or what can do it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, and_, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base.tables import Base, CreatedAt
+from models.booking.resources import Resource
+from models.clinics.calendars import Calendar
+
+#: The name of the one service of a calendar for which none was named; it is not told to callers.
+UNNAMED = "Appointment"
+
+
+class Service(Base):
+    """The times of a service are in minutes. A start is a step from the opening, by the wall clock."""
+
+    __tablename__ = "services"
+    __table_args__ = (
+        CheckConstraint("minutes BETWEEN 5 AND 480", name="minutes"),
+        CheckConstraint("minutes_before BETWEEN 0 AND 240", name="minutes_before"),
+        CheckConstraint("minutes_after BETWEEN 0 AND 240", name="minutes_after"),
+        CheckConstraint("step_minutes BETWEEN 5 AND 480", name="step_minutes"),
+        CheckConstraint("min_notice_minutes >= 0", name="min_notice_minutes"),
+        CheckConstraint("horizon_days BETWEEN 1 AND 3660", name="horizon_days"),
+        CheckConstraint("most_per_day >= 1", name="most_per_day"),
+    )
+
+    org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    #: As the clinic calls it, and what callers may say for it besides.
+    name: Mapped[str]
+    words: Mapped[list[str]] = mapped_column(server_default="[]")
+    #: The order in which the services are named.
+    position: Mapped[int] = mapped_column(server_default="0")
+    minutes: Mapped[int] = mapped_column(server_default="30")
+    #: Kept free before and after, for the same person, room and device.
+    minutes_before: Mapped[int] = mapped_column(server_default="0")
+    minutes_after: Mapped[int] = mapped_column(server_default="0")
+    #: The time between two offered starts.
+    step_minutes: Mapped[int] = mapped_column(server_default="30")
+    #: The least time between booking and start, and how many days ahead patients may book.
+    min_notice_minutes: Mapped[int] = mapped_column(server_default="0")
+    horizon_days: Mapped[int] = mapped_column(server_default="90")
+    #: How many may begin on one day, whoever does them; null for any number.
+    most_per_day: Mapped[int | None]
+    #: Whether callers may book it, and whether patients may move it by the link in their SMS. The desk always may.
+    by_phone: Mapped[bool] = mapped_column(server_default="true")
+    by_link: Mapped[bool] = mapped_column(server_default="true")
+    #: Since when it is offered no more; what is booked stands.
+    retired_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class ServiceResource(Base):
+    """A person, room or device that can do a service. An appointment takes one of each kind that has any."""
+
+    __tablename__ = "service_resources"
+    __table_args__ = (
+        ForeignKeyConstraint(["org_id", "service_id"], ["services.org_id", "services.id"]),
+        ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
+        Index("ix_service_resources_org_id_resource_id", "org_id", "resource_id"),
+    )
+
+    org_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    service_id: Mapped[str] = mapped_column(primary_key=True)
+    resource_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+def get_or_none(session: Session, org_id: uuid.UUID, service_id: str) -> Service | None:
+    return session.scalar(select(Service).where(Service.org_id == org_id, Service.id == service_id))
+
+
+def list_of_clinic(session: Session, org_id: uuid.UUID, *, retired: bool = False) -> list[Service]:
+    """The services of a clinic in their order; the retired ones only if asked for."""
+    query = select(Service).where(Service.org_id == org_id).order_by(Service.position, Service.id)
+    return list(session.scalars(query if retired else query.where(Service.retired_at.is_(None))))
+
+
+def who_can_do(session: Session, service: Service) -> list[Resource]:
+    """The people, rooms and devices that can do a service, by id."""
+    query = (
+        select(Resource)
+        .join(
+            ServiceResource,
+            and_(ServiceResource.org_id == Resource.org_id, ServiceResource.resource_id == Resource.id),
+        )
+        .where(ServiceResource.org_id == service.org_id, ServiceResource.service_id == service.id)
+        .order_by(Resource.id)
+    )
+    return list(session.scalars(query))
+
+
+def done_by(session: Session, org_id: uuid.UUID, resource_id: str) -> list[Service]:
+    """The services that a person, room or device can do, in their order."""
+    return [
+        each
+        for each in list_of_clinic(session, org_id)
+        if any(resource.id == resource_id for resource in who_can_do(session, each))
+    ]
+
+
+def names_of_clinic(session: Session, org_id: uuid.UUID) -> list[str]:
+    """The names of a clinic's services in their order, each once."""
+    return list(dict.fromkeys(each.name for each in list_of_clinic(session, org_id) if each.name != UNNAMED))
+
+
+def names_by_calendar(session: Session, calendar: Calendar) -> list[str]:
+    """The names of what callers may book by a calendar, in their order, each once."""
+    query = (
+        select(Service.name)
+        .where(Service.org_id == calendar.org_id, Service.retired_at.is_(None), Service.by_phone)
+        .order_by(Service.position, Service.id)
+    )
+    if calendar.resource_id is not None:
+        own = select(ServiceResource.service_id).where(
+            ServiceResource.org_id == calendar.org_id, ServiceResource.resource_id == calendar.resource_id
+        )
+        query = query.where(Service.id.in_(own))
+    return [name for name in dict.fromkeys(session.scalars(query)) if name != UNNAMED]
+
+
+_STARTS = text("""
+    SELECT a.scheduled_at AS starts_at FROM appointments a
+     WHERE a.org_id = :org AND a.service_id = :service AND a.scheduled_at >= :begin AND a.scheduled_at < :end
+       AND a.status <> 'cancelled'
+    UNION ALL
+    SELECT h.starts_at FROM appointment_holds h
+     WHERE h.org_id = :org AND h.service_id = :service AND h.starts_at >= :begin AND h.starts_at < :end
+       AND hold_is_live(h.status, h.expires_at, app_clock())
+    ORDER BY 1
+""")
+
+
+def find_starts(
+    session: Session, org_id: uuid.UUID, service_id: str, begin: datetime, end: datetime
+) -> list[datetime]:
+    """When the appointments and live holds of a service begin in [begin, end), in order."""
+    values = {"org": org_id, "service": service_id, "begin": begin, "end": end}
+    return list(session.scalars(_STARTS, values))

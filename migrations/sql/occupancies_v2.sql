@@ -78,8 +78,9 @@ $$;
 CREATE OR REPLACE FUNCTION fill_in_hold_from_calendar() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_given record := given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.starts_at);
+    v_given record;
 BEGIN
+    SELECT * INTO v_given FROM given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.starts_at);
     IF NEW.resource_id IS NULL THEN
         NEW.resource_id := v_given.resource_id;
         NEW.other_resources := coalesce(v_given.other_resources, '{}');
@@ -87,8 +88,8 @@ BEGIN
     IF NEW.ends_at IS NULL THEN
         NEW.service_id := coalesce(NEW.service_id, v_given.service_id);
         NEW.ends_at := v_given.ends_at;
-        NEW.minutes_before := v_given.minutes_before;
-        NEW.minutes_after := v_given.minutes_after;
+        NEW.minutes_before := coalesce(v_given.minutes_before, 0);
+        NEW.minutes_after := coalesce(v_given.minutes_after, 0);
     END IF;
     RETURN NEW;
 END $$;
@@ -104,7 +105,7 @@ BEGIN
       FROM appointment_holds h
      WHERE h.org_id = NEW.org_id AND h.id = NEW.hold_id AND h.starts_at = NEW.scheduled_at;
     IF NOT FOUND THEN
-        v_given := given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.scheduled_at);
+        SELECT * INTO v_given FROM given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.scheduled_at);
     END IF;
     IF NEW.resource_id IS NULL THEN
         NEW.resource_id := v_given.resource_id;
@@ -113,8 +114,8 @@ BEGIN
     IF NEW.ends_at IS NULL THEN
         NEW.service_id := coalesce(NEW.service_id, v_given.service_id);
         NEW.ends_at := v_given.ends_at;
-        NEW.minutes_before := v_given.minutes_before;
-        NEW.minutes_after := v_given.minutes_after;
+        NEW.minutes_before := coalesce(v_given.minutes_before, 0);
+        NEW.minutes_after := coalesce(v_given.minutes_after, 0);
     END IF;
     RETURN NEW;
 END $$;

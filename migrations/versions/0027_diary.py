@@ -1,8 +1,8 @@
 """The clinic's diary: services, people, rooms and devices with their hours, and blocks.
 
 A calendar of 0.1.0 becomes a person with the calendar's hours and closed days, and a service for each name of
-its list, as long as its slots were; a resource that several calendars shared becomes a room, which each of their
-people needs. So nothing changes for those who call.
+its list, as long as its slots were; a resource that several calendars shared becomes a room, which each of
+their people needs. So nothing changes for those who call.
 
 Processes of the release before run on this schema: the columns of `calendars` that moved stay and are read by
 nothing new, and the functions that they call keep their names and answers. What such a process writes into
@@ -204,8 +204,8 @@ def _free_id(wanted: str, taken: set[str]) -> str:
 def _hours(calendar: Row, person: str) -> Iterator[dict[str, Any]]:
     """The weekly hours of a calendar as those of its person.
 
-    Hours that overlap could be written past the command line only. What is offered twice in them is kept once:
-    the later period begins at the first of its starts that the earlier ones leave.
+    Hours that overlap could be written past the command line only. What is offered twice in them is kept
+    once: the later period begins at the first of its starts that the earlier ones leave.
     """
     periods = sorted(
         (number * DAY + opens, number * DAY + closes)
@@ -253,8 +253,8 @@ def _closed_days(calendar: Row, person: str) -> Iterator[dict[str, Any]]:
 
 
 class _Services:
-    """The services of all clinics. Calendars with the same name and rules share one, unless the order in which
-    one of them names its services forbids it.
+    """The services of all clinics. Calendars with the same name and rules share one, unless the order in
+    which one of them names its services forbids it.
     """
 
     def __init__(self) -> None:

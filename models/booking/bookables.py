@@ -110,13 +110,19 @@ def find(
     if not found:
         return None
     able: dict[ResourceKind, list[str]] = defaultdict(list)
+    zones = {}
     for resource_id, kind, _, zone in found["able"] or ():
-        if zone == found["zone"] or resource_id in (found["resource"], person):
-            able[ResourceKind(kind)].append(resource_id)
+        able[ResourceKind(kind)].append(resource_id)
+        zones[resource_id] = zone
     if not able:
         return None
     first = min(able, key=_KINDS.index)
-    leaders = able.pop(first)
+    # Days and grids are those of one zone. What is needed besides may be in any.
+    leaders = [
+        each
+        for each in able.pop(first)
+        if zones[each] == found["zone"] or each in (found["resource"], person)
+    ]
     if person is not None:
         leaders = [each for each in leaders if each == person]
     elif found["resource"] in leaders:

@@ -1,7 +1,8 @@
 """What agents ask the two clinics of the sandbox, and what they are told, word for word.
 
-What they were told before there was a diary is in said_by_0_1_0.json: the answers of that code to these questions,
-in this order, on revision 0026_meanings. A release that words an answer differently on purpose changes it there.
+What they were told before there was a diary is in said_by_0_1_0.json: the answers of that code to these
+questions, in this order, on revision 0026_meanings. A release that words an answer differently on purpose
+changes it there.
 """
 
 from __future__ import annotations

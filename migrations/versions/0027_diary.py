@@ -33,8 +33,9 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY = 24 * 60  # minutes
 WEEK = 7 * DAY
 
-#: The service of a calendar that had a list of none. Callers are not told its name.
-UNNAMED = "Appointment"
+#: The service of a calendar whose list was empty. Callers are not told this name, so it is none that a clinic
+#: would choose.
+UNNAMED = "Any appointment"
 
 #: These answer with one column more, or take one argument more, than before.
 CLAIM = (
@@ -43,19 +44,16 @@ CLAIM = (
 )
 MOVE = "move_appointment(uuid, uuid, timestamptz, uuid, integer"
 
-NEW_FUNCTIONS = (
-    "block_occupies",
-    "give_to_blocks",
-    "occupy_for_block",
-    "given_by_calendar",
-    "options_of",
-    "lock_resources",
-    "all_resources",
-    "fill_in_who_booked",
-    "choose_resources",
-    "resources_of",
-    "count_of_service",
-    "service_lock_key",
+#: What is read once there are the tables.
+FUNCTIONS = (
+    "occupancies_v2",
+    "clear_time_v2",
+    "choose_resources_v1",
+    "claim_slot_atomic_v4",
+    "confirm_held_slot_v2",
+    "release_hold_v2",
+    "cancel_appointment_v3",
+    "move_appointment_v4",
 )
 
 
@@ -77,27 +75,22 @@ def upgrade() -> None:
             " FOR EACH ROW EXECUTE FUNCTION write_audit('org_id')"
         )
     _drop_functions(*CLAIM, f"{MOVE})")
-    _read(
-        "occupancies_v2",
-        "clear_time_v2",
-        "choose_resources_v1",
-        "claim_slot_atomic_v4",
-        "confirm_held_slot_v2",
-        "release_hold_v2",
-        "cancel_appointment_v3",
-        "move_appointment_v4",
-    )
+    _read(*FUNCTIONS)
 
 
 def downgrade() -> None:
     """Loses services, hours, exceptions and blocks; what is booked stays, each with one resource."""
     _read("without_diary_v1")
-    _drop_functions(*CLAIM, f"{MOVE}, jsonb)", *NEW_FUNCTIONS)
-    first = (SQL / "occupancies_v1.sql").read_text()
-    functions, _, triggers = first.partition("CREATE TRIGGER fill_in_from_calendar")
+    made = {
+        name
+        for each in FUNCTIONS
+        for name in re.findall(r"^CREATE FUNCTION (\w+)", _text(each), re.MULTILINE)
+    }
+    _drop_functions(*CLAIM, f"{MOVE}, jsonb)", *sorted(made - {"claim_slot_atomic", "move_appointment"}))
+    functions, _, triggers = _text("occupancies_v1").partition("CREATE TRIGGER fill_in_from_calendar")
     op.execute(functions.replace("\nCREATE FUNCTION", "\nCREATE OR REPLACE FUNCTION"))
     op.execute("\n".join(re.findall(r"CREATE TRIGGER occupy_update.*?;", triggers, re.DOTALL)))
-    op.execute((SQL / "clear_time_v1.sql").read_text().replace("\nCREATE ", "\nCREATE OR REPLACE "))
+    op.execute(_text("clear_time_v1").replace("\nCREATE ", "\nCREATE OR REPLACE "))
     _read(
         "claim_slot_atomic_v3",
         "confirm_held_slot_v1",
@@ -106,12 +99,16 @@ def downgrade() -> None:
         "move_appointment_v3",
     )
     # The one that takes a timestamp is at the end of the first version.
-    op.execute("-- '2026" + (SQL / "claim_slot_atomic_v1.sql").read_text().partition("-- '2026")[2])
+    op.execute("-- '2026" + _text("claim_slot_atomic_v1").partition("-- '2026")[2])
+
+
+def _text(name: str) -> str:
+    return (SQL / f"{name}.sql").read_text()
 
 
 def _read(*names: str) -> None:
     for name in names:
-        op.execute((SQL / f"{name}.sql").read_text())
+        op.execute(_text(name))
 
 
 def _drop_functions(*functions: str) -> None:

@@ -110,19 +110,15 @@ def find(
     if not found:
         return None
     able: dict[ResourceKind, list[str]] = defaultdict(list)
-    zones = {}
+    of_other_zones = set()
     for resource_id, kind, _, zone in found["able"] or ():
         able[ResourceKind(kind)].append(resource_id)
-        zones[resource_id] = zone
+        if zone != found["zone"] and resource_id not in (found["resource"], person):
+            of_other_zones.add(resource_id)
     if not able:
         return None
     first = min(able, key=_KINDS.index)
-    # Days and grids are those of one zone. What is needed besides may be in any.
-    leaders = [
-        each
-        for each in able.pop(first)
-        if zones[each] == found["zone"] or each in (found["resource"], person)
-    ]
+    leaders = [each for each in able.pop(first) if each not in of_other_zones]
     if person is not None:
         leaders = [each for each in leaders if each == person]
     elif found["resource"] in leaders:

@@ -12,8 +12,9 @@ from models.base.tables import Base, CreatedAt
 from models.booking.resources import Resource
 from models.clinics.calendars import Calendar
 
-#: The name of the one service of a calendar for which none was named; it is not told to callers.
-UNNAMED = "Appointment"
+#: The name of the one service of a calendar for which none was named. It is not told to callers, so it is none that
+#: a clinic would choose.
+UNNAMED = "Any appointment"
 
 
 class Service(Base):

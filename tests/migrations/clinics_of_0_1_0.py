@@ -65,6 +65,7 @@ CLINICS: dict[str, list[Calendar]] = {
     "names": [
         Calendar("a list", DAILY, services=["check-up", "cleaning", "Whitening"]),
         Calendar("no list", DAILY),
+        Calendar("called so", DAILY, services=["Appointment"]),
         Calendar("the same", LUNCH, services=["cleaning", "check-up"]),
         Calendar("other rules", DAILY, services=["cleaning", "check-up"], slot_minutes=60),
         Calendar(
@@ -147,15 +148,19 @@ def insert(sql: psycopg.Connection[Any]) -> None:
             [org, clinic],
         )
         for calendar in CLINICS[clinic]:
-            row = {
-                name: Jsonb(value) if isinstance(value, dict | list) else value
-                for name, value in calendar.row.items()
-            }
-            names = ", ".join(row)
-            marks = ", ".join(f"%({name})s" for name in row)
-            sql.execute(f"INSERT INTO calendars (org_id, {names}) VALUES ('{org}', {marks})".encode(), row)
+            insert_calendar(sql, org, calendar)
         for calendar in CLINICS[clinic]:
             _book(sql, org, calendar)
+
+
+def insert_calendar(sql: psycopg.Connection[Any], org: uuid.UUID, calendar: Calendar) -> None:
+    row = {
+        name: Jsonb(value) if isinstance(value, dict | list) else value
+        for name, value in calendar.row.items()
+    }
+    names = ", ".join(row)
+    marks = ", ".join(f"%({name})s" for name in row)
+    sql.execute(f"INSERT INTO calendars (org_id, {names}) VALUES ('{org}', {marks})".encode(), row)
 
 
 def taken(sql: psycopg.Connection[Any], org: uuid.UUID, resource: str) -> list[Time]:
@@ -195,7 +200,7 @@ def _book(sql: psycopg.Connection[Any], org: uuid.UUID, calendar: Calendar) -> N
     """Of the first free slots: a live hold, an expired and a released one, an appointment with a hold and one
     without, and one that was cancelled.
     """
-    now = datetime.now(UTC) + timedelta(minutes=1)
+    now = datetime.now(UTC) + timedelta(hours=3)  # none of them begins while the tests run
     busy = taken(sql, org, calendar.row["resource_id"])
     free = find_free(calendar, busy, first=TODAY, days=14, now=now)
     starts: list[datetime] = []

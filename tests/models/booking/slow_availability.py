@@ -1,0 +1,213 @@
+"""Availability by the letter of docs/diary.md, minute by minute: slow, obvious, and sharing no code with the product.
+
+It looks at every minute of UTC of some days and asks: what do the wall clocks show, who is open, who is taken up?
+Minutes are counted from 1970: a `Minute` is one of UTC, a `Wall` is one that a wall clock shows. Everything that a
+rule needs is a dictionary with one entry for each minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from models.booking.bookables import Bookable
+from models.booking.openings import Different, Period, Timetable
+from models.booking.resources import ResourceKind
+
+Minute = int
+Wall = int
+Busy = Mapping[str, Sequence[tuple[datetime, datetime]]]
+
+DAY = 24 * 60
+#: Periods begin up to a day before the minutes that they open, zones are up to fourteen hours from UTC, and an
+#: appointment goes on past the day on which it begins.
+DAYS_AROUND = 3
+NOTHING = Different()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Why a minute is open: the period of a date, which begins at a time of the wall clock, perhaps in a room."""
+
+    of: date
+    begins: Wall
+    room: str | None
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A start with its leader, the room that the leader's hours name, and who of each kind is open for all of it."""
+
+    start: datetime
+    leader: str
+    needs: Mapping[ResourceKind, frozenset[str]]
+    is_free: bool
+
+
+class WallClock:
+    """The clock on the wall of one zone in the days around a date."""
+
+    def __init__(self, zone: ZoneInfo, day: date) -> None:
+        #: What the clock shows in each minute.
+        self.shows: dict[Minute, Wall] = {}
+        #: The first minute in which the clock shows a time or a later one: of a time that comes twice the first,
+        #: of a time that does not exist the moment at which it is skipped.
+        self.first: dict[Wall, Minute] = {}
+        begin = minute_of(datetime(day.year, day.month, day.day, tzinfo=UTC)) - DAYS_AROUND * DAY
+        highest = None
+        for minute in range(begin, begin + (2 * DAYS_AROUND + 1) * DAY):
+            shown = wall_of(moment_of(minute).astimezone(zone).replace(tzinfo=None))
+            self.shows[minute] = shown
+            if highest is None:
+                highest = shown - 1
+            for time in range(highest + 1, shown + 1):
+                self.first[time] = minute
+            highest = max(highest, shown)
+
+    def is_a_start(self, minute: Minute) -> bool:
+        """Whether the clock shows the time of this minute for the first time."""
+        return self.first[self.shows[minute]] == minute
+
+    def minutes(self, begins: Wall, ends: Wall) -> range:
+        """The minutes from one time of the wall clock to another."""
+        return range(self.first[begins], self.first[ends])
+
+
+def minute_of(moment: datetime) -> Minute:
+    return int(moment.timestamp()) // 60
+
+
+def moment_of(minute: Minute) -> datetime:
+    return datetime.fromtimestamp(minute * 60, UTC)
+
+
+def wall_of(shown: datetime) -> Wall:
+    return int((shown - datetime(1970, 1, 1)) / timedelta(minutes=1))
+
+
+def midnight(day: date) -> Wall:
+    return wall_of(datetime(day.year, day.month, day.day))
+
+
+def dates_around(day: date, days: int) -> list[date]:
+    return [day + timedelta(days=n) for n in range(-days, days + 1)]
+
+
+def open_minutes(timetable: Timetable, day: date, clock: WallClock) -> dict[Minute, Opened]:
+    """Every minute around a date in which a resource is open: the weekly hours, then the exceptions of the clinic,
+    then its own; of each the openings before the closures."""
+    dates = dates_around(day, DAYS_AROUND - 1)
+    is_open: dict[Minute, Opened] = {}
+    for each in dates:
+        for period in in_order(timetable.weekly.get(each.weekday(), ())):
+            open_besides(is_open, each, period, clock)
+    for exceptions in (timetable.clinic, timetable.own):
+        for each in dates:
+            for period in in_order(exceptions.get(each, NOTHING).opened):
+                open_besides(is_open, each, period, clock)
+        for each in dates:
+            close(is_open, each, exceptions.get(each, NOTHING), clock)
+    return is_open
+
+
+def in_order(periods: Sequence[Period]) -> list[Period]:
+    return sorted(periods, key=lambda period: period.begins)
+
+
+def open_besides(is_open: dict[Minute, Opened], of: date, period: Period, clock: WallClock) -> None:
+    """An opening adds what is not open yet; where it begins in open time, the rest of it keeps its grid."""
+    begins, ends = midnight(of) + period.begins, midnight(of) + period.until
+    for minute in clock.minutes(begins, ends):
+        if minute not in is_open:
+            is_open[minute] = Opened(of, begins, period.room)
+
+
+def close(is_open: dict[Minute, Opened], day: date, different: Different, clock: WallClock) -> None:
+    for begins, ends in different.closed:
+        for minute in clock.minutes(midnight(day) + begins, midnight(day) + ends):
+            is_open.pop(minute, None)
+    if different.closed_all_day:
+        for minute in clock.minutes(midnight(day), midnight(day) + DAY):
+            is_open.pop(minute, None)
+        for minute in [each for each, opened in is_open.items() if opened.of == day]:
+            is_open.pop(minute)
+
+
+def offered_on(
+    bookable: Bookable, day: date, now: datetime, busy: Busy, *, day_is_full: bool
+) -> list[Offered]:
+    """What is offered on a day of the calendar's zone, by start and leader, and whether it is free.
+
+    `busy`: what takes up each resource. `day_is_full`: as many are booked or held as may be on this day.
+    """
+    clocks = {table.zone.key: WallClock(table.zone, day) for table in bookable.timetables.values()}
+    is_open = {
+        resource: open_minutes(table, day, clocks[table.zone.key])
+        for resource, table in bookable.timetables.items()
+    }
+    today = now.astimezone(bookable.zone).date()
+    if day > today + timedelta(days=bookable.horizon_days):
+        return []
+    offered = []
+    for minute in every_minute_of(day, bookable.zone):
+        start = moment_of(minute)
+        if start <= now or start < now + timedelta(minutes=bookable.min_notice_minutes):
+            continue
+        for leader in sorted(bookable.leaders):
+            clock = clocks[bookable.timetables[leader].zone.key]
+            if not begins_on_grid(minute, is_open[leader], clock, bookable.step_minutes):
+                continue
+            needs = found_open(bookable, leader, minute, is_open)
+            if needs is None:
+                continue
+            free = not day_is_full and all(
+                any(is_unoccupied(bookable, start, busy.get(each, ())) for each in one_of)
+                for one_of in ({leader}, *needs.values())
+            )
+            offered.append(Offered(start, leader, needs, free))
+    return offered
+
+
+def every_minute_of(day: date, zone: ZoneInfo) -> list[Minute]:
+    around = minute_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    return [
+        minute
+        for minute in range(around - DAY, around + 2 * DAY)
+        if moment_of(minute).astimezone(zone).date() == day
+    ]
+
+
+def begins_on_grid(minute: Minute, is_open: Mapping[Minute, Opened], clock: WallClock, step: int) -> bool:
+    if minute not in is_open or not clock.is_a_start(minute):
+        return False
+    return (clock.shows[minute] - is_open[minute].begins) % step == 0
+
+
+def found_open(
+    bookable: Bookable, leader: str, begin: Minute, is_open: Mapping[str, Mapping[Minute, Opened]]
+) -> dict[ResourceKind, frozenset[str]] | None:
+    """Who of each kind is open with the leader for a whole appointment; None if it cannot be."""
+    minutes = range(begin, begin + bookable.minutes)
+    if not all(minute in is_open[leader] for minute in minutes):
+        return None
+    rooms = {is_open[leader][minute].room for minute in minutes}
+    if len(rooms) > 1:
+        return None
+    room = rooms.pop()
+
+    needs: dict[ResourceKind, frozenset[str]] = {kind: frozenset(able) for kind, able in bookable.needs}
+    if room is not None:
+        needs[ResourceKind.ROOM] = needs.get(ResourceKind.ROOM, frozenset({room})) & {room}
+    found = {
+        kind: frozenset(each for each in able if all(minute in is_open.get(each, {}) for minute in minutes))
+        for kind, able in needs.items()
+    }
+    return found if all(found.values()) else None
+
+
+def is_unoccupied(bookable: Bookable, start: datetime, busy: Sequence[tuple[datetime, datetime]]) -> bool:
+    begin = start - timedelta(minutes=bookable.minutes_before)
+    end = start + timedelta(minutes=bookable.minutes + bookable.minutes_after)
+    return not any(begins < end and begin < ends for begins, ends in busy)

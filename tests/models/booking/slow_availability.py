@@ -1,8 +1,8 @@
-"""Availability by the letter of docs/diary.md, minute by minute: slow, obvious, and sharing no code with the product.
+"""Availability by the letter of docs/diary.md, minute by minute: slow, obvious, and sharing no code with the
+product.
 
-It looks at every minute of UTC of some days and asks: what do the wall clocks show, who is open, who is taken up?
-Minutes are counted from 1970: a `Minute` is one of UTC, a `Wall` is one that a wall clock shows. Everything that a
-rule needs is a dictionary with one entry for each minute.
+It looks at every minute of UTC of some days and asks: what do the wall clocks show, who is open, who is taken
+up? Minutes are counted from 1970: a `Minute` is one of UTC, a `Wall` is one that a wall clock shows.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Wall = int
 Busy = Mapping[str, Sequence[tuple[datetime, datetime]]]
 
 DAY = 24 * 60
-#: Periods begin up to a day before the minutes that they open, zones are up to fourteen hours from UTC, and an
-#: appointment goes on past the day on which it begins.
-DAYS_AROUND = 3
+#: The dates that can matter to a day: periods go on past midnight, and so do appointments, and somebody's zone
+#: may be a day ahead of the calendar's or behind it.
+DATES_AROUND = range(-2, 3)
 NOTHING = Different()
 
 
 @dataclass(frozen=True)
 class Opened:
-    """Why a minute is open: the period of a date, which begins at a time of the wall clock, perhaps in a room."""
+    """Why a minute is open: a period of a date begins at some time of the wall clock, perhaps in a room."""
 
     of: date
     begins: Wall
@@ -38,7 +38,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Offered:
-    """A start with its leader, the room that the leader's hours name, and who of each kind is open for all of it."""
+    """A start with its leader, and who of each kind that is needed is open for all of it."""
 
     start: datetime
     leader: str
@@ -52,16 +52,14 @@ class WallClock:
     def __init__(self, zone: ZoneInfo, day: date) -> None:
         #: What the clock shows in each minute.
         self.shows: dict[Minute, Wall] = {}
-        #: The first minute in which the clock shows a time or a later one: of a time that comes twice the first,
-        #: of a time that does not exist the moment at which it is skipped.
+        #: The first minute in which the clock shows a time or a later one. That is the first of a time that
+        #: comes twice, and for a time that does not exist the moment at which it is skipped.
         self.first: dict[Wall, Minute] = {}
-        begin = minute_of(datetime(day.year, day.month, day.day, tzinfo=UTC)) - DAYS_AROUND * DAY
-        highest = None
-        for minute in range(begin, begin + (2 * DAYS_AROUND + 1) * DAY):
-            shown = wall_of(moment_of(minute).astimezone(zone).replace(tzinfo=None))
+        begin, end = midnight(day) - 4 * DAY, midnight(day) + 6 * DAY
+        highest = wall_of(moment_of(begin).astimezone(zone)) - 1
+        for minute in range(begin, end):
+            shown = wall_of(moment_of(minute).astimezone(zone))
             self.shows[minute] = shown
-            if highest is None:
-                highest = shown - 1
             for time in range(highest + 1, shown + 1):
                 self.first[time] = minute
             highest = max(highest, shown)
@@ -75,30 +73,24 @@ class WallClock:
         return range(self.first[begins], self.first[ends])
 
 
-def minute_of(moment: datetime) -> Minute:
-    return int(moment.timestamp()) // 60
-
-
 def moment_of(minute: Minute) -> datetime:
     return datetime.fromtimestamp(minute * 60, UTC)
 
 
-def wall_of(shown: datetime) -> Wall:
-    return int((shown - datetime(1970, 1, 1)) / timedelta(minutes=1))
+def wall_of(local: datetime) -> Wall:
+    return midnight(local.date()) + local.hour * 60 + local.minute
 
 
 def midnight(day: date) -> Wall:
-    return wall_of(datetime(day.year, day.month, day.day))
-
-
-def dates_around(day: date, days: int) -> list[date]:
-    return [day + timedelta(days=n) for n in range(-days, days + 1)]
+    return (day - date(1970, 1, 1)).days * DAY
 
 
 def open_minutes(timetable: Timetable, day: date, clock: WallClock) -> dict[Minute, Opened]:
-    """Every minute around a date in which a resource is open: the weekly hours, then the exceptions of the clinic,
-    then its own; of each the openings before the closures."""
-    dates = dates_around(day, DAYS_AROUND - 1)
+    """Every minute around a day in which a resource is open, and why.
+
+    Weekly hours, then the exceptions of the clinic, then its own; of each of these the openings, then the closures.
+    """
+    dates = [day + timedelta(days=n) for n in DATES_AROUND]
     is_open: dict[Minute, Opened] = {}
     for each in dates:
         for period in in_order(timetable.weekly.get(each.weekday(), ())):
@@ -171,10 +163,9 @@ def offered_on(
 
 
 def every_minute_of(day: date, zone: ZoneInfo) -> list[Minute]:
-    around = minute_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
     return [
         minute
-        for minute in range(around - DAY, around + 2 * DAY)
+        for minute in range(midnight(day) - DAY, midnight(day) + 2 * DAY)
         if moment_of(minute).astimezone(zone).date() == day
     ]
 

@@ -18,11 +18,12 @@ from models.booking.resources import ResourceKind
 
 Minute = int
 Wall = int
+Needs = Mapping[ResourceKind, frozenset[str]]
 Busy = Mapping[str, Sequence[tuple[datetime, datetime]]]
 
 DAY = 24 * 60
-#: The dates that can matter to a day: periods go on past midnight, and so do appointments, and somebody's zone
-#: may be a day ahead of the calendar's or behind it.
+#: The dates that can matter to a day: periods and appointments go on past midnight, and the zone of somebody may
+#: be a day ahead of the calendar's or behind it.
 DATES_AROUND = range(-2, 3)
 NOTHING = Different()
 
@@ -42,8 +43,7 @@ class Offered:
 
     start: datetime
     leader: str
-    needs: Mapping[ResourceKind, frozenset[str]]
-    is_free: bool
+    needs: Needs
 
 
 class WallClock:
@@ -55,10 +55,10 @@ class WallClock:
         #: The first minute in which the clock shows a time or a later one. That is the first of a time that
         #: comes twice, and for a time that does not exist the moment at which it is skipped.
         self.first: dict[Wall, Minute] = {}
-        begin, end = midnight(day) - 4 * DAY, midnight(day) + 6 * DAY
-        highest = wall_of(moment_of(begin).astimezone(zone)) - 1
+        begin, end = midnight(day) - 3 * DAY, midnight(day) + 5 * DAY
+        highest = wall_of(datetime.fromtimestamp(begin * 60, zone)) - 1
         for minute in range(begin, end):
-            shown = wall_of(moment_of(minute).astimezone(zone))
+            shown = wall_of(datetime.fromtimestamp(minute * 60, zone))
             self.shows[minute] = shown
             for time in range(highest + 1, shown + 1):
                 self.first[time] = minute
@@ -88,7 +88,7 @@ def midnight(day: date) -> Wall:
 def open_minutes(timetable: Timetable, day: date, clock: WallClock) -> dict[Minute, Opened]:
     """Every minute around a day in which a resource is open, and why.
 
-    Weekly hours, then the exceptions of the clinic, then its own; of each of these the openings, then the closures.
+    Weekly hours, then the exceptions of the clinic, then its own; of these the openings, then the closures.
     """
     dates = [day + timedelta(days=n) for n in DATES_AROUND]
     is_open: dict[Minute, Opened] = {}
@@ -127,47 +127,50 @@ def close(is_open: dict[Minute, Opened], day: date, different: Different, clock:
             is_open.pop(minute)
 
 
-def offered_on(
-    bookable: Bookable, day: date, now: datetime, busy: Busy, *, day_is_full: bool
-) -> list[Offered]:
-    """What is offered on a day of the calendar's zone, by start and leader, and whether it is free.
-
-    `busy`: what takes up each resource. `day_is_full`: as many are booked or held as may be on this day.
+def offered_on(bookable: Bookable, day: date) -> list[Offered]:
+    """What is offered on a day of the calendar's zone by grid and open time, whether free or not, and whenever
+    it is now; by start, and for each start in the order of the leaders.
     """
-    clocks = {table.zone.key: WallClock(table.zone, day) for table in bookable.timetables.values()}
+    zones = {table.zone for table in (*bookable.timetables.values(), bookable)}
+    clocks = {zone: WallClock(zone, day) for zone in zones}
     is_open = {
-        resource: open_minutes(table, day, clocks[table.zone.key])
+        resource: open_minutes(table, day, clocks[table.zone])
         for resource, table in bookable.timetables.items()
     }
-    today = now.astimezone(bookable.zone).date()
-    if day > today + timedelta(days=bookable.horizon_days):
-        return []
+    calendar = clocks[bookable.zone]
     offered = []
-    for minute in every_minute_of(day, bookable.zone):
-        start = moment_of(minute)
-        if start <= now or start < now + timedelta(minutes=bookable.min_notice_minutes):
+    for minute in range(midnight(day) - DAY, midnight(day) + 2 * DAY):
+        if not midnight(day) <= calendar.shows[minute] < midnight(day) + DAY:
             continue
-        for leader in sorted(bookable.leaders):
-            clock = clocks[bookable.timetables[leader].zone.key]
-            if not begins_on_grid(minute, is_open[leader], clock, bookable.step_minutes):
-                continue
-            needs = found_open(bookable, leader, minute, is_open)
-            if needs is None:
-                continue
-            free = not day_is_full and all(
-                any(is_unoccupied(bookable, start, busy.get(each, ())) for each in one_of)
-                for one_of in ({leader}, *needs.values())
-            )
-            offered.append(Offered(start, leader, needs, free))
+        for leader in bookable.leaders:
+            clock = clocks[bookable.timetables[leader].zone]
+            if begins_on_grid(minute, is_open[leader], clock, bookable.step_minutes):
+                needs = find_open(bookable, leader, minute, is_open)
+                if needs is not None:
+                    offered.append(Offered(moment_of(minute), leader, needs))
     return offered
 
 
-def every_minute_of(day: date, zone: ZoneInfo) -> list[Minute]:
-    return [
-        minute
-        for minute in range(midnight(day) - DAY, midnight(day) + 2 * DAY)
-        if moment_of(minute).astimezone(zone).date() == day
-    ]
+def is_ahead(bookable: Bookable, start: datetime, now: datetime) -> bool:
+    """Whether a start is later than now, far enough ahead, and not too far."""
+    day, today = (moment.astimezone(bookable.zone).date() for moment in (start, now))
+    return (
+        start > now
+        and start >= now + timedelta(minutes=bookable.min_notice_minutes)
+        and day <= today + timedelta(days=bookable.horizon_days)
+    )
+
+
+def find_free(bookable: Bookable, offered: Offered, busy: Busy) -> Needs | None:
+    """Who of each kind is not taken up; None if the leader is, or all of a kind are."""
+    begin = offered.start - timedelta(minutes=bookable.minutes_before)
+    end = offered.start + timedelta(minutes=bookable.minutes + bookable.minutes_after)
+
+    def is_free(resource: str) -> bool:
+        return not any(begins < end and begin < ends for begins, ends in busy.get(resource, ()))
+
+    free = {kind: frozenset(filter(is_free, able)) for kind, able in offered.needs.items()}
+    return free if is_free(offered.leader) and all(free.values()) else None
 
 
 def begins_on_grid(minute: Minute, is_open: Mapping[Minute, Opened], clock: WallClock, step: int) -> bool:
@@ -176,9 +179,9 @@ def begins_on_grid(minute: Minute, is_open: Mapping[Minute, Opened], clock: Wall
     return (clock.shows[minute] - is_open[minute].begins) % step == 0
 
 
-def found_open(
+def find_open(
     bookable: Bookable, leader: str, begin: Minute, is_open: Mapping[str, Mapping[Minute, Opened]]
-) -> dict[ResourceKind, frozenset[str]] | None:
+) -> Needs | None:
     """Who of each kind is open with the leader for a whole appointment; None if it cannot be."""
     minutes = range(begin, begin + bookable.minutes)
     if not all(minute in is_open[leader] for minute in minutes):
@@ -196,9 +199,3 @@ def found_open(
         for kind, able in needs.items()
     }
     return found if all(found.values()) else None
-
-
-def is_unoccupied(bookable: Bookable, start: datetime, busy: Sequence[tuple[datetime, datetime]]) -> bool:
-    begin = start - timedelta(minutes=bookable.minutes_before)
-    end = start + timedelta(minutes=bookable.minutes + bookable.minutes_after)
-    return not any(begins < end and begin < ends for begins, ends in busy)

@@ -1,6 +1,4 @@
-"""Clinics at random, realistic and nasty ones, each made from a number: what one of its calendars offers of one
-service, a day to look at, the time that it is, and what is taken.
-"""
+"""Random clinics, realistic and nasty ones, each made from a number."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ BUFFERS = (0, 0, 0, 5, 10, 15, 25, 60)
 
 @dataclass(frozen=True)
 class Clinic:
-    """`busy` has the taken times of each resource, in order and without overlaps."""
+    """A calendar and a service, a day to look at, the time now, and what is taken. `busy` has the taken times of each resource, in order and without overlaps."""
 
     bookable: Bookable
     day: date
@@ -68,7 +66,7 @@ def changes_of_the_clocks(zone: ZoneInfo) -> list[date]:
 
 
 def make(number: int) -> Clinic:
-    random = Random(number)
+    random = Random(number)  # noqa: S311
     zone = ZoneInfo(random.choice(ZONES))
     changes = changes_of_the_clocks(zone)
     changing = bool(changes) and random.random() < 0.4

@@ -22,8 +22,8 @@ Needs = Mapping[ResourceKind, frozenset[str]]
 Busy = Mapping[str, Sequence[tuple[datetime, datetime]]]
 
 DAY = 24 * 60
-#: The dates that can matter to a day: periods and appointments go on past midnight, and the zone of somebody may
-#: be a day ahead of the calendar's or behind it.
+#: The dates that can matter to a day: periods and appointments go on past midnight, and the zone of a resource
+#: may be a day ahead of the calendar's or behind it.
 DATES_AROUND = range(-2, 3)
 NOTHING = Different()
 
@@ -32,7 +32,6 @@ NOTHING = Different()
 class Opened:
     """Why a minute is open: a period of a date begins at some time of the wall clock, perhaps in a room."""
 
-    of: date
     begins: Wall
     room: str | None
 
@@ -88,50 +87,54 @@ def midnight(day: date) -> Wall:
 def open_minutes(timetable: Timetable, day: date, clock: WallClock) -> dict[Minute, Opened]:
     """Every minute around a day in which a resource is open, and why.
 
-    Weekly hours, then the exceptions of the clinic, then its own; of these the openings, then the closures.
+    Where two periods are open at once, the weekly hours go before the openings of the clinic and these before its
+    own, and of equals goes the one that begins first.
     """
     dates = [day + timedelta(days=n) for n in DATES_AROUND]
+    own = Closed(timetable.own, dates, clock)
+    clinic = Closed(timetable.clinic, dates, clock)
     is_open: dict[Minute, Opened] = {}
+
+    def open_besides(of: date, periods: Sequence[Period], *closed: Closed) -> None:
+        for period in sorted(periods, key=lambda period: period.begins):
+            begins, ends = midnight(of) + period.begins, midnight(of) + period.until
+            for minute in clock.minutes(begins, ends):
+                if minute not in is_open and not any(each.closes(minute, of) for each in closed):
+                    is_open[minute] = Opened(begins, period.room)
+
     for each in dates:
-        for period in in_order(timetable.weekly.get(each.weekday(), ())):
-            open_besides(is_open, each, period, clock)
-    for exceptions in (timetable.clinic, timetable.own):
-        for each in dates:
-            for period in in_order(exceptions.get(each, NOTHING).opened):
-                open_besides(is_open, each, period, clock)
-        for each in dates:
-            close(is_open, each, exceptions.get(each, NOTHING), clock)
+        open_besides(each, timetable.weekly.get(each.weekday(), ()), clinic, own)
+    for each in dates:
+        open_besides(each, timetable.clinic.get(each, NOTHING).opened, clinic, own)
+    for each in dates:
+        open_besides(each, timetable.own.get(each, NOTHING).opened, own)
     return is_open
 
 
-def in_order(periods: Sequence[Period]) -> list[Period]:
-    return sorted(periods, key=lambda period: period.begins)
+class Closed:
+    """What the exceptions of the clinic close, or those of one resource."""
 
+    def __init__(self, exceptions: Mapping[date, Different], dates: Sequence[date], clock: WallClock) -> None:
+        self.minutes: set[Minute] = set()
+        self.dates: set[date] = set()
+        for each in dates:
+            different = exceptions.get(each, NOTHING)
+            for begins, ends in different.closed:
+                self.minutes.update(clock.minutes(midnight(each) + begins, midnight(each) + ends))
+            if different.closed_all_day:
+                self.minutes.update(clock.minutes(midnight(each), midnight(each) + DAY))
+                self.dates.add(each)
 
-def open_besides(is_open: dict[Minute, Opened], of: date, period: Period, clock: WallClock) -> None:
-    """An opening adds what is not open yet; where it begins in open time, the rest of it keeps its grid."""
-    begins, ends = midnight(of) + period.begins, midnight(of) + period.until
-    for minute in clock.minutes(begins, ends):
-        if minute not in is_open:
-            is_open[minute] = Opened(of, begins, period.room)
-
-
-def close(is_open: dict[Minute, Opened], day: date, different: Different, clock: WallClock) -> None:
-    for begins, ends in different.closed:
-        for minute in clock.minutes(midnight(day) + begins, midnight(day) + ends):
-            is_open.pop(minute, None)
-    if different.closed_all_day:
-        for minute in clock.minutes(midnight(day), midnight(day) + DAY):
-            is_open.pop(minute, None)
-        for minute in [each for each, opened in is_open.items() if opened.of == day]:
-            is_open.pop(minute)
+    def closes(self, minute: Minute, of: date) -> bool:
+        """Whether a minute of hours that begin on a date is closed."""
+        return minute in self.minutes or of in self.dates
 
 
 def offered_on(bookable: Bookable, day: date) -> list[Offered]:
-    """What is offered on a day of the calendar's zone by grid and open time, whether free or not, and whenever
-    it is now; by start, and for each start in the order of the leaders.
+    """What is offered on a day of the calendar's zone, by grid and open time alone: whether free or not, and
+    whatever the time is now. By start, and for each start in the order of the leaders.
     """
-    zones = {table.zone for table in (*bookable.timetables.values(), bookable)}
+    zones = {bookable.zone, *(table.zone for table in bookable.timetables.values())}
     clocks = {zone: WallClock(zone, day) for zone in zones}
     is_open = {
         resource: open_minutes(table, day, clocks[table.zone])

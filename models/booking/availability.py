@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -73,27 +74,34 @@ def slots_of_day(bookable: Bookable, day: date) -> list[Slot]:
 def _slots(bookable: Bookable, first: date, last: date) -> dict[date, list[Slot]]:
     """The slots of each local day from `first` to `last`."""
     length = timedelta(minutes=bookable.minutes)
-    spans = {
-        each: _Open(timetable.spans(first - _A_DAY, last + _A_DAY))
-        for each, timetable in bookable.timetables.items()
-    }
-    found: dict[date, list[Slot]] = {}
-    day = first
-    while day <= last:
-        options: dict[datetime, list[Option]] = {}
-        for leader in bookable.leaders:
-            at_once: set[datetime] = set()
-            for starts_at, room in bookable.timetables[leader].starts(day, bookable.step_minutes):
-                ends_at = starts_at + length
-                if starts_at in at_once or not spans[leader].contains(starts_at, ends_at, room):
-                    continue
+    spans = {}
+    for each, timetable in bookable.timetables.items():
+        begins, ends = _local_days(bookable, first, last, timetable.zone)
+        spans[each] = _Open(timetable.spans(begins, ends + 2 * _A_DAY))
+    options: dict[datetime, list[Option]] = {}
+    for leader in bookable.leaders:
+        timetable = bookable.timetables[leader]
+        for starts_at, room in timetable.starts(
+            *_local_days(bookable, first, last, timetable.zone), bookable.step_minutes
+        ):
+            ends_at = starts_at + length
+            if spans[leader].contains(starts_at, ends_at):
                 needs = _needs(bookable, room, spans, starts_at, ends_at)
                 if needs is not None:
-                    at_once.add(starts_at)
                     options.setdefault(starts_at, []).append(((leader,), *needs))
-        found[day] = [Slot(start, start + length, tuple(options[start])) for start in sorted(options)]
-        day += _A_DAY
+    found: dict[date, list[Slot]] = {first + n * _A_DAY: [] for n in range((last - first).days + 1)}
+    for starts_at in sorted(options):
+        day = starts_at.astimezone(bookable.zone).date()
+        if day in found:
+            found[day].append(Slot(starts_at, starts_at + length, tuple(options[starts_at])))
     return found
+
+
+def _local_days(bookable: Bookable, first: date, last: date, zone: ZoneInfo) -> tuple[date, date]:
+    """The local days of a zone in which the calendar's days from `first` to `last` lie."""
+    begins = datetime.combine(first, time(), bookable.zone)
+    ends = datetime.combine(last, time.max, bookable.zone).replace(fold=1)
+    return begins.astimezone(zone).date(), ends.astimezone(zone).date()
 
 
 def _needs(
@@ -121,16 +129,13 @@ class _Open:
     """The open time of a resource; asks whether a time lies in it."""
 
     def __init__(self, spans: list[Span]) -> None:
-        self._spans = sorted(spans, key=lambda span: span.begins)
-        self._begins = [span.begins for span in self._spans]
+        self._begins = [span.begins for span in spans]
+        self._ends = [span.ends for span in spans]
 
-    def contains(self, starts_at: datetime, ends_at: datetime, room: str | None = None) -> bool:
-        """Whether [starts_at, ends_at) is open. `room`: the one in which the person must be all the time."""
-        place = bisect_right(self._begins, starts_at)
-        return any(
-            span.ends >= ends_at and (room is None or span.room == room)
-            for span in self._spans[max(0, place - 3) : place]
-        )
+    def contains(self, starts_at: datetime, ends_at: datetime) -> bool:
+        """Whether [starts_at, ends_at) is open, all of it in one room or in none."""
+        place = bisect_right(self._begins, starts_at) - 1
+        return place >= 0 and ends_at <= self._ends[place]
 
 
 def why_day_is_closed(bookable: Bookable, day: date, now: datetime) -> Closed | None:
@@ -145,8 +150,9 @@ def why_day_is_closed(bookable: Bookable, day: date, now: datetime) -> Closed | 
 
 def _is_open(bookable: Bookable, leader: str, day: date) -> bool:
     timetable = bookable.timetables[leader]
-    begins, ends = (instant(day, minute, timetable.zone) for minute in (0, 24 * 60))
-    return any(span.begins < ends and span.ends > begins for span in timetable.spans(day - _A_DAY, day))
+    begins, ends = (instant(each, 0, bookable.zone) for each in (day, day + _A_DAY))
+    spans = timetable.spans(*_local_days(bookable, day, day, timetable.zone))
+    return any(span.begins < ends and span.ends > begins for span in spans)
 
 
 def why_not_offered(bookable: Bookable, starts_at: datetime, now: datetime) -> Closed | None:

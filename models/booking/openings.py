@@ -67,71 +67,85 @@ class Timetable:
     clinic: Mapping[date, Different] = field(default_factory=dict)
     own: Mapping[date, Different] = field(default_factory=dict)
 
-    def periods(self, day: date) -> list[Period]:
-        """The periods that begin on one local day, in order, without what is closed of them."""
-        tomorrow = day + timedelta(days=1)
-        found = list(self.weekly.get(day.weekday(), ()))
+    def periods(self, first: date, last: date) -> list[Period]:
+        """The open time from the beginning of one local day to the end of another, in order and without overlaps.
+
+        Minutes count from the midnight on which `first` begins. A grid may lie before that.
+        """
+        end = ((last - first).days + 1) * A_DAY
+        days = [(number * A_DAY, first + timedelta(days=number)) for number in range(-1, end // A_DAY)]
+        found = [
+            _later(each, minutes) for minutes, day in days for each in self.weekly.get(day.weekday(), ())
+        ]
         for dates in (self.clinic, self.own):
-            today, next_day = dates.get(day, _AS_USUAL), dates.get(tomorrow, _AS_USUAL)
-            for opened in today.opened:
-                found += _without(opened, [(period.begins, period.until) for period in found])
-            closed = [*today.closed, *((begin + A_DAY, end + A_DAY) for begin, end in next_day.closed)]
-            if today.closed_all_day:
-                closed.append((0, 2 * A_DAY))
-            if next_day.closed_all_day:
-                closed.append((A_DAY, 2 * A_DAY))
-            found = [piece for period in found for piece in _without(period, closed)]
-        return sorted(found, key=lambda period: period.begins)
+            different = [(minutes, dates[day]) for minutes, day in days if day in dates]
+            found += [_later(each, minutes) for minutes, exception in different for each in exception.opened]
+            closed_days = [minutes for minutes, exception in different if exception.closed_all_day]
+            closed = [(minutes, minutes + A_DAY) for minutes in closed_days] + [
+                (minutes + begins, minutes + until)
+                for minutes, exception in different
+                for begins, until in exception.closed
+            ]
+            found = [
+                piece
+                for period in found
+                if period.grid // A_DAY * A_DAY not in closed_days
+                for piece in _without(period, closed)
+            ]
+        left: list[Period] = []
+        for period in found:
+            outside = [(-A_DAY, 0), (end, end + A_DAY)]
+            left += _without(
+                period, [*outside, *((each.begins, each.until) for each in left if _meet(each, period))]
+            )
+        return sorted(left, key=lambda period: period.begins)
 
     def spans(self, first: date, last: date) -> list[Span]:
-        """The open time of the periods that begin on `first` to `last`, in order; what adjoins in one room is
-        one span.
-        """
+        """The open time of these local days, in order; what adjoins in one room is one span."""
         spans: list[Span] = []
-        for day in _days(first, last):
-            for period in self.periods(day):
-                begins, ends = (instant(day, each, self.zone) for each in (period.begins, period.until))
-                before = spans[-1] if spans else None
-                if before and begins <= before.ends and period.room == before.room:
-                    spans[-1] = Span(before.begins, max(before.ends, ends), before.room)
-                elif begins < ends:
-                    spans.append(Span(begins, ends, period.room))
+        for period in self.periods(first, last):
+            begins, ends = (instant(first, each, self.zone) for each in (period.begins, period.until))
+            before = spans[-1] if spans else None
+            if before and begins == before.ends and period.room == before.room:
+                spans[-1] = Span(before.begins, ends, before.room)
+            elif begins < ends:
+                spans.append(Span(begins, ends, period.room))
         return spans
 
     def is_open(self, starts_at: datetime, ends_at: datetime) -> bool:
         """Whether [starts_at, ends_at) lies in open time, in whatever rooms."""
         first, last = (moment.astimezone(self.zone).date() for moment in (starts_at, ends_at))
         missing = starts_at
-        for span in self.spans(first - timedelta(days=1), last):
+        for span in self.spans(first, last):
             if span.begins <= missing < span.ends:
                 missing = span.ends
         return missing >= ends_at
 
-    def starts(self, day: date, step: int) -> Iterator[tuple[datetime, str | None]]:
-        """The instants on one local day that lie on the grid of open periods, each with the period's room.
+    def starts(self, first: date, last: date, step: int) -> Iterator[tuple[datetime, str | None]]:
+        """The instants on these local days that lie on the grid of an open period, each with the period's room.
 
-        A period may have begun on the day before. A wall-clock time that the clocks skip is left out; one that
-        comes twice is the first of the two.
+        A wall-clock time that the clocks skip is left out; one that comes twice is the first of the two.
         """
-        for began in (day - timedelta(days=1), day):
-            shift = A_DAY if began < day else 0  # minutes of `began` that are before the midnight of `day`
-            for period in self.periods(began):
-                first = max(period.begins, shift)
-                minute = period.grid + -(-(first - period.grid) // step) * step
-                if minute >= min(period.until, shift + A_DAY):
-                    continue
-                last = minute + (min(period.until, shift + A_DAY) - 1 - minute) // step * step
-                walls = [_wall(began, each) for each in (minute, last)]
-                moments = [wall.replace(tzinfo=self.zone).astimezone(UTC) for wall in walls]
-                if moments[1] - moments[0] == walls[1] - walls[0] and all(map(self._is_plain, walls)):
-                    for number in range((last - minute) // step + 1):
-                        yield moments[0] + timedelta(minutes=number * step), period.room
-                    continue
-                for each in range(minute, last + 1, step):
-                    wall = _wall(began, each)
-                    moment = wall.replace(tzinfo=self.zone).astimezone(UTC)
-                    if moment.astimezone(self.zone).replace(tzinfo=None) == wall:
-                        yield moment, period.room
+        for period in self.periods(first, last):
+            minute = period.begins + (period.grid - period.begins) % step
+            for moment in self._instants(first, range(minute, period.until, step)):
+                yield moment, period.room
+
+    def _instants(self, day: date, minutes: range) -> Iterator[datetime]:
+        """The wall-clock times of a period that exist, as UTC."""
+        if not minutes:
+            return
+        walls = [_wall(day, each) for each in (minutes[0], minutes[-1])]
+        begins, ends = (wall.replace(tzinfo=self.zone).astimezone(UTC) for wall in walls)
+        if ends - begins == walls[1] - walls[0] and all(map(self._is_plain, walls)):
+            for number in range(len(minutes)):
+                yield begins + timedelta(minutes=number * minutes.step)
+            return
+        for minute in minutes:
+            wall = _wall(day, minute)
+            moment = wall.replace(tzinfo=self.zone).astimezone(UTC)
+            if moment.astimezone(self.zone).replace(tzinfo=None) == wall:
+                yield moment
 
     def _is_plain(self, wall: datetime) -> bool:
         """Whether a wall-clock time comes exactly once, and so do the hours around it."""
@@ -145,6 +159,14 @@ class Timetable:
 
 #: Clocks change by less than a day, and between two times of one period at most once.
 _AROUND = (timedelta(), timedelta(days=1), timedelta(days=-1))
+
+
+def _later(period: Period, minutes: int) -> Period:
+    return Period(period.begins + minutes, period.until + minutes, period.grid + minutes, period.room)
+
+
+def _meet(one: Period, other: Period) -> bool:
+    return one.begins < other.until and other.begins < one.until
 
 
 def _without(period: Period, closed: list[tuple[int, int]]) -> list[Period]:
@@ -173,8 +195,3 @@ def instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
 
 def _wall(day: date, minute: int) -> datetime:
     return datetime.combine(day, time()) + timedelta(minutes=minute)
-
-
-def _days(first: date, last: date) -> Iterator[date]:
-    for number in range((last - first).days + 1):
-        yield first + timedelta(days=number)

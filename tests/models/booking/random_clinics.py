@@ -42,7 +42,10 @@ BUFFERS = (0, 0, 0, 5, 10, 15, 25, 60)
 
 @dataclass(frozen=True)
 class Clinic:
-    """A calendar and a service, a day to look at, the time now, and what is taken. `busy` has the taken times of each resource, in order and without overlaps."""
+    """What a calendar offers of a service, a day to look at, the time now, and what is taken.
+
+    `busy` has the taken times of each resource, in order and without overlaps.
+    """
 
     bookable: Bookable
     day: date
@@ -55,14 +58,19 @@ def changes_of_the_clocks(zone: ZoneInfo) -> list[date]:
     """The dates of UTC on which the clocks of a zone change."""
     found = []
     day = FIRST_DAY
-    before = datetime(day.year, day.month, day.day, tzinfo=UTC).astimezone(zone).utcoffset()
     while day < LAST_DAY:
-        day += timedelta(days=1)
-        after = datetime(day.year, day.month, day.day, tzinfo=UTC).astimezone(zone).utcoffset()
-        if after != before:
-            found.append(day - timedelta(days=1))
-        before = after
+        week = day + timedelta(days=7)
+        while day < week and offset(zone, day) != offset(zone, week):
+            if offset(zone, day) != offset(zone, day + timedelta(days=1)):
+                found.append(day)
+            day += timedelta(days=1)
+        day = week
     return found
+
+
+def offset(zone: ZoneInfo, day: date) -> timedelta | None:
+    """From UTC, when the day begins in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).astimezone(zone).utcoffset()
 
 
 def make(number: int) -> Clinic:

@@ -22,8 +22,9 @@ Needs = Mapping[ResourceKind, frozenset[str]]
 Busy = Mapping[str, Sequence[tuple[datetime, datetime]]]
 
 DAY = 24 * 60
-#: The dates that can matter to a day: periods and appointments go on past midnight, and the zone of a resource
-#: may be a day ahead of the calendar's or behind it.
+EPOCH = date(1970, 1, 1).toordinal()
+#: The dates that can matter to a day: periods and appointments go on past midnight, and a resource may be in
+#: a zone a day ahead of the calendar's or behind it.
 DATES_AROUND = range(-2, 3)
 NOTHING = Different()
 
@@ -77,46 +78,51 @@ def moment_of(minute: Minute) -> datetime:
 
 
 def wall_of(local: datetime) -> Wall:
-    return midnight(local.date()) + local.hour * 60 + local.minute
+    return (local.toordinal() - EPOCH) * DAY + local.hour * 60 + local.minute
 
 
 def midnight(day: date) -> Wall:
-    return (day - date(1970, 1, 1)).days * DAY
+    return (day.toordinal() - EPOCH) * DAY
 
 
 def open_minutes(timetable: Timetable, day: date, clock: WallClock) -> dict[Minute, Opened]:
     """Every minute around a day in which a resource is open, and why.
 
-    Where two periods are open at once, the weekly hours go before the openings of the clinic and these before its
-    own, and of equals goes the one that begins first.
+    Where two periods are open at once, the weekly hours go before the openings of the clinic, these go before
+    its own, and of equals the one that begins first goes before the other.
     """
     dates = [day + timedelta(days=n) for n in DATES_AROUND]
-    own = Closed(timetable.own, dates, clock)
-    clinic = Closed(timetable.clinic, dates, clock)
+    of_own = Closed()
+    of_own.add(timetable.own, dates, clock)
+    of_both = Closed()
+    of_both.add(timetable.own, dates, clock)
+    of_both.add(timetable.clinic, dates, clock)
     is_open: dict[Minute, Opened] = {}
 
-    def open_besides(of: date, periods: Sequence[Period], *closed: Closed) -> None:
+    def open_besides(of: date, periods: Sequence[Period], closed: Closed) -> None:
         for period in sorted(periods, key=lambda period: period.begins):
             begins, ends = midnight(of) + period.begins, midnight(of) + period.until
             for minute in clock.minutes(begins, ends):
-                if minute not in is_open and not any(each.closes(minute, of) for each in closed):
+                if minute not in is_open and minute not in closed.minutes and of not in closed.dates:
                     is_open[minute] = Opened(begins, period.room)
 
     for each in dates:
-        open_besides(each, timetable.weekly.get(each.weekday(), ()), clinic, own)
+        open_besides(each, timetable.weekly.get(each.weekday(), ()), of_both)
     for each in dates:
-        open_besides(each, timetable.clinic.get(each, NOTHING).opened, clinic, own)
+        open_besides(each, timetable.clinic.get(each, NOTHING).opened, of_both)
     for each in dates:
-        open_besides(each, timetable.own.get(each, NOTHING).opened, own)
+        open_besides(each, timetable.own.get(each, NOTHING).opened, of_own)
     return is_open
 
 
 class Closed:
-    """What the exceptions of the clinic close, or those of one resource."""
+    """The minutes that are closed, and the dates whose hours are closed to their end."""
 
-    def __init__(self, exceptions: Mapping[date, Different], dates: Sequence[date], clock: WallClock) -> None:
+    def __init__(self) -> None:
         self.minutes: set[Minute] = set()
         self.dates: set[date] = set()
+
+    def add(self, exceptions: Mapping[date, Different], dates: Sequence[date], clock: WallClock) -> None:
         for each in dates:
             different = exceptions.get(each, NOTHING)
             for begins, ends in different.closed:
@@ -124,10 +130,6 @@ class Closed:
             if different.closed_all_day:
                 self.minutes.update(clock.minutes(midnight(each), midnight(each) + DAY))
                 self.dates.add(each)
-
-    def closes(self, minute: Minute, of: date) -> bool:
-        """Whether a minute of hours that begin on a date is closed."""
-        return minute in self.minutes or of in self.dates
 
 
 def offered_on(bookable: Bookable, day: date) -> list[Offered]:
@@ -141,9 +143,10 @@ def offered_on(bookable: Bookable, day: date) -> list[Offered]:
         for resource, table in bookable.timetables.items()
     }
     calendar = clocks[bookable.zone]
+    begins, ends = midnight(day), midnight(day) + DAY
     offered = []
-    for minute in range(midnight(day) - DAY, midnight(day) + 2 * DAY):
-        if not midnight(day) <= calendar.shows[minute] < midnight(day) + DAY:
+    for minute in range(begins - DAY, ends + DAY):
+        if not begins <= calendar.shows[minute] < ends:
             continue
         for leader in bookable.leaders:
             clock = clocks[bookable.timetables[leader].zone]

@@ -1,7 +1,7 @@
-"""P8: what is offered and free is what docs/diary.md says, which a second implementation follows minute by minute.
+"""P8: what is offered and free is what docs/diary.md says, as a slow implementation reads it.
 
-`CLINICS=10000 pytest tests/models/booking/test_availability_is_right.py` compares more random clinics than usual.
-`FIRST_CLINIC` says from which number on.
+The environment variable `CLINICS` compares more random clinics than usual, and `FIRST_CLINIC` says from which
+number on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HOW_MANY = int(os.environ.get("CLINICS", "200"))
 FIRST = int(os.environ.get("FIRST_CLINIC", "0"))
 AT_ONCE = 20
 
-#: Of each start the options, each of which has the leader first and then what is needed, in the order of the kinds.
+#: The options of each start. An option has the leader first and then what is needed, by kind.
 Options = dict[datetime, list[tuple[frozenset[str], ...]]]
 
 

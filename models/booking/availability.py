@@ -63,10 +63,10 @@ def today(bookable: Bookable, now: datetime) -> date:
 def slots_of_day(bookable: Bookable, day: date) -> list[Slot]:
     """The slots that start on one local day, taken or not, in order.
 
-    A start is a step of wall-clock time from an opening, and the whole of the appointment lies in open time of
-    whoever does it, in one room, and of all that it needs. Buffers need no open time. On days when the clocks
-    change, a time that does not exist is left out, and one that comes twice is offered once, as the first of the
-    two.
+    A start is a step of wall-clock time from an opening, and the whole of the appointment lies in open time
+    of the one who leads, in one room, and of all that it needs. Buffers need no open time. On days when the
+    clocks change, a time that does not exist is left out, and one that comes twice is offered once, as the
+    first of the two.
     """
     return _slots(bookable, day, day)[day]
 
@@ -78,17 +78,20 @@ def _slots(bookable: Bookable, first: date, last: date) -> dict[date, list[Slot]
     for each, timetable in bookable.timetables.items():
         begins, ends = _local_days(bookable, first, last, timetable.zone)
         spans[each] = _Open(timetable.spans(begins, ends + 2 * _A_DAY))
+    # What is needed depends on the time and the room alone, and most leaders start at the same times.
+    known: dict[tuple[datetime, str | None], Option | None] = {}
     options: dict[datetime, list[Option]] = {}
     for leader in bookable.leaders:
         timetable = bookable.timetables[leader]
-        for starts_at, room in timetable.starts(
-            *_local_days(bookable, first, last, timetable.zone), bookable.step_minutes
-        ):
+        days = _local_days(bookable, first, last, timetable.zone)
+        for starts_at, room in timetable.starts(*days, bookable.step_minutes):
             ends_at = starts_at + length
-            if spans[leader].contains(starts_at, ends_at):
-                needs = _needs(bookable, room, spans, starts_at, ends_at)
-                if needs is not None:
-                    options.setdefault(starts_at, []).append(((leader,), *needs))
+            if not spans[leader].contains(starts_at, ends_at):
+                continue
+            if (at := (starts_at, room)) not in known:
+                known[at] = _needs(bookable, room, spans, starts_at, ends_at)
+            if (needs := known[at]) is not None:
+                options.setdefault(starts_at, []).append(((leader,), *needs))
     found: dict[date, list[Slot]] = {first + n * _A_DAY: [] for n in range((last - first).days + 1)}
     for starts_at in sorted(options):
         day = starts_at.astimezone(bookable.zone).date()
@@ -178,7 +181,7 @@ def slot_at(bookable: Bookable, starts_at: datetime, now: datetime) -> tuple[Slo
 
 
 def day_of(bookable: Bookable, starts_at: datetime, now: datetime) -> Day:
-    """The local day of a start, and how many starts are still to come on it with each who leads, taken or not."""
+    """The local day of a start, and how many starts are to come on it with each who leads, taken or not."""
     day = starts_at.astimezone(bookable.zone).date()
     begins, ends = (instant(each, 0, bookable.zone) for each in (day, day + _A_DAY))
     offered = dict.fromkeys(bookable.leaders, 0)

@@ -1,7 +1,7 @@
-"""When a person, room or device is open: weekly hours, and the dates on which they differ. Nothing here is read
-from the database, and nothing depends on what is booked.
+"""When a person, room or device is open: weekly hours, and the dates on which they differ.
 
-Hours are wall-clock times. A day's own hours may go on past its midnight.
+Nothing here is read from the database, and nothing depends on what is booked. Hours are wall-clock times, and
+a day's own hours may go on past its midnight.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 #: Minutes of a day.
@@ -40,7 +41,7 @@ class Different:
     closed_all_day: bool = False
 
 
-_AS_USUAL = Different()
+_ALL_DAY = (0, A_DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class Span:
 class Timetable:
     """The hours of one resource. `weekly` has the periods of each weekday, Monday being 0.
 
-    A date of `clinic` counts before one of `own`, so that a person can work while the clinic is closed; and on
-    each of the two what is closed counts after what is opened.
+    What a date of `clinic` closes a date of `own` can open, so that a person can work while the clinic
+    is closed. What a date of `own` closes is closed.
     """
 
     id: str
@@ -67,38 +68,37 @@ class Timetable:
     clinic: Mapping[date, Different] = field(default_factory=dict)
     own: Mapping[date, Different] = field(default_factory=dict)
 
-    def periods(self, first: date, last: date) -> list[Period]:
-        """The open time from the beginning of one local day to the end of another, in order and without overlaps.
+    def periods(self, first: date, last: date | None = None) -> list[Period]:
+        """The open time of one local day, or of all from `first` to `last`, in order and without overlaps.
 
         Minutes count from the midnight on which `first` begins. A grid may lie before that.
         """
-        end = ((last - first).days + 1) * A_DAY
-        days = [(number * A_DAY, first + timedelta(days=number)) for number in range(-1, end // A_DAY)]
+        end = (((last or first) - first).days + 1) * A_DAY
+        # The hours of the day before may go on past midnight.
+        days = [(minute, first + timedelta(minutes=minute)) for minute in range(-A_DAY, end, A_DAY)]
         found = [
             _later(each, minutes) for minutes, day in days for each in self.weekly.get(day.weekday(), ())
         ]
         for dates in (self.clinic, self.own):
             different = [(minutes, dates[day]) for minutes, day in days if day in dates]
             found += [_later(each, minutes) for minutes, exception in different for each in exception.opened]
-            closed_days = [minutes for minutes, exception in different if exception.closed_all_day]
-            closed = [(minutes, minutes + A_DAY) for minutes in closed_days] + [
+            closed = [
                 (minutes + begins, minutes + until)
                 for minutes, exception in different
-                for begins, until in exception.closed
+                for begins, until in (*exception.closed, *([_ALL_DAY] if exception.closed_all_day else []))
             ]
+            to_the_end = [minutes for minutes, exception in different if exception.closed_all_day]
             found = [
                 piece
                 for period in found
-                if period.grid // A_DAY * A_DAY not in closed_days
+                if period.grid // A_DAY * A_DAY not in to_the_end
                 for piece in _without(period, closed)
             ]
-        left: list[Period] = []
+        open_time: list[Period] = []
         for period in found:
-            outside = [(-A_DAY, 0), (end, end + A_DAY)]
-            left += _without(
-                period, [*outside, *((each.begins, each.until) for each in left if _meet(each, period))]
-            )
-        return sorted(left, key=lambda period: period.begins)
+            before = [(each.begins, each.until) for each in open_time if _meet(each, period)]
+            open_time += _without(period, [(-A_DAY, 0), (end, end + A_DAY), *before])
+        return sorted(open_time, key=lambda period: period.begins)
 
     def spans(self, first: date, last: date) -> list[Span]:
         """The open time of these local days, in order; what adjoins in one room is one span."""
@@ -122,43 +122,26 @@ class Timetable:
         return missing >= ends_at
 
     def starts(self, first: date, last: date, step: int) -> Iterator[tuple[datetime, str | None]]:
-        """The instants on these local days that lie on the grid of an open period, each with the period's room.
+        """The instants of these local days that lie on the grid of an open period, each with the room.
 
         A wall-clock time that the clocks skip is left out; one that comes twice is the first of the two.
         """
         for period in self.periods(first, last):
             minute = period.begins + (period.grid - period.begins) % step
-            for moment in self._instants(first, range(minute, period.until, step)):
+            for moment in _steps(first, minute, period.until, step, self.zone):
                 yield moment, period.room
 
-    def _instants(self, day: date, minutes: range) -> Iterator[datetime]:
-        """The wall-clock times of a period that exist, as UTC."""
-        if not minutes:
-            return
-        walls = [_wall(day, each) for each in (minutes[0], minutes[-1])]
-        begins, ends = (wall.replace(tzinfo=self.zone).astimezone(UTC) for wall in walls)
-        if ends - begins == walls[1] - walls[0] and all(map(self._is_plain, walls)):
-            for number in range(len(minutes)):
-                yield begins + timedelta(minutes=number * minutes.step)
-            return
-        for minute in minutes:
-            wall = _wall(day, minute)
-            moment = wall.replace(tzinfo=self.zone).astimezone(UTC)
-            if moment.astimezone(self.zone).replace(tzinfo=None) == wall:
-                yield moment
 
-    def _is_plain(self, wall: datetime) -> bool:
-        """Whether a wall-clock time comes exactly once, and so do the hours around it."""
-        return all(
-            (wall + around).replace(tzinfo=self.zone).utcoffset()
-            == (wall + around).replace(tzinfo=self.zone, fold=1).utcoffset()
-            == wall.replace(tzinfo=self.zone).utcoffset()
-            for around in _AROUND
-        )
-
-
-#: Clocks change by less than a day, and between two times of one period at most once.
-_AROUND = (timedelta(), timedelta(days=1), timedelta(days=-1))
+@lru_cache(maxsize=512)  # those who work the same hours start at the same times
+def _steps(day: date, minute: int, until: int, step: int, zone: ZoneInfo) -> tuple[datetime, ...]:
+    """The instants of the wall-clock times from `minute` on that exist, in UTC."""
+    walls = [_wall(day, each) for each in range(minute, until, step)]
+    moments = [wall.replace(tzinfo=zone).astimezone(UTC) for wall in walls]
+    return tuple(
+        moment
+        for moment, wall in zip(moments, walls, strict=True)
+        if moment.astimezone(zone).replace(tzinfo=None) == wall
+    )
 
 
 def _later(period: Period, minutes: int) -> Period:
@@ -182,6 +165,7 @@ def _without(period: Period, closed: list[tuple[int, int]]) -> list[Period]:
     return [Period(begin, end, period.grid, period.room) for begin, end in sorted(left)]
 
 
+@lru_cache(maxsize=4096)
 def instant(day: date, minute: int, zone: ZoneInfo) -> datetime:
     """A wall-clock time as UTC; for a time that the clocks skip, the moment at which they skip it."""
     wall = _wall(day, minute)

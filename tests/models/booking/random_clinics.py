@@ -36,7 +36,7 @@ ZONES = (
 FIRST_DAY, LAST_DAY = date(1995, 1, 10), date(2035, 12, 20)
 
 STEPS = (5, 7, 10, 15, 15, 20, 25, 30, 30, 30, 45, 60, 90)
-LENGTHS = (5, 7, 15, 20, 25, 30, 30, 45, 45, 60, 90, 120, 240, 700)
+LENGTHS = (5, 7, 15, 20, 25, 30, 30, 30, 45, 45, 60, 60, 90, 120, 240, 700, 1440)
 BUFFERS = (0, 0, 0, 5, 10, 15, 25, 60)
 
 
@@ -55,22 +55,21 @@ class Clinic:
 
 @cache
 def changes_of_the_clocks(zone: ZoneInfo) -> list[date]:
-    """The dates of UTC on which the clocks of a zone change."""
+    """The local days of which the noon has another offset from UTC than the noon before."""
     found = []
     day = FIRST_DAY
     while day < LAST_DAY:
         week = day + timedelta(days=7)
         while day < week and offset(zone, day) != offset(zone, week):
-            if offset(zone, day) != offset(zone, day + timedelta(days=1)):
-                found.append(day)
             day += timedelta(days=1)
+            if offset(zone, day - timedelta(days=1)) != offset(zone, day):
+                found.append(day)
         day = week
     return found
 
 
 def offset(zone: ZoneInfo, day: date) -> timedelta | None:
-    """From UTC, when the day begins in UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC).astimezone(zone).utcoffset()
+    return datetime(day.year, day.month, day.day, 12, tzinfo=zone).utcoffset()
 
 
 def make(number: int) -> Clinic:
@@ -79,18 +78,18 @@ def make(number: int) -> Clinic:
     changes = changes_of_the_clocks(zone)
     changing = bool(changes) and random.random() < 0.4
     if changing:
-        day = random.choice(changes) + timedelta(days=random.choice((-1, 0, 0, 0, 1)))
+        day = random.choice(changes) + timedelta(days=random.choice((-1, 0, 0, 0, 0, 1)))
     else:
         day = FIRST_DAY + timedelta(days=random.randrange((LAST_DAY - FIRST_DAY).days))
-    return _Making(random, zone, day, is_nasty=changing or random.random() < 0.5).clinic()
+    return _Making(random, zone, day, is_changing=changing).clinic()
 
 
 class _Making:
-    def __init__(self, random: Random, zone: ZoneInfo, day: date, *, is_nasty: bool) -> None:
+    def __init__(self, random: Random, zone: ZoneInfo, day: date, *, is_changing: bool) -> None:
         self.random = random
         self.zone = zone
         self.day = day
-        self.is_nasty = is_nasty
+        self.is_changing = is_changing
 
     def clinic(self) -> Clinic:
         random = self.random
@@ -105,7 +104,7 @@ class _Making:
         side_rooms = ["side-room"] if people and random.random() < 0.4 else []
         named = [*rooms, *side_rooms, *(["retired-room"] if random.random() < 0.03 else [])]
 
-        of_clinic = self.exceptions([None], chance=0.25)
+        of_clinic = self.exceptions([None], chance=0.2)
         timetables = {}
         for ids in (*able.values(), side_rooms):
             for each in ids:
@@ -115,7 +114,7 @@ class _Making:
                 )
                 weekly = self.weekly(rooms_of) if leads or random.random() < 0.5 else {}
                 has_hours = leads or bool(weekly)
-                own = self.exceptions(rooms_of, chance=0.35)
+                own = self.exceptions(rooms_of, chance=0.25)
                 timetables[each] = Timetable(
                     each,
                     each,
@@ -156,11 +155,10 @@ class _Making:
     def now(self, bookable: Bookable) -> datetime:
         """A moment from which the day is ahead, today, just within the horizon, or just not."""
         horizon = timedelta(days=bookable.horizon_days)
+        notice = timedelta(minutes=bookable.min_notice_minutes)
         noon = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
-        ago = self.random.choice(
-            (timedelta(), timedelta(days=1), timedelta(days=2), horizon, horizon, 3 * horizon)
-        )
-        return noon - ago + timedelta(seconds=self.random.randrange(-86_400, 86_400))
+        ago = self.random.choice((notice, notice, notice, timedelta(days=1), horizon, horizon, 2 * horizon))
+        return noon - ago + timedelta(seconds=self.random.randrange(-43_200, 43_200))
 
     # Hours
 
@@ -168,7 +166,7 @@ class _Making:
         """Weekly hours, no two of which overlap, not over a midnight either."""
         week: list[tuple[int, int]] = []
         for weekday in range(7):
-            if self.random.random() < (0.1 if self.is_nasty else 0.25):
+            if self.random.random() < (0.02 if self.is_changing else 0.2):
                 continue
             for begins, until in self.periods():
                 one = (weekday * A_DAY + begins, weekday * A_DAY + until)
@@ -190,7 +188,8 @@ class _Making:
             [(480, 720), (720, 960)],
             [(495, 1065)],
         )
-        nasty = (
+        nightly = (
+            [(0, A_DAY)],
             [(0, A_DAY)],
             [(1320, 1320 + 480)],
             [(1200, A_DAY)],
@@ -199,11 +198,12 @@ class _Making:
             [(60, 120)],
             [(135, 165), (170, 1430)],
             [(1080, 1080 + A_DAY)],
-            [(1380, 1500)],
-            [self.period()],
-            [self.period(), self.period()],
+            [(1380, 1500), (300, 600)],
         )
-        return self.random.choice(nasty if self.is_nasty else usual)
+        odd = ([self.period()], [self.period(), self.period()])
+        if self.is_changing:
+            return self.random.choice((*nightly, *nightly, *odd))
+        return self.random.choice((*usual, *usual, *nightly, *odd))
 
     def period(self) -> tuple[int, int]:
         grain = self.random.choice((1, 5, 15, 15, 30, 60))
@@ -225,7 +225,7 @@ class _Making:
                     for begins, until in sorted(opened)
                 ),
                 tuple(sorted(closed)),
-                self.random.random() < 0.25,
+                self.random.random() < 0.15,
             )
         return found
 

@@ -1,8 +1,8 @@
 """P8: what clinics offer here that the documentation of a well-known scheduling API has as examples (Medplum,
 "Defining Availability").
 
-Two rules differ. There starts are aligned to midnight, and here they are steps from where a period begins. Here
-a buffer has to be free, but it needs no open time: the first appointment begins when the doctor does.
+Two rules differ. There starts are aligned to midnight, and here they are steps from where a period begins.
+Here a buffer has to be free, but it needs no open time: the first appointment begins when the doctor does.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def test_a_whole_week_is_written_as_seven_days_that_adjoin(end: str) -> None:
     assert offered(always, MONDAY) == every(30, "00:00", "23:30")
 
 
-# Several at once. An appointment takes one of each kind, so the anaesthetist beside a surgeon is a device here.
+# Several at once. An appointment takes one of each kind, so the anaesthetist is kept as a device.
 
 
 SURGEON = open_at("Dr Martinez", week(["tue", "thu"], period("08:00", "16:00")))
@@ -259,12 +259,12 @@ def test_an_opening_over_midnight_adds_no_second_grid_to_the_hours_of_the_next_d
 
 def test_an_opening_adds_nothing_to_the_late_hours_of_the_day_before() -> None:
     late = week(["tue"], period("22:00", "02:00"))
-    ann = open_at("Ann", late, own={WEDNESDAY: opened(period("01:00", "03:00", "Room 1"))})
-    slots = availability.slots_of_day(service(ann, minutes=30, others=[open_at("Room 1")]), WEDNESDAY)
-    assert [slot.options for slot in slots] == [
-        *[((("Ann",),),)] * 4,  # to 2:00, in no room
-        *[((("Ann",), ("Room 1",)),)] * 2,
-    ]
+    ann = open_at("Ann", late, own={WEDNESDAY: opened(period("01:15", "03:15", "Room 1"))})
+    visits = service(ann, others=[open_at("Room 1")])
+    assert offered(visits, WEDNESDAY) == [*every(30, "00:00", "01:30"), "02:15", "02:45"]
+    in_no_room, in_the_room = ((("Ann",),),), ((("Ann",), ("Room 1",)),)
+    options = [slot.options for slot in availability.slots_of_day(visits, WEDNESDAY)]
+    assert options == [in_no_room] * 4 + [in_the_room] * 2
 
 
 def test_an_opening_begins_at_its_own_time_where_the_late_hours_of_the_day_before_are_closed() -> None:

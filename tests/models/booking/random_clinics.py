@@ -109,9 +109,9 @@ class _Making:
         for ids in (*able.values(), side_rooms):
             for each in ids:
                 leads = each in leaders
-                rooms_of = (
-                    [None, None, *named] if each in people and named and random.random() < 0.5 else [None]
-                )
+                rooms_of: list[str | None] = [None]
+                if each in people and named and random.random() < 0.5:
+                    rooms_of += [None, *named]
                 weekly = self.weekly(rooms_of) if leads or random.random() < 0.5 else {}
                 has_hours = leads or bool(weekly)
                 own = self.exceptions(rooms_of, chance=0.25)

@@ -243,11 +243,9 @@ def test_nine_is_the_clinics_nine_in_summer_and_in_winter() -> None:
 
 def test_a_closure_over_midnight_closes_the_hours_of_the_next_day_too() -> None:
     hours = week(["tue", "wed"], period("00:00", "05:00"))
-    for which in ("clinic", "own"):
-        closure = {TUESDAY: closed("22:00", "02:00")}
-        assert offered(service(open_at("Ann", hours, **{which: closure})), WEDNESDAY) == every(
-            30, "02:00", "04:30"
-        )
+    closure = {TUESDAY: closed("22:00", "02:00")}
+    for ann in (open_at("Ann", hours, clinic=closure), open_at("Ann", hours, own=closure)):
+        assert offered(service(ann), WEDNESDAY) == every(30, "02:00", "04:30")
 
 
 def test_an_opening_over_midnight_adds_no_second_grid_to_the_hours_of_the_next_day() -> None:

@@ -60,9 +60,9 @@ class WallClock:
         for minute in range(begin, end):
             shown = wall_of(datetime.fromtimestamp(minute * 60, zone))
             self.shows[minute] = shown
-            for time in range(highest + 1, shown + 1):
-                self.first[time] = minute
-            highest = max(highest, shown)
+            while highest < shown:
+                highest += 1
+                self.first[highest] = minute
 
     def is_a_start(self, minute: Minute) -> bool:
         """Whether the clock shows the time of this minute for the first time."""
@@ -100,11 +100,12 @@ def open_minutes(timetable: Timetable, day: date, clock: WallClock) -> dict[Minu
     is_open: dict[Minute, Opened] = {}
 
     def open_besides(of: date, periods: Sequence[Period], closed: Closed) -> None:
+        if of in closed.dates:
+            return
         for period in sorted(periods, key=lambda period: period.begins):
             begins, ends = midnight(of) + period.begins, midnight(of) + period.until
-            for minute in clock.minutes(begins, ends):
-                if minute not in is_open and minute not in closed.minutes and of not in closed.dates:
-                    is_open[minute] = Opened(begins, period.room)
+            added = set(clock.minutes(begins, ends)) - closed.minutes - is_open.keys()
+            is_open.update(dict.fromkeys(added, Opened(begins, period.room)))
 
     for each in dates:
         open_besides(each, timetable.weekly.get(each.weekday(), ()), of_both)

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from models.booking.appointments import Confirmation
 from tests.claimed import Claimed
@@ -36,15 +35,20 @@ WAIT = 10.0
 #: Starts fifteen minutes apart over four hours, out of order.
 OVERLAPPING = [SLOT + (n * 7 % 16) * QUARTER for n in range(100)]
 
+#: A row for each person and room that a live hold or appointment must have taken, by what its calendar's service
+#: needs, and not by what the hold or appointment says of itself.
 _LIVE = """
-WITH live AS (
-    SELECT h.id, c.resource_id, h.starts_at AS begins, h.ends_at AS ends
-      FROM appointment_holds h JOIN calendars c ON c.org_id = h.org_id AND c.id = h.calendar_id
-     WHERE h.org_id = %(org)s AND h.status = 'held'
+WITH booked AS (
+    SELECT id, org_id, calendar_id, starts_at AS begins, ends_at AS ends
+      FROM appointment_holds WHERE org_id = %(org)s AND status = 'held'
     UNION ALL
-    SELECT a.id, c.resource_id, a.scheduled_at, a.ends_at
-      FROM appointments a JOIN calendars c ON c.org_id = a.org_id AND c.id = a.calendar_id
-     WHERE a.org_id = %(org)s AND a.status <> 'cancelled'
+    SELECT id, org_id, calendar_id, scheduled_at, ends_at
+      FROM appointments WHERE org_id = %(org)s AND status <> 'cancelled'
+), live AS (
+    SELECT b.id, r.resource_id, b.begins, b.ends
+      FROM booked b
+      JOIN calendars c ON c.org_id = b.org_id AND c.id = b.calendar_id
+      JOIN service_resources r ON r.org_id = c.org_id AND r.service_id = c.service_id
 )
 """
 
@@ -127,15 +131,44 @@ def wait_until_blocked(watcher: Connection, blocked: Connection, *, by: str) -> 
 
 
 def make_clinic(connection: Connection, **calendars: dict[str, Any]) -> str:
-    """A clinic with calendars by id; plain SQL, so that it also works in a broken copy. Returns its id."""
+    """A clinic with calendars by id; plain SQL, so that it also works in a broken copy. Returns its id.
+
+    Each calendar has one person and one service, of `minutes`. Those with the same `room` need it both.
+    """
     org = str(uuid.uuid4())
     connection.execute("INSERT INTO organizations (id, name, region) VALUES (%s, 'Races', 'GB')", [org])
     for calendar, changes in (calendars or {"cal": {}}).items():
-        values = {"resource_id": calendar, "slot_minutes": 30, "step_minutes": 15} | changes
+        values = {"org": org, "calendar": calendar, "room": None, "minutes": 30} | changes
         connection.execute(
-            "INSERT INTO calendars (org_id, id, name, time_zone, hours, resource_id, slot_minutes,"
-            " step_minutes) VALUES (%s, %s, %s, 'UTC', %s, %s, %s, %s)",
-            [org, calendar, calendar, Jsonb({}), *values.values()],
+            "INSERT INTO resources (org_id, id, kind, name, time_zone)"
+            " VALUES (%(org)s, %(calendar)s, 'person', %(calendar)s, 'UTC')",
+            values,
+        )
+        connection.execute(
+            "INSERT INTO services (org_id, id, name, minutes, step_minutes)"
+            " VALUES (%(org)s, %(calendar)s, 'Appointment', %(minutes)s, 15)",
+            values,
+        )
+        connection.execute(
+            "INSERT INTO service_resources (org_id, service_id, resource_id)"
+            " VALUES (%(org)s, %(calendar)s, %(calendar)s)",
+            values,
+        )
+        if values["room"]:
+            connection.execute(
+                "INSERT INTO resources (org_id, id, kind, name, time_zone)"
+                " VALUES (%(org)s, %(room)s, 'room', %(room)s, 'UTC') ON CONFLICT DO NOTHING",
+                values,
+            )
+            connection.execute(
+                "INSERT INTO service_resources (org_id, service_id, resource_id)"
+                " VALUES (%(org)s, %(calendar)s, %(room)s)",
+                values,
+            )
+        connection.execute(
+            "INSERT INTO calendars (org_id, id, name, time_zone, resource_id, service_id)"
+            " VALUES (%(org)s, %(calendar)s, %(calendar)s, 'UTC', %(calendar)s, %(calendar)s)",
+            values,
         )
     return org
 
@@ -243,8 +276,8 @@ def insert_appointment(
 def double_bookings(connection: Connection, org: str) -> int:
     """The number of overlapping pairs of live holds or appointments, counted without occupancies."""
     row = connection.execute(
-        _LIVE + "SELECT count(*) FROM live x JOIN live y ON x.resource_id = y.resource_id AND x.id < y.id"
-        " AND x.begins < y.ends AND y.begins < x.ends",
+        _LIVE + "SELECT count(DISTINCT (x.id, y.id)) FROM live x JOIN live y ON x.resource_id = y.resource_id"
+        " AND x.id < y.id AND x.begins < y.ends AND y.begins < x.ends",
         {"org": org},
     ).fetchone()
     assert row is not None
@@ -252,7 +285,7 @@ def double_bookings(connection: Connection, org: str) -> int:
 
 
 def count_live(connection: Connection, org: str) -> int:
-    row = connection.execute(_LIVE + "SELECT count(*) FROM live", {"org": org}).fetchone()
+    row = connection.execute(_LIVE + "SELECT count(*) FROM booked", {"org": org}).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -260,7 +293,7 @@ def count_live(connection: Connection, org: str) -> int:
 def stray_occupancies(connection: Connection, org: str) -> list[tuple[Any, ...]]:
     """The rows in which occupancies and the live holds and appointments disagree."""
     taken = (
-        "SELECT coalesce(hold_id, appointment_id), resource_id, starts_at, ends_at FROM occupancies"
+        "SELECT coalesce(hold_id, appointment_id, block_id), resource_id, starts_at, ends_at FROM occupancies"
         " WHERE org_id = %(org)s"
     )
     return connection.execute(

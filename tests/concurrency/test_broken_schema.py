@@ -86,7 +86,7 @@ def test_without_the_lock_the_constraint_never_lets_two_in(database_url: str, te
             assert len(winners_of(results)) == 1
             assert count_live(racers[0], org) == 1
 
-        org = make_clinic(racers[0], cal={"slot_minutes": 60})
+        org = make_clinic(racers[0], cal={"minutes": 60})
         results = race_for_overlapping_slots(racers, org)
         # Only without the lock may one be the victim of a deadlock: that is what the lock is for.
         assert {type(error) for error in errors_in(results)} <= {errors.DeadlockDetected}
@@ -96,7 +96,7 @@ def test_without_the_lock_the_constraint_never_lets_two_in(database_url: str, te
 
         # The same in slow motion: the second is stopped by the row that the first has not committed yet.
         watcher, first, second = racers[:3]
-        org = make_clinic(watcher, cal={"slot_minutes": 60})
+        org = make_clinic(watcher, cal={"minutes": 60})
         with first.transaction():
             assert claim(first, org, caller=1).success
             waiting = meanwhile(lambda: claim(second, org, slot=SLOT + QUARTER, caller=2))
@@ -116,7 +116,7 @@ def test_without_the_constraint_the_lock_never_lets_two_in(database_url: str, te
             assert len(winners_of(results)) == 1
             assert count_live(racers[0], org) == 1
 
-            org = make_clinic(racers[0], cal={"slot_minutes": 60})
+            org = make_clinic(racers[0], cal={"minutes": 60})
             results = race_for_overlapping_slots(racers, org)
             assert errors_in(results) == []
             assert winners_of(results)
@@ -130,7 +130,7 @@ def test_without_either_two_callers_get_one_slot(database_url: str, template: st
         remove_constraint(racers[0])
         for race_for, minutes in ((race_for_one_slot, 30), (race_for_overlapping_slots, 60)):
             for _ in range(20):
-                org = make_clinic(racers[0], cal={"slot_minutes": minutes})
+                org = make_clinic(racers[0], cal={"minutes": minutes})
                 results = race_for(racers, org)
                 assert errors_in(results) == []
                 if double_bookings(racers[0], org):

@@ -58,7 +58,7 @@ def test_overlapping_starts_never_both_win_and_nobody_is_refused_for_nothing(
     racers: list[Connection],
 ) -> None:
     for _ in range(3):
-        org = make_clinic(racers[0], cal={"slot_minutes": 60})
+        org = make_clinic(racers[0], cal={"minutes": 60})
         results = race_for_overlapping_slots(racers, org)
         assert errors_in(results) == []
         won = [
@@ -78,7 +78,7 @@ def test_slots_of_different_lengths_on_one_resource_never_overlap(racers: list[C
     lengths = {"short": 30, "middle": 45, "long": 90}
     org = make_clinic(
         racers[0],
-        **{name: {"resource_id": "room", "slot_minutes": minutes} for name, minutes in lengths.items()},
+        **{name: {"room": "room", "minutes": minutes} for name, minutes in lengths.items()},
     )
     names = list(lengths)
     results = race(
@@ -144,7 +144,7 @@ def test_a_snapshot_from_before_the_lock_never_lets_two_in(
 def test_an_old_snapshot_is_refused_although_it_cannot_see_the_winner(
     database_url: str, sql: Connection
 ) -> None:
-    org = make_clinic(sql, cal={"slot_minutes": 60})
+    org = make_clinic(sql, cal={"minutes": 60})
     with connections(database_url, 1, autocommit=False) as (late,):
         late.isolation_level = IsolationLevel.REPEATABLE_READ
         assert late.execute("SELECT count(*) FROM occupancies WHERE org_id = %s", [org]).fetchone() == (0,)
@@ -181,7 +181,7 @@ def test_raw_inserts_race_with_the_function_and_one_of_all_wins(racers: list[Con
 
 
 def test_raw_inserts_of_overlapping_times_never_double_book(racers: list[Connection]) -> None:
-    org = make_clinic(racers[0], cal={"slot_minutes": 60})
+    org = make_clinic(racers[0], cal={"minutes": 60})
     some = racers[:30]
 
     def act(connection: Connection, n: int) -> bool:
@@ -223,7 +223,7 @@ def test_two_calendars_never_wait_for_each_other(database_url: str, sql: Connect
 
 
 def test_two_calendars_of_one_resource_exclude_each_other(database_url: str, sql: Connection) -> None:
-    org = make_clinic(sql, doctor={"resource_id": "room"}, nurse={"resource_id": "room"})
+    org = make_clinic(sql, doctor={"room": "room"}, nurse={"room": "room"})
     with connections(database_url, 2) as (first, second):
         with first.transaction():
             assert claim(first, org, "doctor", caller=1).success
@@ -261,9 +261,7 @@ def test_a_claim_waits_no_longer_than_its_lock_timeout(database_url: str, sql: C
 
 
 def test_stale_holds_never_stand_in_the_way(racers: list[Connection]) -> None:
-    org = make_clinic(
-        racers[0], short={"resource_id": "room"}, long={"resource_id": "room", "slot_minutes": 60}
-    )
+    org = make_clinic(racers[0], short={"room": "room"}, long={"room": "room", "minutes": 60})
     for start in (SLOT, SLOT + timedelta(minutes=30)):
         assert claim(racers[0], org, "short", start).success
     racers[0].execute(

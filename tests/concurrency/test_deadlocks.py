@@ -19,7 +19,6 @@ from models.base.session import sqlalchemy_url
 from models.booking import appointments, holds, unproved_holds
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.booking.unproved_holds import Asked, Day
-from models.clinics import calendars
 from models.clinics.organizations import Organization
 from tests.concurrency.racing import (
     QUARTER,
@@ -40,6 +39,7 @@ SECONDS = 2.0
 #: A slow machine goes on until each verb was used as often as it must be, but no longer than this.
 AT_MOST = 60.0
 THREADS = 12
+CALENDARS = ("one", "two", "three")
 
 
 class Caller:
@@ -81,19 +81,20 @@ class Caller:
         ).all()
         return self.random.choice(found) if found else None
 
-    def _asked(self, session: Session, wish: dict[str, Any]) -> Asked:
+    def _asked(self, session: Session, calendar: str, wish: dict[str, Any]) -> Asked:
         """As reserve_atomic asks: with the number locked, and some in calls from that number."""
         holds.lock_phone(session, self.org_id, wish["patient_phone"])
         clinic = session.get_one(Organization, self.org_id)
         begins = SLOT.replace(hour=0)
         own = self.random.random() < 0.3
         caller = wish["patient_phone"] if own else f"+44770090100{self.random.randrange(3)}"
-        day = Day(begins, begins + timedelta(days=1), 8)
-        return Asked(clinic, uuid.UUID(int=self.number % 2), caller, own, day)
+        day = Day(begins, begins + timedelta(days=1), dict.fromkeys(CALENDARS, 8))
+        credential, options = uuid.UUID(int=self.number % 2), (((calendar,),),)
+        return Asked(clinic, credential, caller, own, day, service_id=calendar, options=options)
 
     def claim(self, session: Session) -> object:
-        name, wish = self.random.choice(("one", "two", "three")), self._wish()
-        wish["asked"] = self._asked(session, wish)
+        name, wish = self.random.choice(CALENDARS), self._wish()
+        wish["asked"] = self._asked(session, name, wish)
         claimed = holds.claim(session, org_id=self.org_id, calendar_id=name, hold_minutes=10, **wish)
         return claimed.success
 
@@ -103,12 +104,12 @@ class Caller:
         return unproved_holds.give_back(session, self.org_id, credential_id=credential)
 
     def move(self, session: Session) -> object:
-        calendar = calendars.get_or_none(session, self.org_id, self.random.choice(("one", "two", "three")))
-        assert calendar is not None
-        wish = self._wish()
-        wish["asked"] = self._asked(session, wish)
+        name, wish = self.random.choice(CALENDARS), self._wish()
+        wish["asked"] = self._asked(session, name, wish)
         before = holds.find_held_of_call(session, self.org_id, f"call-{self.number}")
-        moved = holds.claim_instead(session, before, org_id=self.org_id, calendar=calendar, **wish)
+        moved = holds.claim_instead(
+            session, before, org_id=self.org_id, calendar_id=name, hold_minutes=10, **wish
+        )
         return bool(before) and moved.success
 
     def send_code(self, session: Session) -> object:
@@ -185,7 +186,7 @@ def test_claims_moves_confirmations_releases_and_the_beat_never_deadlock(
     database_url: str, sql: Connection
 ) -> None:
     application = f"deadlocks-{uuid.uuid4().hex[:8]}"
-    org = make_clinic(sql, **{name: {"slot_minutes": 60} for name in ("one", "two", "three")})
+    org = make_clinic(sql, **{name: {"minutes": 60} for name in CALENDARS})
     sql.execute(
         "UPDATE organizations SET unproved_holds = 2, unproved_holds_per_caller = 3 WHERE id = %s", [org]
     )
@@ -275,17 +276,18 @@ def hang_up_and_move(engine: Engine, sql: Connection, blocker: Connection, this:
 
     def move() -> bool:
         with Session(engine) as session, session.begin():
-            calendar = calendars.get_or_none(session, org_id, this)
-            assert calendar is not None
+            clinic = session.get_one(Organization, org_id)
             return holds.claim_instead(
                 session,
                 holds.find_held_of_call(session, org_id, "moves"),
                 org_id=org_id,
-                calendar=calendar,
+                calendar_id=this,
                 starts_at=SLOT + 12 * QUARTER,
                 call_sid="moves",
                 patient_name="John",
                 patient_phone="+447700000002",
+                hold_minutes=10,
+                asked=Asked(clinic, service_id=this, options=(((this,),),)),
             ).success
 
     def hang_up() -> int:

@@ -16,7 +16,7 @@ from tests.factories import phone_number, slot
 Sql = psycopg.Connection[tuple[Any, ...]]
 
 CLAIM = (
-    "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id"
+    "SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id, resource_id"
     " FROM claim_slot_atomic(%(org)s, %(calendar)s, %(slot)s, %(call)s, %(name)s, %(phone)s, %(minutes)s)"
 )
 RIGHT, WRONG = "digest-of-the-right-code", "digest-of-another-code"

@@ -54,13 +54,16 @@ UPDATE visit v SET contact = first.contact
   FROM (SELECT DISTINCT ON (org, phone) org, phone, contact FROM visit) first
  WHERE first.org = v.org AND first.phone = v.phone;
 INSERT INTO contacts (id, org_id, phone, name) SELECT DISTINCT contact, org, phone, 'Jo' FROM visit;
-INSERT INTO appointment_holds (id, org_id, calendar_id, resource_id, starts_at, ends_at, call_sid, contact_id,
-       patient_name, patient_phone, status, expires_at, created_at)
-SELECT hold, org, calendar, calendar, at, until, call, contact, 'Jo', phone, 'confirmed', at, made FROM visit;
-INSERT INTO appointments (id, org_id, calendar_id, resource_id, scheduled_at, ends_at, contact_id, hold_id,
-       call_sid, patient_name, patient_phone, confirmation_message_id, created_at)
-SELECT appointment, org, calendar, calendar, at, until, contact, hold, call, 'Jo', phone, message, made
-  FROM visit;
+INSERT INTO appointment_holds (id, org_id, calendar_id, service_id, resource_id, starts_at, ends_at, call_sid,
+       contact_id, patient_name, patient_phone, status, expires_at, created_at)
+SELECT v.hold, v.org, v.calendar, c.service_id, c.resource_id, v.at, v.until, v.call, v.contact, 'Jo', v.phone,
+       'confirmed', v.at, v.made
+  FROM visit v JOIN calendars c ON c.org_id = v.org AND c.id = v.calendar;
+INSERT INTO appointments (id, org_id, calendar_id, service_id, resource_id, scheduled_at, ends_at, contact_id,
+       hold_id, call_sid, patient_name, patient_phone, booked_by, confirmation_message_id, created_at)
+SELECT v.appointment, v.org, v.calendar, c.service_id, c.resource_id, v.at, v.until, v.contact, v.hold, v.call,
+       'Jo', v.phone, 'phone', v.message, v.made
+  FROM visit v JOIN calendars c ON c.org_id = v.org AND c.id = v.calendar;
 INSERT INTO occupancies (org_id, resource_id, starts_at, ends_at, appointment_id)
 SELECT org, calendar, at, until, appointment FROM visit;
 INSERT INTO sms_messages (id, org_id, kind, status, to_phone, appointment_id, call_sid, provider_id,
@@ -222,10 +225,15 @@ def test_the_functions_of_a_call_keep_how_they_are_planned(sql: psycopg.Connecti
     once = "plan_cache_mode=force_generic_plan"
     assert found["begin_tool_call"] >= {once, "enable_seqscan=off"}
     for name in (
+        "cancel_appointment",
+        "choose_resources",
         "claim_slot_atomic",
         "clear_time",
         "confirm_held_slot",
+        "give_to_blocks",
+        "lock_resources",
         "make_room_for_hold",
         "move_appointment",
+        "release_hold",
     ):
         assert once in found[name]

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
+from models.base.session import Door, system_transaction
 from models.booking.appointments import Confirmation
 from models.booking.holds import AppointmentHold, HoldStatus
 from tests.claimed import Claimed
-from tests.factories import create_clinic, phone_number, slot
+from tests.factories import EVERY_DAY, add_calendar, create_clinic, phone_number, slot
 from tests.models.by_hand import CLAIM, RIGHT, WRONG, Sql, booked, claim, confirm, held, one, release, taken
 
 
 def refusal(error: str, code: str, **told: Any) -> Claimed:
     """A refused claim: everything that it does not tell is null."""
-    nothing = {"hold_id": None, "expires_at": None, "held_by_call": None, "contact_id": None}
+    nothing = dict.fromkeys(("hold_id", "expires_at", "held_by_call", "contact_id", "resource_id"))
     return Claimed(success=False, error=error, code=code, **(nothing | told))
 
 
@@ -127,7 +128,7 @@ def test_a_booked_slot_is_refused_as_booked(sql: Sql) -> None:
     ("minutes", "free"), [(-60, True), (-59, False), (-15, False), (15, False), (59, False), (60, True)]
 )
 def test_times_are_half_open_so_that_neighbours_touch(sql: Sql, minutes: int, free: bool) -> None:  # noqa: FBT001
-    org = create_clinic(calendar={"slot_minutes": 60})
+    org = create_clinic(calendar={"minutes": 60})
     start = datetime.fromisoformat(slot(hour=12))
     assert claim(sql, org, slot=start).success
     assert claim(sql, org, slot=start + timedelta(minutes=minutes)).success is free
@@ -163,8 +164,10 @@ def test_a_stale_hold_is_expired_by_the_claim_that_needs_its_time(sql: Sql, cloc
 
 
 def test_a_claim_expires_every_stale_hold_in_its_way_but_none_that_is_live(sql: Sql, clock: Any) -> None:
-    org = create_clinic(("cal-1", "long"), {"resource_id": "room 4", "slot_minutes": 30})
-    sql.execute("UPDATE calendars SET slot_minutes = 90 WHERE org_id = %s AND id = 'long'", [org])
+    org = create_clinic(calendar={"room": "room 4"})
+    with system_transaction(Door.OPERATOR) as session:
+        values = {"name": "long", "time_zone": "UTC", "opening": EVERY_DAY, "room": "room 4", "minutes": 90}
+        add_calendar(session, uuid.UUID(org), "long", **values)
     first, second = (claim(sql, org, slot=slot(minute=at), minutes=1) for at in (0, 30))
     clock.forward(30)
     third = claim(sql, org, slot=slot(hour=11), minutes=1)
@@ -177,7 +180,7 @@ def test_a_claim_expires_every_stale_hold_in_its_way_but_none_that_is_live(sql: 
     clock.forward(30)
     assert claim(sql, org, calendar="long", call="call-2").success
     assert [hold_row(sql, each.hold_id)[0] for each in (first, second, third)] == ["expired"] * 3
-    assert taken(sql, org) == [(slot(), "hold")]
+    assert taken(sql, org) == [(slot(), "hold")] * 2  # the person and the room
 
 
 @pytest.mark.parametrize("status", HoldStatus)

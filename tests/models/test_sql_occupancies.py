@@ -43,7 +43,17 @@ def test_occupancies_cannot_be_written_directly(sql: Sql, statement: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "table", ["appointment_holds", "appointments", "calendars", "organizations", "contacts"]
+    "table",
+    [
+        "appointment_holds",
+        "appointments",
+        "blocks",
+        "calendars",
+        "contacts",
+        "organizations",
+        "resources",
+        "services",
+    ],
 )
 def test_truncate_is_refused_also_when_it_cascades(sql: Sql, table: str) -> None:
     org = create_clinic()
@@ -101,7 +111,7 @@ MOVE = (
 
 
 def test_moving_an_appointment_moves_its_time_and_is_refused_where_it_would_overlap(sql: Sql) -> None:
-    org = create_clinic(calendar={"slot_minutes": 60})
+    org = create_clinic(calendar={"minutes": 60})
     appointment = booked(sql, org, slot=slot(hour=10))
     held(sql, org, slot=slot(hour=13))
     for minutes in (180, 135, 225):

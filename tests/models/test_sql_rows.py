@@ -14,7 +14,7 @@ from psycopg import errors
 import models.booking.holds
 from models.base.tables import Base, EnumText
 from tests.factories import create_clinic, slot
-from tests.models.by_hand import Sql, booked, confirm, held, one, taken
+from tests.models.by_hand import Sql, booked, claim, confirm, held, one, taken
 
 # Raw rows
 
@@ -75,12 +75,13 @@ def insert(sql: Sql, table: str, values: dict[str, Any]) -> None:
 
 
 def test_raw_rows_are_filled_in_from_the_calendar(sql: Sql) -> None:
-    org = create_clinic(calendar={"resource_id": "room 4", "slot_minutes": 45})
+    org = create_clinic(calendar={"room": "room 4", "minutes": 45})
     insert_hold(sql, org)
-    row = sql.execute(
-        "SELECT resource_id, ends_at - starts_at FROM occupancies WHERE org_id = %s", [org]
-    ).fetchone()
-    assert row == ("room 4", timedelta(minutes=45))
+    length = timedelta(minutes=45)
+    rows = sql.execute(
+        "SELECT resource_id, ends_at - starts_at FROM occupancies WHERE org_id = %s ORDER BY 1", [org]
+    ).fetchall()
+    assert rows == [("cal-1", length), ("room 4", length)]
     with sql.transaction():
         appointment = insert_appointment(sql, org, scheduled_at=slot(hour=12))
         message = insert_sms(sql, org, appointment_id=appointment)
@@ -88,10 +89,12 @@ def test_raw_rows_are_filled_in_from_the_calendar(sql: Sql) -> None:
             "UPDATE appointments SET confirmation_message_id = %s WHERE id = %s", [message, appointment]
         )
     row = sql.execute(
-        "SELECT resource_id, ends_at - scheduled_at FROM appointments WHERE id = %s", [appointment]
+        "SELECT service_id, resource_id, other_resources, ends_at - scheduled_at, booked_by FROM appointments"
+        " WHERE id = %s",
+        [appointment],
     ).fetchone()
-    assert row == ("room 4", timedelta(minutes=45))
-    assert taken(sql, org) == [(slot(), "hold"), (slot(hour=12), "appointment")]
+    assert row == ("appointment", "cal-1", ["room 4"], length, "desk")
+    assert taken(sql, org) == [(slot(), "hold")] * 2 + [(slot(hour=12), "appointment")] * 2
 
 
 @pytest.mark.parametrize("make", [insert_hold, insert_appointment])
@@ -132,11 +135,27 @@ def test_an_appointment_cannot_be_changed_out_of_the_way(sql: Sql, change: str) 
     assert taken(sql, org) == [(slot(), "appointment")]
 
 
-def test_a_calendars_resource_cannot_change_under_its_bookings(sql: Sql) -> None:
-    org = create_clinic()
+def test_what_is_booked_stays_with_its_person_when_the_calendar_has_another(sql: Sql) -> None:
+    org = create_clinic(("cal-1", "cal-2"))
     booked(sql, org)
     with pytest.raises(errors.ForeignKeyViolation):
         sql.execute("UPDATE calendars SET resource_id = 'elsewhere' WHERE org_id = %s", [org])
+    sql.execute("UPDATE calendars SET resource_id = 'cal-2' WHERE org_id = %s AND id = 'cal-1'", [org])
+    booked(sql, org)
+    rows = sql.execute("SELECT resource_id FROM occupancies WHERE org_id = %s ORDER BY 1", [org])
+    assert rows.fetchall() == [("cal-1",), ("cal-2",)]
+    assert claim(sql, org).code == "slot_taken"
+
+
+def test_a_person_cannot_be_removed_under_their_bookings(sql: Sql) -> None:
+    org = create_clinic()
+    booked(sql, org)
+    for statement in (
+        "DELETE FROM resources WHERE org_id = %s",
+        "UPDATE resources SET id = 'elsewhere' WHERE org_id = %s",
+    ):
+        with pytest.raises(errors.ForeignKeyViolation):
+            sql.execute(statement.encode(), [org])
 
 
 # An appointment and its confirmation
@@ -273,11 +292,14 @@ def test_the_check_of_a_column_knows_exactly_the_values_of_its_enum(
 
 def test_every_enum_column_was_walked() -> None:
     assert {(table, column) for table, column, _ in enum_columns()} == {
+        ("appointments", "booked_by"),
         ("appointments", "status"),
         ("appointment_changes", "change"),
         ("appointment_holds", "status"),
+        ("blocks", "source"),
         ("opt_outs", "source"),
         ("patient_links", "outcome"),
+        ("resources", "kind"),
         ("sms_messages", "cause"),
         ("sms_messages", "error_meaning"),
         ("sms_messages", "kind"),

@@ -53,7 +53,7 @@ def test_both_signatures_answer_with_the_same_columns(sql: Sql) -> None:
     )
     columns = (
         "TABLE(success boolean, hold_id uuid, error text, code text, expires_at timestamp with time zone,"
-        " held_by_call text, contact_id uuid)"
+        " held_by_call text, contact_id uuid, resource_id text)"
     )
     assert signatures == [
         (arguments.format("timestamp with time zone", ", p_asked jsonb DEFAULT NULL::jsonb"), columns),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import uuid
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,26 +12,8 @@ from hypothesis import strategies as st
 
 from models.booking import availability
 from models.booking.availability import Closed
-from models.clinics.calendars import WEEKDAYS, Calendar
-from tests.models.booking.schedules import DAY, NIGHT, WITH_LUNCH, at, every_day, half_hours, offered
-
-
-def make(**changes: Any) -> Calendar:
-    """A calendar that is not in the database."""
-    values = {
-        "org_id": uuid.uuid4(),
-        "id": "cal-1",
-        "resource_id": "cal-1",
-        "time_zone": "UTC",
-        "hours": WITH_LUNCH,
-        "closures": [],
-        "slot_minutes": 30,
-        "step_minutes": 30,
-        "min_notice_minutes": 0,
-        "horizon_days": 90,
-    }
-    return Calendar(**(values | changes))
-
+from models.booking.hours import WEEKDAYS
+from tests.models.booking.schedules import DAY, NIGHT, WITH_LUNCH, at, every_day, half_hours, make, offered
 
 # The days the clocks change
 
@@ -65,7 +45,7 @@ def make(**changes: Any) -> Calendar:
 def test_a_clinic_open_at_night_offers_each_wall_time_once_if_it_exists(
     zone: str, day: date, starts: list[str]
 ) -> None:
-    assert offered(make(time_zone=zone, hours=NIGHT), day) == starts
+    assert offered(make(time_zone=zone, opening=NIGHT), day) == starts
 
 
 @pytest.mark.parametrize(
@@ -82,23 +62,23 @@ def test_a_clinic_open_at_night_offers_each_wall_time_once_if_it_exists(
     ],
 )
 def test_ten_is_the_clinics_ten_on_every_day(zone: str, day: date, utc: str) -> None:
-    calendar = make(time_zone=zone)
-    starts = offered(calendar, day)
+    bookable = make(time_zone=zone)
+    starts = offered(bookable, day)
     assert starts[2] == utc  # after 9:00 and 9:30
-    assert len(starts) == len(offered(calendar, day - timedelta(days=7)))
+    assert len(starts) == len(offered(bookable, day - timedelta(days=7)))
 
 
 def test_a_long_slot_ends_by_the_wall_clock_on_the_short_night() -> None:
-    calendar = make(time_zone="Europe/London", hours=NIGHT, slot_minutes=60)
+    bookable = make(time_zone="Europe/London", opening=NIGHT, minutes=60)
     # 05:00 is 04:00 UTC: the last hour begins at 04:00, which is 03:00 UTC.
-    assert offered(calendar, date(2027, 3, 28)) == half_hours("00:00", "03:00")
+    assert offered(bookable, date(2027, 3, 28)) == half_hours("00:00", "03:00")
 
 
 def test_a_long_slot_over_the_repeated_hour_lasts_as_long_as_any_other() -> None:
-    calendar = make(time_zone="Europe/London", hours=NIGHT, slot_minutes=90)
-    for slot in availability.slots_of_day(calendar, date(2027, 10, 31)):
+    bookable = make(time_zone="Europe/London", opening=NIGHT, minutes=90)
+    for slot in availability.slots_of_day(bookable, date(2027, 10, 31)):
         assert slot.ends_at - slot.starts_at == timedelta(minutes=90)
-    assert offered(calendar, date(2027, 10, 31))[-1] == "03:30"
+    assert offered(bookable, date(2027, 10, 31))[-1] == "03:30"
 
 
 ZONES = ("UTC", "Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Havana")
@@ -124,13 +104,13 @@ def walls_of(zone: ZoneInfo, day: date) -> list[datetime]:
     zone=st.sampled_from(ZONES),
     day=st.one_of(st.sampled_from(CHANGES), st.dates(date(2026, 1, 1), date(2029, 12, 31))),
     edges=st.lists(clock_times, min_size=2, max_size=4, unique=True).map(sorted),
-    slot_minutes=st.integers(1, 24).map(lambda n: n * 5),
+    minutes=st.integers(1, 24).map(lambda n: n * 5),
     step_minutes=st.integers(1, 24).map(lambda n: n * 5),
 )
 @example("Europe/London", date(2027, 3, 28), [time(0), time(5)], 45, 15)
 @example("America/New_York", date(2027, 11, 7), [time(0, 30), time(4)], 60, 20)
 def test_the_slots_of_any_day_are_the_steps_of_its_wall_clock(
-    zone: str, day: date, edges: list[time], slot_minutes: int, step_minutes: int
+    zone: str, day: date, edges: list[time], minutes: int, step_minutes: int
 ) -> None:
     """Compared with a second method, which walks through the day in UTC and reads the clinic's clock."""
     periods = list(zip(edges[::2], edges[1::2], strict=False))
@@ -143,24 +123,24 @@ def test_the_slots_of_any_day_are_the_steps_of_its_wall_clock(
             since = (wall.hour - opens.hour) * 60 + wall.minute - opens.minute
             if wall.fold == 0 and since >= 0 and since % step_minutes == 0:
                 starts_at = wall.astimezone(UTC)
-                if starts_at + timedelta(minutes=slot_minutes) <= end:
+                if starts_at + timedelta(minutes=minutes) <= end:
                     expected.append(starts_at)
-    calendar = make(
+    bookable = make(
         time_zone=zone,
-        hours={WEEKDAYS[day.weekday()]: [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in periods]},
-        slot_minutes=slot_minutes,
+        opening={WEEKDAYS[day.weekday()]: [[f"{a:%H:%M}", f"{b:%H:%M}"] for a, b in periods]},
+        minutes=minutes,
         step_minutes=step_minutes,
     )
-    slots = list(availability.slots_of_day(calendar, day))
+    slots = list(availability.slots_of_day(bookable, day))
     assert [slot.starts_at for slot in slots] == expected
-    assert all(slot.ends_at - slot.starts_at == timedelta(minutes=slot_minutes) for slot in slots)
+    assert all(slot.ends_at - slot.starts_at == timedelta(minutes=minutes) for slot in slots)
     assert all(before.starts_at < after.starts_at for before, after in itertools.pairwise(slots))
 
 
 def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
     """Open until 01:30 in the night that has no 01:30: an hour from 00:30 would end at 02:30 local time."""
-    calendar = make(time_zone="Europe/London", hours={"sun": [["00:00", "01:30"]]}, slot_minutes=60)
-    assert offered(calendar, date(2027, 3, 28)) == ["00:00"]
+    bookable = make(time_zone="Europe/London", opening={"sun": [["00:00", "01:30"]]}, minutes=60)
+    assert offered(bookable, date(2027, 3, 28)) == ["00:00"]
 
 
 # Midnight
@@ -168,37 +148,37 @@ def test_a_closing_time_that_does_not_exist_is_when_the_clocks_change() -> None:
 
 @pytest.mark.parametrize("end", ["24:00", "23:59", "00:00"])
 def test_hours_may_end_at_midnight(end: str) -> None:
-    assert offered(make(hours=every_day(["20:00", end])), DAY) == half_hours("20:00", "23:30")
-    assert offered(make(hours=every_day(["00:00", end])), DAY) == half_hours("00:00", "23:30")
-    long = make(hours=every_day(["20:00", end]), slot_minutes=90)
+    assert offered(make(opening=every_day(["20:00", end])), DAY) == half_hours("20:00", "23:30")
+    assert offered(make(opening=every_day(["00:00", end])), DAY) == half_hours("00:00", "23:30")
+    long = make(opening=every_day(["20:00", end]), minutes=90)
     assert offered(long, DAY) == half_hours("20:00", "22:30")
 
 
 def test_hours_may_go_on_over_midnight() -> None:
-    calendar = make(hours=every_day(["22:00", "02:00"]))
-    assert offered(calendar, DAY) == [*half_hours("00:00", "01:30"), *half_hours("22:00", "23:30")]
+    bookable = make(opening=every_day(["22:00", "02:00"]))
+    assert offered(bookable, DAY) == [*half_hours("00:00", "01:30"), *half_hours("22:00", "23:30")]
     # Steps are counted from the opening, and an appointment may extend over midnight.
-    calendar = make(hours=every_day(["22:15", "01:45"]), slot_minutes=60, step_minutes=60)
-    assert offered(calendar, DAY) == ["00:15", "22:15", "23:15"]
+    bookable = make(opening=every_day(["22:15", "01:45"]), minutes=60, step_minutes=60)
+    assert offered(bookable, DAY) == ["00:15", "22:15", "23:15"]
 
 
 def test_the_night_of_one_weekday_ends_on_the_next() -> None:
     weekday = WEEKDAYS[DAY.weekday()]
-    calendar = make(hours={weekday: [["22:00", "02:00"]]})
+    bookable = make(opening={weekday: [["22:00", "02:00"]]})
     now = at(9, day=DAY - timedelta(days=7))
-    assert offered(calendar, DAY) == half_hours("22:00", "23:30")
+    assert offered(bookable, DAY) == half_hours("22:00", "23:30")
     morning = DAY + timedelta(days=1)
-    assert offered(calendar, morning) == half_hours("00:00", "01:30")
-    assert availability.why_day_is_closed(calendar, morning, now) is None
-    assert availability.why_not_offered(calendar, at(1, 30, day=morning), now) is None
-    assert availability.why_not_offered(calendar, at(2, day=morning), now) is Closed.OFF_THE_GRID
-    assert availability.why_day_is_closed(calendar, DAY + timedelta(days=2), now) is Closed.CLOSED
-    assert availability.why_day_is_closed(calendar, DAY - timedelta(days=1), now) is Closed.CLOSED
+    assert offered(bookable, morning) == half_hours("00:00", "01:30")
+    assert availability.why_day_is_closed(bookable, morning, now) is None
+    assert availability.why_not_offered(bookable, at(1, 30, day=morning), now) is None
+    assert availability.why_not_offered(bookable, at(2, day=morning), now) is Closed.OFF_THE_GRID
+    assert availability.why_day_is_closed(bookable, DAY + timedelta(days=2), now) is Closed.CLOSED
+    assert availability.why_day_is_closed(bookable, DAY - timedelta(days=1), now) is Closed.CLOSED
 
 
 def test_a_closed_day_has_neither_its_own_night_nor_the_end_of_the_one_before() -> None:
     hours = every_day(["22:00", "02:00"])
-    closed = make(hours=hours, closures=[DAY.isoformat()], slot_minutes=60)
+    closed = make(opening=hours, closures=[DAY], minutes=60)
     assert offered(closed, DAY) == []
     # 23:30 would end on the closed day.
     assert offered(closed, DAY - timedelta(days=1))[-2:] == ["22:30", "23:00"]
@@ -206,13 +186,13 @@ def test_a_closed_day_has_neither_its_own_night_nor_the_end_of_the_one_before() 
 
 
 def test_a_clinic_that_never_closes_offers_appointments_over_midnight() -> None:
-    calendar = make(hours=every_day(["00:00", "24:00"]), slot_minutes=60, step_minutes=15)
-    assert len(offered(calendar, DAY)) == 96
+    bookable = make(opening=every_day(["00:00", "24:00"]), minutes=60, step_minutes=15)
+    assert len(offered(bookable, DAY)) == 96
     on_the_eve = make(
-        hours=every_day(["00:00", "24:00"]),
-        slot_minutes=60,
+        opening=every_day(["00:00", "24:00"]),
+        minutes=60,
         step_minutes=15,
-        closures=[(DAY + timedelta(days=1)).isoformat()],
+        closures=[DAY + timedelta(days=1)],
     )
     assert offered(on_the_eve, DAY)[-1] == "23:00"
 
@@ -230,13 +210,13 @@ def test_a_clinic_that_never_closes_offers_appointments_over_midnight() -> None:
 )
 def test_a_night_in_which_the_clocks_change(zone: str, day: date, starts: list[str]) -> None:
     night = {WEEKDAYS[(day.weekday() - 1) % 7]: [["22:00", "02:00"]]}
-    assert offered(make(time_zone=zone, hours=night), day) == starts
+    assert offered(make(time_zone=zone, opening=night), day) == starts
 
 
 def test_hours_up_to_a_midnight_that_does_not_exist_end_when_the_clocks_change() -> None:
     eve = date(2027, 3, 13)
-    calendar = make(time_zone="America/Havana", hours={WEEKDAYS[eve.weekday()]: [["20:00", "24:00"]]})
-    assert offered(calendar, eve) == half_hours("01:00", "04:30")
+    bookable = make(time_zone="America/Havana", opening={WEEKDAYS[eve.weekday()]: [["20:00", "24:00"]]})
+    assert offered(bookable, eve) == half_hours("01:00", "04:30")
 
 
 # Hours, closures and rules
@@ -244,7 +224,7 @@ def test_hours_up_to_a_midnight_that_does_not_exist_end_when_the_clocks_change()
 
 def test_hours_may_be_written_in_any_order() -> None:
     hours = {day: periods[::-1] for day, periods in WITH_LUNCH.items()}
-    assert offered(make(hours=hours), DAY) == offered(make(), DAY)
+    assert offered(make(opening=hours), DAY) == offered(make(), DAY)
 
 
 def test_a_lunch_break_is_kept_free() -> None:
@@ -252,21 +232,21 @@ def test_a_lunch_break_is_kept_free() -> None:
 
 
 def test_a_slot_longer_than_its_step_ends_before_the_break() -> None:
-    starts = offered(make(slot_minutes=60, step_minutes=15), DAY)
+    starts = offered(make(minutes=60, step_minutes=15), DAY)
     assert starts[:3] == ["09:00", "09:15", "09:30"]
     assert [start for start in starts if "11:00" < start < "14:00"] == ["11:15", "11:30", "13:30", "13:45"]
     assert starts[-1] == "16:00"
 
 
 def test_a_slot_longer_than_the_opening_hours_is_never_offered() -> None:
-    assert offered(make(slot_minutes=240), DAY) == []
+    assert offered(make(minutes=240), DAY) == []
 
 
 def test_a_closure_or_a_weekday_without_hours_is_closed() -> None:
-    assert offered(make(closures=[DAY.isoformat()]), DAY) == []
-    assert offered(make(closures=[DAY.isoformat()]), DAY + timedelta(days=1)) != []
+    assert offered(make(closures=[DAY]), DAY) == []
+    assert offered(make(closures=[DAY]), DAY + timedelta(days=1)) != []
     hours = {day: periods for day, periods in WITH_LUNCH.items() if day != WEEKDAYS[DAY.weekday()]}
-    assert offered(make(hours=hours), DAY) == []
+    assert offered(make(opening=hours), DAY) == []
 
 
 @pytest.mark.parametrize(
@@ -290,16 +270,16 @@ def test_a_closure_or_a_weekday_without_hours_is_closed() -> None:
 )
 def test_why_a_start_is_not_offered(wanted: datetime, why: Closed | None) -> None:
     now = at(9, day=DAY - timedelta(days=7))
-    closures = [(DAY + timedelta(days=1)).isoformat()]
-    calendar = make(min_notice_minutes=120, horizon_days=10, closures=closures)
-    assert availability.why_not_offered(calendar, wanted, now) == why
+    closures = [DAY + timedelta(days=1)]
+    bookable = make(min_notice_minutes=120, horizon_days=10, closures=closures)
+    assert availability.why_not_offered(bookable, wanted, now) == why
 
 
 def test_today_is_the_clinics_day_and_not_utcs() -> None:
     late = datetime(2027, 6, 1, 23, 30, tzinfo=UTC)
     assert availability.today(make(time_zone="Europe/London"), late) == date(2027, 6, 2)
     assert availability.today(make(time_zone="America/New_York"), late) == date(2027, 6, 1)
-    calendar = make(time_zone="America/New_York", horizon_days=1)
-    assert availability.why_day_is_closed(calendar, date(2027, 6, 1), late) is None
-    assert availability.why_day_is_closed(calendar, date(2027, 5, 31), late) is Closed.PAST
-    assert availability.why_day_is_closed(calendar, date(2027, 6, 3), late) is Closed.TOO_FAR
+    bookable = make(time_zone="America/New_York", horizon_days=1)
+    assert availability.why_day_is_closed(bookable, date(2027, 6, 1), late) is None
+    assert availability.why_day_is_closed(bookable, date(2027, 5, 31), late) is Closed.PAST
+    assert availability.why_day_is_closed(bookable, date(2027, 6, 3), late) is Closed.TOO_FAR

@@ -13,10 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from models.base.session import Door, system_transaction
-from models.booking import availability
+from models.booking import availability, bookables
 from models.booking.availability import Slot
+from models.booking.bookables import Bookable
+from models.booking.hours import WEEKDAYS
 from models.clinics import calendars
-from models.clinics.calendars import WEEKDAYS, Calendar
 from tests.factories import create_clinic, phone_number
 from tests.models.booking.schedules import DAY, NIGHT, WITH_LUNCH, at, every_day, half_hours, offered
 
@@ -24,7 +25,7 @@ Sql = psycopg.Connection[tuple[Any, ...]]
 
 
 def clinic(**changes: Any) -> str:
-    return create_clinic(calendar={"hours": WITH_LUNCH, **changes})
+    return create_clinic(calendar={"opening": WITH_LUNCH, **changes})
 
 
 def book(sql: Sql, org: str, starts_at: datetime, *, calendar: str = "cal-1") -> bool:
@@ -36,11 +37,13 @@ def book(sql: Sql, org: str, starts_at: datetime, *, calendar: str = "cal-1") ->
     return bool(row[0])
 
 
-def load(org: str, calendar_id: str = "cal-1") -> Calendar:
+def load(org: str, calendar_id: str = "cal-1") -> Bookable:
     with system_transaction(Door.OPERATOR) as session:
         calendar = calendars.get_or_none(session, uuid.UUID(org), calendar_id)
-    assert calendar is not None
-    return calendar
+        assert calendar is not None
+        bookable = bookables.find(session, calendar)
+    assert bookable is not None
+    return bookable
 
 
 def free(
@@ -63,21 +66,21 @@ def nearest(org: str, wanted: datetime, *, now: datetime | None = None, count: i
 
 
 def test_a_long_booking_that_began_before_the_opening_takes_the_first_start(sql: Sql) -> None:
-    org = clinic(slot_minutes=180)
+    org = clinic(minutes=180)
     assert book(sql, org, at(6, 15))
-    sql.execute("UPDATE calendars SET slot_minutes = 30 WHERE org_id = %s", [org])
+    sql.execute("UPDATE services SET minutes = 30 WHERE org_id = %s", [org])
     assert free(org)[DAY][:2] == ["09:30", "10:00"]
 
 
 def test_the_last_time_before_midnight_and_one_over_it_can_be_claimed(sql: Sql) -> None:
-    org = clinic(hours=every_day(["22:00", "02:00"]), slot_minutes=60)
+    org = clinic(opening=every_day(["22:00", "02:00"]), minutes=60)
     assert book(sql, org, at(23, 30))
     assert free(org)[DAY][-2:] == ["22:00", "22:30"]
     assert free(org, first=DAY + timedelta(days=1))[DAY + timedelta(days=1)][0] == "00:30"
 
 
 def test_a_taken_time_takes_every_start_that_would_overlap_it(sql: Sql) -> None:
-    org = clinic(slot_minutes=60, step_minutes=15)
+    org = clinic(minutes=60, step_minutes=15)
     assert book(sql, org, at(11))
     starts = free(org)[DAY]
     assert [start for start in starts if "09:30" < start < "14:00"] == ["09:45", "10:00", "13:30", "13:45"]
@@ -85,7 +88,7 @@ def test_a_taken_time_takes_every_start_that_would_overlap_it(sql: Sql) -> None:
 
 def test_exactly_the_free_starts_can_be_claimed(sql: Sql) -> None:
     """The agent offers exactly the slots that the database accepts."""
-    org = clinic(slot_minutes=45, step_minutes=15)
+    org = clinic(minutes=45, step_minutes=15)
     for wanted in (at(9, 30), at(11, 15), at(14), at(16)):
         assert book(sql, org, wanted)
     starts = free(org)[DAY]
@@ -111,13 +114,13 @@ def test_a_cancelled_or_stale_booking_takes_nothing(sql: Sql, clock: Any) -> Non
 
 
 def test_hours_in_another_order_hide_no_booking(sql: Sql) -> None:
-    org = clinic(hours={day: periods[::-1] for day, periods in WITH_LUNCH.items()})
+    org = clinic(opening={day: periods[::-1] for day, periods in WITH_LUNCH.items()})
     assert book(sql, org, at(9))
     assert free(org)[DAY] == [*half_hours("09:30", "12:00"), *half_hours("13:30", "16:30")]
 
 
 def test_what_shares_the_resource_shares_its_time(sql: Sql) -> None:
-    org = create_clinic(calendars=("doctor", "nurse"), calendar={"hours": WITH_LUNCH, "resource_id": "room"})
+    org = create_clinic(calendars=("doctor", "nurse"), calendar={"opening": WITH_LUNCH, "room": "room"})
     other = clinic()
     assert book(sql, org, at(9), calendar="nurse")
     assert free(org, calendar_id="doctor")[DAY][0] == "09:30"
@@ -125,7 +128,7 @@ def test_what_shares_the_resource_shares_its_time(sql: Sql) -> None:
 
 
 def test_a_booking_from_the_evening_before_reaches_into_the_first_slot(sql: Sql) -> None:
-    org = create_clinic(calendar={"hours": NIGHT, "slot_minutes": 30, "step_minutes": 15})
+    org = create_clinic(calendar={"opening": NIGHT, "minutes": 30, "step_minutes": 15})
     assert book(sql, org, at(0) - timedelta(minutes=10))
     assert free(org)[DAY][0] == "00:30"
 
@@ -176,7 +179,7 @@ def test_when_the_days_around_are_closed_the_nearest_lie_further_ahead() -> None
 
 def test_where_too_few_are_near_others_are_looked_for_further_ahead() -> None:
     """The clinic opens on one weekday, with two starts: the third is a week later."""
-    org = clinic(hours={WEEKDAYS[DAY.weekday()]: [["09:00", "10:00"]]})
+    org = clinic(opening={WEEKDAYS[DAY.weekday()]: [["09:00", "10:00"]]})
     week_later = DAY + timedelta(days=7)
     assert [slot.starts_at for slot in nearest(org, at(9))] == [at(9), at(9, 30), at(9, day=week_later)]
 
@@ -190,7 +193,7 @@ def test_beyond_the_horizon_the_nearest_are_the_last_that_can_be_had() -> None:
 
 
 def test_there_may_be_nothing_at_all() -> None:
-    assert nearest(clinic(hours={}), at(10)) == []
+    assert nearest(clinic(opening={}), at(10)) == []
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
-from models.booking import appointments, links
+from models.booking import appointments, bookables, links
 from models.booking.appointments import Appointment
 from models.clinics import calendars
 from models.messaging import messages
@@ -208,13 +208,13 @@ def test_a_stale_hold_makes_way(linked: Linked, clock: Clock) -> None:
 
 
 def test_a_resource_shared_by_two_calendars_is_one(client: FlaskClient, sql: psycopg.Connection) -> None:
-    org = create_clinic(("cal-1", "cal-2"), {"resource_id": "the one chair"}, sandbox=True)
+    org = create_clinic(("cal-1", "cal-2"), {"room": "the one chair"}, sandbox=True)
     here = Linked(client, sql, org)
     there = Linked(client, sql, org, start=NEW, calendarId="cal-2")
     assert move(here).code == "slot_taken"
     assert move(there, slot(hour=16)).success
     assert move(here).success
-    assert here.taken() == [at(NEW), at(slot(hour=16))]
+    assert here.taken() == [at(NEW), at(NEW), at(slot(hour=16)), at(slot(hour=16))]  # person and chair
 
 
 def test_whoever_moves_without_a_link_may_do_so_as_often_as_is_wanted(linked: Linked) -> None:
@@ -268,19 +268,22 @@ def test_a_transaction_that_fails_afterwards_has_moved_nothing(linked: Linked) -
 # --- what a worker still does with the old confirmation ------------------------------------------
 
 
-def test_a_calendar_made_to_measure_is_never_written(linked: Linked) -> None:
+def test_an_appointment_keeps_its_length_and_its_service_does_not_take_it_over(linked: Linked) -> None:
     org = uuid.UUID(linked.org)
     with transaction(org) as session:
         appointment = session.get(Appointment, uuid.UUID(linked.appointment))
         assert appointment is not None
-        calendar = calendars.get_or_none(session, org, appointment.calendar_id)
-        assert calendar is not None
         appointment.ends_at = appointment.scheduled_at + timedelta(hours=1)
-        room = appointments.as_long_as(calendar, appointment)
-        assert (room.slot_minutes, calendar.slot_minutes) == (60, 30)
-        assert room not in session
+        session.flush()
+        room = appointments.find_bookable(session, appointment)
+        calendar = calendars.get_or_none(session, org, appointment.calendar_id)
+        assert room is not None
+        assert calendar is not None
+        service = bookables.find(session, calendar)
+        assert service is not None
+        assert (room.minutes, service.minutes) == (60, 30)
         assert room.zone == calendar.zone
-    assert linked.one("SELECT slot_minutes FROM calendars WHERE org_id = %s", linked.org) == 30
+    assert linked.one("SELECT minutes FROM services WHERE org_id = %s", linked.org) == 30
 
 
 def test_a_move_judges_by_the_clock_of_the_database(linked: Linked, clock: Clock) -> None:

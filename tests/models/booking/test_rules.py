@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.base.session import transaction
-from models.booking import codes, rules
+from models.booking import bookables, codes, rules
 from models.booking.appointments import Appointment
 from models.booking.availability import Closed
 from models.booking.codes import Asker
@@ -42,8 +42,10 @@ class Caller:
             calendar = calendars.get_or_none(session, org_id, "cal-1")
             assert clinic is not None
             assert calendar is not None
+            bookable = bookables.find(session, calendar)
+            assert bookable is not None
             wish = Wish(
-                clinic, calendar, at(time or slot()), name, number or self.number, self.asker, self.call_id
+                clinic, bookable, at(time or slot()), name, number or self.number, self.asker, self.call_id
             )
             return rules.reserve(session, wish, _now(session))
 

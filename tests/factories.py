@@ -67,7 +67,7 @@ def create_clinic(
 
 
 def add_calendar(session: Session, org_id: uuid.UUID, calendar_id: str, **values: Any) -> Calendar:
-    """A calendar with its person; `closures` are days as text, and `minutes` and the like are its services'."""
+    """A calendar with its person. `closures` are days as text; `minutes` and the like are its services'."""
     closures = [date.fromisoformat(day) for day in values.pop("closures", ())]
     calendar = set_up.add_calendar(session, org_id=org_id, calendar_id=calendar_id, **values)
     hours.close(session, org_id, closures, resource_id=calendar.resource_id)

@@ -133,17 +133,24 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- The triggers below look at one resource at a time: with `= ANY` the planner reads a whole table of occupancies
+-- that it has no statistics of.
+
 -- A hold occupies its time while it is 'held', whether or not it has expired meanwhile: a stale one is
 -- cleared by the next claim that needs the time, or by holds.expire. What it gives back goes to the blocks that
 -- waited for it.
 CREATE OR REPLACE FUNCTION hold_occupies() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    v_resource text;
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        DELETE FROM occupancies o
-         WHERE o.org_id = OLD.org_id AND o.resource_id = ANY (all_resources(OLD.resource_id, OLD.other_resources))
-           AND o.seat = OLD.seat AND o.starts_at = OLD.starts_at - make_interval(mins => OLD.minutes_before)
-           AND o.hold_id = OLD.id;
+        FOREACH v_resource IN ARRAY all_resources(OLD.resource_id, OLD.other_resources) LOOP
+            DELETE FROM occupancies o
+             WHERE o.org_id = OLD.org_id AND o.resource_id = v_resource AND o.seat = OLD.seat
+               AND o.starts_at = OLD.starts_at - make_interval(mins => OLD.minutes_before)
+               AND o.hold_id = OLD.id;
+        END LOOP;
         PERFORM give_to_blocks(OLD.org_id, all_resources(OLD.resource_id, OLD.other_resources),
             OLD.starts_at - make_interval(mins => OLD.minutes_before),
             OLD.ends_at + make_interval(mins => OLD.minutes_after));
@@ -164,39 +171,38 @@ END $$;
 CREATE OR REPLACE FUNCTION appointment_occupies() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_taken_over integer;
+    v_resource text;
+    v_missing text[] := '{}';
 BEGIN
     IF TG_OP <> 'INSERT' THEN
-        DELETE FROM occupancies o
-         WHERE o.org_id = OLD.org_id AND o.resource_id = ANY (all_resources(OLD.resource_id, OLD.other_resources))
-           AND o.seat = OLD.seat AND o.starts_at = OLD.scheduled_at - make_interval(mins => OLD.minutes_before)
-           AND o.appointment_id = OLD.id;
+        FOREACH v_resource IN ARRAY all_resources(OLD.resource_id, OLD.other_resources) LOOP
+            DELETE FROM occupancies o
+             WHERE o.org_id = OLD.org_id AND o.resource_id = v_resource AND o.seat = OLD.seat
+               AND o.starts_at = OLD.scheduled_at - make_interval(mins => OLD.minutes_before)
+               AND o.appointment_id = OLD.id;
+        END LOOP;
     END IF;
     IF TG_OP <> 'DELETE' THEN
         IF NEW.status <> 'cancelled' THEN
-            UPDATE occupancies o SET hold_id = NULL, appointment_id = NEW.id
-             WHERE o.org_id = NEW.org_id
-               AND o.resource_id = ANY (all_resources(NEW.resource_id, NEW.other_resources))
-               AND o.seat = NEW.seat AND o.starts_at = NEW.scheduled_at - make_interval(mins => NEW.minutes_before)
-               AND o.ends_at = NEW.ends_at + make_interval(mins => NEW.minutes_after) AND o.hold_id = NEW.hold_id;
-            GET DIAGNOSTICS v_taken_over = ROW_COUNT;
-            IF v_taken_over > 0 THEN
+            FOREACH v_resource IN ARRAY all_resources(NEW.resource_id, NEW.other_resources) LOOP
+                UPDATE occupancies o SET hold_id = NULL, appointment_id = NEW.id
+                 WHERE o.org_id = NEW.org_id AND o.resource_id = v_resource AND o.seat = NEW.seat
+                   AND o.starts_at = NEW.scheduled_at - make_interval(mins => NEW.minutes_before)
+                   AND o.ends_at = NEW.ends_at + make_interval(mins => NEW.minutes_after)
+                   AND o.hold_id = NEW.hold_id;
+                IF NOT FOUND THEN
+                    v_missing := v_missing || v_resource;
+                END IF;
+            END LOOP;
+            IF cardinality(v_missing) <= cardinality(NEW.other_resources) THEN
                 -- Without its time it can be held no more, whoever made the appointment. What it held besides
                 -- is given back by this, too.
                 UPDATE appointment_holds h SET status = 'confirmed' WHERE h.id = NEW.hold_id AND h.status = 'held';
             END IF;
-            IF v_taken_over <= cardinality(NEW.other_resources) THEN
-                INSERT INTO occupancies (org_id, resource_id, seat, starts_at, ends_at, appointment_id)
-                SELECT NEW.org_id, r.id, NEW.seat, NEW.scheduled_at - make_interval(mins => NEW.minutes_before),
-                       NEW.ends_at + make_interval(mins => NEW.minutes_after), NEW.id
-                  FROM unnest(all_resources(NEW.resource_id, NEW.other_resources)) r(id)
-                 WHERE NOT EXISTS (
-                    SELECT FROM occupancies o
-                     WHERE o.org_id = NEW.org_id AND o.resource_id = r.id AND o.seat = NEW.seat
-                       AND o.starts_at = NEW.scheduled_at - make_interval(mins => NEW.minutes_before)
-                       AND o.appointment_id = NEW.id
-                 );
-            END IF;
+            INSERT INTO occupancies (org_id, resource_id, seat, starts_at, ends_at, appointment_id)
+            SELECT NEW.org_id, r.id, NEW.seat, NEW.scheduled_at - make_interval(mins => NEW.minutes_before),
+                   NEW.ends_at + make_interval(mins => NEW.minutes_after), NEW.id
+              FROM unnest(v_missing) r(id);
         END IF;
     END IF;
     IF TG_OP <> 'INSERT' THEN

@@ -35,8 +35,8 @@ WAIT = 10.0
 #: Starts fifteen minutes apart over four hours, out of order.
 OVERLAPPING = [SLOT + (n * 7 % 16) * QUARTER for n in range(100)]
 
-#: A row for each person and room that a live hold or appointment must have taken, by what its calendar's service
-#: needs, and not by what the hold or appointment says of itself.
+#: A row for each person and room that a live hold or appointment must have taken, by what the service of its
+#: calendar needs, and not by what the hold or appointment says of itself.
 _LIVE = """
 WITH booked AS (
     SELECT id, org_id, calendar_id, starts_at AS begins, ends_at AS ends

@@ -56,13 +56,13 @@ UPDATE visit v SET contact = first.contact
 INSERT INTO contacts (id, org_id, phone, name) SELECT DISTINCT contact, org, phone, 'Jo' FROM visit;
 INSERT INTO appointment_holds (id, org_id, calendar_id, service_id, resource_id, starts_at, ends_at, call_sid,
        contact_id, patient_name, patient_phone, status, expires_at, created_at)
-SELECT v.hold, v.org, v.calendar, c.service_id, c.resource_id, v.at, v.until, v.call, v.contact, 'Jo', v.phone,
-       'confirmed', v.at, v.made
+SELECT v.hold, v.org, v.calendar, c.service_id, c.resource_id, v.at, v.until, v.call,
+       v.contact, 'Jo', v.phone, 'confirmed', v.at, v.made
   FROM visit v JOIN calendars c ON c.org_id = v.org AND c.id = v.calendar;
 INSERT INTO appointments (id, org_id, calendar_id, service_id, resource_id, scheduled_at, ends_at, contact_id,
        hold_id, call_sid, patient_name, patient_phone, booked_by, confirmation_message_id, created_at)
-SELECT v.appointment, v.org, v.calendar, c.service_id, c.resource_id, v.at, v.until, v.contact, v.hold, v.call,
-       'Jo', v.phone, 'phone', v.message, v.made
+SELECT v.appointment, v.org, v.calendar, c.service_id, c.resource_id, v.at, v.until, v.contact,
+       v.hold, v.call, 'Jo', v.phone, 'phone', v.message, v.made
   FROM visit v JOIN calendars c ON c.org_id = v.org AND c.id = v.calendar;
 INSERT INTO occupancies (org_id, resource_id, starts_at, ends_at, appointment_id)
 SELECT org, calendar, at, until, appointment FROM visit;

@@ -164,7 +164,16 @@ def deliver(org: str, message: uuid.UUID | None, provider_id: str) -> None:
 
 def test_the_same_slot_twice(sql: Sql) -> None:
     org = create_clinic(sandbox=True)
-    columns = ("success", "hold_id", "error", "code", "expires_at", "held_by_call", "contact_id")
+    columns = (
+        "success",
+        "hold_id",
+        "error",
+        "code",
+        "expires_at",
+        "held_by_call",
+        "contact_id",
+        "resource_id",
+    )
     answers: list[dict[str, Any]] = []
     for _ in range(3):
         (row,) = run(sql, CLAIM, ORG_ID=org)

@@ -59,7 +59,7 @@ def test_truncate_is_refused_also_when_it_cascades(sql: Sql, table: str) -> None
     org = create_clinic()
     booked(sql, org)
     with (
-        pytest.raises(psycopg.Error, match="TRUNCATE would leave occupancies behind"),
+        pytest.raises(psycopg.Error, match=r"TRUNCATE would leave occupancies behind|occupancies follows"),
         sql.transaction(force_rollback=True),
     ):
         sql.execute(f"TRUNCATE {table} CASCADE".encode())

@@ -37,23 +37,28 @@ def copy(database_url: str, template: str) -> Iterator[list[Connection]]:
 
 
 def remove_lock(connection: Connection) -> None:
-    """Take the locking line out of each function, and leave the rest as it is."""
-    locking = connection.execute(
-        "SELECT proname, pg_get_functiondef(oid) FROM pg_proc"
-        " WHERE prosrc LIKE '%pg_advisory_xact_lock(resource_lock_key(%'"
+    """Take the locking statement out of lock_resources, by which every function takes the locks of resources."""
+    calling = connection.execute(
+        "SELECT proname::text FROM pg_proc WHERE prosrc ~ 'PERFORM lock_resources\\('"
         " AND pronamespace = 'public'::regnamespace"
     ).fetchall()
-    assert {name for name, _ in locking} == {
+    assert {name for (name,) in calling} == {
+        "block_occupies",
         "cancel_appointment",
         "claim_slot_atomic",
         "confirm_held_slot",
         "move_appointment",
         "release_hold",
     }
-    for _, definition in locking:
-        edited, found = re.subn(r"(?m)^ *PERFORM pg_advisory_xact_lock\(.*\);$", "", definition)
-        assert found == 1
-        connection.execute(edited.encode())
+    [(name, definition)] = connection.execute(
+        "SELECT proname::text, pg_get_functiondef(oid) FROM pg_proc"
+        " WHERE prosrc LIKE '%pg_advisory_xact_lock(resource_lock_key(%'"
+        " AND pronamespace = 'public'::regnamespace"
+    ).fetchall()
+    assert name == "lock_resources"
+    edited, found = re.subn(r"(?s)(\nBEGIN\n).*(\nEND )", r"\1\2", definition)
+    assert found == 1
+    connection.execute(edited.encode())
 
 
 def remove_constraint(connection: Connection) -> None:

@@ -37,7 +37,7 @@ def copy(database_url: str, template: str) -> Iterator[list[Connection]]:
 
 
 def remove_lock(connection: Connection) -> None:
-    """Take the locking statement out of lock_resources, by which every function takes the locks of resources."""
+    """Empty lock_resources, by which every function takes the locks of resources."""
     calling = connection.execute(
         "SELECT proname::text FROM pg_proc WHERE prosrc ~ 'PERFORM lock_resources\\('"
         " AND pronamespace = 'public'::regnamespace"

@@ -190,6 +190,8 @@ def test_claims_moves_confirmations_releases_and_the_beat_never_deadlock(
     sql.execute(
         "UPDATE organizations SET unproved_holds = 2, unproved_holds_per_caller = 3 WHERE id = %s", [org]
     )
+    # A limit for each day that nobody reaches, for its lock.
+    sql.execute("UPDATE services SET most_per_day = 1000 WHERE org_id = %s", [org])
     before = count_deadlocks(sql)
     # No lock timeout: it would turn a deadlock into something else before Postgres sees it.
     engine = create_engine(

@@ -20,6 +20,11 @@ NO_TOOL_WRITES = {
     " WHERE org_id = %(org)s",
     "calls": "INSERT INTO calls (org_id, id, status) VALUES (%(org)s, %(call)s, 'ended')"
     " ON CONFLICT DO NOTHING",
+    "hours_exceptions": "INSERT INTO hours_exceptions (org_id, day, is_open)"
+    " VALUES (%(org)s, '2026-01-01', false)",
+    "blocks": "INSERT INTO blocks (org_id, resource_id, starts_at, ends_at, reason)"
+    " SELECT org_id, min(id), now() - interval '1 day', now(), %(any)s FROM resources"
+    " WHERE org_id = %(org)s GROUP BY org_id",
     "vapi_syncs": "INSERT INTO vapi_syncs (org_id, synced_until) VALUES (%(org)s, now())",
     "hot_lead_alerts": "INSERT INTO hot_lead_alerts (org_id, call_id, lead_score)"
     " VALUES (%(org)s, %(call)s, 90)",

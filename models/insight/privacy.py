@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, func, inspect, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, Text, and_, cast, func, inspect, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from models.base import clock, locks
+from models.base import clock
 from models.base.erased import ERASED, MARK
 from models.base.tables import Base
 from models.booking import holds
@@ -246,14 +246,14 @@ def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) 
     """Lock the resources whose times may become free, in order; rows are locked only after them."""
     contacts = select(Contact.id).where(Contact.org_id == org_id, Contact.phone.in_(phones))
     live = (
-        select(AppointmentHold.resource_id)
+        select(_resources(AppointmentHold))
         .where(
             AppointmentHold.org_id == org_id,
             or_(AppointmentHold.patient_phone.in_(phones), AppointmentHold.contact_id.in_(contacts)),
             AppointmentHold.status == HoldStatus.HELD,
         )
         .union(
-            select(Appointment.resource_id).where(
+            select(_resources(Appointment)).where(
                 Appointment.org_id == org_id,
                 or_(Appointment.patient_phone.in_(phones), Appointment.contact_id.in_(contacts)),
                 Appointment.status == AppointmentStatus.CONFIRMED,
@@ -261,8 +261,12 @@ def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) 
             )
         )
     )
-    for resource in sorted(session.scalars(live)):
-        locks.take(session, func.resource_lock_key(org_id, resource))
+    holds.lock_resources(session, org_id, session.scalars(live))
+
+
+def _resources(entity: type[AppointmentHold | Appointment]) -> ColumnElement[str]:
+    """The person, room and device that each row takes up, a row for each."""
+    return func.unnest(func.all_resources(entity.resource_id, entity.other_resources))
 
 
 def _lock_sms(session: Session, org_id: uuid.UUID, held: Held) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -12,6 +13,9 @@ from psycopg import errors
 from sqlalchemy import delete, text
 
 from models.base.session import transaction
+from models.booking import blocks, hours
+from models.booking.resources import Resource
+from models.booking.services import Service
 from models.calls import call_backs
 from models.calls.calls import Call
 from models.clinics.calendars import Calendar
@@ -107,7 +111,16 @@ def test_what_moves_at_every_call_is_not_audited(client: FlaskClient, sql: psyco
     arguments = {"tenantId": org, "slotId": slot(), "calendarId": "cal-1"}
     bare(client, "booking/reserve-atomic", **arguments, patientName="Jo", patientPhone=phone_number())
     tables = sql.execute("SELECT DISTINCT table_name FROM audit_log WHERE org_id = %s", [org]).fetchall()
-    assert {name for (name,) in tables} == {"organizations", "integration_settings", "calendars", "contacts"}
+    assert {name for (name,) in tables} == {
+        "calendars",
+        "contacts",
+        "integration_settings",
+        "organizations",
+        "resource_hours",
+        "resources",
+        "service_resources",
+        "services",
+    }
 
 
 def test_who_opted_out_was_rung_back_or_stops_a_sender_is_audited(sql: psycopg.Connection) -> None:
@@ -152,9 +165,34 @@ def test_no_value_is_ever_in_it(sql: psycopg.Connection) -> None:
         session.get_one(IntegrationSettings, org_id).twilio_from_number = SECRET
         session.get_one(Calendar, (org_id, "cal-1")).name = SECRET
         session.add(Contact(org_id=org_id, phone=SECRET, name=SECRET))
-    rows = sql.execute("SELECT audit_log::text FROM audit_log WHERE org_id = %s", [org]).fetchall()
-    assert len(rows) == 7
-    assert not any(SECRET in row for (row,) in rows)
+        session.get_one(Resource, (org_id, "cal-1")).name = SECRET
+        session.get_one(Service, (org_id, "appointment")).words = [SECRET]
+        hours.close(session, org_id, [date(2026, 12, 25)], resource_id=None, reason=SECRET)
+        begins = datetime(2026, 12, 7, 9, tzinfo=UTC)
+        blocks.make(
+            session,
+            org_id=org_id,
+            resource_id="cal-1",
+            starts_at=begins,
+            ends_at=begins + timedelta(hours=1),
+            reason=SECRET,
+        )
+    rows = sql.execute(
+        "SELECT table_name, audit_log::text FROM audit_log WHERE org_id = %s AND actor = 'operator ann'",
+        [org],
+    ).fetchall()
+    assert sorted(table for table, _ in rows) == [
+        "blocks",
+        "calendars",
+        "contacts",
+        "hours_exceptions",
+        "integration_settings",
+        "organizations",
+        "resources",
+        "services",
+    ]
+    every = sql.execute("SELECT audit_log::text FROM audit_log WHERE org_id = %s", [org]).fetchall()
+    assert not any(SECRET in row for (row,) in every)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from models.messaging.messages import SmsMessage
 from models.messaging.states import Cause
 from models.notices import retries
 from models.notices.registry import render
+from tests.concurrency.racing import connections, meanwhile
 from tests.conftest import Clock
 from tests.factories import create_clinic, phone_number, slot
 from tests.linked import Linked
@@ -24,6 +25,7 @@ from tests.models.insight.patients import NAME, Patient, dump
 from tests.models.insight.patients import booked as booked  # the fixture  # noqa: PLC0414
 from tests.models.insight.patients import operator as operator  # the fixture  # noqa: PLC0414
 from tests.models.insight.patients import patient as patient  # the fixture  # noqa: PLC0414
+from tests.stack import eventually
 from tests.webapp.cli.commands import Operator
 
 
@@ -225,6 +227,31 @@ def test_what_sql_by_hand_stored_is_found_as_it_was_written(patient: Patient, op
     operator.does("patient", "erase", patient.org, odd, "--yes")
     assert odd not in patient.everything()
     assert NAME not in patient.everything()
+
+
+def test_it_takes_the_locks_of_all_that_comes_free_in_the_order_of_a_claim(
+    client: FlaskClient, sql: psycopg.Connection, database_url: str
+) -> None:
+    """An erasure that had the person and waited for the room would wait for a claim that waits for it."""
+    org = create_clinic(calendar={"room": "a room"}, sandbox=True)
+    patient = Patient(sql, client, org, phone_number(), f"call-{uuid.uuid4()}")
+    patient.hold()
+    lock = "SELECT {}(resource_lock_key(%s, %s))"
+    with connections(database_url, 1) as (claim,):
+        with claim.transaction():
+            claim.execute(lock.format("pg_advisory_xact_lock"), [org, "a room"])
+            erasure = meanwhile(lambda: erase(patient))
+            eventually(
+                lambda: (
+                    sql.execute(
+                        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                    ).rowcount
+                )
+            )
+            has_person = claim.execute(lock.format("pg_try_advisory_xact_lock"), [org, "cal-1"]).fetchone()
+            assert has_person == (True,)
+        assert erasure.result(60)["holds"] == 1
 
 
 def test_rows_under_an_earlier_number_are_the_contacts_too(booked: Patient) -> None:

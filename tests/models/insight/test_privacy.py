@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 
-from sqlalchemy import JSON, Text
+from sqlalchemy import ARRAY, JSON, Text
 
 from models.base.tables import Base
 from models.insight import privacy
@@ -21,8 +21,13 @@ from tests.webapp.cli.commands import Operator
 
 #: Texts that tell nobody who a patient is: ids, states, what the clinic or the provider is called.
 IMPERSONAL = {
-    "appointment_holds": {"calendar_id", "resource_id", "call_sid", "code_key"},
-    "appointments": {"calendar_id", "resource_id", "call_sid", "confirmation_sms_id"},
+    "appointment_holds": {
+        *("calendar_id", "service_id", "resource_id", "other_resources", "call_sid", "code_key"),
+    },
+    "appointments": {
+        *("calendar_id", "service_id", "resource_id", "other_resources", "call_sid", "confirmation_sms_id"),
+        "booker",
+    },
     "calls": {
         *("id", "status", "ended_reason", "call_type", "assistant_id", "phone_number_id", "lead_band"),
         *("called_back_by", "judged_band"),
@@ -45,9 +50,15 @@ IMPERSONAL = {
 #: Tables about the clinic and not about its patients.
 OF_THE_CLINIC = {
     "audit_log",
+    "blocks",
     "calendars",
+    "hours_exceptions",
     "integration_settings",
     "organizations",
+    "resource_hours",
+    "resources",
+    "service_resources",
+    "services",
     "sms_senders",
     "staff_sessions",
     "staff_users",
@@ -61,7 +72,7 @@ def texts() -> Iterator[tuple[str, str]]:
         if name in OF_THE_CLINIC:
             continue
         for column in table.columns:
-            if isinstance(column.type, Text | JSON):
+            if isinstance(column.type, Text | JSON | ARRAY):
                 yield name, column.name
 
 

@@ -146,8 +146,7 @@ def test_of_a_call_the_score_stays_and_the_words_go(sql: psycopg.Connection) -> 
 
 
 def test_what_a_visit_was_for_goes_unless_it_is_the_clinics_own_word(sql: psycopg.Connection) -> None:
-    rows = Rows(sql, keep_words_days=30)
-    sql.execute("UPDATE calendars SET services = '[\"check-up\"]' WHERE org_id = %s", [rows.org])
+    rows = Rows(sql, keep_words_days=30, calendar={"service_names": ["check-up"]})
     for days, service in ((31, "my bad tooth"), (32, "check-up"), (29, "a crown, I think")):
         phone = rows.contact(days)
         rows.visit(phone, days)

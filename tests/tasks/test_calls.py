@@ -51,7 +51,7 @@ class Ended:
         self, client: FlaskClient, sql: psycopg.Connection, said: list[tuple[str, str]], **more: Any
     ) -> None:
         self.client, self.sql = client, sql
-        self.org = create_clinic(calendar={"services": ["implants"]}, sandbox=True)
+        self.org = create_clinic(calendar={"service_names": ["implants"]}, sandbox=True)
         self.owner, self.caller = phone_number(), phone_number()
         sql.execute(
             "UPDATE integration_settings SET hot_lead_alert_phone = %s WHERE org_id = %s",

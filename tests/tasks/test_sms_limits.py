@@ -152,7 +152,7 @@ def test_a_text_waits_no_longer_than_it_is_of_use(
 ) -> None:
     """Until two hours before the appointment at the latest, or for half of the time that is left."""
     calendar = {
-        "hours": {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+        "opening": {day: [["00:00", "24:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
     }
     org = create_clinic(sandbox=True, texts_per_phone_a_day=1, calendar=calendar)
     patient = Patient(client, sql, twilio, org)

@@ -48,6 +48,9 @@ class Bookable:
     timetables: Mapping[str, Timetable]
     is_default: bool
     person: str | None = None
+    led_by: ResourceKind = ResourceKind.PERSON
+    #: Whether callers could ask for another service, or for somebody else.
+    has_others: bool = False
 
     @cached_property
     def time_zone(self) -> str:
@@ -81,6 +84,8 @@ _READ = text("""
     )
     SELECT to_jsonb(a)
            || jsonb_build_object(
+             'by_phone_in_all', (SELECT count(*) FROM services s
+                                  WHERE s.org_id = :org AND s.by_phone AND s.retired_at IS NULL),
              'able', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone) ORDER BY id COLLATE "C") FROM able),
              'named', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone)) FROM named),
              'hours', (SELECT jsonb_agg(jsonb_build_array(resource_id, weekday, from_minute, until_minute, room_id))
@@ -119,6 +124,7 @@ def find(
         return None
     first = min(able, key=_KINDS.index)
     leaders = [each for each in able.pop(first) if each not in of_other_zones]
+    has_others = found["by_phone_in_all"] > 1 or len(leaders) > 1
     if person is not None:
         leaders = [each for each in leaders if each == person]
     elif found["resource"] in leaders:
@@ -138,6 +144,8 @@ def find(
         timetables=_timetables(found, leaders),
         is_default=found["id"] == found["own"],
         person=person,
+        led_by=first,
+        has_others=has_others,
         **rules,
     )
 

@@ -83,11 +83,11 @@ def reserve(
     """
     if refusal := _refuses_number(session, wish):
         return Refused(refusal)
+    if not wish.bookable.by_phone:
+        return Refused(Refusal.NOT_BY_PHONE)
     slot, closed = availability.slot_at(wish.bookable, wish.starts_at, now)
     if slot is None:
         return Refused(closed or Closed.OFF_THE_GRID)
-    if not wish.bookable.by_phone:
-        return Refused(Refusal.NOT_BY_PHONE)
     before = []
     if wish.call_id and call_holds_a_slot:
         before = holds.find_held_of_call(session, wish.clinic.id, wish.call_id)

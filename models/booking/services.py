@@ -98,11 +98,13 @@ def who_can_do(session: Session, service: Service) -> list[Resource]:
 
 def done_by(session: Session, org_id: uuid.UUID, resource_id: str) -> list[Service]:
     """The services that a person, room or device can do, in their order."""
-    return [
-        each
-        for each in list_of_clinic(session, org_id)
-        if any(resource.id == resource_id for resource in who_can_do(session, each))
-    ]
+    its_own = select(ServiceResource.service_id).where(
+        ServiceResource.org_id == org_id, ServiceResource.resource_id == resource_id
+    )
+    query = select(Service).where(
+        Service.org_id == org_id, Service.id.in_(its_own), Service.retired_at.is_(None)
+    )
+    return list(session.scalars(query.order_by(Service.position, Service.id)))
 
 
 def names_of_clinic(session: Session, org_id: uuid.UUID) -> list[str]:

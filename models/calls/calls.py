@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -236,6 +237,19 @@ def was_answered(session: Session, org_id: uuid.UUID, call_id: str, *, tool: str
         .limit(1)
     )
     return found is not None
+
+
+def answers_of(
+    session: Session, org_id: uuid.UUID, call_id: str, *, tools: Collection[str]
+) -> list[dict[str, Any]]:
+    """The last answers of these tools in a call, the newest first; no more than a caller can have in mind."""
+    query = (
+        select(ToolCall.reply)
+        .where(ToolCall.org_id == org_id, ToolCall.call_id == call_id, ToolCall.tool.in_(tools))
+        .order_by(ToolCall.created_at.desc(), ToolCall.id)
+        .limit(20)
+    )
+    return list(session.scalars(query))
 
 
 def get_final_reply(session: Session, org_id: uuid.UUID, key: ToolCallKey) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ class CheckAvailabilityArguments(Arguments):
     service = Said(
         metadata={
             WORDS: "what the appointment is for",
-            "description": "what it is for, in the clinic's or the caller's words; the calendar's own if left out",
+            "description": "what it is for, in the clinic's or the caller's words",
             "example": "cleaning",
         }
     )
@@ -52,10 +52,12 @@ class CheckAvailabilityAnswer(Answer):
     today = fields.Date(metadata={"description": "in the clinic's zone"})
     timeZone = fields.String()
     calendarId = fields.String()
-    services = fields.List(fields.String())
+    services = fields.List(
+        fields.String(), metadata={"description": "what can be booked; in a refusal: what to choose from"}
+    )
     service = fields.String(metadata={"description": "only if one was asked for"})
     person = fields.String(metadata={"description": "only if one was asked for"})
-    people = fields.List(fields.String(), metadata={"description": "in a refusal: who can do it"})
+    people = fields.List(fields.String(), metadata={"description": "in a refusal: whom to choose from"})
     slots = fields.List(fields.Nested(OfferedSlot))
     nextOpenings = fields.List(
         fields.Nested(OfferedSlot), metadata={"description": "when the day itself has none"}
@@ -70,10 +72,10 @@ _CLOSED = {
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
-    calendar = asked.calendar_of(desk, arguments)
+    calendar = asked.calendar_of(desk, arguments.get("calendarId"))
     if calendar is None:
         return refusal(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
-    bookable = asked.read(desk, calendar, arguments)
+    bookable = asked.by_words(desk, calendar, arguments.get("service"), arguments.get("person"))
     if isinstance(bookable, Reply):
         return bookable
     today = availability.today(bookable, desk.now)
@@ -90,7 +92,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
         "services": services.names_by_calendar(desk.session, calendar),
         "slots": [],
     }
-    if arguments.get("service"):
+    if arguments.get("service") and bookable.service != services.UNNAMED:
         facts["service"] = bookable.service
     if bookable.person:
         facts["person"] = bookable.name_of(bookable.person)
@@ -104,7 +106,8 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
         but = "" if wanted else f"Nothing is free in the {part.value} of that day. "
         free = wanted or free
         return Reply(
-            f"{times.spoken_day(day)}, {day.year}{_with(bookable)}: {but}{_some(bookable, free)} {_today(today)}",
+            f"{times.spoken_day(day)}, {day.year}{_with(bookable)}: {but}{_some(bookable, free)}"
+            f" {_today(today)}",
             facts | {"slots": offers.offered(bookable, free, desk.now)},
             line=offers.ids(bookable, free),
         )
@@ -137,7 +140,7 @@ def _some(bookable: Bookable, free: list[Slot]) -> str:
 
 
 def _next_openings(desk: Desk, bookable: Bookable, day: date, today: date, part: PartOfDay) -> list[Slot]:
-    """The first free slot of each of the next three days that have any; of the part of the day, if any day has."""
+    """The first free slot of each of the next three days that have any; in that part of the day, if any has."""
     horizon = today + timedelta(days=bookable.horizon_days)
     first = min(max(day, today), horizon)
     free = availability.find_free(
@@ -171,7 +174,7 @@ class PartOfDay(StrEnum):
 
 
 _HOURS = {
-    PartOfDay.MORNING: range(12),
+    PartOfDay.MORNING: range(1, 12),
     PartOfDay.AFTERNOON: range(12, 18),
     PartOfDay.EVENING: range(17, 24),
 }
@@ -183,9 +186,9 @@ def _today(today: date) -> str:
 
 _PHASE = """\
 Check availability
-Ask what the appointment is for and which day suits, and call check_availability with both. Offer two or three of the \
-times that it answers with, in exactly its words: do not convert, reckon or shorten them, and offer no \
-others."""
+Ask what the appointment is for and which day suits, and call check_availability with both. Offer two or \
+three of the times that it answers with, in exactly its words: do not convert, reckon or shorten them, and \
+offer no others."""
 
 _EXAMPLE = Example(
     {"date": "2026-12-07", "calendarId": "cal-1"},

@@ -11,10 +11,12 @@ from marshmallow import fields
 from models.base import phones, times
 from models.booking import availability, rules
 from models.booking.appointments import Appointment
-from models.booking.availability import Closed, Slot
+from models.booking.availability import Closed
 from models.booking.bookables import Bookable
+from models.booking.resources import ResourceKind
 from models.booking.rules import Held, Refusal, Refused, Wish
 from models.calls import calls, redaction
+from models.clinics.calendars import Calendar
 from webapp.agents import asked, examples, offers
 from webapp.agents.desk import Desk
 from webapp.agents.replies import Code, Reply, not_booked
@@ -27,7 +29,7 @@ class ReserveArguments(Arguments):
         required=True,
         metadata={
             WORDS: "which time was chosen",
-            "description": "from calendar/check, whole: the start in UTC, perhaps with a service and a person",
+            "description": "from calendar/check, whole, with all that stands behind a /",
             "example": "2026-12-07T10:00:00Z",
         },
     )
@@ -50,7 +52,9 @@ class ReserveAnswer(Answer):
     expiresAt = fields.String(metadata={"description": "UTC; missing where the call has booked this time"})
     appointmentId = fields.UUID(metadata={"description": "only where the call has booked this time"})
     label = fields.String()
-    person = fields.String(metadata={"description": "whom it is with, where there are several"})
+    person = fields.String(metadata={"description": "whom it is with, where the calendar does not tell"})
+    services = fields.List(fields.String(), metadata={"description": "in a refusal: what to choose from"})
+    people = fields.List(fields.String(), metadata={"description": "in a refusal: whom to choose from"})
     nearest = fields.List(fields.Nested(OfferedSlot), metadata={"description": "in a refusal: free instead"})
 
 
@@ -126,18 +130,13 @@ _CHOOSE_ANOTHER: dict[Refusal | Closed, tuple[Code, str, str]] = {
 
 
 def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
-    calendar = asked.calendar_of(desk, arguments)
+    calendar = asked.calendar_of(desk, arguments.get("calendarId"))
     if calendar is None:
         return not_booked(Code.UNKNOWN_CALENDAR, "Unknown calendar", "I cannot find that calendar.")
-    start, service_id, person = asked.parts_of(arguments["slotId"])
-    starts_at = times.parsed(start)
-    if starts_at is None:
-        return not_booked(
-            Code.INVALID_SLOT, "Not a slotId", "I need one of the times that calendar/check offered."
-        )
-    bookable = asked.find(desk, calendar, service_id, person)
-    if isinstance(bookable, Reply):
-        return replace(bookable, say=f"NOT BOOKED: {bookable.say}")
+    wished = asked.by_slot_id(desk, calendar, arguments["slotId"])
+    if isinstance(wished, Reply):
+        return replace(wished, say=f"NOT BOOKED: {wished.say}")
+    starts_at, bookable = wished
     number = _number(desk, arguments.get("patientPhone"))
     if isinstance(number, Reply):
         return number
@@ -146,7 +145,7 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
     outcome = rules.reserve(desk.session, wish, desk.now, call_holds_a_slot=desk.call_holds_a_slot)
     match outcome:
         case Held():
-            return _held(desk, bookable, starts_at, outcome)
+            return _held(desk, calendar, bookable, starts_at, outcome)
         case Appointment():
             return _booked_before(desk, bookable, outcome)
         case Refused():
@@ -200,25 +199,34 @@ def _ask_for_it(desk: Desk) -> str:
     )
 
 
-def _held(desk: Desk, bookable: Bookable, starts_at: datetime, held: Held) -> Reply:
+def _held(desk: Desk, calendar: Calendar, bookable: Bookable, starts_at: datetime, held: Held) -> Reply:
     label = times.spoken(starts_at, bookable.zone, desk.now)
     expires_at = times.instant(held.expires_at)
-    several = len(bookable.leaders) > 1 or bookable.person
-    name = bookable.name_of(held.resource_id) if several and held.resource_id else None
+    name = _whom(calendar, bookable, held)
     return Reply(
-        f"{label}{f' with {name}' if name else ''} is held for {bookable.hold_minutes} minutes, but not booked yet: "
-        "a code by text message comes next, which the patient reads back.",
+        f"{label}{f' with {name}' if name else ''} is held for {bookable.hold_minutes} minutes, but not booked"
+        " yet: a code by text message comes next, which the patient reads back.",
         {
             "holdId": str(held.hold_id),
             "contactId": str(held.contact_id),
             "calendarId": bookable.calendar_id,
-            "slotId": asked.slot_id(bookable, Slot(starts_at, starts_at)),
+            "slotId": offers.slot_id(bookable, starts_at),
             "expiresAt": expires_at,
             "label": label,
             **({"person": name} if name else {}),
         },
         line=f"holdId={held.hold_id} contactId={held.contact_id} expiresAt={expires_at}",
     )
+
+
+def _whom(calendar: Calendar, bookable: Bookable, held: Held) -> str | None:
+    """The name of the person who does it, unless the calendar is that person's and nobody was asked for."""
+    if bookable.led_by is not ResourceKind.PERSON:
+        return None
+    if held.resource_id == calendar.resource_id and not bookable.person:
+        return None
+    timetable = bookable.timetables.get(held.resource_id or "")
+    return timetable.name if timetable else None
 
 
 def _booked_before(desk: Desk, bookable: Bookable, appointment: Appointment) -> Reply:
@@ -229,7 +237,7 @@ def _booked_before(desk: Desk, bookable: Bookable, appointment: Appointment) -> 
             "holdId": str(appointment.hold_id),
             "contactId": str(appointment.contact_id),
             "calendarId": bookable.calendar_id,
-            "slotId": asked.slot_id(bookable, Slot(appointment.scheduled_at, appointment.ends_at)),
+            "slotId": offers.slot_id(bookable, appointment.scheduled_at),
             "appointmentId": str(appointment.id),
             "label": label,
         },

@@ -9,7 +9,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt
-from models.booking.resources import Resource
+from models.booking import resources
+from models.booking.resources import Resource, ResourceKind
+from models.clinics import calendars
 from models.clinics.calendars import Calendar
 
 #: The name of the one service of a calendar for which none was named. It is not told to callers, so it is none that
@@ -125,6 +127,21 @@ def names_by_calendar(session: Session, calendar: Calendar) -> list[str]:
         )
         query = query.where(Service.id.in_(own))
     return [name for name in dict.fromkeys(session.scalars(query)) if name != UNNAMED]
+
+
+def people_to_ask_for(session: Session, org_id: uuid.UUID) -> list[str]:
+    """The names of a clinic's people, for callers to choose from.
+
+    None if each of them has a calendar of their own, and every calendar is one of theirs: then callers choose by
+    the calendar.
+    """
+    people = {
+        each.id: each.name
+        for each in resources.list_of_clinic(session, org_id)
+        if each.kind is ResourceKind.PERSON
+    }
+    own = {each.resource_id for each in calendars.list_of_clinic(session, org_id)}
+    return [] if own == set(people) else list(people.values())
 
 
 _STARTS = text("""

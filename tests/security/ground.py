@@ -34,8 +34,9 @@ from werkzeug.test import TestResponse
 import settings
 from models.base import sealing
 from models.base.session import Door, system_transaction
+from models.booking import set_up
+from models.booking.hours import WEEKDAYS
 from models.calls.calls import Call
-from models.clinics.calendars import WEEKDAYS, Calendar
 from models.clinics.organizations import IntegrationSettings, Organization, VapiCredential
 from models.clinics.staff import StaffUser
 from models.leads.leads import HotLeadAlert
@@ -171,17 +172,15 @@ def found(letter: str, kind: str, *, code_length: int = 4, code_tries: int = 3, 
         )
         session.add(StaffUser(org_id=org_id, email=f"{org_id}@{canary}.test", name=f"{canary} owner"))
         for calendar in clinic.calendars:
-            session.add(
-                Calendar(
-                    org_id=org_id,
-                    id=calendar,
-                    name=f"{calendar} of Dr {canary}",
-                    resource_id=calendar,
-                    time_zone="UTC",
-                    hours={day: [["09:00", "17:00"]] for day in WEEKDAYS},
-                    services=clinic.services,
-                    horizon_days=400,
-                )
+            set_up.add_calendar(
+                session,
+                org_id=org_id,
+                calendar_id=calendar,
+                name=f"{calendar} of Dr {canary}",
+                time_zone="UTC",
+                opening={day: [["09:00", "17:00"]] for day in WEEKDAYS},
+                service_names=clinic.services,
+                horizon_days=400,
             )
         session.add(Call(org_id=org_id, id=clinic.old_call, status="ended", ended_reason=f"{canary} hung up"))
         session.flush()

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     # Twilio's own sentence names the number that it refuses; ours does not.
     "refused number": {"contacts.phone", "appointment_holds.patient_phone", "sms_messages.to_phone"},
     # What was booked, and as the confirmation says it: in the SMS, and in the answer that repeats it.
-    "service": {"appointments.service_type", "calendars.services", "tool_calls.reply"},
+    "service": {"appointments.service_type", "services.name", "tool_calls.reply"},
     "clinic's name": {"organizations.name", "sms_messages.body", "tool_calls.reply"},
     "clinic's number": {"organizations.phone", "sms_messages.body", "tool_calls.reply"},
     "sender's number": {"integration_settings.twilio_from_number"},

@@ -82,6 +82,7 @@ def wanted(session: Session, clinic: Organization, account: IntegrationSettings)
         account,
         settings.get().public_base_url,
         services={each.id: services.names_by_calendar(session, each) for each in of_clinic},
+        people=services.people_to_ask_for(session, clinic.id),
         signs_as=organizations.signing_name(session, clinic.id),
     )
 

@@ -16,7 +16,10 @@ from psycopg import sql as compose
 from tests.webapp.agents.agent import SLOT, TRIES
 
 #: The tables that configure a clinic; they hold telephone numbers and sealed secrets.
-_CONSTANT = ["organizations", "integration_settings", "calendars", "vapi_credentials"]
+_CONSTANT = [
+    *("organizations", "integration_settings", "vapi_credentials", "calendars", "services", "resources"),
+    *("service_resources", "resource_hours", "hours_exceptions"),
+]
 
 
 class Books:
@@ -78,6 +81,11 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
+def _taken_by(row: dict[str, Any]) -> list[str]:
+    """Who and what a hold or an appointment takes the time of."""
+    return [row["resource_id"], *(row["other_resources"] or ())]
+
+
 def assert_books_agree(books: Books) -> None:
     """Assert P1 and P2 from the rows alone."""
     holds, appointments, messages = (
@@ -86,10 +94,10 @@ def assert_books_agree(books: Books) -> None:
     kept = [row for row in holds.values() if row["status"] == "held"]
     booked = [row for row in appointments.values() if row["status"] != "cancelled"]
     live = [
-        (row["org_id"], row["calendar_id"], moment(begin), moment(row["ends_at"]), row["id"])
+        (row["org_id"], resource, moment(row[column]), moment(row["ends_at"]), row["id"])
         for rows, column in ((kept, "starts_at"), (booked, "scheduled_at"))
         for row in rows
-        for begin in [row[column]]
+        for resource in _taken_by(row)
         if rows is booked or moment(row["expires_at"]) > books.now
     ]
     for n, one in enumerate(live):
@@ -99,12 +107,14 @@ def assert_books_agree(books: Books) -> None:
             assert apart, f"P1: double booking {one} {other}"
     expected = sorted(
         [
-            (r["org_id"], r["resource_id"], r["seat"], r["starts_at"], r["ends_at"], r["id"], None)
+            (r["org_id"], resource, r["seat"], r["starts_at"], r["ends_at"], r["id"], None)
             for r in kept
+            for resource in _taken_by(r)
         ]
         + [
-            (r["org_id"], r["resource_id"], r["seat"], r["scheduled_at"], r["ends_at"], None, r["id"])
+            (r["org_id"], resource, r["seat"], r["scheduled_at"], r["ends_at"], None, r["id"])
             for r in booked
+            for resource in _taken_by(r)
         ],
         key=str,
     )
@@ -125,7 +135,16 @@ def assert_books_agree(books: Books) -> None:
         assert row["confirmation_sms_sent"] == (message["provider_id"] is not None)
         hold = holds[row["hold_id"]]
         assert hold["status"] == "confirmed"
-        same = ("org_id", "calendar_id", "resource_id", "call_sid", "contact_id", "patient_phone")
+        same = (
+            "org_id",
+            "calendar_id",
+            "service_id",
+            "resource_id",
+            "other_resources",
+            "call_sid",
+            "contact_id",
+            "patient_phone",
+        )
         assert all(hold[name] == row[name] for name in same)
         assert (hold["starts_at"], hold["ends_at"]) == (row["scheduled_at"], row["ends_at"])
     confirmed = {row["id"] for row in holds.values() if row["status"] == "confirmed"}

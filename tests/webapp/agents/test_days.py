@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.base import times
 from models.booking.availability import Slot
-from models.clinics.calendars import Calendar
+from models.booking.bookables import Bookable
 from webapp.agents import days, offers
 
 FRIDAY = date(2026, 11, 27)
@@ -110,12 +112,36 @@ def test_the_next_leap_day_is_found_however_far_away(today: date, meant: date) -
 @pytest.mark.parametrize("away", [times.NEEDS_ITS_YEAR - 1, times.NEEDS_ITS_YEAR])
 def test_a_day_has_its_year_by_the_clinics_calendar(zone: str, away: int) -> None:
     """At 12:30 UTC it is tomorrow in Kiritimati already; at 10:30 it is still yesterday in Pago Pago."""
-    calendar = Calendar(id="cal-1", time_zone=zone)
+    bookable = _bookable(ZoneInfo(zone))
     for hour in (0, 10, 12, 23):
         now = datetime(2026, 5, 1, hour, 30, tzinfo=UTC)
-        day = now.astimezone(calendar.zone).date() + timedelta(days=away)
-        start = datetime(day.year, day.month, day.day, 9, tzinfo=calendar.zone)
+        day = now.astimezone(bookable.zone).date() + timedelta(days=away)
+        start = datetime(day.year, day.month, day.day, 9, tzinfo=bookable.zone)
         slot = Slot(start, start + timedelta(minutes=30))
-        with_year = f" {day.year}" in offers.said(calendar, [slot], now)
+        with_year = f" {day.year}" in offers.said(bookable, [slot], now)
         assert with_year is (away >= times.NEEDS_ITS_YEAR)
-        assert (f" {day.year}" in offers.offered(calendar, [slot], now)[0]["label"]) is with_year
+        assert (f" {day.year}" in offers.offered(bookable, [slot], now)[0]["label"]) is with_year
+
+
+def _bookable(zone: ZoneInfo) -> Bookable:
+    return Bookable(
+        org_id=uuid.uuid4(),
+        calendar_id="cal-1",
+        zone=zone,
+        hold_minutes=10,
+        service_id="visit",
+        service="Visit",
+        minutes=30,
+        minutes_before=0,
+        minutes_after=0,
+        step_minutes=30,
+        min_notice_minutes=0,
+        horizon_days=400,
+        most_per_day=None,
+        by_phone=True,
+        by_link=True,
+        leaders=("cal-1",),
+        needs=(),
+        timetables={},
+        is_default=True,
+    )

@@ -40,7 +40,7 @@ def test_check_says_why_a_day_has_no_times(client: FlaskClient, date: str, code:
 
 
 def test_check_offers_the_next_openings_of_a_closed_day(client: FlaskClient) -> None:
-    org = create_clinic(calendar={"hours": {"wed": [["09:00", "10:00"]]}})
+    org = create_clinic(calendar={"opening": {"wed": [["09:00", "10:00"]]}})
     monday = datetime.now(UTC).date() + timedelta(days=7 - datetime.now(UTC).weekday())
     answer = bare(client, "calendar/check", tenantId=org, date=monday.isoformat())
     say = refused(answer, "day_closed")
@@ -55,7 +55,9 @@ def test_check_offers_the_next_openings_of_a_closed_day(client: FlaskClient) -> 
 def test_a_full_day_is_an_answer_with_other_days(client: FlaskClient) -> None:
     org = create_clinic(
         calendar={
-            "hours": {day: [["10:00", "10:30"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+            "opening": {
+                day: [["10:00", "10:30"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+            }
         }
     )
     assert reserve(client, org)["success"]

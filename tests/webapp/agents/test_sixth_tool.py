@@ -82,7 +82,6 @@ def test_the_assistant_is_offered_it(client: FlaskClient) -> None:
         name="Room A",
         time_zone="Europe/London",
         hold_minutes=10,
-        services=[],
     )
     body = assistant.build(clinic, [calendar], None, "https://holdline.example")
     assistant.check(body)

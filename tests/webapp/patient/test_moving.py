@@ -53,7 +53,7 @@ def test_before_and_after_are_days_with_openings(client: FlaskClient, sql: psyco
     weekday = f"{start:%a}".lower()
     closed = (start.date() + timedelta(days=7)).isoformat()
     org = create_clinic(
-        calendar={"hours": {weekday: [["10:00", "10:30"]]}, "closures": [closed], "horizon_days": 100}
+        calendar={"opening": {weekday: [["10:00", "10:30"]]}, "closures": [closed], "horizon_days": 100}
     )
     linked = Linked(client, sql, org)
     for weeks in range(2, 7):
@@ -272,7 +272,7 @@ def test_an_appointment_of_an_hour_is_offered_hours(client: FlaskClient, sql: ps
 
 
 def test_times_are_in_the_clinics_zone(client: FlaskClient, sql: psycopg.Connection) -> None:
-    org = create_clinic(calendar={"time_zone": "Asia/Tokyo", "hours": EVERY_DAY})
+    org = create_clinic(calendar={"time_zone": "Asia/Tokyo", "opening": EVERY_DAY})
     start = f"{at(slot()).date()}T01:00:00Z"  # ten in the morning there
     linked = Linked(client, sql, org, start=start)
     said = words(client.get(linked.path))

@@ -44,7 +44,7 @@ def test_the_page_shows_the_appointment_in_the_clinics_zone(
     org = create_clinic(
         name="Hudson <Skin> & Clinic",
         phone="+12125550142",
-        calendar={"time_zone": "America/New_York", "services": ["skin check"]},
+        calendar={"time_zone": "America/New_York", "service_names": ["skin check"]},
     )
     linked = Linked(client, sql, org, start=slot(hour=16), service="skin check")
     response = client.get(linked.path)

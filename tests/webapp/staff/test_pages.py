@@ -105,7 +105,9 @@ def test_moves_and_cancellations_are_counted_on_the_clinics_day_of_the_change(
     client: FlaskClient, sql: psycopg.Connection, person: Person
 ) -> None:
     """In New York: what was changed at three in the night by UTC was changed on the evening before."""
-    sql.execute("UPDATE calendars SET time_zone = 'America/New_York' WHERE org_id = %s", [person.org])
+    for kind in ("calendars", "resources"):
+        change = psycopg.sql.SQL("UPDATE {} SET time_zone = 'America/New_York' WHERE org_id = %s")
+        sql.execute(change.format(psycopg.sql.Identifier(kind)), [person.org])
     first = Linked(client, sql, person.org, start=slot(hour=17))
     second = Linked(client, sql, person.org, start=slot(hour=18))
     client.post(f"{first.path}/move", data={"slot": slot(hour=19)})

@@ -203,9 +203,10 @@ def _held(desk: Desk, calendar: Calendar, bookable: Bookable, starts_at: datetim
     label = times.spoken(starts_at, bookable.zone, desk.now)
     expires_at = times.instant(held.expires_at)
     name = _whom(calendar, bookable, held)
+    what = f"{label} with {name}" if name else label
     return Reply(
-        f"{label}{f' with {name}' if name else ''} is held for {bookable.hold_minutes} minutes, but not booked"
-        " yet: a code by text message comes next, which the patient reads back.",
+        f"{what} is held for {bookable.hold_minutes} minutes, but not booked yet: a code by text message comes"
+        " next, which the patient reads back.",
         {
             "holdId": str(held.hold_id),
             "contactId": str(held.contact_id),

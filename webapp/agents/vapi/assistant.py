@@ -63,9 +63,11 @@ def _static(org_id: uuid.UUID) -> dict[str, str]:
     }
 
 
-def _tool(tool: Tool, clinic: Organization, calendars: Sequence[Calendar], server: Server) -> dict[str, Any]:
+def _tool(
+    tool: Tool, clinic: Organization, calendars: Sequence[Calendar], people: Sequence[str], server: Server
+) -> dict[str, Any]:
     static = _static(clinic.id)
-    hidden = {*static, *tool.not_for_models}
+    hidden = {*static, *tool.not_for_models, *(() if people else ("person",))}
     schema = _arguments(tool)
     return {
         "type": "function",
@@ -161,9 +163,14 @@ _SEVERAL = (
     " check_availability and reserve_atomic."
 )
 
+_PEOPLE = "People: {people}. Pass one as person only if the caller asks for somebody by name."
+
 
 def _prompt(
-    clinic: Organization, calendars: Sequence[Calendar], services: Mapping[str, Sequence[str]]
+    clinic: Organization,
+    calendars: Sequence[Calendar],
+    services: Mapping[str, Sequence[str]],
+    people: Sequence[str],
 ) -> str:
     zone = calendars[0].time_zone
     minutes = " or ".join(str(each) for each in sorted({each.hold_minutes for each in calendars}))
@@ -178,6 +185,7 @@ def _prompt(
             [
                 *([_SEVERAL] if len(calendars) > 1 else []),
                 *(_calendar(each, zone, services.get(each.id, ())) for each in calendars),
+                *([_PEOPLE.format(people=", ".join(map(_plain, people)))] if people else []),
             ]
         ),
         phases="\n\n".join(
@@ -240,11 +248,13 @@ def build(
     public_base_url: str,
     *,
     services: Mapping[str, Sequence[str]] | None = None,
+    people: Sequence[str] = (),
     signs_as: uuid.UUID | None = None,
 ) -> dict[str, Any]:
     """The assistant of one clinic, as the body of Vapi's POST /assistant. Raises NoCalendar.
 
-    `services`: the names of what can be booked by each calendar, by its id.
+    `services`: the names of what can be booked by each calendar, by its id. `people`: the names of those whom a
+    caller may ask for; without them the model cannot pass a person.
     `signs_as`: the credential to name in every request, where the clinic's are signatures.
     """
     if not calendars:
@@ -258,13 +268,13 @@ def build(
     def server(path: str) -> Server:
         return {"url": f"{address}/{path}", "timeoutSeconds": TIMEOUT, **authenticated}
 
-    tools = [_tool(tool, clinic, calendars, server(f"tools/{tool.path}")) for tool in TOOLS]
+    tools = [_tool(tool, clinic, calendars, people, server(f"tools/{tool.path}")) for tool in TOOLS]
     return {
         "name": _plain(clinic.name)[:40],  # the longest that Vapi takes
         "firstMessage": _FIRST_MESSAGE.format(clinic=_plain(clinic.name)),
         "model": {
             **MODEL,
-            "messages": [{"role": "system", "content": _prompt(clinic, calendars, services or {})}],
+            "messages": [{"role": "system", "content": _prompt(clinic, calendars, services or {}, people)}],
             "tools": tools,
         },
         "voice": VOICE,

@@ -90,8 +90,8 @@ class Callers(RuleBasedStateMachine):
             day: [[f"{opens:02}:00", until]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
         }
         rules = {
-            "hours": hours,
-            "slot_minutes": 30,
+            "opening": hours,
+            "minutes": 30,
             "step_minutes": 15,
             "horizon_days": agent.HORIZON,
             "closures": [self.closed_on],

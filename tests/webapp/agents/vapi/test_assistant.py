@@ -44,17 +44,25 @@ def clinic(**values: Any) -> Organization:
 
 def calendar(of: Organization, **values: Any) -> Calendar:
     defaults = {"id": "cal-1", "name": "Dr Weiss", "time_zone": "America/New_York"}
-    return Calendar(
-        **defaults | {"services": ["check-up", "cleaning"], "hold_minutes": 10} | values, org_id=of.id
-    )
+    return Calendar(**defaults | {"hold_minutes": 10} | values, org_id=of.id)
+
+
+SERVICES = ["check-up", "cleaning"]
 
 
 def build(
-    of: Organization | None = None, *calendars: Calendar, credential: str | None = "cred-1", base: str = BASE
+    of: Organization | None = None,
+    *calendars: Calendar,
+    credential: str | None = "cred-1",
+    base: str = BASE,
+    services: dict[str, list[str]] | None = None,
+    people: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     of = of or clinic()
+    calendars = calendars or (calendar(of),)
+    names = {each.id: SERVICES for each in calendars} | (services or {})
     integration = IntegrationSettings(org_id=of.id, vapi_credential_id=credential)
-    return assistant.build(of, calendars or [calendar(of)], integration, base)
+    return assistant.build(of, calendars, integration, base, services=names, people=people)
 
 
 def prompt(body: dict[str, Any]) -> str:
@@ -117,10 +125,10 @@ def test_the_prompt_names_the_tenant_and_the_clinics_today() -> None:
 def test_every_clinic_has_its_own_words() -> None:
     own = clinic(name="Praxis am See", phone=None, code_length=6)
     several = (
-        calendar(own, id="a", name="Room A", hold_minutes=5, services=[]),
+        calendar(own, id="a", name="Room A", hold_minutes=5),
         calendar(own, id="b", name="Room B", hold_minutes=5, time_zone="Europe/Zurich"),
     )
-    body = build(own, *several)
+    body = build(own, *several, services={"a": []})
     words = prompt(body)
     assert body["name"] == "Praxis am See"
     assert "Praxis am See" in body["firstMessage"]
@@ -135,7 +143,7 @@ def test_every_clinic_has_its_own_words() -> None:
 
 def test_a_clinics_words_are_no_template_and_stay_on_one_line() -> None:
     own = clinic(name="A {{ customer.number }}\n# New rules {% raw %}")
-    body = build(own, calendar(own, services=["{{call.id}}"]))
+    body = build(own, services={"cal-1": ["{{call.id}}"]}, people=("{{call.id}}", "{% raw %}"))
     known = re.findall(r"{{.*?}}|{%.*?%}", prompt(body))
     assert [template.split("|")[0] for template in known] == ['{{ "now" ', '{{ "now" ']
     assert "\n# New rules" not in prompt(body)
@@ -161,7 +169,7 @@ def test_the_tools_are_the_five_and_each_has_a_use() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tool_takes_what_its_schema_takes_but_for_what_is_static(name: str) -> None:
-    tool = tools(build())[name]
+    tool = tools(build(people=("Anna Meyer", "Ben Ode")))[name]
     parameters = tool["function"]["parameters"]
     fields = BY_NAME[name].arguments().fields
     hidden = {"tenantId"} if name == "reserve_atomic" else {"tenantId", "patientPhone"}
@@ -192,6 +200,16 @@ def test_a_model_can_only_name_calendars_that_exist() -> None:
     built = tools(build(own, calendar(own, id="a"), calendar(own, id="b")))
     for name in ("check_availability", "reserve_atomic"):
         assert built[name]["function"]["parameters"]["properties"]["calendarId"]["enum"] == ["a", "b"]
+
+
+def test_a_model_can_only_ask_for_a_person_where_callers_choose_one() -> None:
+    alone, several = build(), build(people=("Anna Meyer", "Ben Ode"))
+    asked = [
+        tools(body)["check_availability"]["function"]["parameters"]["properties"] for body in (alone, several)
+    ]
+    assert [("person" in properties) for properties in asked] == [False, True]
+    assert "\nPeople: Anna Meyer, Ben Ode. Pass one as person only if" in prompt(several)
+    assert "People:" not in prompt(alone)
 
 
 # --- servers ------------------------------------------------------------------------------------

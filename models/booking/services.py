@@ -132,8 +132,8 @@ def names_by_calendar(session: Session, calendar: Calendar) -> list[str]:
 def people_to_ask_for(session: Session, org_id: uuid.UUID) -> list[str]:
     """The names of a clinic's people, for callers to choose from.
 
-    None if each of them has a calendar of their own, and every calendar is one of theirs: then callers choose by
-    the calendar.
+    None if each of them has a calendar of their own, and every calendar is one of theirs: then callers
+    choose by the calendar.
     """
     people = {
         each.id: each.name

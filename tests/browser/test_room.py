@@ -74,7 +74,7 @@ def _served(app: Flask, database_url: str) -> Iterator[Site]:
 
 
 def _furnished(sql: psycopg.Connection, url: str) -> Site:
-    long_names = {"name": f"{LONG} {LONG}", "services": [LONG, NAME]}
+    long_names = {"name": f"{LONG} {LONG}", "service_names": [LONG, NAME]}
     org = create_clinic(calendar=long_names, name=f"{LONG} {NAME} {LONG}", region="GB")
     email = f"{'m' * 60}.{uuid.uuid4().hex}@{'d' * 60}.{'e' * 60}.example"
     with transaction(uuid.UUID(org)) as session:

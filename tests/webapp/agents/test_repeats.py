@@ -144,7 +144,7 @@ def test_a_time_that_was_refused_is_held_once_it_is_free(talk: Talk, client: Fla
 
 def test_a_full_day_is_looked_at_again(client: FlaskClient, sql: psycopg.Connection) -> None:
     morning = {day: [["10:00", "10:30"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
-    talk = Talk(client, sql, create_clinic(calendar={"hours": morning}))
+    talk = Talk(client, sql, create_clinic(calendar={"opening": morning}))
     other = Talk(client, sql, talk.org_id)
     other.reserve()
     assert talk.ask("check_availability", date=slot()[:10]).startswith("Nothing is free")

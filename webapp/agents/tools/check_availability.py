@@ -140,7 +140,7 @@ def _some(bookable: Bookable, free: list[Slot]) -> str:
 
 
 def _next_openings(desk: Desk, bookable: Bookable, day: date, today: date, part: PartOfDay) -> list[Slot]:
-    """The first free slot of each of the next three days that have any; in the part of the day, if any has."""
+    """The first free slot of each of the next three days that have any; in that part of the day if any."""
     horizon = today + timedelta(days=bookable.horizon_days)
     first = min(max(day, today), horizon)
     free = availability.find_free(

@@ -205,8 +205,8 @@ def _held(desk: Desk, calendar: Calendar, bookable: Bookable, starts_at: datetim
     name = _whom(calendar, bookable, held)
     what = f"{label} with {name}" if name else label
     return Reply(
-        f"{what} is held for {bookable.hold_minutes} minutes, but not booked yet: a code by text message comes"
-        " next, which the patient reads back.",
+        f"{what} is held for {bookable.hold_minutes} minutes, but not booked yet: a code by text message"
+        " comes next, which the patient reads back.",
         {
             "holdId": str(held.hold_id),
             "contactId": str(held.contact_id),

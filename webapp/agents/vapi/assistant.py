@@ -253,8 +253,8 @@ def build(
 ) -> dict[str, Any]:
     """The assistant of one clinic, as the body of Vapi's POST /assistant. Raises NoCalendar.
 
-    `services`: the names of what can be booked by each calendar, by its id. `people`: the names of those whom a
-    caller may ask for; without them the model cannot pass a person.
+    `services`: the names of what can be booked by each calendar, by its id. `people`: the names of those whom
+    a caller may ask for; without them the model cannot pass a person.
     `signs_as`: the credential to name in every request, where the clinic's are signatures.
     """
     if not calendars:

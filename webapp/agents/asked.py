@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 
 from models.base import phones, times
 from models.booking import bookables, services
@@ -97,7 +98,7 @@ def _by_phone(desk: Desk) -> list[Service]:
 def _service(desk: Desk, calendar: Calendar, said: str) -> str | Reply | None:
     """The id of the service that was said; None for the calendar's own."""
     known = services.list_of_clinic(desk.session, desk.org_id)
-    found = _meant(said, {each.id: (each.id, each.name, *each.words) for each in known})
+    found = _meant(said, {each.id: (each.name, *each.words) for each in known})
     if len(found) != 1 and calendar.resource_id is not None:
         # Several people may have a service of the same name, each by rules of their own.
         known = services.done_by(desk.session, desk.org_id, calendar.resource_id)
@@ -149,7 +150,7 @@ def _person(desk: Desk, service_id: str, said: str) -> str | Reply | None:
     people = {
         each.id: each.name for each in able if each.kind is ResourceKind.PERSON and each.retired_at is None
     }
-    found = _meant(said, {person: (person, name) for person, name in people.items()})
+    found = _meant(said, {person: [name] for person, name in people.items()})
     if len(found) == 1:
         return found.pop()
     if not found and (phones.says_nothing(said) or _ANYBODY & set(_words(said))):
@@ -179,7 +180,7 @@ def _choice(why: str, so: str, names: Sequence[str]) -> str:
 
 
 def _meant(said: str, names: Mapping[str, Iterable[str]]) -> set[str]:
-    """The ids whose names fit best what was said; none if no name fits.
+    """The ids whose names fit best what was said, or the id that was said; none if nothing fits.
 
     Best is the same name; then a name of which every word was said, the longer the better; then a name that
     has every word that was said.
@@ -187,7 +188,7 @@ def _meant(said: str, names: Mapping[str, Iterable[str]]) -> set[str]:
     heard = _words(said)
     fits = {key: max(_fit(_words(each), heard) for each in known) for key, known in names.items()}
     best = max(fits.values(), default=_NO_FIT)
-    return {key for key, fit in fits.items() if fit == best} if best > _NO_FIT else set()
+    return {key for key, fit in fits.items() if fit == best} if best > _NO_FIT else {said} & set(names)
 
 
 _NO_FIT = (0, 0)
@@ -198,7 +199,8 @@ def _fit(name: Sequence[str], heard: Sequence[str]) -> tuple[int, int]:
         return _NO_FIT
     if "".join(name) == "".join(heard):
         return 3, 0
-    if set(name) <= set(heard):
+    joined = {*heard, *map("".join, pairwise(heard))}  # a checkup, a check up, a check-up
+    if set(name) <= joined or "".join(name) in joined:
         return 2, len(name)
     return (1, 0) if set(heard) <= set(name) else _NO_FIT
 

@@ -75,6 +75,11 @@ class Answer(Schema):
 
 
 class OfferedSlot(Schema):
-    slotId = fields.String(required=True)
+    slotId = fields.String(
+        required=True,
+        metadata={
+            "description": "the start in UTC; behind a / the service, and the person if one was asked for"
+        },
+    )
     calendarId = fields.String(required=True)
     label = fields.String(required=True, metadata={"description": "Monday 7 December, 10:00 in the morning"})

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from models.base.session import Door, system_transaction
-from models.booking import hours, set_up
+from models.base.session import Door, system_transaction, transaction
+from models.booking import hours, services, set_up
 from models.booking.resources import ResourceKind
 from tests.factories import EVERY_DAY, bare, create_clinic, slot
 from tests.webapp.agents.practice import BY_PHONE, Practice, create_practice, times
@@ -185,6 +185,15 @@ def test_a_room_is_no_person_to_ask_for(practice: Practice) -> None:
     assert held["success"]
     assert "person" not in held
     assert "room" not in held["say"]
+
+
+def test_the_model_may_name_people_where_callers_choose_one(practice: Practice) -> None:
+    for org, people in (
+        (practice.org, ["Anna Meyer", "Ben Ode", "Dr. Cara Ruíz"]),
+        (create_clinic(("cal-1", "cal-2")), []),
+    ):
+        with transaction(uuid.UUID(org)) as session:
+            assert services.people_to_ask_for(session, uuid.UUID(org)) == people
 
 
 # --- a part of the day --------------------------------------------------------------------------

@@ -191,7 +191,7 @@ three of the times that it answers with, in exactly its words: do not convert, r
 offer no others."""
 
 _EXAMPLE = Example(
-    {"date": "2026-12-07", "calendarId": "cal-1"},
+    {"date": "2026-12-07", "calendarId": "cal-1", "service": "check-up", "partOfDay": "morning"},
     Reply(
         "Monday 7 December, 2026: free at 9:00 in the morning or 9:30 in the morning."
         " Today is Monday 30 November.",
@@ -201,6 +201,7 @@ _EXAMPLE = Example(
             "timeZone": "Europe/London",
             "calendarId": "cal-1",
             "services": ["check-up", "cleaning"],
+            "service": "check-up",
             "slots": [examples.SLOT, examples.LATER],
         },
         line="calendarId=cal-1; slotId by time: 9:00 in the morning = 2026-12-07T09:00:00Z,"

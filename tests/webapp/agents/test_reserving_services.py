@@ -50,10 +50,11 @@ def test_what_is_held_is_what_is_booked(practice: Practice) -> None:
     bare(practice.client, "booking/send-otp", holdId=hold)
     booked = bare(practice.client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))
     row = practice.sql.execute(
-        "SELECT service_id, resource_id, other_resources, minutes_after FROM appointments WHERE id = %s",
+        "SELECT service_id, service_type, resource_id, other_resources, minutes_after FROM appointments"
+        " WHERE id = %s",
         [booked["appointmentId"]],
     ).fetchone()
-    assert row == ("cleaning", "cara", ["room-1"], 15)
+    assert row == ("cleaning", "Cleaning", "cara", ["room-1"], 15)
 
 
 def test_whoever_is_free_is_named_until_nobody_is(practice: Practice) -> None:

@@ -89,7 +89,7 @@ def _try(
             digits,
             asker=desk.asker,
             contact_id=contact_id,
-            service_type=_service(desk, arguments.get("serviceType"), digits),
+            service_type=_service(desk, hold, arguments.get("serviceType"), digits),
         )
     except settings.UnknownKey:
         return _not_accepted()  # the SECRET_KEY was changed without keeping the former one
@@ -105,10 +105,17 @@ def _try(
     return _refused(desk, hold, attempt.confirmation, right=attempt.is_right)
 
 
-def _service(desk: Desk, said: str | None, digits: str) -> str | None:
-    """The service: in the clinic's own words, else as it was said, without the code and numbers in it."""
+def _service(desk: Desk, hold: AppointmentHold, said: str | None, digits: str) -> str | None:
+    """The service: in the clinic's own words, else as it was said, without the code and numbers in it.
+
+    If none is said, it is the one that is held, where that was chosen and is not merely the calendar's own.
+    """
     if said is None:
-        return None
+        calendar = calendars.get_or_none(desk.session, desk.org_id, hold.calendar_id)
+        if hold.service_id is None or (calendar and calendar.service_id == hold.service_id):
+            return None
+        chosen = services.get_or_none(desk.session, desk.org_id, hold.service_id)
+        return chosen.name if chosen else None
     names = services.names_of_clinic(desk.session, desk.org_id)
     own = next((name for name in names if name.casefold() == said.casefold()), None)
     return own or redaction.redact(redaction.without_codes([said], [digits])[0])

@@ -38,7 +38,11 @@ PATIENT_PAGES = ("/a/<token>", "/a/<token>/cancel", "/a/<token>/move")
 ROUTES: dict[str, tuple[str, ...]] = {
     **{
         f"/api/vapi/tools/{tool.path}": (
-            *(name for name in tool.arguments().fields if name.endswith("Id") and name != "slotId"),
+            *(
+                name
+                for name in tool.arguments().fields
+                if name.endswith("Id") or name in ("service", "person")
+            ),
             "call.id",
             "toolCall.id",
         )
@@ -84,9 +88,17 @@ ROUTES: dict[str, tuple[str, ...]] = {
 }
 
 #: The fields that name nothing of a clinic's.
-NO_IDS = {"date", "slotId", "patientName", "patientPhone", "providedOTP", "serviceType"}
+NO_IDS = {"date", "partOfDay", "patientName", "patientPhone", "providedOTP", "serviceType"}
 
 FIELDS = [(tool.name, name) for tool in TOOLS for name in ROUTES[f"/api/vapi/tools/{tool.path}"]]
+
+
+FREE = instant(ground.slot(0, 0))
+
+
+def _slug(service: str) -> str:
+    """The id that a service is given by its name."""
+    return service.replace(" ", "-")
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,9 @@ class Booked:
         return {
             "tenantId": self.clinic.org_id,
             "calendarId": self.clinic.calendars[1],
+            "service": self.clinic.services[1],
+            "person": self.clinic.calendars[1],
+            "slotId": f"{FREE}/{_slug(self.clinic.services[1])}/{self.clinic.calendars[1]}",
             "holdId": self.hold,
             "contactId": self.contact,
             "appointmentId": self.appointment,
@@ -174,7 +189,7 @@ def request_of(
     arguments: dict[str, Any] = {
         "check_availability": {"date": ground.slot(0, 0).date().isoformat()},
         "reserve_atomic": {
-            "slotId": instant(ground.slot(0, 0)),
+            "slotId": FREE,
             "calendarId": lead.clinic.calendars[1],
             "patientName": "Pat",
             "patientPhone": "+447400880009",
@@ -216,7 +231,11 @@ def test_anothers_id_is_answered_like_nobodys(
     vapi: bool,
 ) -> None:
     """With the other clinic's right code, call and tool call id; and one's own ids in all other fields."""
-    nobodys = {"calendarId": "zq-none", "toolCall.id": "reserve_atomic of zq"}.get(field, str(uuid.uuid4()))
+    nobodys = {
+        "calendarId": "zq-none",
+        "slotId": f"{FREE}/zq-none/zq-none",
+        "toolCall.id": "reserve_atomic of zq",
+    }.get(field, str(uuid.uuid4()))
     nobody = str(uuid.uuid4())
     stranger = Booked(theirs.clinic, nobody, nobody, nobody, nobody, nobody, theirs.code)
     before = Everything(sql, [theirs.clinic.org_id]).lines

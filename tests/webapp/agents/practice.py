@@ -24,7 +24,7 @@ SERVICES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "cleaning": (
         "Cleaning",
         ("ben", "cara", *ROOMS),
-        {"words": ["scale and polish"], "minutes": 45, "minutes_after": 15, "step_minutes": 15},
+        {"words": ["scale and polish", "airflow"], "minutes": 45, "minutes_after": 15, "step_minutes": 15},
     ),
     "whitening": ("Whitening", ("ben",), {"minutes": 60, "most_per_day": 1}),
     "implants": ("Implant consultation", ("cara",), {"minutes": 60, "by_phone": False}),

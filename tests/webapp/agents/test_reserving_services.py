@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from tests.factories import bare, code_of, phone_number, slot
+from tests.factories import bare, code_of, create_clinic, phone_number, slot
 from tests.webapp.agents.calls import PhoneCall
 from tests.webapp.agents.practice import Practice, create_practice, times
 from tests.webapp.agents.refusals import refused
@@ -75,8 +75,9 @@ def test_the_same_time_asked_for_again_is_the_same_hold(practice: Practice, call
 
 def test_another_person_or_service_moves_the_calls_hold(practice: Practice, call: PhoneCall) -> None:
     for slot_id, expected in (
-        (f"{slot()}/check-up/cara", ("check-up", "cara", 30)),
         (f"{slot()}/check-up/anna", ("check-up", "anna", 30)),
+        (f"{slot()}/check-up/cara", ("check-up", "cara", 30)),
+        (f"{slot()}/cleaning/cara", ("cleaning", "cara", 45)),
         (f"{slot()}/cleaning/ben", ("cleaning", "ben", 45)),
     ):
         assert " is held " in call.say("reserve_atomic", slotId=slot_id, patientName="John")
@@ -161,6 +162,17 @@ def test_a_person_is_kept_where_there_is_but_one_service(practice: Practice, cal
     call.say("check_availability", date=slot()[:10], person="Cara")
     call.say("reserve_atomic", slotId=slot(), patientName="John")
     assert held(practice) == ("check-up", "cara", 30)
+
+
+def test_a_service_is_kept_where_there_is_but_one_person(
+    client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    practice = Practice(client, sql, create_clinic(calendar={"service_names": ["check-up", "cleaning"]}))
+    call = PhoneCall(client, practice.org, phone_number())
+    call.say("check_availability", date=slot()[:10], service="cleaning")
+    answer = call.say("reserve_atomic", slotId=slot(), patientName="John")
+    assert " with " not in answer  # the calendar is that person's
+    assert held(practice) == ("cleaning", "cal-1", 30)
 
 
 def test_the_latest_offer_of_that_time_counts(practice: Practice, call: PhoneCall) -> None:

@@ -35,6 +35,7 @@ def practice(client: FlaskClient, sql: psycopg.Connection) -> Practice:
         ("an examination, please", "Check-up", ""),
         ("cleaning", "Cleaning", "/cleaning"),
         ("a scale and polish", "Cleaning", "/cleaning"),
+        ("the air flow thing", "Cleaning", "/cleaning"),
         ("a deep cleaning", "Deep cleaning", "/sedation"),
         ("sedation", "Deep cleaning", "/sedation"),
         ("whitening of my teeth", "Whitening", "/whitening"),

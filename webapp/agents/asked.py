@@ -41,7 +41,7 @@ def by_words(desk: Desk, calendar: Calendar, service: str | None, person: str | 
         return who
     bookable = bookables.find(desk.session, calendar, service_id=service_id, person=who)
     if bookable is None:
-        names = _names(_by_phone(desk))
+        names = _names(each for each in _by_phone(desk) if each.id != (service_id or calendar.service_id))
         say = _choice("Nobody at the clinic does that at the moment.", "I can offer", names)
         return refusal(Code.NOBODY_DOES_IT, "Nobody does that service", say, services=names)
     if not bookable.by_phone:
@@ -60,7 +60,7 @@ def by_slot_id(desk: Desk, calendar: Calendar, slot_id: str) -> tuple[datetime, 
             Code.INVALID_SLOT, "Not a slotId", "I need one of the times that calendar/check offered."
         )
     bookable = bookables.find(desk.session, calendar, service_id=service, person=person)
-    if bookable and desk.call_id and service is None and bookable.has_others:
+    if desk.call_id and service is None and (bookable is None or bookable.has_others):
         # A model may pass on the time alone.
         service, person = _as_offered(desk, desk.call_id, calendar, starts_at)
         if service is not None:

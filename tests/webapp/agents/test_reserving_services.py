@@ -175,6 +175,15 @@ def test_a_service_is_kept_where_there_is_but_one_person(
     assert held(practice) == ("cleaning", "cal-1", 30)
 
 
+def test_a_service_is_kept_where_the_calendar_means_none_of_its_own(
+    practice: Practice, call: PhoneCall
+) -> None:
+    practice.sql.execute("UPDATE calendars SET service_id = NULL WHERE org_id = %s", [practice.org])
+    call.say("check_availability", date=slot()[:10], service="check-up")
+    call.say("reserve_atomic", slotId=slot(), patientName="John")
+    assert held(practice)[0] == "check-up"
+
+
 def test_the_latest_offer_of_that_time_counts(practice: Practice, call: PhoneCall) -> None:
     day, next_day = slot()[:10], slot(days=15)[:10]
     call.say("check_availability", date=day, service="cleaning")

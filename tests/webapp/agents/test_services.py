@@ -67,6 +67,15 @@ def test_an_unknown_service_is_answered_with_those_there_are(practice: Practice)
     assert "slots" not in answer
 
 
+def test_no_more_services_are_named_than_a_caller_can_keep_in_mind(practice: Practice) -> None:
+    with system_transaction(Door.OPERATOR) as session:
+        for name in ("Braces", "Crowns", "Fillings"):
+            set_up.add_service(session, org_id=uuid.UUID(practice.org), name=name, resource_ids=["cara"])
+    answer = practice.check(service="a haircut")
+    assert refused(answer, "unknown_service").endswith("Deep cleaning, Braces, Crowns or something else.")
+    assert answer["services"] == [*BY_PHONE, "Braces", "Crowns", "Fillings"]
+
+
 def test_a_word_that_could_mean_several_services_is_asked_back(practice: Practice) -> None:
     practice.sql.execute(
         "UPDATE services SET name = 'Quick cleaning' WHERE org_id = %s AND id = 'cleaning'", [practice.org]
@@ -111,9 +120,9 @@ def test_a_service_that_nobody_does_any_more_is_not_offered(practice: Practice) 
     practice.sql.execute(
         "UPDATE resources SET retired_at = app_clock() WHERE org_id = %s AND id = 'ben'", [practice.org]
     )
-    say = "Nobody at the clinic does that at the moment. I can offer Check-up"
-    assert refused(practice.check(service="whitening"), "nobody_does_it").startswith(say)
-    assert refused(practice.reserve(offered), "nobody_does_it").startswith(f"NOT BOOKED: {say}")
+    say = "Nobody at the clinic does that at the moment. I can offer Check-up, Cleaning or Deep cleaning."
+    assert refused(practice.check(service="whitening"), "nobody_does_it") == say
+    assert refused(practice.reserve(offered), "nobody_does_it") == f"NOT BOOKED: {say}"
     assert practice.check(service="cleaning")["success"]  # Cara still does
 
 

@@ -40,6 +40,18 @@ DO $$ BEGIN
 END $$;
 """
 
+#: A person with a diary for each name, who works all day, and a calendar of theirs.
+SET_UP = """
+INSERT INTO services (org_id, id, name, horizon_days) VALUES (%(org)s, 'visit', 'Visit', 3660);
+INSERT INTO resources (org_id, id, kind, name, time_zone)
+SELECT %(org)s, unnest(%(names)s::text[]), 'person', 'A diary', 'Europe/London';
+INSERT INTO resource_hours (org_id, resource_id, weekday, from_minute, until_minute)
+SELECT %(org)s, id, day, 0, 1440 FROM unnest(%(names)s::text[]) id, generate_series(0, 6) day;
+INSERT INTO service_resources (org_id, service_id, resource_id) SELECT %(org)s, 'visit', unnest(%(names)s::text[]);
+INSERT INTO calendars (org_id, id, name, resource_id, service_id, time_zone)
+SELECT %(org)s, id, 'A diary', id, 'visit', 'Europe/London' FROM unnest(%(names)s::text[]) id
+"""
+
 #: Removes the folder when its standard input ends, also after a kill -9 of this process, and once the servers
 #: have released the folder.
 _CLEANER = """
@@ -94,21 +106,9 @@ class Ground:
                 "INSERT INTO vapi_credentials (org_id, kind, secret_digest) VALUES (%s, 'bearer', %s)",
                 [clinic.org_id, digest],
             )
-            cursor.execute(
-                "INSERT INTO services (org_id, id, name, horizon_days) VALUES (%s, 'visit', 'Visit', 3660)",
-                [clinic.org_id],
-            )
             names = [*map(str, range(CALENDARS)), HOT]
-            for statement in (
-                "INSERT INTO resources (org_id, id, kind, name, time_zone)"
-                " SELECT %s, unnest(%s), 'person', 'A diary', 'Europe/London'",
-                "INSERT INTO resource_hours (org_id, resource_id, weekday, from_minute, until_minute)"
-                " SELECT %s, id, day, 0, 1440 FROM unnest(%s) id, generate_series(0, 6) day",
-                "INSERT INTO service_resources (org_id, service_id, resource_id) SELECT %s, 'visit', unnest(%s)",
-                "INSERT INTO calendars (org_id, id, name, resource_id, service_id, time_zone)"
-                " SELECT %s, id, 'A diary', id, 'visit', 'Europe/London' FROM unnest(%s) id",
-            ):
-                cursor.execute(statement, [clinic.org_id, names])
+            for statement in SET_UP.split(";\n"):
+                cursor.execute(statement.encode(), {"org": clinic.org_id, "names": names})
             cursor.executemany(
                 "INSERT INTO contacts (org_id, phone, name) VALUES (%s, %s, 'John Smith')",
                 [(clinic.org_id, f"+{phone(number)}") for number in range(PATIENTS)],

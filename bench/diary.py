@@ -50,12 +50,12 @@ INSERT INTO calendars (org_id, id, name, service_id, time_zone)
 VALUES (%(org)s, 'cal-1', 'The clinic', 'visit', 'Europe/London')
 """
 
-#: One of `many` appointments of `of` people or rooms: one every hour, from three weeks ahead back into the past.
+#: One of `many` appointments of `of` people or rooms: one every two hours, from three weeks ahead back into the past.
 FILL = """
 INSERT INTO occupancies (org_id, resource_id, starts_at, ends_at, appointment_id)
 SELECT %(org)s, %(kind)s || (1 + n %% %(of)s), at, at + interval '45 minutes', gen_random_uuid()
   FROM generate_series(0, %(many)s - 1) n,
-       LATERAL (SELECT date_trunc('hour', now()) + interval '21 days' - n / %(of)s * interval '1 hour' AS at) slot
+       LATERAL (SELECT date_trunc('hour', now()) + interval '21 days' - n / %(of)s * interval '2 hours' AS at) slot
 """
 
 

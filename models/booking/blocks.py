@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
+from models.booking import resources
 from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.hours import Impossible
 from models.booking.occupancies import LONGEST, Occupancy
 
 
@@ -62,14 +66,22 @@ def make(
 ) -> Blocked:
     """Block a time of a resource. Waits for claims of it, at most the lock timeout (LockNotAvailable after it).
 
-    Raises ValueError if the time has no length or is longer than ten years, or if there is no reason.
+    Raises Impossible if the time has no length, is over or is longer than ten years, if there is no reason, and if
+    there is no such resource or it is retired.
     """
     if not starts_at < ends_at:
-        raise ValueError("a block ends after it begins")
+        raise Impossible("the block ends before it begins; give an end after the beginning")
+    if ends_at <= clock.now(session):
+        raise Impossible("the block is over already; give an end that is still to come")
     if (ends_at - starts_at).days >= LONGEST_BLOCK_DAYS:
-        raise ValueError("a block lasts at most ten years")
+        raise Impossible("a block lasts at most ten years; look at the year of its end")
     if not reason.strip():
-        raise ValueError("a block needs a reason")
+        raise Impossible("a block needs a reason")
+    resource = resources.get_or_none(session, org_id, resource_id)
+    if resource is None:
+        raise Impossible(f"there is no {resource_id}")
+    if resource.retired_at:
+        raise Impossible(f"{resource_id} is retired, and cannot be booked in any case")
     block = Block(
         org_id=org_id, resource_id=resource_id, starts_at=starts_at, ends_at=ends_at, reason=reason.strip()
     )
@@ -80,6 +92,17 @@ def make(
 
 #: As the CHECK of the table has it.
 LONGEST_BLOCK_DAYS = 3660
+
+
+def moment(local: datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
+    """The instant of a wall-clock time, in UTC. One that comes twice begins at the first and ends at the second.
+
+    Raises Impossible for a time that the clocks skip.
+    """
+    found = local.replace(tzinfo=zone, fold=int(is_end)).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=None) != local:
+        raise Impossible(f"{local:%H:%M} does not exist on {local.date()} in {zone.key}: the clocks skip it")
+    return found
 
 
 def remove(session: Session, org_id: uuid.UUID, block_id: uuid.UUID) -> bool:

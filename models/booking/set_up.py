@@ -1,6 +1,7 @@
 """What a clinic sets up: people, rooms and devices, services, and calendars.
 
-Each verb refuses what could never work, in a sentence (hours.Impossible).
+Each verb refuses what could never work, in a sentence (hours.Impossible), before it changes anything. What works,
+but not as somebody may expect, is for models/booking/gaps.py to say.
 """
 
 from __future__ import annotations
@@ -15,14 +16,35 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from models.base import clock
-from models.booking import hours, resources, services
+from models.booking import hours, resources, retirement, services
 from models.booking.hours import Hours, Impossible
 from models.booking.resources import Resource, ResourceKind
 from models.booking.services import UNNAMED, Service, ServiceResource
 from models.clinics.calendars import Calendar
 
-#: The rules of a calendar's services where nothing else is said.
-RULES = {"minutes": 30, "step_minutes": 30, "min_notice_minutes": 0, "horizon_days": 90}
+#: The rules of a service that are whole numbers: the least and the most, as the schema has them.
+LIMITS = {
+    "minutes": (5, 480),
+    "minutes_before": (0, 240),
+    "minutes_after": (0, 240),
+    "step_minutes": (5, 480),
+    "min_notice_minutes": (0, 525_600),
+    "horizon_days": (1, 3660),
+    "most_per_day": (1, 10_000),
+}
+
+#: The rules of a service where nothing else is said.
+RULES: Mapping[str, Any] = {
+    "minutes": 30,
+    "minutes_before": 0,
+    "minutes_after": 0,
+    "step_minutes": 30,
+    "min_notice_minutes": 0,
+    "horizon_days": 90,
+    "most_per_day": None,
+    "by_phone": True,
+    "by_link": True,
+}
 
 
 # --- people, rooms and devices --------------------------------------------------------------------
@@ -41,10 +63,10 @@ def add_resource(
     """Add a person, room or device. Raises Impossible if the id is taken or the zone is none."""
     if not resource_id.strip() or not name.strip():
         raise Impossible("a person, room or device needs an id and a name")
-    if time_zone not in available_timezones():
-        raise Impossible(f"{time_zone!r} is no time zone; they are written like Europe/London")
-    if resources.get_or_none(session, org_id, resource_id):
-        raise Impossible(f"there is a {resource_id} already")
+    _assert_zone(time_zone)
+    if there := resources.get_or_none(session, org_id, resource_id):
+        also = ", who is retired" if there.retired_at else ""
+        raise Impossible(f"there is a {resource_id} already{also}")
     row = Resource(
         org_id=org_id,
         id=resource_id,
@@ -58,6 +80,23 @@ def add_resource(
     if opening is not None:
         hours.replace(session, org_id, resource_id, opening)
     return row
+
+
+def change_resource(
+    session: Session, resource: Resource, *, name: str | None = None, time_zone: str | None = None
+) -> None:
+    """Change the name or the zone. What is booked stays at its instant, and hours go by the clocks of the new zone."""
+    if time_zone is not None:
+        _assert_zone(time_zone)
+        resource.time_zone = time_zone
+    if name is not None:
+        resource.name = name
+    session.flush()
+
+
+def _assert_zone(time_zone: str) -> None:
+    if time_zone not in available_timezones():
+        raise Impossible(f"{time_zone!r} is no time zone; they are written like Europe/London")
 
 
 # --- services -------------------------------------------------------------------------------------
@@ -74,10 +113,9 @@ def add_service(
 ) -> Service:
     """Add a service that these people, rooms and devices can do; its id is made from the name if not given.
 
-    `rules` are columns of services. Raises Impossible if nobody can do it, or if it is longer than any opening.
+    `rules` are columns of services. Raises Impossible if nobody can do it, or if a rule is out of its range. One
+    that is longer than any opening is added all the same, as hours may come later (models/booking/gaps.py says so).
     """
-    if not name.strip():
-        raise Impossible("a service needs a name")
     there = services.list_of_clinic(session, org_id, retired=True)
     known = {each.id for each in there}
     if service_id in known:
@@ -85,15 +123,46 @@ def add_service(
     row = Service(
         org_id=org_id,
         id=service_id or _free_id(name, known),
-        name=name,
         position=max((each.position for each in there), default=0) + 1,
         created_at=clock.now(session),
-        **{rule: value for rule, value in rules.items() if value is not None},
     )
+    _apply(row, name=name, **rules)
     session.add(row)
     session.flush()
     set_resources(session, org_id, row.id, resource_ids)
     return row
+
+
+def change_service(session: Session, service: Service, **rules: Any) -> None:
+    """Change the name or the rules that are not None. What is booked keeps its time and its length."""
+    _apply(service, **rules)
+    session.flush()
+
+
+def _apply(service: Service, **rules: Any) -> None:
+    """Raises Impossible for an empty name, and for a number out of its range."""
+    given = {rule: value for rule, value in rules.items() if value is not None}
+    if not given.get("name", "a name").strip():
+        raise Impossible("a service needs a name")
+    for rule, (least, most) in LIMITS.items():
+        if rule in given and not least <= given[rule] <= most:
+            raise Impossible(f"{rule.replace('_', ' ')} is from {least} to {most}, and not {given[rule]}")
+    for rule, value in given.items():
+        setattr(service, rule, value)
+
+
+def assert_told_apart(session: Session, service: Service) -> None:
+    """Raises Impossible if callers could not tell a service from another by its name or by what they say for it."""
+    own = {_heard(each) for each in (service.name, *service.words)}
+    for other in services.list_of_clinic(session, service.org_id):
+        if other.id != service.id and own & {_heard(each) for each in (other.name, *other.words)}:
+            raise Impossible(
+                f"callers say the same for {service.id} and for {other.id}; give one of them another name or word"
+            )
+
+
+def _heard(words: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\w+", words.casefold()))
 
 
 def set_resources(session: Session, org_id: uuid.UUID, service_id: str, resource_ids: Iterable[str]) -> None:
@@ -164,8 +233,8 @@ def add_calendar(
                 name=room,
                 time_zone=time_zone,
             )
-        elif there.kind is ResourceKind.PERSON:
-            raise Impossible(f"{room} is a person and no room")
+        elif there.kind is not ResourceKind.ROOM:
+            raise Impossible(f"{room} is a {there.kind} and no room")
     calendar = Calendar(
         org_id=org_id,
         id=calendar_id,
@@ -176,53 +245,133 @@ def add_calendar(
     )
     session.add(calendar)
     session.flush()
-    set_services(session, calendar, service_names, room=room, **rules)
+    name_services(session, calendar, service_names, room=room, **rules)
     return calendar
 
 
-def set_services(
+def add_calendar_of(
+    session: Session,
+    *,
+    org_id: uuid.UUID,
+    calendar_id: str,
+    name: str,
+    time_zone: str,
+    service_id: str,
+    resource_id: str | None,
+    hold_minutes: int = 10,
+) -> Calendar:
+    """Add a calendar of somebody or something that is there, or of nobody in particular (None).
+
+    Raises Impossible if there is no such service or resource, or if the one cannot do the other.
+    """
+    _assert_zone(time_zone)
+    calendar = Calendar(
+        org_id=org_id, id=calendar_id, name=name, time_zone=time_zone, hold_minutes=hold_minutes
+    )
+    point(session, calendar, service_id=service_id, resource_id=resource_id)
+    session.add(calendar)
+    session.flush()
+    return calendar
+
+
+def point(session: Session, calendar: Calendar, *, service_id: str | None, resource_id: str | None) -> None:
+    """Set the default service of a calendar, and whose it is. Raises Impossible as `add_calendar_of`."""
+    org_id = calendar.org_id
+    service = service_id and services.get_or_none(session, org_id, service_id)
+    if not service or service.retired_at:
+        raise Impossible(
+            f"there is no service {service_id}" if service_id else "a calendar needs a default service"
+        )
+    if resource_id is not None:
+        resource = resources.get_or_none(session, org_id, resource_id)
+        if resource is None or resource.retired_at:
+            raise Impossible(f"there is no {resource_id}")
+        if resource_id not in _able(session, service):
+            raise Impossible(
+                f"{resource_id} does not do {service.id}; say with the service who can do it first"
+            )
+    calendar.service_id, calendar.resource_id = service.id, resource_id
+
+
+def name_services(
     session: Session, calendar: Calendar, names: Sequence[str], *, room: str | None = None, **rules: Any
 ) -> None:
-    """Let the person of a calendar do these services and no others; the first is the calendar's own.
+    """Let the person of a calendar do the services of these names and no others; the first is the calendar's own.
 
-    A service that only this person does is changed; one of other people with the same name, room and rules is
-    shared; else a new one is made. What nobody does any more is retired. Raises Impossible if the calendar is of
-    nobody in particular.
+    A service that the person does already stays as it is. One of other people with the same name, room and rules
+    is shared; else one is added with these rules. What nobody does any more is retired.
     """
-    org_id, person = calendar.org_id, calendar.resource_id
-    if person is None:
-        raise Impossible(f"the calendar {calendar.id} is of several people; change their services instead")
-    given = RULES | {rule: value for rule, value in rules.items() if value is not None}
-    before = {
-        each.id: each for each in services.list_of_clinic(session, org_id) if person in _able(session, each)
-    }
-    session.execute(
-        delete(ServiceResource).where(ServiceResource.org_id == org_id, ServiceResource.resource_id == person)
-    )
+    org_id, person = calendar.org_id, _person(session, calendar)
+    given = {**RULES, **{rule: value for rule, value in rules.items() if value is not None}}
+    before = services.done_by(session, org_id, person)
     found = []
     for name in dict.fromkeys(names or [UNNAMED]):
-        service = _own(session, before.values(), name) or _like(session, org_id, name, room, given)
-        if service is None:
-            service = add_service(session, org_id=org_id, name=name, resource_ids=[person], **given)
-        else:
+        service = next((each for each in before if each.name == name), None)
+        if service is None and (service := _like(session, org_id, name, room, given)):
             session.add(ServiceResource(org_id=org_id, service_id=service.id, resource_id=person))
-        if service.id in before or not _able(session, service):
-            for rule, value in given.items():
-                setattr(service, rule, value)
-        if room and room not in _able(session, service):
-            session.add(ServiceResource(org_id=org_id, service_id=service.id, resource_id=room))
-        session.flush()
-        found.append(service)
+            session.flush()
+        found.append(
+            service
+            or add_service(
+                session,
+                org_id=org_id,
+                name=name,
+                resource_ids=filter(None, [person, room]),
+                **given,
+            )
+        )
     calendar.service_id = found[0].id
-    for service in before.values():
-        if service not in found and not _people(session, service):
-            service.retired_at = clock.now(session)
     session.flush()
+    for service in before:
+        if service not in found:
+            if _others(session, service, person):
+                _leave(session, service, person)
+            else:
+                retirement.retire_service(session, service)
 
 
-def _own(session: Session, before: Iterable[Service], name: str) -> Service | None:
-    """The service of that name that nobody else does."""
-    return next((each for each in before if each.name == name and not _people(session, each)), None)
+def change_services(session: Session, calendar: Calendar, **rules: Any) -> list[Service]:
+    """Change these rules of every service that the person of a calendar does, for this person alone.
+
+    A service that other people do as well stays as it is for them, and this person does one of the same name with
+    the changed rules. Returns the services that were made for that, in order.
+    """
+    person, made = _person(session, calendar), []
+    for service in services.done_by(session, calendar.org_id, person):
+        own, others = service, _others(session, service, person)
+        if others and any(value not in (None, getattr(service, rule)) for rule, value in rules.items()):
+            able = [each for each in _able(session, service) if each not in others]
+            _leave(session, service, person)
+            same = {rule: getattr(service, rule) for rule in ("name", "words", *RULES)}
+            own = add_service(session, org_id=calendar.org_id, resource_ids=able, **same)
+            own.position = service.position
+            made.append(own)
+            if calendar.service_id == service.id:
+                calendar.service_id = own.id
+        change_service(session, own, **rules)
+    session.flush()
+    return made
+
+
+def _person(session: Session, calendar: Calendar) -> str:
+    """The id of the person whose calendar it is. Raises Impossible if it is none of a person."""
+    whose = calendar.resource_id and resources.get_or_none(session, calendar.org_id, calendar.resource_id)
+    if not whose or whose.kind is not ResourceKind.PERSON:
+        raise Impossible(
+            f"the calendar {calendar.id} is of no one person; change the services themselves, and who can do them"
+        )
+    return whose.id
+
+
+def _leave(session: Session, service: Service, person: str) -> None:
+    session.execute(
+        delete(ServiceResource).where(
+            ServiceResource.org_id == service.org_id,
+            ServiceResource.service_id == service.id,
+            ServiceResource.resource_id == person,
+        )
+    )
+    session.flush()
 
 
 def _like(
@@ -231,8 +380,9 @@ def _like(
     """A service of others with that name, the same room and the same rules."""
     for service in services.list_of_clinic(session, org_id):
         if service.name == name and all(getattr(service, rule) == value for rule, value in rules.items()):
-            able = _able(session, service)
-            if able and set(able) - set(_people(session, service)) == ({room} if room else set()):
+            able = services.who_can_do(session, service)
+            people = {each.id for each in able if each.kind is ResourceKind.PERSON}
+            if people and {each.id for each in able} - people == ({room} if room else set()):
                 return service
     return None
 
@@ -242,5 +392,10 @@ def _able(session: Session, service: Service) -> list[str]:
     return [each.id for each in services.who_can_do(session, service)]
 
 
-def _people(session: Session, service: Service) -> list[str]:
-    return [each.id for each in services.who_can_do(session, service) if each.kind is ResourceKind.PERSON]
+def _others(session: Session, service: Service, person: str) -> list[str]:
+    """The ids of the other people who can do a service."""
+    return [
+        each.id
+        for each in services.who_can_do(session, service)
+        if each.kind is ResourceKind.PERSON and each.id != person
+    ]

@@ -9,14 +9,19 @@ from flask.cli import with_appcontext
 
 from webapp.cli import (
     assistant,
+    blocks,
     calendars,
+    closures,
     credentials,
+    diary,
     doctor,
     holds,
     leads,
     organizations,
     patients,
+    resources,
     secrets,
+    services,
     sms,
     staff,
     twilio,
@@ -24,7 +29,12 @@ from webapp.cli import (
 
 COMMANDS = (
     organizations.organization,
+    resources.resource,
+    services.service,
     calendars.calendar,
+    closures.closure,
+    blocks.block,
+    diary.diary,
     credentials.credential,
     twilio.twilio,
     staff.staff,

@@ -1,26 +1,30 @@
-"""`flask calendar …`: bookable people and rooms, their hours, and their closed days."""
+"""`flask calendar …`: what an agent may name to book by, with the hours, rules and closed days of its person."""
 
 from __future__ import annotations
 
-import difflib
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
-from zoneinfo import available_timezones
 
 import click
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.base import clock
 from models.booking import hours as opening_hours
-from models.booking import resources, services, set_up
+from models.booking import resources, services, set_up, standing
 from models.booking.resources import ResourceKind
+from models.booking.standing import Why
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
 from webapp.cli import hours
+from webapp.cli.changes import (
+    Change,
+    Dates,
+    OpeningHours,
+    Zone,
+    locked_calendar,
+    possible,
+    spoken,
+)
 from webapp.cli.common import as_json, at, print_rows, whole_numbers
 
 RULES = {
@@ -31,55 +35,16 @@ RULES = {
     "horizon_days": (1, 3660, "How many days ahead the diary is open."),
 }
 
-
-#: The columns of services that have other names as options.
-_COLUMNS = {"slot_minutes": "minutes"}
-
-
-class Zone(click.ParamType[str]):
-    """An IANA time zone."""
-
-    name = "zone"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        zones = available_timezones()
-        if value not in zones:
-            near = difflib.get_close_matches(str(value), zones, n=1)
-            also = f"; did you mean {near[0]}?" if near else ", such as Europe/London"
-            self.fail(f"{value!r} is no time zone{also}", param, ctx)
-        return str(value)
-
-
-class OpeningHours(click.ParamType[hours.Hours]):
-    name = "hours"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> hours.Hours:
-        if isinstance(value, dict):
-            return value
-        try:
-            return hours.parse(str(value))
-        except hours.Unreadable as error:
-            self.fail(str(error), param, ctx)
-
-
-class Dates(click.ParamType[list[date]]):
-    name = "date[..date]"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[date]:
-        if isinstance(value, list):
-            return value
-        try:
-            return hours.parse_dates(str(value))
-        except hours.Unreadable as error:
-            self.fail(str(error), param, ctx)
-
-
 _HOURS = f'"{hours.EXAMPLE}". {hours.OVER_MIDNIGHT}.'
+_OF = click.option(
+    "--of", "resource_id", help="The person, room or device whose calendar it is, who is there already."
+)
+_ANYONE = click.option("--anyone", is_flag=True, help="Of nobody in particular: whoever can do the service.")
 
 
 @click.group("calendar")
 def calendar() -> None:
-    """Calendars: hours, rules, closed days."""
+    """Calendars: what an agent may name, with its hours, rules, closed days."""
 
 
 @calendar.command("add")
@@ -87,10 +52,20 @@ def calendar() -> None:
 @click.argument("calendar_id")
 @click.option("--name", required=True, help="For people.")
 @click.option("--zone", type=Zone(), required=True, help="IANA name; the hours are wall-clock time in it.")
-@click.option("--hours", "opening", type=OpeningHours(), required=True, help=_HOURS)
-@click.option("--service", multiple=True, help="What can be booked; once for each.")
 @click.option(
-    "--resource", help="A room that its services need; two calendars with the same one exclude each other."
+    "--hours", "opening", type=OpeningHours(), help=f"Make its person too, with these hours: {_HOURS}"
+)
+@click.option("--service", multiple=True, help="With --hours: what can be booked; once for each.")
+@click.option(
+    "--resource",
+    "room",
+    help="With --hours: a room that its services need; two calendars with the same one exclude each other.",
+)
+@_OF
+@_ANYONE
+@click.option(
+    "--default-service",
+    help="With --of or --anyone: the id of the service that is meant where none is named.",
 )
 @whole_numbers(RULES)
 def add(
@@ -98,33 +73,65 @@ def add(
     calendar_id: str,
     name: str,
     zone: str,
-    opening: hours.Hours,
+    opening: hours.Hours | None,
     service: tuple[str, ...],
-    resource: str | None,
+    room: str | None,
+    resource_id: str | None,
+    default_service: str | None,
+    *,
+    anyone: bool,
     **rules: int | None,
 ) -> None:
-    """Make the calendar CALENDAR_ID of ORG_ID."""
+    """Make the calendar CALENDAR_ID of ORG_ID: with a person of its own (--hours), --of somebody, or of --anyone."""
     if not calendar_id.strip():
         raise click.ClickException("a calendar needs an id")
-    given = {_COLUMNS.get(rule, rule): value for rule, value in rules.items() if value is not None}
+    hold_minutes = rules.pop("hold_minutes") or 10
+    given = _columns(rules)
+    if resource_id is None and not anyone:
+        if opening is None:
+            raise click.MissingParameter(param_hint="'--hours'", param_type="option")
+        if default_service is not None:
+            raise click.UsageError(
+                "--default-service goes with --of or --anyone; here the first --service is it"
+            )
+    else:
+        if resource_id is not None and anyone:
+            raise click.UsageError("--of and --anyone exclude each other")
+        if opening is not None or service or room or given:
+            raise click.UsageError(
+                "with --of and --anyone the people and services are there already: `flask resource set` has"
+                " their hours, and `flask service set` the rules"
+            )
+        if default_service is None:
+            raise click.MissingParameter(param_hint="'--default-service'", param_type="option")
     if "minutes" in given:
         given.setdefault("step_minutes", given["minutes"])
-    with at(org_id) as (session, _):
+    with at(org_id) as (session, _), possible():
         if session.get(Calendar, (org_id, calendar_id)):
             raise click.ClickException(f"there is a calendar {calendar_id} already; see `flask calendar set`")
-        with possible():
+        change = Change(session, org_id)
+        common = {"org_id": org_id, "calendar_id": calendar_id, "name": name, "time_zone": zone}
+        if opening is not None:
             set_up.add_calendar(
                 session,
-                org_id=org_id,
-                calendar_id=calendar_id,
-                name=name,
-                time_zone=zone,
+                **common,
                 opening=opening,
                 service_names=service,
-                room=resource if resource != calendar_id else None,
+                room=room if room != calendar_id else None,
+                hold_minutes=hold_minutes,
                 **given,
             )
-    click.echo(f"{calendar_id}: {hours.written(opening)}, {zone}")
+        else:
+            set_up.add_calendar_of(
+                session,
+                **common,
+                service_id=default_service,
+                resource_id=resource_id,
+                hold_minutes=hold_minutes,
+            )
+        change.done()
+    whose = hours.written(opening) if opening is not None else resource_id or "whoever can do the service"
+    change.say(f"{calendar_id}: {whose}, {zone}", {}, json_wanted=False)
 
 
 @calendar.command("list")
@@ -144,82 +151,117 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.option("--zone", "time_zone", type=Zone(), help="What is booked stays at its instant.")
 @click.option("--hours", type=OpeningHours(), help=f"All of them anew; what is booked stays. {_HOURS}")
 @click.option("--service", "services", multiple=True, help="All of them anew; once for each.")
+@_OF
+@_ANYONE
+@click.option("--default-service", help="The id of the service that is meant where none is named.")
 @whole_numbers(RULES)
 def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
-    """Change the settings that are given, and nothing else."""
-    names = given.pop("services")
-    opening = given.pop("hours")
-    if not names and opening is None and all(value is None for value in given.values()):
+    """Change the settings that are given, and nothing else.
+
+    Hours, services and rules are changed for this calendar's person alone, also where others do the same service.
+    """
+    if given["resource_id"] is not None and given["anyone"]:
+        raise click.UsageError("--of and --anyone exclude each other")
+    if not any(value not in (None, (), False) for value in given.values()):
         raise click.UsageError("nothing was given to change; see --help")
     with at(org_id) as (session, _), possible():
-        row = _locked(session, org_id, calendar_id)
+        row = locked_calendar(session, org_id, calendar_id)
+        change = Change(session, org_id)
+        if given["resource_id"] or given["anyone"] or given["default_service"]:
+            set_up.point(
+                session,
+                row,
+                service_id=given["default_service"] or row.service_id,
+                resource_id=None if given["anyone"] else given["resource_id"] or row.resource_id,
+            )
         _change(session, row, given)
-        if opening is not None:
-            opening_hours.replace(session, org_id, _person(row), opening)
-        rules = {_COLUMNS.get(rule, rule): given[rule] for rule in RULES if rule != "hold_minutes"}
-        if names or any(value is not None for value in rules.values()):
-            _set_services(session, row, names, rules)
-        session.flush()
+        _change_services(session, row, given, change)
+        change.done(
+            standing.find(session, org_id, resource_ids=[row.resource_id])
+            if row.resource_id and (given["hours"] or given["services"] or given["time_zone"])
+            else ()
+        )
         shown = _row(session, row)
-    click.echo(f"{shown['id']}: {shown['hours']}, {shown['zone']}")
+    whose = shown["hours"] or shown["resource"] or "whoever can do the service"
+    change.say(f"{shown['id']}: {whose}, {shown['zone']}", {}, json_wanted=False)
 
 
 def _change(session: Session, row: Calendar, given: dict[str, Any]) -> None:
-    """Change what is the calendar's own, and the name and the zone of its person with it."""
+    """Change what is the calendar's own, and the name, the zone and the hours of its person with it."""
     for name in ("name", "time_zone", "hold_minutes"):
         if given[name] is not None:
             setattr(row, name, given[name])
-            person = row.resource_id and resources.get_or_none(session, row.org_id, row.resource_id)
-            if person and name != "hold_minutes":
-                setattr(person, name, given[name])
+    if row.resource_id is None:
+        if given["hours"] is not None:
+            raise click.ClickException(
+                f"the calendar {row.id} is of nobody in particular; people have hours of their own:"
+                f" flask resource set {row.org_id} …"
+            )
+        return
+    whose = resources.get_or_none(session, row.org_id, row.resource_id)
+    if whose:
+        set_up.change_resource(session, whose, name=given["name"], time_zone=given["time_zone"])
+    if given["hours"] is not None:
+        opening_hours.replace(session, row.org_id, row.resource_id, given["hours"])
 
 
-def _set_services(session: Session, row: Calendar, names: tuple[str, ...], rules: dict[str, Any]) -> None:
-    """Name the services anew, or give those that there are other rules."""
-    before = services.done_by(session, row.org_id, _person(row))
-    first = next((each for each in before if each.id == row.service_id), before[0] if before else None)
-    kept = {rule: getattr(first, rule) for rule in set_up.RULES} if first else {}
-    rooms = [
-        each.id
-        for each in (services.who_can_do(session, first) if first else ())
-        if each.kind is ResourceKind.ROOM
-    ]
-    set_up.set_services(
-        session,
-        row,
-        names or [each.name for each in before],
-        room=rooms[0] if rooms else None,
-        **kept | {rule: value for rule, value in rules.items() if value is not None},
-    )
+def _change_services(session: Session, row: Calendar, given: dict[str, Any], change: Change) -> None:
+    """Name the services anew, and change the rules of all of them, for the calendar's person alone."""
+    if names := given["services"]:
+        first = row.service_id and services.get_or_none(session, row.org_id, row.service_id)
+        kept = {rule: getattr(first, rule) for rule in set_up.RULES} if first else {}
+        rooms = _rooms(session, row)
+        set_up.name_services(session, row, names, room=rooms[0] if rooms else None, **kept)
+    if rules := _columns({rule: given[rule] for rule in RULES if rule != "hold_minutes"}):
+        change.notes += [
+            f"other people do {each.name} too and keep their rules; this calendar has its own now, {each.id}"
+            " (`flask service set` changes a service for all who do it)"
+            for each in set_up.change_services(session, row, **rules)
+        ]
+
+
+def _columns(rules: dict[str, int | None]) -> dict[str, int]:
+    """The rules that are given, by the names that they have in the table of services."""
+    return {
+        {"slot_minutes": "minutes"}.get(rule, rule): value
+        for rule, value in rules.items()
+        if value is not None
+    }
+
+
+def _rooms(session: Session, row: Calendar) -> list[str]:
+    """The rooms of the calendar's own service."""
+    service = row.service_id and services.get_or_none(session, row.org_id, row.service_id)
+    able = services.who_can_do(session, service) if service else []
+    return [each.id for each in able if each.kind is ResourceKind.ROOM]
 
 
 def _row(session: Session, row: Calendar) -> dict[str, Any]:
     """A calendar with the hours of its person and the rules of its own service."""
     person = row.resource_id
     service = row.service_id and services.get_or_none(session, row.org_id, row.service_id)
-    rooms = [
-        each.id
-        for each in (services.who_can_do(session, service) if service else ())
-        if each.kind is ResourceKind.ROOM
-    ]
+    rooms = _rooms(session, row) if person else []
+    closed = opening_hours.closed_days(session, row.org_id, person) if person else []
     return {
         "id": row.id,
         "name": row.name,
+        # The room that two calendars share, as they exclude each other by it.
         "resource": rooms[0] if rooms else person,
         "zone": row.time_zone,
         "hours": hours.written(opening_hours.read(session, row.org_id, person)) if person else None,
         "minutes": service.minutes if service else None,
         "every": service.step_minutes if service else None,
         "services": services.names_by_calendar(session, row),
-        "closed": [each.isoformat() for each in opening_hours.closed_days(session, row.org_id, person)]
-        if person
-        else [],
+        "closed": [each.isoformat() for each in closed],
     }
 
 
 def _person(row: Calendar) -> str:
     if row.resource_id is None:
-        raise click.ClickException(f"the calendar {row.id} is of several people, who have hours of their own")
+        raise click.ClickException(
+            f"the calendar {row.id} is of nobody in particular; `flask closure add {row.org_id} DATE` closes"
+            " the whole clinic, or one person"
+        )
     return row.resource_id
 
 
@@ -230,22 +272,17 @@ def _person(row: Calendar) -> str:
 def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
     """Offer no slots on DATE, or on DATE..DATE with both ends. Appointments on these days stay.
 
-    Hours that begin on DATE and go on past midnight are closed to their end.
+    Hours that begin on DATE and go on past midnight are closed to their end. `flask closure` closes a part of a
+    day, or the whole clinic.
     """
     with at(org_id) as (session, _):
-        row = _locked(session, org_id, calendar_id)
-        opening_hours.close(session, org_id, dates, resource_id=_person(row))
-        stand = opening_hours.find_outside(session, org_id, _person(row), now=clock.now(session))
-        booked = len([each for each in stand if _is_on(each.scheduled_at, row, dates)])
-    click.echo(f"closed on {_spoken(dates)}")
-    if booked:
-        click.echo(f"{booked} appointments stand on these days and stay: ring the patients", err=True)
-
-
-def _is_on(moment: datetime, row: Calendar, dates: list[date]) -> bool:
-    """Whether it is in hours that begin on one of the dates; those of the last may go on past midnight."""
-    day = moment.astimezone(row.zone).date()
-    return day in dates or day - timedelta(days=1) == dates[-1]
+        row = locked_calendar(session, org_id, calendar_id)
+        person = _person(row)
+        change = Change(session, org_id)
+        opening_hours.close(session, org_id, dates, resource_id=person)
+        found = standing.find(session, org_id, resource_ids=[person], days=dates)
+        change.done([each for each in found if Why.OUTSIDE_HOURS in each.why])
+    change.say(f"closed on {spoken(dates)}", {}, json_wanted=False, where=" on these days")
 
 
 @calendar.command("open")
@@ -255,31 +292,6 @@ def _is_on(moment: datetime, row: Calendar, dates: list[date]) -> bool:
 def open_(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
     """Take a closure back: the calendar's hours count again on these days."""
     with at(org_id) as (session, _):
-        row = _locked(session, org_id, calendar_id)
+        row = locked_calendar(session, org_id, calendar_id)
         opening_hours.open_again(session, org_id, dates, resource_id=_person(row))
-    click.echo(f"its hours count again on {_spoken(dates)}")
-
-
-@contextmanager
-def possible() -> Iterator[None]:
-    """Say what cannot work, and what to change, and leave everything as it was."""
-    try:
-        yield
-    except opening_hours.Impossible as problem:
-        raise click.ClickException(str(problem)) from None
-
-
-def _locked(session: Session, org_id: uuid.UUID, calendar_id: str) -> Calendar:
-    """The calendar, locked until the commit, so that two operators do not undo each other's closures."""
-    row = session.scalar(
-        select(Calendar).where(Calendar.org_id == org_id, Calendar.id == calendar_id).with_for_update()
-    )
-    if row is None:
-        raise click.ClickException(
-            f"there is no calendar {calendar_id}; `flask calendar list {org_id}` shows those there are"
-        )
-    return row
-
-
-def _spoken(dates: list[date]) -> str:
-    return str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    click.echo(f"its hours count again on {spoken(dates)}")

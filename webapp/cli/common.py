@@ -135,8 +135,10 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def print_rows(rows: Sequence[Mapping[str, object]], *, json_wanted: bool, none: str) -> None:
-    """Print a table, or the rows as JSON; `none` is printed in place of an empty table."""
+def print_rows(
+    rows: Sequence[Mapping[str, object]], *, json_wanted: bool, none: str, err: bool = False
+) -> None:
+    """Print a table, or the rows as JSON; `none` is printed in place of an empty table. `err`: as an error."""
     if json_wanted:
         print_json(rows)
     elif not rows:
@@ -146,7 +148,7 @@ def print_rows(rows: Sequence[Mapping[str, object]], *, json_wanted: bool, none:
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-            click.echo("  ".join(cells).rstrip())
+            click.echo("  ".join(cells).rstrip(), err=err)
 
 
 def print_facts(facts: Mapping[str, object], *, json_wanted: bool) -> None:

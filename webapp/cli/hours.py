@@ -1,6 +1,7 @@
 """Opening hours as operators write them: "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00".
 
-They may end at midnight, written 24:00, 00:00 or 23:59, or go on past it: "fri 22:00-02:00".
+They may end at midnight, written 24:00, 00:00 or 23:59, or go on past it: "fri 22:00-02:00". A person's may name the
+room: "mon 09:00-12:30@room-1 13:30-17:00@room-2".
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OVER_MIDNIGHT = "24:00 is midnight, and fri 22:00-02:00 goes on into Saturday"
 _LONGEST_NIGHT = 12 * 60
 
 _DASH = "[-\u2010-\u2015]"
-_PERIOD = re.compile(rf"(\d{{1,2}}:\d{{2}}){_DASH}(\d{{1,2}}:\d{{2}})")
+_PERIOD = re.compile(rf"(\d{{1,2}}:\d{{2}}){_DASH}(\d{{1,2}}:\d{{2}})(?:@(\S+))?")
 _DAYS = re.compile(rf"([a-z]+)(?:{_DASH}([a-z]+))?")
 
 
@@ -56,7 +57,7 @@ def _assert_apart(hours: Hours) -> None:
     week = sorted(
         (WEEKDAYS.index(day) * _DAY + _minutes(begin), day, begin, end)
         for day, periods in hours.items()
-        for begin, end in periods
+        for begin, end, *_ in periods
     )
     first_again = (week[0][0] + 7 * _DAY, *week[0][1:])
     for (opens, before, begin, end), (next_opens, day, next_begin, _) in pairwise([*week, first_again]):
@@ -82,7 +83,9 @@ def written(hours: Hours) -> str:
     """The inverse of `parse`: hours as text, with neighbouring days of equal hours as one range."""
     groups: list[tuple[list[str], list[list[str]]]] = []
     for day in WEEKDAYS:
-        periods = [[begin, "24:00" if end in MIDNIGHT else end] for begin, end in hours.get(day) or []]
+        periods = [
+            [begin, "24:00" if end in MIDNIGHT else end, *room] for begin, end, *room in hours.get(day) or []
+        ]
         if groups and groups[-1][1] == periods:
             groups[-1][0].append(day)
         else:
@@ -91,8 +94,23 @@ def written(hours: Hours) -> str:
     for days, periods in groups:
         if periods:
             name = days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}"
-            entries.append(" ".join([name, *("-".join(period) for period in periods)]))
+            entries.append(
+                " ".join([name, *("@".join(["-".join(period[:2]), *period[2:]]) for period in periods)])
+            )
     return ", ".join(entries) or "closed"
+
+
+def in_room(hours: Hours, room: str) -> Hours:
+    """The hours, in this room where they name none."""
+    return {day: [(period if period[2:] else [*period, room]) for period in hours[day]] for day in hours}
+
+
+def parse_part(text: str) -> tuple[str, str]:
+    """The two times of 12:00-14:00. Raises Unreadable."""
+    begin, end, *room = _period(text.strip(), 0)
+    if room:
+        raise Unreadable(f"{text} names a room, which has an option of its own")
+    return begin, end
 
 
 def parse_dates(text: str) -> list[date]:
@@ -127,7 +145,7 @@ def _period(word: str, place: int) -> list[str]:
     match = _PERIOD.fullmatch(word)
     if match is None:
         _unreadable("hours are written 09:00-17:00", word, place)
-    begin, end = (text.zfill(5) for text in match.groups())
+    begin, end = (text.zfill(5) for text in match.groups()[:2])
     end = "24:00" if end in (*MIDNIGHT, "00:00") else end
     try:
         time.fromisoformat(begin)
@@ -141,7 +159,7 @@ def _period(word: str, place: int) -> list[str]:
             word,
             place,
         )
-    return [begin, end]
+    return [begin, end, *filter(None, [match[3]])]
 
 
 def _unreadable(why: str, word: str, place: int) -> NoReturn:

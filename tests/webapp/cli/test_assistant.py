@@ -137,7 +137,7 @@ def store_key(org_id: str, key: str = KEY) -> None:
 
 @pytest.fixture
 def clinic() -> str:
-    org_id = factories.create_clinic(calendar={"services": ["check-up"]})
+    org_id = factories.create_clinic(calendar={"service_names": ["check-up"]})
     store(org_id, vapi_credential_id="cred-1")
     store_key(org_id)
     return org_id

@@ -71,7 +71,7 @@ def export(operator: Operator, org: str, *more: object) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def rang(app: Flask, client: FlaskClient, sql: psycopg.Connection, clock: Clock) -> Rang:
-    org, phone = create_clinic(calendar={"services": ["implants"]}), phone_number()
+    org, phone = create_clinic(calendar={"service_names": ["implants"]}), phone_number()
     call = PhoneCall(client, org, phone)
     call.say("reserve_atomic", slotId=slot(), patientName=f"{FIRST} {LAST}", serviceType="implants")
     call.say("send_otp_code")

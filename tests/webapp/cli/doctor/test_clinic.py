@@ -88,6 +88,10 @@ def test_a_clinic_that_has_all_is_content(operator: Operator, live: str) -> None
     assert "-> " not in said.stdout
 
 
+def delete(table: str, resource_id: str) -> tuple[str, object]:
+    return f"DELETE FROM {table} WHERE resource_id = %s AND org_id = %s", resource_id
+
+
 def change(table: str, what: str, value: object) -> tuple[str, object]:
     key = "id" if table == "organizations" else "org_id"
     return f"UPDATE {table} SET {what} = %s WHERE {key} = %s", value
@@ -98,8 +102,8 @@ def change(table: str, what: str, value: object) -> tuple[str, object]:
     ("broken", "what", "state", "mend"),
     [
         (change("calendars", "time_zone", "Europe/Nowhere"), "calendar cal-1", "missing", "--zone"),
-        (change("calendars", "hours", "{}"), "calendar cal-1", "missing", "--hours"),
-        (change("calendars", "hours", '{"mon": []}'), "calendar cal-1", "missing", "--hours"),
+        (delete("resource_hours", "cal-1"), "calendar cal-1", "missing", "--hours"),
+        (delete("service_resources", "cal-1"), "calendar cal-1", "missing", "--service"),
         (change("vapi_credentials", "revoked_at", "now"), "Vapi credential", "missing", "credential add"),
         (change("vapi_credentials", "last_used_at", None), "Vapi credential", "missing", "ring the agent"),
         (change("integration_settings", "twilio_account_sid", None), "Twilio account", "missing", "AC…"),

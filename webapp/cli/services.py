@@ -1,0 +1,175 @@
+"""`flask service …`: what can be booked, by which rules, and who can do it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from sqlalchemy.orm import Session
+
+from models.booking import retirement, services, set_up, standing
+from models.booking.services import Service
+from models.clinics import calendars
+from webapp.cli.changes import Change, Id, locked_service, possible
+from webapp.cli.common import Words, as_json, at, print_rows, whole_numbers
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MEANINGS = {
+    "minutes": "How long an appointment lasts.",
+    "minutes_before": "Kept free before it, for everybody and everything that takes part.",
+    "minutes_after": "Kept free after it, likewise.",
+    "step_minutes": "How far apart two offered starts are; as long as an appointment if not given.",
+    "min_notice_minutes": "The least time between booking and start.",
+    "horizon_days": "How many days ahead patients may book.",
+    "most_per_day": "How many may begin on one day, whoever does them.",
+}
+
+
+def _rules(command: F) -> F:
+    """The options for what a service is."""
+    for option in (
+        click.option("--position", type=click.IntRange(0, 10_000), help="Services are named in this order."),
+        click.option(
+            "--by-link/--not-by-link",
+            default=None,
+            help="Whether patients may move it by the link in their SMS; they may if not given.",
+        ),
+        click.option(
+            "--by-phone/--not-by-phone",
+            default=None,
+            help="Whether callers may book it; they may if not given.",
+        ),
+        whole_numbers({rule: (*set_up.LIMITS[rule], meaning) for rule, meaning in _MEANINGS.items()}),
+        click.option(
+            "--who",
+            multiple=True,
+            help="A person, room or device that can do it; once for each. An appointment takes one of each kind.",
+        ),
+        click.option(
+            "--word", "words", type=Words(), multiple=True, help="What callers may say for it; once for each."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("service")
+def service() -> None:
+    """Services: what can be booked, by which rules, and who and what can do it."""
+
+
+@service.command("add")
+@click.argument("org_id", type=click.UUID)
+@click.argument("service_id", type=Id())
+@click.option("--name", type=Words(), required=True, help="As callers hear it.")
+@_rules
+@as_json
+def add(org_id: uuid.UUID, service_id: str, *, as_json: bool, **given: Any) -> None:
+    """Add the service SERVICE_ID to ORG_ID."""
+    who, words = given.pop("who"), list(given.pop("words"))
+    if given["step_minutes"] is None:
+        given["step_minutes"] = given["minutes"]
+    with at(org_id) as (session, _), possible():
+        change = Change(session, org_id)
+        row = set_up.add_service(
+            session, org_id=org_id, service_id=service_id, resource_ids=who, words=words, **given
+        )
+        set_up.assert_told_apart(session, row)
+        change.done()
+        facts = _facts(session, row)
+    change.say(_line(facts), facts, json_wanted=as_json)
+
+
+@service.command("list")
+@click.argument("org_id", type=click.UUID)
+@click.option("--all", "retired", is_flag=True, help="Those that are retired as well.")
+@as_json
+def list_(org_id: uuid.UUID, *, retired: bool, as_json: bool) -> None:
+    """The services of ORG_ID, in the order in which they are named."""
+    with at(org_id) as (session, _):
+        rows = [_facts(session, each) for each in services.list_of_clinic(session, org_id, retired=retired)]
+    if not as_json:  # as wide as a terminal; the rest is in --json
+        shown = ("id", "name", "minutes", "who", "by_phone", "default_of", "retired")
+        rows = [{name: row[name] for name in shown} for row in rows]
+    print_rows(
+        rows, json_wanted=as_json, none=f"there is none yet: flask service add {org_id} ID --name … --who …"
+    )
+
+
+@service.command("set")
+@click.argument("org_id", type=click.UUID)
+@click.argument("service_id")
+@click.option("--name", type=Words(), help="As callers hear it.")
+@_rules
+@click.option("--any-per-day", is_flag=True, help="As many a day as there is time for.")
+@click.option("--no-words", is_flag=True, help="Callers know it by its name alone.")
+@as_json
+def set_(
+    org_id: uuid.UUID, service_id: str, *, any_per_day: bool, no_words: bool, as_json: bool, **given: Any
+) -> None:
+    """Change what is given, and nothing else: --who and --word are all of them anew.
+
+    What is booked keeps its time, its length and its person; appointments with those who do it no more are listed.
+    """
+    who, words = given.pop("who"), given.pop("words")
+    if not (who or words or any_per_day or no_words or any(value is not None for value in given.values())):
+        raise click.UsageError("nothing was given to change; see --help")
+    if (words and no_words) or (any_per_day and given["most_per_day"] is not None):
+        raise click.UsageError("--word and --no-words, --most-per-day and --any-per-day exclude each other")
+    with at(org_id) as (session, _), possible():
+        row = locked_service(session, org_id, service_id)
+        change = Change(session, org_id)
+        set_up.change_service(session, row, **given)
+        if words or no_words:
+            row.words = list(words)
+        if any_per_day:
+            row.most_per_day = None
+        if who:
+            set_up.set_resources(session, org_id, row.id, who)
+        set_up.assert_told_apart(session, row)
+        change.done(standing.find(session, org_id, service_id=row.id) if who else ())
+        facts = _facts(session, row)
+    change.say(_line(facts), facts, json_wanted=as_json)
+
+
+@service.command("retire")
+@click.argument("org_id", type=click.UUID)
+@click.argument("service_id")
+@click.option("--undo", is_flag=True, help="Offer it again, with the rules that it had.")
+@as_json
+def retire(org_id: uuid.UUID, service_id: str, *, undo: bool, as_json: bool) -> None:
+    """Offer SERVICE_ID no more. Appointments stay, and are listed."""
+    with at(org_id) as (session, _), possible():
+        row = locked_service(session, org_id, service_id)
+        change = Change(session, org_id)
+        if undo:
+            retirement.take_back(session, row)
+            set_up.assert_told_apart(session, row)
+        else:
+            retirement.retire_service(session, row)
+        change.done(standing.find(session, org_id, service_id=row.id))
+        facts = _facts(session, row)
+    change.say(f"{row.id} is {'offered again' if undo else 'retired'}", facts, json_wanted=as_json)
+
+
+def _facts(session: Session, row: Service) -> dict[str, Any]:
+    rules = {rule: getattr(row, rule) for rule in set_up.RULES}
+    return {
+        "id": row.id,
+        "name": row.name,
+        "words": row.words,
+        "position": row.position,
+        **rules,
+        "who": [each.id for each in services.who_can_do(session, row)],
+        "default_of": [
+            each.id for each in calendars.list_of_clinic(session, row.org_id) if each.service_id == row.id
+        ],
+        "retired": row.retired_at and row.retired_at.date().isoformat(),
+    }
+
+
+def _line(facts: dict[str, Any]) -> str:
+    return f"{facts['id']}: {facts['minutes']} minutes, by {', '.join(facts['who'])}"

@@ -1,7 +1,7 @@
 """Blocks: time of a person, room or device that nobody may book, for an hour or for weeks.
 
 A block takes what is free of its time, and the rest as that comes free (migrations/sql/occupancies_v2.sql).
-What was booked before stands, and the verb that makes a block returns it: somebody has to ring these patients.
+What was booked before stands, and the verb that makes a block returns it: somebody rings these patients.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def make(
     ends_at: datetime,
     reason: str,
 ) -> Blocked:
-    """Block a time of a resource. Waits for claims of it, at most the lock timeout (LockNotAvailable after it).
+    """Block a time of a resource. Waits for claims of it for the lock timeout, then LockNotAvailable.
 
-    Raises Impossible if the time has no length, is over or is longer than ten years, if there is no reason, and if
-    there is no such resource or it is retired.
+    Raises Impossible if the time has no length, is over or is longer than ten years, if there is no reason,
+    and if there is no such resource or it is retired.
     """
     if not starts_at < ends_at:
         raise Impossible("the block ends before it begins; give an end after the beginning")
@@ -95,7 +95,7 @@ LONGEST_BLOCK_DAYS = 3660
 
 
 def moment(local: datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime:
-    """The instant of a wall-clock time, in UTC. One that comes twice begins at the first and ends at the second.
+    """The instant of a wall-clock time, in UTC. Of one that comes twice: the first, or as an end the second.
 
     Raises Impossible for a time that the clocks skip.
     """

@@ -1,4 +1,4 @@
-"""What of a clinic's set-up works, but not as somebody may expect: each in a sentence that says what to change.
+"""What of a clinic's set-up is allowed but offers nothing, each in a sentence that says what to change.
 
 Nothing here is refused, because a clinic may be set up in any order, and because hours and closures change.
 """
@@ -57,7 +57,7 @@ class _Clinic:
         working = {each.id for _, able in self._services for each in _leaders(able)}
         for each in self._active:
             if each.id in working and not self._spans(each):
-                yield f"{_named(each)} has no hours in the next four weeks, so nothing is offered there; set hours"
+                yield f"{_named(each)} has no hours in the next four weeks and is not offered; set hours"
 
     def rooms(self) -> Iterator[str]:
         """Where a person works in a room that is closed then, every week or on a date."""
@@ -75,18 +75,19 @@ class _Clinic:
                         )
                         is_open = self._times[period.room].is_open(begins, ends)
                         closed.setdefault((period.room, day.weekday()), []).append((day, is_open))
-            for (room, weekday), found in closed.items():
+            for (room_id, weekday), found in closed.items():
+                who, room = _named(person), _named(self._every[room_id])
                 days = [day for day, is_open in found if not is_open]
                 if len(days) == len(found) > 1:
                     yield (
-                        f"{_named(person)} works in {_named(self._every[room])} on {_WEEKDAYS[weekday]}s when it is"
-                        " closed, and is not offered then; change the hours of one of them"
+                        f"{who} works in {room} on {_WEEKDAYS[weekday]}s when it"
+                        " is closed, and is not offered then; change the hours of one of them"
                     )
                 else:
                     for day in dict.fromkeys(days):
                         yield (
-                            f"{_named(self._every[room])} is closed on {day} when {_named(person)} works there, and"
-                            " the person is not offered then; close that time for the person too, or open it in"
+                            f"{room} is closed on {day} when {who} works there"
+                            " and is not offered then; close that time for the person too, or open it in"
                             " another room"
                         )
 
@@ -109,14 +110,15 @@ class _Clinic:
             if longest is None:
                 if any(self._spans(each) for each in leaders):
                     yield (
-                        f"those who do the service {service.id} work in none of its rooms, so it is never offered;"
-                        " add a room to it, or change the rooms of their hours"
+                        f"those who do the service {service.id} work in none of its rooms, so it is never"
+                        " offered; add a room to it, or change the rooms of their hours"
                     )
             elif longest < timedelta(minutes=service.minutes):
                 minutes = int(longest.total_seconds()) // 60
                 yield (
-                    f"the service {service.id} takes {service.minutes} minutes, and those who do it are open for at"
-                    f" most {minutes} at a time, so it is never offered; shorten it, or lengthen their hours"
+                    f"the service {service.id} takes {service.minutes} minutes, and those who do it are open"
+                    f" for at most {minutes} at a time, so it is never offered; shorten it, or lengthen their"
+                    " hours"
                 )
 
     def calendars(self) -> Iterator[str]:
@@ -124,16 +126,16 @@ class _Clinic:
             whose = self._every.get(each.resource_id or "")
             if whose and whose.retired_at:
                 yield (
-                    f"the calendar {each.id} is of {_named(whose)}, who is retired, and offers everybody who does the"
-                    " service; give it to somebody else"
+                    f"the calendar {each.id} is of {_named(whose)}, who is retired, and offers everybody who"
+                    " does the service; give it to somebody else"
                 )
         zones = {each.time_zone for each in self._calendars}
         named = {each.resource_id for each in self._calendars}
         for service, able in self._services:
-            for each in _leaders(able):
-                if zones and each.time_zone not in zones and each.id not in named:
+            for leader in _leaders(able):
+                if zones and leader.time_zone not in zones and leader.id not in named:
                     yield (
-                        f"{_named(each)} is in the zone {each.time_zone}, in which there is no calendar, so"
+                        f"{_named(leader)} is in the zone {leader.time_zone}, in which there is no calendar, so"
                         f" {_called(service)} is not offered there; add a calendar of that zone"
                     )
 

@@ -1,7 +1,7 @@
 """The hours of people, rooms and devices: set for the week, and closed or opened besides on a date.
 
-What is booked stands, whatever is changed here: models/booking/standing.py lists the appointments that a change has
-left outside somebody's hours, for somebody to ring these patients.
+What is booked stands, whatever is changed here: models/booking/standing.py lists the appointments that a
+change has left outside somebody's hours, so that their patients are rung.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: The ways to write the end of a day: some people write 23:59, and no clinic closes a minute before midnight.
 MIDNIGHT = ("24:00", "23:59")
 
-#: {"mon": [["09:00", "12:30", "room-1"], ["13:30", "17:00"]], …}; a missing day is closed, and the third word is
-#: the room in which a person works then, if one is named. A period that ends no later than it begins goes on into
-#: the next day; "24:00" is the end of its own day.
+#: {"mon": [["09:00", "12:30", "room-1"], ["13:30", "17:00"]], …}; a missing day is closed, and the third word
+#: is the room in which a person works then, if one is named. A period that ends no later than it begins goes
+#: on into the next day; "24:00" is the end of its own day.
 Hours = Mapping[str, Sequence[Sequence[str]]]
 
 #: How many days ahead a date may differ: as far as any service can be booked.
@@ -166,32 +166,20 @@ def differ(
     room_id: str | None = None,
     reason: str | None = None,
 ) -> list[HoursException]:
-    """Close these days or a part of each, or open a period besides, for one resource or the whole clinic (None).
+    """Close these days or a part of each, or open a period besides; of one resource, or of the clinic (None).
 
     What is there already is not made twice. Returns all that these days have of it now, in order. Raises
-    Impossible, and makes nothing, for a day that is over or too far ahead, an opening without a period, a time
-    that a day does not have, and a room that the period cannot be in.
+    Impossible, and makes nothing, for a day that is over or too far ahead, an opening without a period, a
+    time that a day does not have, and a room that the period cannot be in.
     """
-    if not days:
-        raise Impossible("give a day")
     if is_open and period is None:
         raise Impossible("an opening needs its hours, such as 09:00-12:00")
     whose = resource_id and resources.get_or_none(session, org_id, resource_id)
     if resource_id and not whose:
         raise Impossible(f"there is no {resource_id}")
     zone = ZoneInfo(whose.time_zone) if whose else calendars.zone(session, org_id)
-    today = clock.now(session).astimezone(zone).date()
-    if min(days) < today:
-        raise Impossible(f"{min(days)} is over; give a day from today on")
-    if max(days) > today + timedelta(days=FARTHEST_DAYS):
-        raise Impossible(
-            f"{max(days)} is more than ten years ahead, and nothing can be booked there; look at the year"
-        )
-    begins, until = minutes_of(*period) if period else (None, None)
-    for day in days:
-        for minute in (begins, until):
-            if minute is not None:
-                _assert_exists(day, minute, zone)
+    minutes = minutes_of(*period) if period else (None, None)
+    _assert_days(days, minutes, zone, today=clock.now(session).astimezone(zone).date())
     if room_id is not None:
         if not is_open:
             raise Impossible("only an opening is in a room; leave the room out, or close the room itself")
@@ -202,7 +190,7 @@ def differ(
         days,
         resource_id,
         is_open=is_open,
-        minutes=(begins, until),
+        minutes=minutes,
         room_id=room_id,
         reason=reason,
     )
@@ -248,13 +236,26 @@ def _add(
     return list(session.scalars(select(HoursException).where(*same).order_by(HoursException.day)))
 
 
-def _assert_exists(day: date, minute: int, zone: ZoneInfo) -> None:
-    """Raises Impossible for a time that the clocks skip on that day."""
-    moment = instant(day, minute, zone).astimezone(zone)
-    if moment.hour * 60 + moment.minute != minute % A_DAY:
-        raise Impossible(
-            f"the clocks skip {time_of(minute)} on {day} in {zone.key}; the next time there is {moment:%H:%M}"
-        )
+def _assert_days(
+    days: Collection[date], minutes: tuple[int | None, int | None], zone: ZoneInfo, *, today: date
+) -> None:
+    """Raises Impossible for a day that is over or too far ahead, or that does not have one of the times."""
+    if not days:
+        raise Impossible("give a day")
+    if min(days) < today:
+        raise Impossible(f"{min(days)} is over; give a day from today on")
+    if max(days) > today + timedelta(days=FARTHEST_DAYS):
+        raise Impossible(f"{max(days)} is more than ten years ahead, too far to book; look at the year")
+    for day in days:
+        for minute in minutes:
+            if minute is None:
+                continue
+            moment = instant(day, minute, zone).astimezone(zone)
+            if moment.hour * 60 + moment.minute != minute % A_DAY:
+                raise Impossible(
+                    f"{time_of(minute)} does not exist on {day} in {zone.key}: the clocks skip it;"
+                    f" the next time there is {moment:%H:%M}"
+                )
 
 
 def take_back(session: Session, org_id: uuid.UUID, exception_id: uuid.UUID) -> HoursException | None:

@@ -16,7 +16,7 @@ from models.clinics.calendars import Calendar
 def retire_resource(session: Session, resource: Resource) -> None:
     """Book nothing more with a person, room or device; what is booked stands.
 
-    Raises Impossible if a service would be done without one of this kind from then on, and if people work in it.
+    Raises Impossible if a service would be left without one of this kind, and if people work in the room.
     """
     for service in services.done_by(session, resource.org_id, resource.id):
         others = [
@@ -26,8 +26,8 @@ def retire_resource(session: Session, resource: Resource) -> None:
         ]
         if not others:
             raise Impossible(
-                f"{resource.id} is the only {resource.kind} of the service {service.id}; give the service another"
-                " one, or retire it first"
+                f"{resource.id} is the only {resource.kind} of the service {service.id}; give the service"
+                " another one, or retire it first"
             )
     if working := _who_works_in(session, resource):
         raise Impossible(
@@ -49,7 +49,8 @@ def retire_service(session: Session, service: Service) -> None:
     ).all()
     if meant:
         raise Impossible(
-            f"{service.id} is the default service of the calendar {', '.join(meant)}; give it another default first"
+            f"{service.id} is the default service of the calendar {', '.join(meant)}; give it another default"
+            " first"
         )
     service.retired_at = service.retired_at or clock.now(session)
     session.flush()

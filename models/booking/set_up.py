@@ -1,7 +1,7 @@
 """What a clinic sets up: people, rooms and devices, services, and calendars.
 
-Each verb refuses what could never work, in a sentence (hours.Impossible), before it changes anything. What works,
-but not as somebody may expect, is for models/booking/gaps.py to say.
+Each verb refuses what could never work, in a sentence (hours.Impossible); the transaction is rolled back then.
+What is allowed and offers nothing is for models/booking/gaps.py to say.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def add_resource(
 def change_resource(
     session: Session, resource: Resource, *, name: str | None = None, time_zone: str | None = None
 ) -> None:
-    """Change the name or the zone. What is booked stays at its instant, and hours go by the clocks of the new zone."""
+    """Change the name or the zone; hours go by the new zone, and what is booked stays at its instant."""
     if time_zone is not None:
         _assert_zone(time_zone)
         resource.time_zone = time_zone
@@ -113,8 +113,9 @@ def add_service(
 ) -> Service:
     """Add a service that these people, rooms and devices can do; its id is made from the name if not given.
 
-    `rules` are columns of services. Raises Impossible if nobody can do it, or if a rule is out of its range. One
-    that is longer than any opening is added all the same, as hours may come later (models/booking/gaps.py says so).
+    `rules` are columns of services. Raises Impossible if nobody can do it, or if a rule is out of its range.
+    One that is longer than any opening is added all the same, as hours may come later (models/booking/gaps.py
+    says so).
     """
     there = services.list_of_clinic(session, org_id, retired=True)
     known = {each.id for each in there}
@@ -152,12 +153,13 @@ def _apply(service: Service, **rules: Any) -> None:
 
 
 def assert_told_apart(session: Session, service: Service) -> None:
-    """Raises Impossible if callers could not tell a service from another by its name or by what they say for it."""
+    """Raises Impossible if a service shares its name, or a word that callers say for it, with another."""
     own = {_heard(each) for each in (service.name, *service.words)}
     for other in services.list_of_clinic(session, service.org_id):
         if other.id != service.id and own & {_heard(each) for each in (other.name, *other.words)}:
             raise Impossible(
-                f"callers say the same for {service.id} and for {other.id}; give one of them another name or word"
+                f"callers say the same for {service.id} and for {other.id}; give one of them another name or"
+                " word"
             )
 
 
@@ -210,8 +212,8 @@ def add_calendar(
 ) -> Calendar:
     """Add a calendar with one person of the same id, who has these hours and does these services.
 
-    `room`: a room that each of the services needs; calendars with the same room exclude each other. `rules` are
-    columns of services. A service of that name, room and rules is shared with the calendars that have it.
+    `room`: a room that each of the services needs; calendars with the same room exclude each other. `rules`
+    are columns of services. A service of that name, room and rules is shared with the calendars that have it.
     """
     person = add_resource(
         session,
@@ -256,7 +258,7 @@ def add_calendar_of(
     calendar_id: str,
     name: str,
     time_zone: str,
-    service_id: str,
+    service_id: str | None,
     resource_id: str | None,
     hold_minutes: int = 10,
 ) -> Calendar:
@@ -296,10 +298,10 @@ def point(session: Session, calendar: Calendar, *, service_id: str | None, resou
 def name_services(
     session: Session, calendar: Calendar, names: Sequence[str], *, room: str | None = None, **rules: Any
 ) -> None:
-    """Let the person of a calendar do the services of these names and no others; the first is the calendar's own.
+    """Let the person of a calendar do the services of these names alone; the first is the calendar's own.
 
-    A service that the person does already stays as it is. One of other people with the same name, room and rules
-    is shared; else one is added with these rules. What nobody does any more is retired.
+    A service that the person does already stays as it is. One of other people with the same name, room and
+    rules is shared; else one is added with these rules. What nobody does any more is retired.
     """
     org_id, person = calendar.org_id, _person(session, calendar)
     given = {**RULES, **{rule: value for rule, value in rules.items() if value is not None}}
@@ -333,8 +335,8 @@ def name_services(
 def change_services(session: Session, calendar: Calendar, **rules: Any) -> list[Service]:
     """Change these rules of every service that the person of a calendar does, for this person alone.
 
-    A service that other people do as well stays as it is for them, and this person does one of the same name with
-    the changed rules. Returns the services that were made for that, in order.
+    A service that other people do as well stays as it is for them, and this person does one of the same name
+    with the changed rules. Returns the services that were made for that, in order.
     """
     person, made = _person(session, calendar), []
     for service in services.done_by(session, calendar.org_id, person):
@@ -358,7 +360,8 @@ def _person(session: Session, calendar: Calendar) -> str:
     whose = calendar.resource_id and resources.get_or_none(session, calendar.org_id, calendar.resource_id)
     if not whose or whose.kind is not ResourceKind.PERSON:
         raise Impossible(
-            f"the calendar {calendar.id} is of no one person; change the services themselves, and who can do them"
+            f"the calendar {calendar.id} is of no one person; change the services themselves, and who can do"
+            " them"
         )
     return whose.id
 

@@ -1,8 +1,8 @@
-"""Appointments that stand although the clinic's set-up would not offer them any more: outside somebody's hours, with
-a person, room, device or service that is retired, or under a block.
+"""Appointments that stand although the clinic's set-up would not offer them any more: outside somebody's
+hours, with a person, room, device or service that is retired, or under a block.
 
-Nothing is cancelled by a change. Each verb that can leave such appointments behind asks here which they are, so
-that somebody rings these patients.
+Nothing is cancelled by a change. Each command that can leave such appointments behind asks here which they
+are, so that somebody rings these patients.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An appointment that stands. `resource` is the person, room or device for which it is so, and leads or takes
-    part; `starts_at` is in that resource's zone.
+    """An appointment that stands. `resource` is the person, room or device for which it is so, and leads or
+    takes part; `starts_at` is in that resource's zone.
     """
 
     appointment: Appointment
@@ -55,10 +55,10 @@ def find(
     days: Collection[date] | None = None,
     between: tuple[datetime, datetime] | None = None,
 ) -> list[Standing]:
-    """The confirmed appointments to come that stand, in order, each once for every resource for which it is so.
+    """The confirmed appointments to come that stand, in order, once for each resource for which it is so.
 
-    Of these resources only, of this service only, within hours that begin on these local days, or taking up time
-    in [begin, end).
+    Of these resources only, of this service only, within hours that begin on these local days, or taking up
+    time in [begin, end).
     """
     clinic = _Clinic(session, org_id)
     query = select(Appointment).where(
@@ -128,7 +128,9 @@ class _Clinic:
             yield Why.BLOCKED
 
     def is_on(self, appointment: Appointment, resource: Resource, days: Collection[date]) -> bool:
-        """Whether it begins on one of these days, or in hours that began on one and went on past its midnight."""
+        """Whether it begins on one of these days, or in hours that began on one and went on past its
+        midnight.
+        """
         local = appointment.scheduled_at.astimezone(ZoneInfo(resource.time_zone))
         day, before = local.date(), local.date() - timedelta(days=1)
         if day in days:

@@ -64,8 +64,8 @@ def add(
 ) -> None:
     """Block RESOURCE_ID from FROM until UNTIL, by the clocks of its zone. Appointments stay, and are listed.
 
-    FROM is a date with a time (2026-12-07T12:00) or a date, from its midnight. UNTIL is the same, to the end of
-    that date, or a time on the date of FROM.
+    FROM is a date with a time (2026-12-07T12:00) or a date, from its midnight. UNTIL is the same, to the end
+    of that date, or a time on the date of FROM.
     """
     starts, ends = _wall(begin, end)
     with at(org_id) as (session, _), possible():

@@ -1,4 +1,4 @@
-"""`flask calendar …`: what an agent may name to book by, with the hours, rules and closed days of its person."""
+"""`flask calendar …`: what an agent may name to book by, with the hours, rules and days of its person."""
 
 from __future__ import annotations
 
@@ -82,18 +82,15 @@ def add(
     anyone: bool,
     **rules: int | None,
 ) -> None:
-    """Make the calendar CALENDAR_ID of ORG_ID: with a person of its own (--hours), --of somebody, or of --anyone."""
+    """Make the calendar CALENDAR_ID of ORG_ID: with a person of its own (--hours), --of somebody, or of
+    --anyone.
+    """
     if not calendar_id.strip():
         raise click.ClickException("a calendar needs an id")
     hold_minutes = rules.pop("hold_minutes") or 10
     given = _columns(rules)
     if resource_id is None and not anyone:
-        if opening is None:
-            raise click.MissingParameter(param_hint="'--hours'", param_type="option")
-        if default_service is not None:
-            raise click.UsageError(
-                "--default-service goes with --of or --anyone; here the first --service is it"
-            )
+        _assert_with_person(opening, default_service)
     else:
         if resource_id is not None and anyone:
             raise click.UsageError("--of and --anyone exclude each other")
@@ -110,11 +107,13 @@ def add(
         if session.get(Calendar, (org_id, calendar_id)):
             raise click.ClickException(f"there is a calendar {calendar_id} already; see `flask calendar set`")
         change = Change(session, org_id)
-        common = {"org_id": org_id, "calendar_id": calendar_id, "name": name, "time_zone": zone}
         if opening is not None:
             set_up.add_calendar(
                 session,
-                **common,
+                org_id=org_id,
+                calendar_id=calendar_id,
+                name=name,
+                time_zone=zone,
                 opening=opening,
                 service_names=service,
                 room=room if room != calendar_id else None,
@@ -124,7 +123,10 @@ def add(
         else:
             set_up.add_calendar_of(
                 session,
-                **common,
+                org_id=org_id,
+                calendar_id=calendar_id,
+                name=name,
+                time_zone=zone,
                 service_id=default_service,
                 resource_id=resource_id,
                 hold_minutes=hold_minutes,
@@ -132,6 +134,13 @@ def add(
         change.done()
     whose = hours.written(opening) if opening is not None else resource_id or "whoever can do the service"
     change.say(f"{calendar_id}: {whose}, {zone}", {}, json_wanted=False)
+
+
+def _assert_with_person(opening: hours.Hours | None, default_service: str | None) -> None:
+    if opening is None:
+        raise click.MissingParameter(param_hint="'--hours'", param_type="option")
+    if default_service is not None:
+        raise click.UsageError("--default-service goes with --of or --anyone; here the first --service is it")
 
 
 @calendar.command("list")
@@ -158,7 +167,8 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
     """Change the settings that are given, and nothing else.
 
-    Hours, services and rules are changed for this calendar's person alone, also where others do the same service.
+    Hours, services and rules are changed for this calendar's person alone, also where others do the same
+    service.
     """
     if given["resource_id"] is not None and given["anyone"]:
         raise click.UsageError("--of and --anyone exclude each other")
@@ -220,7 +230,7 @@ def _change_services(session: Session, row: Calendar, given: dict[str, Any], cha
         ]
 
 
-def _columns(rules: dict[str, int | None]) -> dict[str, int]:
+def _columns(rules: dict[str, int | None]) -> dict[str, Any]:
     """The rules that are given, by the names that they have in the table of services."""
     return {
         {"slot_minutes": "minutes"}.get(rule, rule): value
@@ -272,8 +282,8 @@ def _person(row: Calendar) -> str:
 def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
     """Offer no slots on DATE, or on DATE..DATE with both ends. Appointments on these days stay.
 
-    Hours that begin on DATE and go on past midnight are closed to their end. `flask closure` closes a part of a
-    day, or the whole clinic.
+    Hours that begin on DATE and go on past midnight are closed to their end. `flask closure` closes a part of
+    a day, or the whole clinic.
     """
     with at(org_id) as (session, _):
         row = locked_calendar(session, org_id, calendar_id)

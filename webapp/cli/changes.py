@@ -1,4 +1,4 @@
-"""What the commands that change the diary share: who is meant, what cannot work, and what is left standing."""
+"""What the commands that change the diary share: who is meant, what cannot work, what is left standing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import NoReturn
 from zoneinfo import available_timezones
 
 import click
@@ -87,7 +87,7 @@ def possible() -> Iterator[None]:
         raise click.ClickException(str(problem)) from None
 
 
-# --- who is meant, locked until the commit, so that two operators do not undo each other's work ------------
+# --- who is meant, locked until the commit so that two operators do not undo each other's work -----
 
 
 def locked_resource(session: Session, org_id: uuid.UUID, resource_id: str) -> Resource:
@@ -107,15 +107,17 @@ def locked_calendar(session: Session, org_id: uuid.UUID, calendar_id: str) -> Ca
     return session.scalar(query) or _there_is_no("calendar", calendar_id, f"calendar list {org_id}")
 
 
-def _there_is_no(what: str, which: str, command: str) -> Any:
+def _there_is_no(what: str, which: str, command: str) -> NoReturn:
     raise click.ClickException(f"there is no {what} {which}; `flask {command}` shows those there are")
 
 
-# --- what a change left behind -------------------------------------------------------------------------------
+# --- what a change left behind --------------------------------------------------------------------
 
 
 def rows_of(standing: Sequence[Standing]) -> list[dict[str, object]]:
-    """The appointments for a person to ring the patients: no name and no number, which the staff's pages have."""
+    """The appointments for a person to ring the patients: no name and no number, which the staff's pages
+    have.
+    """
     return [
         {
             "starts": each.starts_at.isoformat(timespec="minutes"),

@@ -81,8 +81,9 @@ def add(
 ) -> None:
     """Close DATE, or DATE..DATE with both ends, or open hours besides. Appointments stay, and are listed.
 
-    A closed day closes the hours that begin on it to their end, also past midnight. What one person has on a date
-    counts after what the whole clinic has, so that somebody can work on a day on which the clinic is closed.
+    A closed day closes the hours that begin on it to their end, also past midnight. What one person has on a
+    date counts after what the whole clinic has, so that somebody can work on a day on which the clinic is
+    closed.
     """
     with at(org_id) as (session, _), possible():
         if resource_id is not None:
@@ -101,9 +102,10 @@ def add(
         change.done(() if is_open else _outside(session, org_id, dates, resource_id))
         change.notes += _beyond(session, org_id, dates[-1])
         facts = [_facts(each) for each in rows]
+    done = "open besides" if is_open else "closed"
     which = f" {'-'.join(part)}" if part else ""
     change.say(
-        f"{'open besides' if is_open else 'closed'} on {spoken(dates)}{which}: {resource_id or 'the whole clinic'}",
+        f"{done} on {spoken(dates)}{which}: {resource_id or 'the whole clinic'}",
         {"closures": facts},
         json_wanted=as_json,
     )

@@ -138,7 +138,7 @@ def print_json(value: object) -> None:
 def print_rows(
     rows: Sequence[Mapping[str, object]], *, json_wanted: bool, none: str, err: bool = False
 ) -> None:
-    """Print a table, or the rows as JSON; `none` is printed in place of an empty table. `err`: as an error."""
+    """Print a table, or the rows as JSON; `none` is printed in place of an empty table. `err`: on stderr."""
     if json_wanted:
         print_json(rows)
     elif not rows:

@@ -1,7 +1,7 @@
 """Opening hours as operators write them: "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00".
 
-They may end at midnight, written 24:00, 00:00 or 23:59, or go on past it: "fri 22:00-02:00". A person's may name the
-room: "mon 09:00-12:30@room-1 13:30-17:00@room-2".
+They may end at midnight, written 24:00, 00:00 or 23:59, or go on past it: "fri 22:00-02:00". A person's may
+name the room: "mon 09:00-12:30@room-1 13:30-17:00@room-2".
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def set_(
     no_hours: bool,
     as_json: bool,
 ) -> None:
-    """Change what is given, and nothing else. Appointments stay, and those outside the new hours are listed."""
+    """Change what is given, and nothing else. Appointments outside the new hours stay, and are listed."""
     if name is None and zone is None and opening is None and not no_hours:
         raise click.UsageError("nothing was given to change; see --help")
     if opening is not None and no_hours:

@@ -46,7 +46,7 @@ def _rules(command: F) -> F:
         click.option(
             "--who",
             multiple=True,
-            help="A person, room or device that can do it; once for each. An appointment takes one of each kind.",
+            help="A person, room or device that can do it; once for each. One of each kind is taken.",
         ),
         click.option(
             "--word", "words", type=Words(), multiple=True, help="What callers may say for it; once for each."
@@ -112,7 +112,8 @@ def set_(
 ) -> None:
     """Change what is given, and nothing else: --who and --word are all of them anew.
 
-    What is booked keeps its time, its length and its person; appointments with those who do it no more are listed.
+    What is booked keeps its time, its length and its person; appointments with those who do it no more are
+    listed.
     """
     who, words = given.pop("who"), given.pop("words")
     if not (who or words or any_per_day or no_words or any(value is not None for value in given.values())):

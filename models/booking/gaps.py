@@ -135,7 +135,7 @@ class _Clinic:
             for leader in _leaders(able):
                 if zones and leader.time_zone not in zones and leader.id not in named:
                     yield (
-                        f"{_named(leader)} is in the zone {leader.time_zone}, in which there is no calendar, so"
+                        f"{_named(leader)} is in the zone {leader.time_zone}, which no calendar has, so"
                         f" {_called(service)} is not offered there; add a calendar of that zone"
                     )
 

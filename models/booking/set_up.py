@@ -1,6 +1,6 @@
 """What a clinic sets up: people, rooms and devices, services, and calendars.
 
-Each verb refuses what could never work, in a sentence (hours.Impossible); the transaction is rolled back then.
+Each verb refuses what could never work, in a sentence (hours.Impossible); the transaction is rolled back.
 What is allowed and offers nothing is for models/booking/gaps.py to say.
 """
 

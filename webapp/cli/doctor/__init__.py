@@ -62,6 +62,7 @@ def examine(org_id: uuid.UUID) -> Findings:
 
 CLINIC_CHECKS = (
     set_up.check_calendars,
+    set_up.check_diary,
     vapi.check_credentials,
     provider.check_provider,
     set_up.check_alert_phone,

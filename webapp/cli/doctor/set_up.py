@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.base import phones
-from models.booking import bookables
+from models.booking import bookables, gaps, standing
 from models.clinics import calendars
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.clinics.staff import StaffUser
@@ -40,6 +40,17 @@ def check_calendars(session: Session, clinic: Organization, _: IntegrationSettin
             yield ok(f"calendar {row.id}", f"{row.time_zone}, {len(days)} days a week")
         else:
             yield missing(f"calendar {row.id}", "it is never open", f'{change} --hours "mon-fri 09:00-17:00"')
+
+
+def check_diary(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    for gap in gaps.find(session, clinic.id):
+        yield warning("diary", gap, "docs/operations.md, People, rooms and services, has the commands")
+    if outside := {each.appointment.id for each in standing.find(session, clinic.id)}:
+        yield warning(
+            "appointments",
+            f"{len(outside)} stand outside hours, under a block, or with a person or service that is retired",
+            f"flask diary outside {clinic.id}",
+        )
 
 
 def check_alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:

@@ -5,26 +5,37 @@ from __future__ import annotations
 import re
 import shlex
 import uuid
+from datetime import UTC, date, datetime, timedelta
 
-from tests.factories import phone_number
+from flask.testing import FlaskClient
+
+from tests.factories import bare, phone_number
 from tests.places import ROOT
 from tests.webapp.cli.commands import Operator
 
 PAGE = (ROOT / "docs/operations.md").read_text()
 
-
-def commands() -> list[list[str]]:
-    lines = re.findall(r"^(?:ORG_ID=\$\()?flask .*$", PAGE, re.MULTILINE)
-    return [shlex.split(line.removeprefix("ORG_ID=$(").removesuffix(")"))[1:] for line in lines]
+#: The year of the dates on the page becomes one that is still to come.
+YEAR = str(datetime.now(UTC).year + 1)
 
 
-def test_every_line_can_be_typed(operator: Operator) -> None:
-    assert len(commands()) >= 20
+def commands() -> list[tuple[str, list[str]]]:
+    """Each command, with the variable that its output is kept in."""
+    lines = re.findall(r"^(?:(\w+)=\$\()?(flask .*?)\)?$", PAGE, re.MULTILINE)
+    return [(variable, shlex.split(line)[1:]) for variable, line in lines]
+
+
+def typed(operator: Operator) -> dict[str, str]:
+    """Type every command of the page. Returns the variables."""
     phone = phone_number()
-    org = credential = ""
+    credential = ""
+    variables: dict[str, str] = {}
     known = {"owner@example.com": f"owner-{uuid.uuid4()}@example.com", "+44 7700 900123": phone}
-    for words in commands():
-        filled = [known.get(word, word).replace("$ORG_ID", org) for word in words]
+    for variable, words in commands():
+        filled = [known.get(word, word).replace("2026-", f"{YEAR}-") for word in words]
+        for name, value in variables.items():
+            filled = [word.replace(f"${name}", value) for word in filled]
+        org = variables.get("ORG_ID", "")
         if "CREDENTIAL_ID" in filled:
             credential = credential or operator.reads("credential", "list", org)[0]["id"]
             filled = [word.replace("CREDENTIAL_ID", credential) for word in filled]
@@ -35,9 +46,43 @@ def test_every_line_can_be_typed(operator: Operator) -> None:
         if filled[0] == "secrets":
             assert "sealed anew" in operator.run(*filled).output  # other tests leave what cannot be opened
             continue
-        printed = operator.does(*filled, typed="a secret, typed or piped\n") if filled[0] != "doctor" else ""
-        org = org or printed
         if filled[0] == "doctor":
             said = operator.run(*filled).output
             assert "Error" not in said or "missing" in said
-    assert operator.reads("organization", "show", org)["keep_patients_days"] == 730
+            continue
+        if filled[:2] == ["organization", "create"]:
+            filled.append("--same-name")  # another test has typed the page before
+        printed = operator.does(*filled, typed="a secret, typed or piped\n")
+        if variable:
+            variables[variable] = printed
+    return variables
+
+
+def test_every_line_can_be_typed(operator: Operator, client: FlaskClient) -> None:
+    assert len(commands()) >= 45
+    variables = typed(operator)
+    assert operator.reads("organization", "show", variables["ORG_ID"])["keep_patients_days"] == 730
+    # The clinic with several people is as the page says, and answers its callers.
+    clinic = variables["CLINIC"]
+    kinds = [each["kind"] for each in operator.reads("resource", "list", clinic, "--all")]
+    assert sorted(kinds) == ["person"] * 3 + ["room"] * 2
+    services = {each["id"]: each for each in operator.reads("service", "list", clinic, "--all")}
+    assert len(services) == 5
+    assert services["cleaning"]["words"] == ["hygienist", "scale and polish"]
+    day = next_tuesday()
+    for wanted in (
+        {},
+        {"calendarId": "cal-anna"},
+        {"service": "hygienist"},
+        {"person": "Carla Diaz", "service": "cleaning"},
+    ):
+        free = bare(client, "calendar/check", tenantId=clinic, date=day.isoformat(), **wanted)
+        assert free["slots"], (wanted, free)
+    closed = [each["date"] for each in operator.reads("closure", "list", clinic)]
+    assert closed == [f"{YEAR}-12-25", f"{YEAR}-12-26", f"{YEAR}-12-26"]
+
+
+def next_tuesday() -> date:
+    """Two weeks ahead or more, which nothing on the page closes before December."""
+    day = datetime.now(UTC).date() + timedelta(days=14)
+    return day + timedelta(days=(1 - day.weekday()) % 7)

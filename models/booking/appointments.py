@@ -31,7 +31,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking import availability, bookables, links
-from models.booking.availability import Closed
+from models.booking.availability import Closed, Option
 from models.booking.bookables import Bookable
 from models.clinics import calendars
 
@@ -39,7 +39,8 @@ from models.clinics import calendars
 class AppointmentStatus(StrEnum):
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
-    #: Whether the patient came. The desk will note these two in the diary; nothing writes them yet.
+    # Noted by the desk: the patient is here, was seen, or did not come.
+    ARRIVED = "arrived"
     COMPLETED = "completed"
     NO_SHOW = "no_show"
 
@@ -59,6 +60,7 @@ class Appointment(Base):
         # An appointment by phone had its code read back; one of the desk has somebody who answers for it.
         CheckConstraint("booked_by <> 'phone' OR hold_id IS NOT NULL", name="phone_has_its_hold"),
         CheckConstraint("booked_by <> 'desk' OR booker IS NOT NULL", name="desk_has_a_name"),
+        CheckConstraint(r"(seat > 0) = (overruled IS NOT NULL) AND overruled ~ '\S'", name="overruled"),
         ForeignKeyConstraint(["org_id", "calendar_id"], ["calendars.org_id", "calendars.id"]),
         ForeignKeyConstraint(["org_id", "service_id"], ["services.org_id", "services.id"]),
         ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
@@ -104,6 +106,8 @@ class Appointment(Base):
     booked_by: Mapped[BookedBy] = mapped_column(EnumText(BookedBy))
     #: Who at the desk, as the audit log names them.
     booker: Mapped[str | None]
+    #: Why the desk put it beside another one, on a seat of its own; null on the first seat.
+    overruled: Mapped[str | None]
     confirmation_message_id: Mapped[uuid.UUID]
     # A trigger copies these three from the confirmation's row.
     confirmation_sms_sent: Mapped[bool] = mapped_column(server_default="false")
@@ -156,7 +160,7 @@ def confirm(
         },
     ).one()
     if row.success:
-        _link(session, org_id, row.appointment_id, row.message_id)
+        link(session, org_id, row.appointment_id, row.message_id)
     return Confirmation(**row._mapping)
 
 
@@ -168,10 +172,10 @@ def confirm_by(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, m
         .values(confirmation_message_id=message_id)
         .execution_options(synchronize_session=False)
     )
-    _link(session, org_id, appointment_id, message_id)
+    link(session, org_id, appointment_id, message_id)
 
 
-def _link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:
+def link(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, message_id: uuid.UUID) -> None:
     """Give a confirmation its link, which expires as the appointment begins."""
     begins = select(Appointment.scheduled_at).where(
         Appointment.id == appointment_id, Appointment.org_id == org_id
@@ -246,18 +250,37 @@ def move(
             return Change(
                 success=False, error="Not an offered time", code=(closed or Closed.OFF_THE_GRID).value
             )
-        options = json.dumps(slot.options)
+        options = slot.options
+    return _move(session, org_id, appointment_id, starts_at, options, message_id, most_moves)
+
+
+def move_to(
+    session: Session, appointment: Appointment, starts_at: datetime, options: tuple[Option, ...]
+) -> Change:
+    """Move an appointment to a time of one of `options`, whatever the hours are. Waits as `move` does."""
+    return _move(session, appointment.org_id, appointment.id, starts_at, options, None, None)
+
+
+def _move(
+    session: Session,
+    org_id: uuid.UUID,
+    appointment_id: uuid.UUID,
+    starts_at: datetime,
+    options: tuple[Option, ...] | None,
+    message_id: uuid.UUID | None,
+    most_moves: int | None,
+) -> Change:
     values = {
         "appointment": appointment_id,
         "org": org_id,
         "slot": starts_at,
         "message": message_id,
         "most_moves": most_moves,
-        "options": options,
+        "options": options and json.dumps(options),
     }
     change = Change(**session.execute(_MOVE, values).one()._mapping)
     if change.success and change.message_id:
-        _link(session, org_id, appointment_id, change.message_id)
+        link(session, org_id, appointment_id, change.message_id)
     _read_again(session, appointment_id)
     return change
 

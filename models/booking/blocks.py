@@ -105,6 +105,10 @@ def moment(local: datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime
     return found
 
 
+def get_or_none(session: Session, org_id: uuid.UUID, block_id: uuid.UUID) -> Block | None:
+    return session.scalar(select(Block).where(Block.org_id == org_id, Block.id == block_id))
+
+
 def remove(session: Session, org_id: uuid.UUID, block_id: uuid.UUID) -> bool:
     """Give the time of a block back. False if there is no such block."""
     removed = session.execute(

@@ -103,11 +103,17 @@ _KINDS = tuple(ResourceKind)
 
 
 def find(
-    session: Session, calendar: Calendar, *, service_id: str | None = None, person: str | None = None
+    session: Session,
+    calendar: Calendar,
+    *,
+    service_id: str | None = None,
+    person: str | None = None,
+    anyone: bool = False,
 ) -> Bookable | None:
     """What a calendar offers of a service, by default its own; `person` is the id of the one who shall do it.
 
-    A calendar that names a resource offers that one, if it can do the service and nobody else is asked for. None
+    A calendar that names a resource offers that one, if it can do the service and nobody else is asked for; with
+    `anyone` it offers everybody. None
     if there is no such service, nobody does it, or the one who is asked for does not.
     """
     values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id}
@@ -127,7 +133,7 @@ def find(
     has_others = found["by_phone_in_all"] > 1 or len(leaders) > 1
     if person is not None:
         leaders = [each for each in leaders if each == person]
-    elif found["resource"] in leaders:
+    elif found["resource"] in leaders and not anyone:
         leaders = [found["resource"]]
     if not leaders:
         return None

@@ -50,6 +50,7 @@ class AppointmentHold(Base):
         one_of("status", HoldStatus),
         CheckConstraint("ends_at > starts_at", name="length"),
         CheckConstraint("code_tries >= 0", name="code_tries"),
+        CheckConstraint("seat = 0", name="seat"),
         ForeignKeyConstraint(["org_id", "calendar_id"], ["calendars.org_id", "calendars.id"]),
         ForeignKeyConstraint(["org_id", "service_id"], ["services.org_id", "services.id"]),
         ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),

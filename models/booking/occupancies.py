@@ -30,8 +30,8 @@ class Occupancy(Base):
         CheckConstraint("ends_at > starts_at AND ends_at <= starts_at + interval '24 hours'", name="length"),
         CheckConstraint("num_nonnulls(hold_id, appointment_id, block_id) = 1", name="one_owner"),
         ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
-        # There is one seat until capacity arrives: another seat number would be a way round the constraint.
-        CheckConstraint("seat = 0", name="seat"),
+        # Callers and patients sit on the first seat. Only an overrule of the desk takes another.
+        CheckConstraint("seat >= 0", name="seat"),
     )
 
     org_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

@@ -29,7 +29,7 @@ OPEN = {
 }
 
 #: The endpoints that scripts ask. Like a form of htmx they get 401, since they cannot follow to the sign-in.
-_FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream"}
+_FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream", "dashboard.diary_entries"}
 
 MOST_BYTES = 16 * 1024
 
@@ -55,15 +55,20 @@ def signed() -> Signed:
     return who
 
 
-def in_clinic(work: Callable[[Session, uuid.UUID], T]) -> T:
-    """Run `work` in one transaction of this person's clinic, and have the page show times in its zone."""
+def in_clinic(
+    work: Callable[[Session, uuid.UUID], T], *, happened: Callable[[Session, T], bool | None] = repeatable
+) -> T:
+    """Run `work` in one transaction of this person's clinic, and have the page show times in its zone.
+
+    `happened` as for in_transaction, for work that must not run twice.
+    """
     who = signed()
 
     def within(at: Session) -> T:
         g.words = Words(calendars.zone(at, who.org_id))
         return work(at, who.org_id)
 
-    return in_transaction(who.org_id, within, actor=who.actor, happened=repeatable)
+    return in_transaction(who.org_id, within, actor=who.actor, happened=happened)
 
 
 @blueprint.context_processor

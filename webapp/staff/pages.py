@@ -29,13 +29,24 @@ from models.insight import clinic_limits, day_figures, lead_record, reports
 from models.leads.scoring import Band
 from models.notices import retries
 from webapp.nudge import nudge
-from webapp.staff import account, addresses, csv_files, holds, judgements, live_pages, people, sign_in
+from webapp.staff import (
+    account,
+    addresses,
+    booking,
+    csv_files,
+    diary,
+    holds,
+    judgements,
+    live_pages,
+    people,
+    sign_in,
+)
 from webapp.staff.guard import blueprint, for_every_page, in_clinic, signed
 from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown
 
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
-_OTHERS = (account, holds, judgements, live_pages, sign_in)
+_OTHERS = (account, booking, diary, holds, judgements, live_pages, sign_in)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 

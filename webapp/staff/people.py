@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 import settings
 from models.clinics import staff, staff_sessions
 from models.clinics.organizations import Organization
-from models.clinics.staff import StaffUser
+from models.clinics.staff import StaffRole, StaffUser
 from models.clinics.staff_sessions import LONGEST
 from webapp import shares
 from webapp.staff import devices
@@ -40,6 +40,7 @@ class Signed:
     name: str
     email: str
     clinic: str
+    role: StaffRole = StaffRole.STAFF
 
     @property
     def actor(self) -> str:
@@ -140,7 +141,7 @@ def _signed(at: Session, org_id: uuid.UUID, given: str) -> Signed | None:
     ).one()
     if now - row.last_seen_at > SEEN:
         row.last_seen_at = user.last_seen_at = now
-    return Signed(user.id, org_id, row.id, user.name, user.email, clinic)
+    return Signed(user.id, org_id, row.id, user.name, user.email, clinic, user.role)
 
 
 # --- forms --------------------------------------------------------------------------------------

@@ -1,0 +1,194 @@
+"""What the desk does by hand: book, move, and note whether the patient came.
+
+It is the same path as the telephone's: the same locks, the same constraint, and a confirmation born with the
+appointment. Only what a person at the desk may judge is not asked again: the grid, the notice, the limit of a day.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import String, bindparam, select, text, update
+from sqlalchemy.orm import Session
+
+from models.booking import appointments, availability
+from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.availability import Option
+from models.booking.blocks import Block
+from models.booking.bookables import Bookable
+from models.booking.holds import AppointmentHold
+from models.booking.occupancies import LONGEST, Occupancy
+
+
+@dataclass(frozen=True, slots=True)
+class InTheWay:
+    """What takes up a time: an appointment or hold with the patient's name, or a block with its reason."""
+
+    kind: str
+    who: str
+    resource_id: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    appointment_id: uuid.UUID
+    message_id: uuid.UUID
+    resource_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """`code` is that of the database, or outside_hours: nobody who can do it works then."""
+
+    code: str
+    in_the_way: tuple[InTheWay, ...] = ()
+
+
+_BOOK = text(
+    "SELECT success, appointment_id, error, code, message_id, resource_id FROM book_by_hand("
+    ":org, :calendar, :service, :slot, CAST(:options AS jsonb), :name, :phone, :booker, :overrule)"
+).bindparams(bindparam("overrule", type_=String))
+
+
+def book(
+    session: Session,
+    bookable: Bookable,
+    starts_at: datetime,
+    *,
+    patient_name: str,
+    patient_phone: str,
+    booker: str,
+    outside_hours: bool = False,
+    overrule: str | None = None,
+) -> Done | NotDone:
+    """Book a time for a patient, whose number is in E.164. `booker` answers for it.
+
+    Outside the hours of whoever can do it only if `outside_hours` is said. `overrule` is a reason for which it may
+    lie beside what is booked already. Waits for claims of the same people, rooms and devices, at most the lock
+    timeout (LockNotAvailable after it).
+    """
+    options = _options(bookable, starts_at, outside_hours=outside_hours or bool(overrule))
+    if not options:
+        return NotDone("outside_hours")
+    row = session.execute(
+        _BOOK,
+        {
+            "org": bookable.org_id,
+            "calendar": bookable.calendar_id,
+            "service": bookable.service_id,
+            "slot": starts_at,
+            "options": json.dumps(options),
+            "name": patient_name,
+            "phone": patient_phone,
+            "booker": booker,
+            "overrule": overrule,
+        },
+    ).one()
+    if not row.success:
+        return NotDone(row.code, _in_the_way(session, bookable, options, starts_at))
+    appointments.link(session, bookable.org_id, row.appointment_id, row.message_id)
+    return Done(row.appointment_id, row.message_id, row.resource_id)
+
+
+def move(
+    session: Session,
+    appointment: Appointment,
+    bookable: Bookable,
+    starts_at: datetime,
+    *,
+    outside_hours: bool = False,
+) -> Done | NotDone:
+    """Move an appointment to another time or another person, as `book` would book it. `bookable` says with whom."""
+    options = _options(bookable, starts_at, outside_hours=outside_hours)
+    if not options:
+        return NotDone("outside_hours")
+    change = appointments.move_to(session, appointment, starts_at, options)
+    if not change.success or change.message_id is None:
+        return NotDone(
+            change.code or "", _in_the_way(session, bookable, options, starts_at, but=appointment.id)
+        )
+    return Done(appointment.id, change.message_id, appointment.resource_id)
+
+
+def _options(bookable: Bookable, starts_at: datetime, *, outside_hours: bool) -> tuple[Option, ...]:
+    """Who and what may be taken at a time: those who work then, or all who can do it."""
+    day = starts_at.astimezone(bookable.zone).date()
+    to_the_minute = replace(bookable, step_minutes=1)
+    found = [slot for slot in availability.slots_of_day(to_the_minute, day) if slot.starts_at == starts_at]
+    if found:
+        return found[0].options
+    if not outside_hours:
+        return ()
+    return tuple(((leader,), *(ids for _, ids in bookable.needs)) for leader in bookable.leaders)
+
+
+def _in_the_way(
+    session: Session,
+    bookable: Bookable,
+    options: tuple[Option, ...],
+    starts_at: datetime,
+    *,
+    but: uuid.UUID | None = None,
+) -> tuple[InTheWay, ...]:
+    """What takes up the time of those who were wanted, in order."""
+    wanted = {each for option in options for need in option for each in need}
+    begin = starts_at - timedelta(minutes=bookable.minutes_before)
+    end = starts_at + timedelta(minutes=bookable.minutes + bookable.minutes_after)
+    query = (
+        select(Occupancy, Appointment.patient_name, AppointmentHold.patient_name, Block.reason)
+        .outerjoin(Appointment, Appointment.id == Occupancy.appointment_id)
+        .outerjoin(AppointmentHold, AppointmentHold.id == Occupancy.hold_id)
+        .outerjoin(Block, Block.id == Occupancy.block_id)
+        .where(
+            Occupancy.org_id == bookable.org_id,
+            Occupancy.resource_id.in_(wanted),
+            Occupancy.seat == 0,
+            Occupancy.starts_at > begin - LONGEST,
+            Occupancy.starts_at < end,
+            Occupancy.ends_at > begin,
+        )
+        .order_by(Occupancy.starts_at, Occupancy.resource_id)
+    )
+    found = []
+    for row, booked, held, reason in session.execute(query):
+        if but is not None and row.appointment_id == but:
+            continue
+        kind = "appointment" if row.appointment_id else "hold" if row.hold_id else "block"
+        found.append(
+            InTheWay(kind, booked or held or reason or "", row.resource_id, row.starts_at, row.ends_at)
+        )
+    return tuple(found)
+
+
+#: What the desk may note of an appointment that was not cancelled; confirmed takes a note back.
+NOTES = (
+    AppointmentStatus.CONFIRMED,
+    AppointmentStatus.ARRIVED,
+    AppointmentStatus.COMPLETED,
+    AppointmentStatus.NO_SHOW,
+)
+
+
+def note(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, status: AppointmentStatus) -> bool:
+    """Note whether the patient came. False if there is no such appointment, or it was cancelled.
+
+    Raises ValueError for a status that is no note.
+    """
+    if status not in NOTES:
+        raise ValueError(f"{status} is no note of the desk")
+    noted = session.execute(
+        update(Appointment)
+        .where(
+            Appointment.org_id == org_id,
+            Appointment.id == appointment_id,
+            Appointment.status.in_(NOTES),
+        )
+        .values(status=status)
+        .returning(Appointment.id)
+    )
+    return noted.first() is not None

@@ -1,0 +1,229 @@
+"""/dashboard/diary/new and …/move: the desk books and moves by hand."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from http import HTTPStatus
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from models.base import clock, phones
+from models.booking import appointments, availability, bookables, by_hand, resources, services
+from models.booking.appointments import Appointment
+from models.booking.availability import Slot
+from models.booking.bookables import Bookable
+from models.booking.by_hand import Done, InTheWay, NotDone
+from models.booking.openings import instant
+from models.booking.resources import ResourceKind
+from models.clinics import calendars, organizations
+from models.clinics.calendars import Calendar
+from models.clinics.staff import StaffRole
+from models.messaging.messages import Due
+from models.messaging.states import SmsKind
+from webapp.nudge import nudge
+from webapp.staff.diary import WHY_NOT, day_in
+from webapp.staff.guard import blueprint, in_clinic, signed
+
+_LONGEST_NAME = 120
+
+
+@dataclass
+class Form:
+    """What the page shows: the choices, what was given, the free times of the day, and what is wrong."""
+
+    day: date
+    services: list[services.Service]
+    people: list[resources.Resource]
+    service: str | None
+    person: str | None
+    free: list[Slot]
+    nearest: list[Slot]
+    bookable: Bookable | None
+    wrong: str | None = None
+    in_the_way: tuple[InTheWay, ...] = ()
+    code: str | None = None
+    appointment: Appointment | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+
+@blueprint.get("/diary/new")
+def new_appointment() -> ResponseReturnValue:
+    return _shown(in_clinic(_form))
+
+
+@blueprint.post("/diary/new")
+def book() -> ResponseReturnValue:
+    """Book by hand. If the time is taken, say what is in the way and offer the nearest that are free."""
+
+    def work(at: Session, org_id: uuid.UUID) -> Done | Form:
+        form = _form(at, org_id)
+        starts_at = _starts_at(form)
+        name = _text("name", _LONGEST_NAME)
+        clinic = organizations.get_or_none(at, org_id)
+        number = None
+        try:
+            if clinic:
+                number = phones.e164(_text("phone", 40), region=clinic.region, sandbox=clinic.sandbox)
+        except phones.ImpossibleNumber as problem:
+            form.wrong = f"That telephone number cannot be right: {problem}."
+        if not name:
+            form.wrong = "Give the patient's name."
+        elif starts_at is None or form.bookable is None:
+            form.wrong = "Choose a service and a time."
+        if form.wrong or number is None or starts_at is None or form.bookable is None:
+            return form
+        done = by_hand.book(
+            at,
+            form.bookable,
+            starts_at,
+            patient_name=name,
+            patient_phone=number,
+            booker=signed().actor,
+            outside_hours="outside" in request.form,
+            overrule=_overrule(),
+        )
+        return done if isinstance(done, Done) else _refused(at, form, done, starts_at)
+
+    return _answer(in_clinic(work, happened=_is_there), "Booked. The patient gets a text.")
+
+
+@blueprint.get("/diary/appointments/<uuid:appointment_id>/move")
+def move_form(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    return _shown(in_clinic(lambda at, org_id: _form(at, org_id, _known(at, org_id, appointment_id))))
+
+
+@blueprint.post("/diary/appointments/<uuid:appointment_id>/move")
+def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
+    def work(at: Session, org_id: uuid.UUID) -> Done | Form:
+        found = _known(at, org_id, appointment_id)
+        form = _form(at, org_id, found)
+        starts_at = _starts_at(form)
+        if starts_at is None or form.bookable is None:
+            form.wrong = "Choose a time."
+            return form
+        done = by_hand.move(at, found, form.bookable, starts_at, outside_hours="outside" in request.form)
+        return done if isinstance(done, Done) else _refused(at, form, done, starts_at)
+
+    return _answer(in_clinic(work, happened=_is_there), "Moved. The patient gets a text.")
+
+
+def _is_there(at: Session, outcome: Done | Form) -> bool:
+    """Whether what was done is committed; what was only shown may be made again."""
+    if isinstance(outcome, Form):
+        return False
+    found = appointments.get_or_none(at, signed().org_id, outcome.appointment_id)
+    return found is not None and found.confirmation_message_id == outcome.message_id
+
+
+def _known(at: Session, org_id: uuid.UUID, appointment_id: uuid.UUID) -> Appointment:
+    found = appointments.get_or_none(at, org_id, appointment_id)
+    if found is None:
+        abort(HTTPStatus.NOT_FOUND)
+    return found
+
+
+def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> Form:
+    """The form as it was asked for, with the free times of its day."""
+    zone, now = calendars.zone(at, org_id), clock.now(at)
+    every = services.list_of_clinic(at, org_id)
+    known = resources.list_of_clinic(at, org_id)
+    service = _text("service", 200) or (moved and moved.service_id) or (every[0].id if every else None)
+    person = _text("person", 200) or (moved.resource_id if moved and "person" not in request.values else None)
+    calendar = _calendar(at, org_id, person)
+    bookable = (
+        bookables.find(at, calendar, service_id=service, person=person, anyone=True) if calendar else None
+    )
+    otherwise = (moved.scheduled_at if moved else now).astimezone(zone).date()
+    form = Form(
+        day=day_in("day", otherwise),
+        services=every,
+        people=[each for each in known if each.kind is ResourceKind.PERSON],
+        service=service,
+        person=person,
+        free=[],
+        nearest=[],
+        bookable=bookable,
+        appointment=moved,
+        names={each.id: each.name for each in known},
+    )
+    if bookable is None:
+        return form
+    if moved:
+        form.bookable = bookable = replace(
+            bookable,
+            minutes=(moved.ends_at - moved.scheduled_at) // timedelta(minutes=1),
+            minutes_before=moved.minutes_before,
+            minutes_after=moved.minutes_after,
+        )
+    desk = replace(bookable, min_notice_minutes=0, horizon_days=3660, most_per_day=None)
+    form.free = availability.find_free(at, desk, first=form.day, days=1, now=now).get(form.day, [])
+    if not form.free:
+        wanted = instant(form.day, 12 * 60, zone)
+        form.nearest = availability.find_nearest(at, desk, wanted=max(wanted, now), now=now)
+    return form
+
+
+def _calendar(at: Session, org_id: uuid.UUID, person: str | None) -> Calendar | None:
+    """The calendar of a person, else the clinic's first."""
+    every = calendars.list_of_clinic(at, org_id)
+    return next(
+        (each for each in every if person and each.resource_id == person), every[0] if every else None
+    )
+
+
+def _starts_at(form: Form) -> datetime | None:
+    """The chosen time: one of the list, or another one that was written."""
+    if form.bookable is None:
+        return None
+    written = request.form.get("other", "").strip() or request.form.get("time", "")
+    try:
+        chosen = time.fromisoformat(written)
+    except ValueError:
+        return None
+    return instant(form.day, chosen.hour * 60 + chosen.minute, form.bookable.zone)
+
+
+def _overrule() -> str | None:
+    """The reason for which it may lie beside another; only owners may give one."""
+    reason = _text("overrule", 200)
+    if reason and signed().role is not StaffRole.OWNER:
+        abort(HTTPStatus.FORBIDDEN, "Only an owner may book beside another appointment.")
+    return reason or None
+
+
+def _refused(at: Session, form: Form, done: NotDone, starts_at: datetime) -> Form:
+    form.code = done.code
+    form.wrong = f"Not done: {WHY_NOT.get(done.code, 'it cannot be booked')}."
+    form.in_the_way = done.in_the_way
+    if form.bookable:
+        desk = replace(form.bookable, min_notice_minutes=0, horizon_days=3660, most_per_day=None)
+        form.nearest = availability.find_nearest(at, desk, wanted=starts_at, now=clock.now(at))
+    return form
+
+
+def _text(name: str, most: int) -> str:
+    return " ".join(request.values.get(name, "").replace("\x00", "").split())[:most]
+
+
+def _answer(outcome: Done | Form, said: str) -> ResponseReturnValue:
+    if isinstance(outcome, Form):
+        return _shown(outcome), HTTPStatus.CONFLICT if outcome.code else HTTPStatus.BAD_REQUEST
+    nudge(Due(signed().org_id, outcome.message_id, SmsKind.CONFIRMATION))
+    flash(said, "done")
+    return redirect(
+        url_for("dashboard.appointment", appointment_id=outcome.appointment_id), HTTPStatus.SEE_OTHER
+    )
+
+
+def _shown(form: Form) -> str:
+    return render_template(
+        "dashboard/booking.html",
+        form=form,
+        given=request.values,
+        may_overrule=signed().role is StaffRole.OWNER,
+        lit="diary",
+    )

@@ -1,0 +1,164 @@
+// The diary's columns on a wide screen, one for each person and room. The list below them is the page without any
+// script, and on a telephone; both say the same, and a click leads to the same pages.
+"use strict";
+
+(() => {
+  const place = document.getElementById("columns");
+  const list = document.getElementById("list");
+  const wide = window.matchMedia("(min-width: 64rem)");
+  if (!place || !window.EventCalendar || !wide.matches || place.dataset.days !== "1") return;
+
+  const token = document.querySelector("input[name=csrf]").value;
+  const addMinutes = (time, minutes) => new Date(Date.parse(`${time}Z`) + minutes * 60000).toISOString().slice(0, 19);
+  let shown = "";
+  let calendar = null;
+
+  function events(state) {
+    const found = [];
+    for (const each of state.entries) {
+      const one = {
+        id: each.id,
+        resourceIds: each.resources,
+        start: each.start,
+        end: each.end,
+        title: each.title,
+        editable: false,
+        startEditable: each.kind === "appointment" && each.status === "confirmed" && each.start > state.now,
+        classNames: [each.kind, each.status || "", each.overruled ? "overruled" : ""].filter(Boolean),
+        extendedProps: each,
+      };
+      found.push(one);
+      for (const [start, end] of [
+        [addMinutes(each.start, -each.before), each.start],
+        [each.end, addMinutes(each.end, each.after)],
+      ]) {
+        if (start < end) {
+          found.push({ id: `${each.id}-${start}`, resourceIds: each.resources, start, end, display: "background", classNames: ["buffer"] });
+        }
+      }
+    }
+    for (const each of state.resources) {
+      if (each.kind !== "person" && !each.open.length) continue;
+      for (const [start, end] of closed(each.open)) {
+        found.push({ id: `closed-${each.id}-${start}`, resourceIds: [each.id], start, end, display: "background", classNames: ["closed"] });
+      }
+    }
+    return found;
+  }
+
+  // What is left of the day beside the open spans.
+  function closed(open) {
+    const midnight = `${place.dataset.day}T00:00:00`;
+    const next = addMinutes(midnight, 24 * 60);
+    const left = [];
+    let from = midnight;
+    for (const [start, end] of open) {
+      if (end <= from) continue;
+      if (start > from) left.push([from, start < next ? start : next]);
+      from = end;
+      if (from >= next) break;
+    }
+    if (from < next) left.push([from, next]);
+    return left;
+  }
+
+  function words(info) {
+    const each = info.event.extendedProps;
+    if (info.event.display === "background") return "";
+    const box = document.createElement("span");
+    const who = document.createElement(each.url ? "a" : "strong");
+    if (each.url) who.href = each.url;
+    who.textContent = each.kind === "block" ? `Blocked: ${each.title}` : each.title;
+    const more = document.createElement("span");
+    const left = each.left === null ? "" : `held, ${Math.max(0, Math.ceil(each.left / 60))} min left`;
+    more.textContent = [each.start.slice(11, 16), each.service, left, each.status && each.status !== "confirmed" ? each.status.replace("_", " ") : ""].filter(Boolean).join(" · ");
+    box.append(who, more);
+    return { domNodes: [box] };
+  }
+
+  async function read() {
+    const answer = await fetch(place.dataset.entries, { headers: { "HX-Request": "true" } });
+    if (answer.status === 401) return location.reload();
+    if (!answer.ok) return undefined;
+    return answer.json();
+  }
+
+  async function move(info) {
+    const form = new FormData();
+    const [day, time] = [iso(info.event.start).slice(0, 10), iso(info.event.start).slice(11, 16)];
+    form.set("csrf", token);
+    form.set("day", day);
+    form.set("other", time);
+    const person = (info.newResource || { id: info.event.extendedProps.resources[0] }).id;
+    form.set("person", person);
+    const said = `Move ${info.event.extendedProps.title} to ${time}? The patient gets a text.`;
+    if (!window.confirm(said)) return info.revert();
+    const answer = await fetch(`${info.event.extendedProps.url}/move`, { method: "POST", body: form });
+    if (answer.redirected && answer.ok) return refresh(true);
+    info.revert();
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const why = page.querySelector("[role=alert]");
+    window.alert(why ? why.textContent.replace(/\s+/g, " ").trim() : "It could not be moved.");
+    return undefined;
+  }
+
+  function iso(date) {
+    return new Date(date.getTime() - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+  }
+
+  function book(info) {
+    const there = new URL(place.dataset.new, location.href);
+    there.searchParams.set("day", iso(info.date).slice(0, 10));
+    there.searchParams.set("time", iso(info.date).slice(11, 16));
+    if (info.resource) there.searchParams.set("person", info.resource.id);
+    location.assign(there);
+  }
+
+  function hours(state) {
+    const all = state.resources.flatMap((each) => (each.kind === "person" || each.open.length ? each.open : []));
+    const times = [...all, ...state.entries.map((each) => [each.start, each.end])].filter(([start, end]) => start.slice(0, 10) === place.dataset.day && end.slice(0, 10) === place.dataset.day);
+    const first = times.map(([start]) => Number(start.slice(11, 13)));
+    const last = times.map(([, end]) => Number(end.slice(11, 13)) + (end.slice(14, 16) === "00" ? 0 : 1));
+    return [Math.max(0, Math.min(8, ...first)), Math.min(24, Math.max(18, ...last))].map((each) => `${String(each).padStart(2, "0")}:00`);
+  }
+
+  async function refresh(always) {
+    const state = await read();
+    if (!state) return;
+    const text = JSON.stringify([state.resources, state.entries.map((each) => ({ ...each, left: each.left && Math.ceil(each.left / 60) }))]);
+    if (text === shown && !always) return;
+    shown = text;
+    const [slotMinTime, slotMaxTime] = hours(state);
+    const resources = state.resources.map((each) => ({ id: each.id, title: each.name }));
+    if (calendar) {
+      for (const [name, value] of Object.entries({ resources, slotMinTime, slotMaxTime, events: events(state) })) calendar.setOption(name, value);
+      return;
+    }
+    place.hidden = false;
+    list.hidden = true;
+    calendar = EventCalendar.create(place, {
+      view: "resourceTimeGridDay",
+      date: place.dataset.day,
+      headerToolbar: { start: "", center: "", end: "" },
+      allDaySlot: false,
+      slotDuration: "00:15",
+      slotLabelInterval: "01:00",
+      slotHeight: 22,
+      slotEventOverlap: false,
+      nowIndicator: true,
+      height: "auto",
+      resources,
+      slotMinTime,
+      slotMaxTime,
+      slotLabelFormat: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
+      events: events(state),
+      eventContent: words,
+      eventClick: (info) => info.event.extendedProps.url && location.assign(info.event.extendedProps.url),
+      eventDrop: move,
+      dateClick: book,
+    });
+  }
+
+  refresh(true);
+  setInterval(() => document.hidden || refresh(false), 4000);
+})();

@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 HTMX := 4.0.1
+EVENT_CALENDAR := 5.10.1
 RUN := exec env STOP_WITH_PARENT=1 $(BIN)/python -m sandbox
 
 .PHONY: help setup demo up psql test check audit bench lock vendor clean
@@ -71,7 +72,11 @@ vendor: ## fetch the files of webapp/static/vendor anew, from npm
 	@work=`mktemp -d`; trap 'rm -rf "$$work"' EXIT; \
 	npm pack --silent --pack-destination "$$work" htmx.org@$(HTMX) >/dev/null && tar xzf "$$work"/htmx.org-*.tgz -C "$$work" && \
 	cp "$$work"/package/dist/htmx.min.js "$$work"/package/dist/ext/hx-sse.min.js webapp/static/vendor/ && \
-	cp "$$work"/package/LICENSE webapp/static/vendor/htmx.LICENSE
+	cp "$$work"/package/LICENSE webapp/static/vendor/htmx.LICENSE && \
+	npm pack --silent --pack-destination "$$work" @event-calendar/build@$(EVENT_CALENDAR) >/dev/null && \
+	tar xzf "$$work"/event-calendar-build-*.tgz -C "$$work" && \
+	grep -v sourceMappingURL "$$work"/package/dist/event-calendar.min.js > webapp/static/vendor/event-calendar.min.js && \
+	cp "$$work"/package/dist/event-calendar.min.css webapp/static/vendor/
 
 clean: ## remove caches and the local database
 	@if $(BIN)/python -m sandbox urls >/dev/null 2>&1; then echo "Holdline is running; stop it first" >&2; exit 1; fi

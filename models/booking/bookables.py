@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Text, bindparam, text
+from sqlalchemy import Date, Text, bindparam, text
 from sqlalchemy.orm import Session
 
 from models.booking.openings import A_DAY, Different, Period, Timetable
@@ -158,27 +158,34 @@ def find(
 
 def find_timetable(session: Session, org_id: uuid.UUID, resource_id: str) -> Timetable | None:
     """The hours of one resource; None if there is no such resource."""
-    found = session.execute(_READ_ONE, {"org": org_id, "resource": resource_id}).scalar_one_or_none()
-    if not found:
-        return None
-    leads = (resource_id,) if found["able"][0][1] == ResourceKind.PERSON else ()
-    return _timetables(found, leads)[resource_id]
+    return find_timetables(session, org_id, [resource_id]).get(resource_id)
 
 
-_READ_ONE = text("""
+def find_timetables(
+    session: Session, org_id: uuid.UUID, resource_ids: Sequence[str], *, since: date | None = None
+) -> dict[str, Timetable]:
+    """The hours of resources by id; those that do not exist are left out. `since`: the first day whose exceptions
+    are wanted, by default a few days ago.
+    """
+    values = {"org": org_id, "resources": list(resource_ids), "since": since}
+    found = session.execute(_READ_HOURS, values).scalar_one()
+    people = [each for each, kind, _, _ in found["able"] or () if kind == ResourceKind.PERSON]
+    return _timetables(found | {"named": None}, people)
+
+
+_READ_HOURS = text("""
     SELECT jsonb_build_object(
-             'able', jsonb_build_array(jsonb_build_array(r.id, r.kind, r.name, r.time_zone)),
-             'named', NULL,
+             'able', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone)) FROM resources r
+                       WHERE r.org_id = :org AND r.id = ANY (:resources)),
              'hours', (SELECT jsonb_agg(jsonb_build_array(resource_id, weekday, from_minute, until_minute, room_id))
-                         FROM resource_hours h WHERE h.org_id = r.org_id AND h.resource_id = r.id),
+                         FROM resource_hours h WHERE h.org_id = :org AND h.resource_id = ANY (:resources)),
              'dates', (SELECT jsonb_agg(jsonb_build_array(resource_id, day, is_open, from_minute, until_minute, room_id)
                                         ORDER BY day, from_minute, id)
                          FROM hours_exceptions e
-                        WHERE e.org_id = r.org_id AND (e.resource_id IS NULL OR e.resource_id = r.id)
-                          AND e.day >= (app_clock() - interval '3 days')::date)
+                        WHERE e.org_id = :org AND (e.resource_id IS NULL OR e.resource_id = ANY (:resources))
+                          AND e.day >= coalesce(:since, (app_clock() - interval '3 days')::date))
            )
-      FROM resources r WHERE r.org_id = :org AND r.id = :resource
-""")
+""").bindparams(bindparam("since", type_=Date()))
 
 
 _RULES = (

@@ -29,7 +29,7 @@ class InTheWay:
 
     kind: str
     who: str
-    resource_id: str
+    resource_ids: tuple[str, ...]
     starts_at: datetime
     ends_at: datetime
 
@@ -154,15 +154,20 @@ def _in_the_way(
         )
         .order_by(Occupancy.starts_at, Occupancy.resource_id)
     )
-    found = []
+    found: dict[tuple[uuid.UUID | None, ...], InTheWay] = {}
     for row, booked, held, reason in session.execute(query):
         if but is not None and row.appointment_id == but:
             continue
-        kind = "appointment" if row.appointment_id else "hold" if row.hold_id else "block"
-        found.append(
-            InTheWay(kind, booked or held or reason or "", row.resource_id, row.starts_at, row.ends_at)
+        owner = (row.appointment_id, row.hold_id, row.block_id)
+        before = found.get(owner)
+        found[owner] = InTheWay(
+            "appointment" if row.appointment_id else "hold" if row.hold_id else "block",
+            booked or held or reason or "",
+            (*(before.resource_ids if before else ()), row.resource_id),
+            row.starts_at,
+            row.ends_at,
         )
-    return tuple(found)
+    return tuple(found.values())
 
 
 #: What the desk may note of an appointment that was not cancelled; confirmed takes a note back.

@@ -115,11 +115,9 @@ def read(
     last = first + timedelta(days=days - 1)
     shown = [each for each in resources.list_of_clinic(session, org_id) if not only or each.id in only]
     shown.sort(key=lambda each: (list(ResourceKind).index(each.kind), each.name, each.id))
-    columns = []
-    for each in shown:
-        timetable = bookables.find_timetable(session, org_id, each.id)
-        spans = timetable.spans(first - timedelta(days=1), last) if timetable and timetable.weekly else []
-        columns.append(Column(each, tuple(spans)))
+    yesterday = first - timedelta(days=1)
+    hours = bookables.find_timetables(session, org_id, [each.id for each in shown], since=yesterday)
+    columns = [Column(each, tuple(hours[each.id].spans(yesterday, last))) for each in shown]
     values = {
         "org": org_id,
         "resources": [each.id for each in shown],

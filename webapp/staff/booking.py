@@ -22,6 +22,7 @@ from models.booking.resources import ResourceKind
 from models.clinics import calendars, organizations
 from models.clinics.calendars import Calendar
 from models.clinics.staff import StaffRole
+from models.insight import patients
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind
 from webapp.nudge import nudge
@@ -48,6 +49,8 @@ class Form:
     code: str | None = None
     appointment: Appointment | None = None
     names: dict[str, str] = field(default_factory=dict)
+    #: The patients who were looked for; None if none were.
+    found: list[patients.Patient] | None = None
 
 
 @blueprint.get("/diary/new")
@@ -149,6 +152,7 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         bookable=bookable,
         appointment=moved,
         names={each.id: each.name for each in known},
+        found=patients.search(at, org_id, sought) if (sought := _text("q", 80)) else None,
     )
     if bookable is None:
         return form

@@ -36,14 +36,15 @@ NOTES = {
 
 @blueprint.get("/diary")
 def diary() -> ResponseReturnValue:
-    found, now = _read()
+    found, now, everybody = _read()
     today = now.astimezone(found.zone).date()
     step = timedelta(days=found.days)
     return render_template(
         "dashboard/diary.html",
         diary=found,
         by_day=_by_day(found),
-        names={each.resource.id: each.resource.name for each in found.columns},
+        names={each.id: each.name for each in everybody},
+        everybody=everybody,
         today=today,
         last=found.first + step - timedelta(days=1),
         before=found.first - step,
@@ -55,7 +56,7 @@ def diary() -> ResponseReturnValue:
 @blueprint.get("/diary/entries")
 def diary_entries() -> ResponseReturnValue:
     """The same for the columns, which a script draws: times by the clinic's clock, without a zone."""
-    found, now = _read()
+    found, now, _ = _read()
 
     def local(moment: datetime) -> str:
         return moment.astimezone(found.zone).replace(tzinfo=None).isoformat(timespec="seconds")
@@ -99,17 +100,18 @@ def _url(entry: Entry) -> str | None:
     return url_for("dashboard.block", block_id=entry.id) if entry.kind is EntryKind.BLOCK else None
 
 
-def _read() -> tuple[Diary, datetime]:
+def _read() -> tuple[Diary, datetime, list[resources.Resource]]:
     """The days in the address: `day`, and `days` of them, of `who`."""
     who = [each.replace("\x00", "") for each in request.args.getlist("who") if each]
 
-    def read(at: Session, org_id: uuid.UUID) -> tuple[Diary, datetime]:
+    def read(at: Session, org_id: uuid.UUID) -> tuple[Diary, datetime, list[resources.Resource]]:
         zone, now = calendars.zone(at, org_id), clock.now(at)
         first = day_in("day", now.astimezone(zone).date())
         days = 7 if request.args.get("days") == "7" else 1
         if days == 7:
             first -= timedelta(days=first.weekday())
-        return diaries.read(at, org_id, zone=zone, first=first, days=days, only=who), now
+        found = diaries.read(at, org_id, zone=zone, first=first, days=days, only=who)
+        return found, now, resources.list_of_clinic(at, org_id)
 
     return in_clinic(read)
 

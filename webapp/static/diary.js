@@ -6,12 +6,16 @@
   const place = document.getElementById("columns");
   const list = document.getElementById("list");
   const wide = window.matchMedia("(min-width: 64rem)");
-  if (!place || !window.EventCalendar || !wide.matches || place.dataset.days !== "1") return;
+  if (!place || !window.EventCalendar || !wide.matches) return;
+  const week = place.dataset.days === "7";
+  if (week && place.dataset.who === "") return; // a week of everybody is a list: no screen is wide enough
 
   const token = document.querySelector("input[name=csrf]").value;
   const addMinutes = (time, minutes) => new Date(Date.parse(`${time}Z`) + minutes * 60000).toISOString().slice(0, 19);
   let shown = "";
   let calendar = null;
+  let dragged = false;
+  place.addEventListener("click", (event) => dragged && event.preventDefault(), true); // the end of a drag is no click
 
   function events(state) {
     const found = [];
@@ -38,7 +42,6 @@
       }
     }
     for (const each of state.resources) {
-      if (each.kind !== "person" && !each.open.length) continue;
       for (const [start, end] of closed(each.open)) {
         found.push({ id: `closed-${each.id}-${start}`, resourceIds: [each.id], start, end, display: "background", classNames: ["closed"] });
       }
@@ -46,10 +49,10 @@
     return found;
   }
 
-  // What is left of the day beside the open spans.
+  // What is left of the days beside the open spans.
   function closed(open) {
     const midnight = `${place.dataset.day}T00:00:00`;
-    const next = addMinutes(midnight, 24 * 60);
+    const next = addMinutes(midnight, Number(place.dataset.days) * 24 * 60);
     const left = [];
     let from = midnight;
     for (const [start, end] of open) {
@@ -67,7 +70,7 @@
     if (info.event.display === "background") return "";
     const box = document.createElement("span");
     const who = document.createElement(each.url ? "a" : "strong");
-    if (each.url) who.href = each.url;
+    if (each.url) Object.assign(who, { href: each.url, draggable: false });
     who.textContent = each.kind === "block" ? `Blocked: ${each.title}` : each.title;
     const more = document.createElement("span");
     const left = each.left === null ? "" : `held, ${Math.max(0, Math.ceil(each.left / 60))} min left`;
@@ -115,8 +118,8 @@
   }
 
   function hours(state) {
-    const all = state.resources.flatMap((each) => (each.kind === "person" || each.open.length ? each.open : []));
-    const times = [...all, ...state.entries.map((each) => [each.start, each.end])].filter(([start, end]) => start.slice(0, 10) === place.dataset.day && end.slice(0, 10) === place.dataset.day);
+    const all = state.resources.flatMap((each) => each.open);
+    const times = [...all, ...state.entries.map((each) => [each.start, each.end])].filter(([start, end]) => start.slice(0, 10) === end.slice(0, 10));
     const first = times.map(([start]) => Number(start.slice(11, 13)));
     const last = times.map(([, end]) => Number(end.slice(11, 13)) + (end.slice(14, 16) === "00" ? 0 : 1));
     return [Math.max(0, Math.min(8, ...first)), Math.min(24, Math.max(18, ...last))].map((each) => `${String(each).padStart(2, "0")}:00`);
@@ -136,8 +139,14 @@
     }
     place.hidden = false;
     list.hidden = true;
+    // The component calls itself a table and has no rows; the list of the same entries is what is read aloud.
+    const plain = () => {
+      for (const each of place.querySelectorAll("[role=table], [role=rowgroup], [role=row], [role=columnheader], [role=rowheader], [role=cell]")) each.removeAttribute("role");
+      for (const name of ["aria-colindex", "aria-rowindex", "aria-colcount", "aria-rowcount", "aria-colspan"]) place.querySelectorAll(`[${name}]`).forEach((each) => each.removeAttribute(name));
+    };
     calendar = EventCalendar.create(place, {
-      view: "resourceTimeGridDay",
+      view: week ? "timeGridWeek" : "resourceTimeGridDay",
+      firstDay: 1,
       date: place.dataset.day,
       headerToolbar: { start: "", center: "", end: "" },
       allDaySlot: false,
@@ -152,8 +161,11 @@
       slotMaxTime,
       slotLabelFormat: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
       events: events(state),
+      eventAllUpdated: plain,
+      viewDidMount: plain,
       eventContent: words,
-      eventClick: (info) => info.event.extendedProps.url && location.assign(info.event.extendedProps.url),
+      eventDragStart: () => { dragged = true; },
+      eventDragStop: () => setTimeout(() => { dragged = false; }, 200),
       eventDrop: move,
       dateClick: book,
     });

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import abort, flash, jsonify, redirect, render_template, request, url_for
+from flask import abort, flash, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from models.messaging.messages import Due
 from models.messaging.states import SmsKind
 from webapp.nudge import nudge
 from webapp.staff.guard import blueprint, in_clinic, signed
+from webapp.staff.shown import Words
 
 #: What the desk notes, and the words of its button.
 NOTES = {
@@ -58,6 +59,8 @@ def diary_entries() -> ResponseReturnValue:
     """The same for the columns, which a script draws: times by the clinic's clock, without a zone."""
     found, now, _ = _read()
 
+    words: Words = g.words
+
     def local(moment: datetime) -> str:
         return moment.astimezone(found.zone).replace(tzinfo=None).isoformat(timespec="seconds")
 
@@ -78,6 +81,7 @@ def diary_entries() -> ResponseReturnValue:
                 "kind": each.kind,
                 "resources": [each.first, *each.others],
                 "start": local(each.starts_at),
+                "at": words.clock(each.starts_at),
                 "end": local(each.ends_at),
                 "before": each.minutes_before,
                 "after": each.minutes_after,

@@ -162,10 +162,10 @@ class Words:
 
     @staticmethod
     def by(actor: str) -> str:
-        """Who changed an appointment, from the actor of its audit log."""
+        """Who booked or changed an appointment, from the actor of its audit log."""
         if actor == "patient link":
             return "the patient"
-        return "the agent" if actor.startswith("call ") else actor
+        return "the agent" if actor.startswith("call ") else actor.removeprefix("staff ")
 
     @staticmethod
     def kind(kind: str) -> str:

@@ -74,7 +74,7 @@
     who.textContent = each.kind === "block" ? `Blocked: ${each.title}` : each.title;
     const more = document.createElement("span");
     const left = each.left === null ? "" : `held, ${Math.max(0, Math.ceil(each.left / 60))} min left`;
-    more.textContent = [each.start.slice(11, 16), each.service, left, each.status && each.status !== "confirmed" ? each.status.replace("_", " ") : ""].filter(Boolean).join(" · ");
+    more.textContent = [each.at, each.service, left, each.status && each.status !== "confirmed" ? each.status.replace("_", " ") : ""].filter(Boolean).join(" · ");
     box.append(who, more);
     return { domNodes: [box] };
   }
@@ -94,7 +94,7 @@
     form.set("other", time);
     const person = (info.newResource || { id: info.event.extendedProps.resources[0] }).id;
     form.set("person", person);
-    const said = `Move ${info.event.extendedProps.title} to ${time}? The patient gets a text.`;
+    const said = `Move ${info.event.extendedProps.title} from ${info.event.extendedProps.at} to ${time}${week ? ` on ${day}` : ""}? The patient gets a text.`;
     if (!window.confirm(said)) return info.revert();
     const answer = await fetch(`${info.event.extendedProps.url}/move`, { method: "POST", body: form });
     if (answer.redirected && answer.ok) return refresh(true);
@@ -159,7 +159,8 @@
       resources,
       slotMinTime,
       slotMaxTime,
-      slotLabelFormat: (date) => date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }),
+      slotLabelFormat: (date) => `${date.getHours() % 12 || 12} ${date.getHours() < 12 ? "am" : "pm"}`,
+      dayHeaderFormat: (date) => `${date.toLocaleDateString("en-GB", { weekday: "short" })} ${date.getDate()}`,
       events: events(state),
       eventAllUpdated: plain,
       viewDidMount: plain,

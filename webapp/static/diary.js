@@ -6,9 +6,9 @@
   const place = document.getElementById("columns");
   const list = document.getElementById("list");
   const wide = window.matchMedia("(min-width: 64rem)");
-  if (!place || !window.EventCalendar || !wide.matches) return;
+  if (!place || !window.EventCalendar) return;
   const week = place.dataset.days === "7";
-  if (week && place.dataset.who === "") return; // a week of everybody is a list: no screen is wide enough
+  const inColumns = wide.matches && !(week && place.dataset.who === ""); // no screen is wide enough for a week of everybody
 
   const token = document.querySelector("input[name=csrf]").value;
   const addMinutes = (time, minutes) => new Date(Date.parse(`${time}Z`) + minutes * 60000).toISOString().slice(0, 19);
@@ -130,7 +130,9 @@
     if (!state) return;
     const text = JSON.stringify([state.resources, state.entries.map((each) => ({ ...each, left: each.left && Math.ceil(each.left / 60) }))]);
     if (text === shown && !always) return;
+    const first = shown === "";
     shown = text;
+    if (!inColumns) return first ? undefined : renewList();
     const [slotMinTime, slotMaxTime] = hours(state);
     const resources = state.resources.map((each) => ({ id: each.id, title: each.name }));
     if (calendar) {
@@ -170,6 +172,14 @@
       eventDrop: move,
       dateClick: book,
     });
+  }
+
+  // The list as the page has it now.
+  async function renewList() {
+    const answer = await fetch(location.href);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const anew = page.getElementById("list");
+    if (answer.ok && anew) list.replaceChildren(...anew.childNodes);
   }
 
   refresh(true);

@@ -224,7 +224,9 @@ def erase(
     held = find(session, org_id, phones, for_update=True)
     now = clock.now(session)
     expected = [
-        row for row in held.appointments if row.status is AppointmentStatus.CONFIRMED and row.ends_at > now
+        row
+        for row in held.appointments
+        if row.status in (AppointmentStatus.CONFIRMED, AppointmentStatus.ARRIVED) and row.ends_at > now
     ]
     if expected and not cancel:
         raise StillExpected([row.scheduled_at for row in expected])

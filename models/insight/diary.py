@@ -137,6 +137,7 @@ class Appointed:
 
     id: uuid.UUID
     calendar_id: str
+    contact_id: uuid.UUID
     name: str
     phone: str
     service: str | None
@@ -158,7 +159,7 @@ class Appointed:
 
 
 _ONE = text("""
-    SELECT a.id, a.calendar_id, a.patient_name AS name, a.patient_phone AS phone, s.name AS service,
+    SELECT a.id, a.calendar_id, a.contact_id, a.patient_name AS name, a.patient_phone AS phone, s.name AS service,
            a.service_type AS said, a.resource_id, r.name AS with_whom,
            ARRAY(SELECT o.name FROM resources o WHERE o.org_id = a.org_id AND o.id = ANY (a.other_resources)
                   ORDER BY o.name) AS also,

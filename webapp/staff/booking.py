@@ -50,7 +50,7 @@ class Form:
     appointment: Appointment | None = None
     names: dict[str, str] = field(default_factory=dict)
     #: The patients who were looked for; None if none were.
-    found: list[patients.Patient] | None = None
+    found: list[patients.Found] | None = None
 
 
 @blueprint.get("/diary/new")

@@ -38,6 +38,7 @@ from webapp.staff import (
     holds,
     judgements,
     live_pages,
+    patients,
     people,
     sign_in,
 )
@@ -46,7 +47,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown
 
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
-_OTHERS = (account, booking, diary, holds, judgements, live_pages, sign_in)
+_OTHERS = (account, booking, diary, holds, judgements, live_pages, patients, sign_in)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 

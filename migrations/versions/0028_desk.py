@@ -1,6 +1,7 @@
-"""The desk books by hand: arrived patients, and appointments that were put beside another on purpose.
+"""The desk books by hand: patients who arrived, appointments beside another, and people who may only look.
 
-Old code runs on this schema: it neither writes nor reads what is new, and shows an arrived patient as booked.
+Old code runs on this schema: it writes nothing of what is new. It cannot read the two new words, so that nobody
+should note an arrival or add somebody who may only look before its last process is replaced.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ STATUSES = ("confirmed", "cancelled", "completed", "no_show")
 
 def upgrade() -> None:
     _statuses(*STATUSES, "arrived")
+    _roles("owner", "staff", "read_only")
     op.add_column("appointments", sa.Column("overruled", sa.Text(), nullable=True))
     op.create_check_constraint(
         op.f("ck_appointments_overruled"),
@@ -34,7 +36,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Cancels no appointment: one beside another loses its time to it, and is in the list of that day only."""
+    """Cancels appointments that were put beside another, and ends the access of those who may only look."""
     op.execute("DROP FUNCTION book_by_hand")
     _read("move_appointment_v4")
     op.execute("UPDATE appointments SET status = 'completed' WHERE status = 'arrived'")
@@ -45,6 +47,9 @@ def downgrade() -> None:
     op.drop_constraint(op.f("ck_appointments_overruled"), "appointments")
     op.drop_column("appointments", "overruled")
     _statuses(*STATUSES)
+    op.execute("UPDATE staff_users SET disabled_at = now() WHERE role = 'read_only' AND disabled_at IS NULL")
+    op.execute("UPDATE staff_users SET role = 'staff' WHERE role = 'read_only'")
+    _roles("owner", "staff")
 
 
 def _read(*names: str) -> None:
@@ -54,6 +59,12 @@ def _read(*names: str) -> None:
             .read_text()
             .replace("CREATE FUNCTION move", "CREATE OR REPLACE FUNCTION move")
         )
+
+
+def _roles(*names: str) -> None:
+    op.drop_constraint(op.f("ck_staff_users_role"), "staff_users")
+    values = ", ".join(f"'{name}'" for name in names)
+    op.create_check_constraint(op.f("ck_staff_users_role"), "staff_users", f"role IN ({values})")
 
 
 def _statuses(*names: str) -> None:

@@ -17,10 +17,11 @@ from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 
 
 class StaffRole(StrEnum):
-    """A person's role at the clinic, as `flask staff` sets and shows it. Every page is open to both roles."""
+    """What a person may do on the staff's pages; webapp/staff/guard.py enforces it. Every page is open to all."""
 
-    OWNER = "owner"
-    STAFF = "staff"
+    OWNER = "owner"  # everything
+    STAFF = "staff"  # the desk: everything but to book beside another appointment and to erase patients
+    READ_ONLY = "read_only"  # look, and change their own account
 
 
 class StaffUser(Base):

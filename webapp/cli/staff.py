@@ -27,7 +27,7 @@ def staff() -> None:
     type=click.Choice([role.value for role in StaffRole]),
     default=StaffRole.STAFF.value,
     show_default=True,
-    help="What may be done.",
+    help="owner: everything; staff: the desk; read_only: look, and change nothing.",
 )
 def add(org_id: uuid.UUID, email: str, name: str, role: str) -> None:
     """Let EMAIL sign in for ORG_ID."""
@@ -78,6 +78,17 @@ def password(org_id: uuid.UUID, email: str) -> None:
     with at(org_id) as (session, _):
         people.set_password(_find(session, org_id, email), chosen)
     click.echo(f"{people.normal_email(email)} has another password")
+
+
+@staff.command("role")
+@click.argument("org_id", type=click.UUID)
+@click.argument("email")
+@click.argument("role", type=click.Choice([role.value for role in StaffRole]))
+def role_(org_id: uuid.UUID, email: str, role: str) -> None:
+    """Give EMAIL another role, which counts from the next request on."""
+    with at(org_id) as (session, _):
+        _find(session, org_id, email).role = StaffRole(role)
+    click.echo(f"{people.normal_email(email)} is {role} now")
 
 
 @staff.command("disable")

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from models.clinics import calendars
+from models.clinics.staff import StaffRole
 from webapp.staff import people
 from webapp.staff.people import Signed
 from webapp.staff.shown import Words
@@ -27,6 +28,18 @@ OPEN = {
     "dashboard.second_factor",
     "dashboard.ask_for_second_factor",
 }
+
+#: The forms of one's own account, which are everybody's.
+OWN_ACCOUNT = {
+    "dashboard.end_session",
+    "dashboard.start_second_factor",
+    "dashboard.confirm_second_factor",
+    "dashboard.end_second_factor",
+    "dashboard.sign_out",
+}
+
+#: The forms that are for owners only.
+FOR_OWNERS = {"dashboard.erase"}
 
 #: The endpoints that scripts ask. Like a form of htmx they get 401, since they cannot follow to the sign-in.
 _FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream", "dashboard.diary_entries"}
@@ -44,8 +57,16 @@ def _check() -> ResponseReturnValue | None:
             if request.endpoint in _FOR_SCRIPTS or "HX-Request" in request.headers:
                 return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
             return redirect(url_for("dashboard.ask_to_sign_in"), HTTPStatus.SEE_OTHER)
-    if request.method not in {"GET", "HEAD", "OPTIONS"} and not people.token_is_right():
+    if request.method in {"GET", "HEAD", "OPTIONS"}:
+        return None
+    if not people.token_is_right():
         abort(HTTPStatus.BAD_REQUEST, "This form is too old. Go back, load the page again and try once more.")
+    if request.endpoint not in OPEN | OWN_ACCOUNT and signed().role is StaffRole.READ_ONLY:
+        abort(
+            HTTPStatus.FORBIDDEN, "You may look, and change nothing. An owner of the clinic can change that."
+        )
+    if request.endpoint in FOR_OWNERS and signed().role is not StaffRole.OWNER:
+        abort(HTTPStatus.FORBIDDEN, "Only an owner of the clinic may do that.")
     return None
 
 
@@ -77,4 +98,5 @@ def for_every_page() -> dict[str, object]:
         "signed": g.get("signed"),
         "words": g.get("words"),
         "token": people.token,
+        "may_change": bool(g.get("signed")) and signed().role is not StaffRole.READ_ONLY,
     }

@@ -51,9 +51,7 @@ def patient_json(contact_id: uuid.UUID) -> ResponseReturnValue:
 
 @blueprint.post("/patients/<uuid:contact_id>/erase")
 def erase(contact_id: uuid.UUID) -> ResponseReturnValue:
-    """Erase name, number and words everywhere. It cannot be taken back, and only owners may."""
-    if signed().role is not StaffRole.OWNER:
-        abort(HTTPStatus.FORBIDDEN, "Only an owner may erase a patient.")
+    """Erase name, number and words everywhere. It cannot be taken back, and only owners may (guard.FOR_OWNERS)."""
 
     def work(at: Session, org_id: uuid.UUID) -> str | None:
         phone = _known(at, org_id, contact_id).contact.phone

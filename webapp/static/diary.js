@@ -10,6 +10,7 @@
   const week = place.dataset.days === "7";
   const inColumns = wide.matches && !(week && place.dataset.who === ""); // no screen is wide enough for a week of everybody
 
+  const mayChange = place.dataset.mayChange === "1";
   const token = document.querySelector("input[name=csrf]").value;
   const addMinutes = (time, minutes) => new Date(Date.parse(`${time}Z`) + minutes * 60000).toISOString().slice(0, 19);
   let shown = "";
@@ -27,7 +28,7 @@
         end: each.end,
         title: each.title,
         editable: false,
-        startEditable: each.kind === "appointment" && each.status === "confirmed" && each.start > state.now,
+        startEditable: mayChange && each.kind === "appointment" && each.status === "confirmed" && each.start > state.now,
         classNames: [each.kind, each.status || "", each.overruled ? "overruled" : ""].filter(Boolean),
         extendedProps: each,
       };
@@ -170,7 +171,7 @@
       eventDragStart: () => { dragged = true; },
       eventDragStop: () => setTimeout(() => { dragged = false; }, 200),
       eventDrop: move,
-      dateClick: book,
+      dateClick: mayChange ? book : undefined,
     });
   }
 

@@ -39,10 +39,10 @@ from models.clinics import calendars
 class AppointmentStatus(StrEnum):
     CONFIRMED = "confirmed"
     CANCELLED = "cancelled"
-    # Noted by the desk: the patient is here, was seen, or did not come.
-    ARRIVED = "arrived"
+    # Noted by the desk: the patient was seen, did not come, or is here.
     COMPLETED = "completed"
     NO_SHOW = "no_show"
+    ARRIVED = "arrived"
 
 
 class BookedBy(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, and_, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, and_, or_, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt
@@ -115,17 +115,22 @@ def names_of_clinic(session: Session, org_id: uuid.UUID) -> list[str]:
 
 
 def names_by_calendar(session: Session, calendar: Calendar) -> list[str]:
-    """The names of what callers may book by a calendar, in their order, each once."""
+    """The names of what callers may book by a calendar, in their order, each once.
+
+    That is what its own person or room can do, and what nobody with a calendar of their own can: by any calendar
+    the caller is offered whoever does that.
+    """
     query = (
         select(Service.name)
         .where(Service.org_id == calendar.org_id, Service.retired_at.is_(None), Service.by_phone)
         .order_by(Service.position, Service.id)
     )
     if calendar.resource_id is not None:
-        own = select(ServiceResource.service_id).where(
-            ServiceResource.org_id == calendar.org_id, ServiceResource.resource_id == calendar.resource_id
-        )
-        query = query.where(Service.id.in_(own))
+        done = select(ServiceResource.service_id).where(ServiceResource.org_id == calendar.org_id)
+        own = done.where(ServiceResource.resource_id == calendar.resource_id)
+        with_a_calendar = select(Calendar.resource_id).where(Calendar.org_id == calendar.org_id)
+        of_others = done.where(ServiceResource.resource_id.in_(with_a_calendar))
+        query = query.where(or_(Service.id.in_(own), Service.id.not_in(of_others)))
     return [name for name in dict.fromkeys(session.scalars(query)) if name != UNNAMED]
 
 

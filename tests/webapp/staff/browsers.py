@@ -67,9 +67,9 @@ def token_in(response: TestResponse) -> str:
     return found[1]
 
 
-def employ(app: Flask, org: str, name: str = "Jo") -> Person:
+def employ(app: Flask, org: str, name: str = "Jo", role: StaffRole = StaffRole.STAFF) -> Person:
     email = f"{uuid.uuid4().hex[:12]}@clinic.example"
     with transaction(uuid.UUID(org)) as session:
-        user = staff.add(session, org_id=uuid.UUID(org), email=email, name=name, role=StaffRole.STAFF)
+        user = staff.add(session, org_id=uuid.UUID(org), email=email, name=name, role=role)
         staff.set_password(user, PASSWORD)
     return Person(app.test_client(), org, email)

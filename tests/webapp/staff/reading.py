@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from webapp.staff import pages
+from webapp.staff import booking, diary, pages
 
 
 @pytest.fixture
 def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     told: list[Any] = []
-    monkeypatch.setattr(pages, "nudge", told.append)
+    for module in (booking, diary, pages):
+        monkeypatch.setattr(module, "nudge", told.append)
     return told
 
 

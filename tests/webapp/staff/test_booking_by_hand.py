@@ -1,0 +1,513 @@
+"""The desk books, moves and cancels by hand, by the rules of the telephone but for those that it may judge."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.clinics.staff import StaffRole
+from tests.breaking import Breaks, Line
+from tests.conftest import Clock
+from tests.factories import create_clinic
+from tests.linked import Linked
+from tests.surroundings import environment
+from tests.webapp.staff.browsers import employ
+from tests.webapp.staff.desk import DAY, Desk, at, id_in, later, open_desk, slot_id
+from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
+from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
+from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
+from tests.webapp.staff.reading import shown
+
+# --- booking ------------------------------------------------------------------------------------
+
+
+def test_a_new_patient_is_booked_with_a_confirmation_and_the_one_who_answers_for_it(
+    desk: Desk, nudged: list[Any]
+) -> None:
+    appointment = desk.booked("10:00")
+    assert desk.row(
+        appointment,
+        "scheduled_at, ends_at, resource_id, service_id, patient_name, patient_phone, status, seat, overruled",
+    ) == (at("10:00"), at("10:30"), "cal-1", "check-up", "Ann Desk", "+447700900456", "confirmed", 0, None)
+    who = f"staff {desk.person.email}"
+    assert desk.row(appointment, "booked_by, booker, hold_id") == ("desk", who, None)
+    assert desk.messages(appointment) == [("confirmation", "queued", "+447700900456")]
+    message = desk.row(appointment, "confirmation_message_id")
+    assert [(str(due.org_id), due.message_id, due.kind) for due in nudged] == [
+        (desk.org, message, "confirmation")
+    ]
+    # Its link works like that of a booking by telephone.
+    [link] = desk.sql.execute(
+        "SELECT expires_at FROM patient_links WHERE message_id = %s", [message]
+    ).fetchall()
+    assert link == (at("10:00"),)
+    assert desk.audit("appointments", appointment)[0] == (who, "insert")
+    page = desk.page(f"diary/appointments/{appointment}")
+    assert "Booked. The patient gets a text." in page
+    assert "at the desk, by" in page
+
+
+def test_the_time_is_taken_for_callers_and_the_next_one_is_free(desk: Desk) -> None:
+    desk.booked("10:00")
+    assert desk.claim("10:00")["code"] == "slot_taken"
+    assert desk.claim("10:30")["success"]
+
+
+def test_whoever_is_free_is_taken_and_of_two_the_one_with_less_to_do(desk: Desk) -> None:
+    assert desk.row(desk.booked("09:00", person=""), "resource_id") == "cal-1"
+    assert desk.row(desk.booked("10:00", person=""), "resource_id") == "cal-2"
+    assert desk.row(desk.booked("10:00", person=""), "resource_id") == "cal-1"
+    refused = desk.book("10:00", person="")
+    assert refused.status_code == 409
+    assert "that time is taken" in refused.text
+
+
+def test_the_form_lists_the_free_times_of_the_day_and_no_taken_one(desk: Desk) -> None:
+    desk.booked("10:00")
+    page = desk.page(f"diary/new?service=check-up&person=cal-1&day={DAY}")
+    assert 'value="09:30"' in page
+    assert 'value="10:00"' not in page
+    assert 'value="16:30"' in page
+
+
+def test_a_time_of_the_list_is_booked_and_a_written_one_counts_before_it(desk: Desk) -> None:
+    assert desk.row(desk.booked(other="", time="09:30"), "scheduled_at") == at("09:30")
+    assert desk.row(desk.booked("14:10", time="09:30"), "scheduled_at") == at("14:10")
+
+
+def test_a_day_with_nothing_free_offers_the_nearest(desk: Desk) -> None:
+    desk.block("00:00", "23:59")
+    page = shown(desk.person.get(f"diary/new?service=check-up&person=cal-1&day={DAY}"))
+    assert "Nothing is free on that day. Free nearby:" in page
+
+
+@pytest.mark.parametrize("sought", ["wilhel", "WILHELMINA QUARTER", "900987", "07700 900 987", "+44 7700"])
+def test_a_patient_who_was_here_is_found_by_name_and_number(desk: Desk, sought: str) -> None:
+    desk.booked("09:00", name="Wilhelmina Quarterstaff", phone="07700 900987")
+    desk.booked("15:00", name="Wilhelmina Quarterstaff", phone="07700 900987")
+    desk.booked("09:30", name="Somebody Else", phone="07911 123456")
+    answer = desk.person.client.get("/dashboard/diary/new", query_string={"q": sought})
+    assert answer.text.count(">Wilhelmina Quarterstaff</a>") == 1
+    assert "Somebody Else" not in answer.text
+    assert "phone=%2B447700900987" in answer.text
+
+
+def test_a_known_patient_is_booked_as_the_same_contact(desk: Desk) -> None:
+    first, second = desk.booked("09:00", phone="07700900987"), desk.booked("09:30", phone="+44 7700 900987")
+    assert desk.row(first, "contact_id") == desk.row(second, "contact_id")
+
+
+@pytest.mark.parametrize("sought", ["%", "_", "!", "\x00", "nobody at all", "'; --", "0" * 5000, "٣٣٣"])
+def test_a_search_that_finds_nobody_says_so(desk: Desk, sought: str) -> None:
+    desk.booked("09:00")
+    answer = desk.person.client.get("/dashboard/diary/new", query_string={"q": sought})
+    assert answer.status_code == 200
+    assert "Ann Desk" not in answer.text
+    assert "No patient of that name or number" in answer.text or sought == "\x00"
+
+
+def test_no_patient_of_another_clinic_is_found(desk: Desk, elsewhere: Desk) -> None:
+    elsewhere.booked("09:00", name="Wilhelmina Quarterstaff")
+    for sought in ("wilhelmina", "900456"):
+        assert "Wilhelmina Quarterstaff" not in desk.page(f"diary/new?q={sought}")
+
+
+# --- what is in the way -------------------------------------------------------------------------
+
+
+def test_a_conflict_says_what_is_in_the_way_and_offers_the_nearest(desk: Desk) -> None:
+    desk.booked("10:00", name="Tom Early")
+    answer = desk.book("10:10", name="Ann Late")
+    page = shown(answer)
+    assert answer.status_code == 409
+    assert "Not done: that time is taken." in page
+    assert "cal-1, 10:00 am to 10:30 am: booked for Tom Early" in page
+    assert "Free nearby:" in page
+    assert "9:30 am" in page
+    assert "10:30 am" in page
+    # What was written is still there.
+    assert 'value="Ann Late"' in answer.text
+    assert 'value="07700 900456"' in answer.text
+    assert desk.count("appointments") == 1
+
+
+def test_a_hold_and_a_block_are_named_too_and_an_expired_hold_is_not(desk: Desk, clock: Clock) -> None:
+    assert desk.claim("11:00", patientName="Cal Caller")["success"]
+    desk.block("11:30", "12:00")
+    page = shown(desk.book("11:00"))
+    assert "held for Cal Caller" in page
+    page = shown(desk.book("11:15"))
+    assert "held for Cal Caller" in page
+    assert "blocked, Staff meeting" in page
+    clock.forward(3600)
+    page = shown(desk.book("11:15"))
+    assert "Cal Caller" not in page
+    assert "blocked, Staff meeting" in page
+    assert desk.booked("11:00")
+
+
+def test_a_shared_room_is_named_once_with_all_that_it_takes(app: Any, sql: Any) -> None:
+    desk = open_desk(app, sql, calendar={"room": "surgery"})
+    appointment = desk.booked("10:00", name="Tom Early")
+    assert desk.row(appointment, "resource_id, other_resources") == ("cal-1", ["surgery"])
+    page = shown(desk.book("10:00", person="cal-2"))
+    assert "surgery, 10:00 am to 10:30 am: booked for Tom Early" in page
+    page = shown(desk.book("10:00", person="cal-1"))
+    assert page.count("booked for Tom Early") == 1
+
+
+def test_outside_the_hours_needs_the_tick(desk: Desk) -> None:
+    answer = desk.book("07:00")
+    assert answer.status_code == 409
+    assert "Not done: nobody who can do it works then." in shown(answer)
+    assert 'name="outside"' in answer.text
+    assert desk.count("appointments") == 0
+    assert desk.row(desk.booked("07:00", outside="1"), "scheduled_at") == at("07:00")
+    assert desk.book("07:00", outside="1").status_code == 409  # what is booked is in the way all the same
+
+
+def test_a_time_that_has_passed_is_none_but_a_patient_who_just_walked_in_is_booked(
+    desk: Desk, nudged: list[Any]
+) -> None:
+    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    answer = desk.book("10:00", day=yesterday)
+    assert answer.status_code == 409
+    assert "Not done: that time has passed." in shown(answer)
+    begun = datetime.now(UTC) - timedelta(minutes=10)
+    appointment = desk.booked(f"{begun:%H:%M}", day=f"{begun:%Y-%m-%d}", outside="1")
+    assert desk.messages(appointment) == [("confirmation", "queued", "+447700900456")]
+
+
+def test_the_desk_may_exceed_notice_horizon_and_the_limit_of_a_day(app: Any, sql: Any) -> None:
+    desk = open_desk(app, sql, calendar={"min_notice_minutes": 60 * 24 * 30, "horizon_days": 40})
+    assert desk.claim("10:00")["code"] == "too_soon"
+    assert desk.booked("10:00")
+    assert desk.booked("10:00", day=later(200))
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"name": "  "}, "Give the patient's name."),
+        ({"name": "\x00"}, "Give the patient's name."),
+        ({"phone": ""}, "That telephone number cannot be right"),
+        ({"phone": "hello"}, "That telephone number cannot be right"),
+        ({"phone": "12"}, "That telephone number cannot be right"),
+        ({"other": ""}, "Choose a service and a time."),
+        ({"other": "ten"}, "Choose a service and a time."),
+        ({"other": "25:00"}, "Choose a service and a time."),
+        ({"service": "no-such-service"}, "Choose a service and a time."),
+        ({"person": "nobody"}, "Choose a service and a time."),
+        ({"service": "\x00'", "person": "\x00"}, "Choose a service and a time."),
+    ],
+)
+def test_what_is_missing_or_wrong_gets_a_sentence_and_books_nothing(
+    desk: Desk, form: dict[str, str], said: str
+) -> None:
+    answer = desk.book("10:00", **form)
+    assert answer.status_code == 400
+    assert said in shown(answer).replace("&#39;", "'")
+    assert desk.count("appointments") == desk.count("sms_messages") == 0
+
+
+def test_rubbish_is_never_an_error_of_ours(desk: Desk) -> None:
+    rubbish = (
+        "\x00",
+        "x" * 5000,
+        "é\u202e🦷",
+        "' OR 1=1 --",
+        "<script>",
+        "-1",
+        "9" * 400,
+        "2026-02-30",
+        "%00",
+    )
+    appointment = desk.booked("09:00")
+    for path in ("diary/new", f"diary/appointments/{appointment}/move"):
+        for field in (
+            "service",
+            "person",
+            "day",
+            "other",
+            "time",
+            "name",
+            "phone",
+            "overrule",
+            "outside",
+            "q",
+        ):
+            for value in rubbish:
+                answer = desk.person.client.get(f"/dashboard/{path}", query_string={field: value})
+                assert answer.status_code == 200, (path, field, value)
+                assert "<script>x" not in answer.text
+    for field in ("service", "person", "day", "other", "time", "name", "phone"):
+        for value in rubbish:
+            answer = desk.book("09:00", **{field: value})
+            assert answer.status_code in {303, 400, 409}, (field, value, answer.status_code)
+    assert desk.book(name="x" * 1_000_000).status_code == 413
+    for day in ("0001-01-01", "1999-12-31", "2100-01-01", "9999-12-31"):
+        assert desk.person.get(f"diary/new?day={day}").status_code == 200
+        assert desk.book("09:00", day=day).status_code in {400, 409}
+
+
+def test_a_clinic_without_a_calendar_is_told_so(app: Any, sql: Any) -> None:
+    person = employ(app, create_clinic(()))
+    person.sign_in()
+    assert "Nobody does that." in person.get("diary/new").text
+    assert Desk(app, sql, person).book().status_code == 400
+    assert "Nobody to book yet" in person.get("diary").text
+
+
+# --- beside another -----------------------------------------------------------------------------
+
+
+def test_only_an_owner_may_book_beside_another_and_only_with_a_reason(desk: Desk) -> None:
+    first = desk.booked("10:00", name="Tom Early")
+    refused = desk.book("10:00", overrule="An emergency")
+    assert refused.status_code == 403
+    assert "Only an owner may book beside another appointment." in refused.text
+    assert "overrule" not in desk.book("10:00").text
+    owner = desk.colleague(StaffRole.OWNER)
+    assert 'name="overrule"' in owner.book("10:00").text
+    assert owner.book("10:00", overrule="  ").status_code == 409
+    assert desk.count("appointments") == 1
+
+    second = owner.booked("10:00", overrule="An emergency", name="Una Urgent")
+    assert owner.row(second, "seat, overruled, booker, resource_id") == (
+        *(1, "An emergency"),
+        *(f"staff {owner.person.email}", "cal-1"),
+    )
+    assert owner.messages(second) == [("confirmation", "queued", "+447700900456")]
+    assert owner.audit("appointments", second)[0] == (f"staff {owner.person.email}", "insert")
+    assert "Booked beside another appointment: An emergency" in owner.page(f"diary/appointments/{second}")
+    day = shown(owner.person.get(f"diary?day={DAY}"))
+    assert "beside another: An emergency" in day
+    assert "Tom Early" in day
+    # It has freed nothing, and a third one sits beside both.
+    assert desk.row(first, "status, seat, scheduled_at") == ("confirmed", 0, at("10:00"))
+    assert desk.claim("10:00")["code"] == "slot_taken"
+    assert desk.book("10:00").status_code == 409
+    third = owner.booked("10:15", overrule="Another emergency")
+    assert owner.row(third, "seat") == 2
+
+
+def test_one_that_needs_nothing_overruled_is_marked_as_nothing(desk: Desk) -> None:
+    owner = desk.colleague(StaffRole.OWNER)
+    assert owner.row(owner.booked("10:00", overrule="To be sure"), "seat, overruled") == (0, None)
+
+
+def test_a_time_that_a_caller_holds_or_a_block_has_can_be_overruled_and_stays_theirs(desk: Desk) -> None:
+    owner = desk.colleague(StaffRole.OWNER)
+    hold = desk.claim("11:00")["holdId"]
+    desk.block("12:00", "13:00")
+    assert owner.row(owner.booked("11:00", overrule="An emergency"), "seat") == 1
+    assert owner.row(owner.booked("12:00", overrule="An emergency"), "seat") == 1
+    [status] = desk.sql.execute("SELECT status FROM appointment_holds WHERE id = %s", [hold]).fetchall()
+    assert status == ("held",)
+    assert desk.claim("12:00")["code"] == "slot_taken"
+
+
+def test_where_the_first_of_two_is_cancelled_nobody_else_gets_in_beside_the_other(desk: Desk) -> None:
+    first = desk.booked("10:00")
+    owner = desk.colleague(StaffRole.OWNER)
+    second = owner.booked("10:00", overrule="An emergency", name="Una Urgent")
+    desk.person.post(f"diary/appointments/{first}/cancel")
+    assert desk.claim("10:00")["code"] == "slot_taken"
+    answer = desk.book("10:00")
+    assert answer.status_code == 409
+    assert "booked for Una Urgent" in shown(answer)
+    page = desk.page(f"diary/new?service=check-up&person=cal-1&day={DAY}")
+    assert 'value="10:00"' not in page
+    desk.person.post(f"diary/appointments/{second}/cancel")
+    assert desk.claim("10:00")["success"]
+
+
+def test_one_that_is_moved_sits_alone_again(desk: Desk) -> None:
+    desk.booked("10:00")
+    owner = desk.colleague(StaffRole.OWNER)
+    second = owner.booked("10:00", overrule="An emergency")
+    assert desk.person.post(f"diary/appointments/{second}/move", day=DAY, other="11:00").status_code == 303
+    assert desk.row(second, "seat, overruled, scheduled_at") == (0, None, at("11:00"))
+    assert desk.claim("11:00")["code"] == "slot_taken"
+
+
+# --- moving -------------------------------------------------------------------------------------
+
+
+def test_an_appointment_is_moved_to_another_time_with_a_new_text(desk: Desk, nudged: list[Any]) -> None:
+    appointment = desk.booked("10:00")
+    first = desk.row(appointment, "confirmation_message_id")
+    answer = desk.person.post(f"diary/appointments/{appointment}/move", day=later(1), other="11:30")
+    assert id_in(answer) == appointment
+    assert desk.row(appointment, "scheduled_at, resource_id") == (at("11:30", later(1)), "cal-1")
+    message = desk.row(appointment, "confirmation_message_id")
+    assert message != first
+    assert [due.message_id for due in nudged] == [first, message]
+    assert sorted(desk.messages(appointment)) == [
+        ("confirmation", "expired", "+447700900456"),
+        ("confirmation", "queued", "+447700900456"),
+    ]
+    changes = desk.sql.execute(
+        "SELECT change, actor FROM appointment_changes WHERE appointment_id = %s", [appointment]
+    ).fetchall()
+    assert changes == [("moved", f"staff {desk.person.email}")]
+    assert desk.claim("10:00")["success"]
+    assert "Moved. The patient gets a text." in desk.page(f"diary/appointments/{appointment}")
+
+
+def test_an_appointment_is_moved_to_another_person_at_the_same_time(desk: Desk) -> None:
+    appointment = desk.booked("10:00")
+    path = f"diary/appointments/{appointment}/move"
+    assert desk.person.post(path, day=DAY, other="10:00", person="cal-2").status_code == 303
+    assert desk.row(appointment, "scheduled_at, resource_id") == (at("10:00"), "cal-2")
+    assert desk.claim("10:00")["success"]
+    assert desk.claim("10:00", "cal-2")["code"] == "slot_taken"
+
+
+def test_a_move_is_refused_in_a_sentence_and_changes_nothing(desk: Desk) -> None:
+    appointment = desk.booked("10:00")
+    desk.booked("11:00", name="Tom Early")
+    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    path = f"diary/appointments/{appointment}/move"
+    for form, status, said in (
+        ({"other": "11:10"}, 409, "that time is taken"),
+        ({"other": "10:00"}, 409, "it is at that time already"),
+        ({"other": "06:00"}, 409, "nobody who can do it works then"),
+        ({"other": "10:00", "day": yesterday}, 409, "that time has passed"),
+        ({"other": "later"}, 400, "Choose a time."),
+        ({"other": "15:00", "person": "nobody"}, 400, "Choose a time."),
+    ):
+        answer = desk.person.post(path, **({"day": DAY} | form))
+        assert (answer.status_code, said in shown(answer)) == (status, True), (form, shown(answer))
+    assert "booked for Tom Early" in shown(desk.person.post(path, day=DAY, other="11:10"))
+    assert desk.row(appointment, "scheduled_at") == at("10:00")
+    assert len(desk.messages(appointment)) == 1
+    assert desk.person.post(path, day=DAY, other="06:00", outside="1").status_code == 303
+    # By less than its own length it is in nobody's way, its own least of all.
+    assert desk.person.post(path, day=DAY, other="06:10", outside="1").status_code == 303
+
+
+def test_a_move_keeps_the_service_whatever_the_form_says(app: Any, sql: Any) -> None:
+    """Only cal-1 does the other service, so a move of a check-up may still go to cal-2."""
+    desk = open_desk(app, sql)
+    desk.sql.execute(
+        "INSERT INTO services (org_id, id, name, minutes, step_minutes, position)"
+        " VALUES (%s, 'surgery', 'Surgery', 90, 30, 9)",
+        [desk.org],
+    )
+    desk.sql.execute(
+        "INSERT INTO service_resources (org_id, service_id, resource_id) VALUES (%s, 'surgery', 'cal-1')",
+        [desk.org],
+    )
+    appointment = desk.booked("10:00")
+    answer = desk.person.post(
+        f"diary/appointments/{appointment}/move", day=DAY, other="10:00", person="cal-2", service="surgery"
+    )
+    assert answer.status_code == 303
+    assert desk.row(appointment, "service_id, resource_id, ends_at") == ("check-up", "cal-2", at("10:30"))
+
+
+def test_a_patient_who_is_here_is_not_moved_nor_cancelled(desk: Desk) -> None:
+    appointment = desk.booked("10:00")
+    path = f"diary/appointments/{appointment}"
+    desk.person.post(f"{path}/note", status="arrived")
+    answer = desk.person.post(f"{path}/move", day=DAY, other="11:00")
+    assert (answer.status_code, "the patient is here already" in answer.text) == (409, True)
+    desk.person.post(f"{path}/cancel")
+    assert "Not cancelled: the patient is here already." in desk.page(path)
+    assert desk.row(appointment, "status, scheduled_at") == ("arrived", at("10:00"))
+
+
+def test_the_patients_own_move_by_link_and_the_desks_are_of_one_appointment(desk: Desk, client: Any) -> None:
+    linked = Linked(client, desk.sql, desk.org, start=slot_id("10:00"), patientName="Tom Phone")
+    answer = desk.person.post(f"diary/appointments/{linked.appointment}/move", day=DAY, other="12:00")
+    assert answer.status_code == 303
+    # The link of the text that says ten o'clock decides nothing any more.
+    client.post(f"{linked.path}/cancel")
+    assert linked.row("status, scheduled_at") == ("confirmed", at("12:00"))
+
+
+# --- cancelling ---------------------------------------------------------------------------------
+
+
+def test_a_cancelled_time_is_free_and_the_patient_gets_a_text(desk: Desk, nudged: list[Any]) -> None:
+    appointment = desk.booked("10:00")
+    path = f"diary/appointments/{appointment}"
+    assert desk.person.post(f"{path}/cancel").location == f"/dashboard/{path}"
+    page = desk.page(path)
+    assert "Cancelled. The time is free again, and the patient gets a text." in page
+    assert desk.row(appointment, "status") == "cancelled"
+    assert sorted(desk.messages(appointment)) == [
+        ("cancellation", "queued", "+447700900456"),
+        ("confirmation", "expired", "+447700900456"),
+    ]
+    assert [due.kind for due in nudged] == ["confirmation", "cancellation"]
+    assert desk.claim("10:00")["success"]
+    desk.person.post(f"{path}/cancel")
+    assert "Not cancelled: it was cancelled before." in desk.page(path)
+    assert len(desk.messages(appointment)) == 2
+    assert len(nudged) == 2
+
+
+def test_one_that_has_begun_is_neither_moved_nor_cancelled(desk: Desk) -> None:
+    begun = datetime.now(UTC) - timedelta(minutes=10)
+    appointment = desk.booked(f"{begun:%H:%M}", day=f"{begun:%Y-%m-%d}", outside="1")
+    desk.person.post(f"diary/appointments/{appointment}/cancel")
+    assert "Not cancelled: it has begun." in desk.page(f"diary/appointments/{appointment}")
+    answer = desk.person.post(f"diary/appointments/{appointment}/move", day=DAY, other="11:00")
+    assert (answer.status_code, "it has begun" in answer.text) == (409, True)
+
+
+# --- whose it is --------------------------------------------------------------------------------
+
+
+def test_an_appointment_of_another_clinic_is_not_there(desk: Desk, elsewhere: Desk) -> None:
+    theirs = elsewhere.booked("10:00")
+    for nobodys in (theirs, "3f333df6-90a4-4fda-8dd3-9485d27cee36"):
+        path = f"diary/appointments/{nobodys}"
+        assert desk.person.get(path).status_code == 404
+        assert desk.person.get(f"{path}/move").status_code == 404
+        assert desk.person.post(f"{path}/move", day=DAY, other="11:00").status_code == 404
+        assert desk.person.post(f"{path}/cancel").status_code == 404
+        assert desk.person.post(f"{path}/note", status="arrived").status_code == 404
+    assert desk.person.get("diary/appointments/no-id").status_code == 404
+    assert elsewhere.row(theirs, "status, scheduled_at") == ("confirmed", at("10:00"))
+
+
+def test_nobody_of_another_clinic_is_booked_with(desk: Desk, elsewhere: Desk) -> None:
+    elsewhere.sql.execute("UPDATE resources SET name = 'Theirs' WHERE org_id = %s", [elsewhere.org])
+    assert desk.row(desk.booked("10:00", org_id=elsewhere.org), "org_id::text") == desk.org
+    assert elsewhere.count("appointments") == 0
+
+
+# --- the answer of a commit is lost -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
+def test_what_the_desk_does_is_done_once_where_the_connection_breaks_in_the_commit(
+    desk: Desk, database_url: str, how: Breaks, nudged: list[Any]
+) -> None:
+    with Line(database_url) as line, environment(DATABASE_URL=line.url):
+        line.break_commit_of("book_by_hand(", how)
+        appointment = desk.booked("10:00")
+        assert line.has_broken()
+        assert desk.count("appointments") == 1
+        assert desk.messages(appointment) == [("confirmation", "queued", "+447700900456")]
+        assert [due.message_id for due in nudged] == [desk.row(appointment, "confirmation_message_id")]
+        path = f"diary/appointments/{appointment}"
+        line.break_commit_of("move_appointment(", how)
+        assert id_in(desk.person.post(f"{path}/move", day=DAY, other="11:00")) == appointment
+        assert line.has_broken()
+        assert desk.row(appointment, "scheduled_at") == at("11:00")
+        assert len(desk.messages(appointment)) == 2
+        line.break_commit_of("cancel_appointment(", how)
+        desk.person.post(f"{path}/cancel")
+        assert line.has_broken()
+        assert "Cancelled. The time is free again" in desk.page(path)
+        assert len(desk.messages(appointment)) == 3
+        line.break_commit_of("INSERT INTO blocks", how)
+        assert desk.block("12:00", "13:00").status_code == 303
+        assert line.has_broken()
+        assert desk.count("blocks") == 1

@@ -8,6 +8,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -85,7 +86,7 @@ def block(connection: Connection, org: str, begin: datetime, end: datetime) -> T
         [org, begin, end],
     ).fetchone()
     assert row is not None
-    return Told(True, None, None, row[0])
+    return Told(success=True, code=None, error=None, id=row[0])
 
 
 # --- the checker ----------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def check(sql: Connection, org: str) -> None:
         by_seat[sitting.resource, sitting.seat].append(sitting)
     for of_seat in by_seat.values():
         of_seat.sort(key=lambda each: each.begins)
-        for one, after in zip(of_seat, of_seat[1:], strict=False):
+        for one, after in pairwise(of_seat):
             assert one.ends <= after.begins, (one, after)
     taken = sql.execute(
         "SELECT coalesce(hold_id, appointment_id), resource_id, seat, starts_at, ends_at FROM occupancies"

@@ -85,6 +85,19 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/dashboard/messages/<uuid:message_id>/retry": ("message_id",),
     "/dashboard/holds/<uuid:hold_id>/give-back": ("hold_id",),
     "/dashboard/holds/give-back": ("caller", "credential"),
+    "/dashboard/diary": ("who",),
+    "/dashboard/diary/entries": ("who",),
+    "/dashboard/diary/new": ("service", "person"),
+    "/dashboard/diary/block": ("who",),
+    "/dashboard/diary/blocks/<uuid:block_id>": ("block_id",),
+    "/dashboard/diary/blocks/<uuid:block_id>/remove": ("block_id",),
+    **dict.fromkeys(
+        (
+            f"/dashboard/diary/appointments/<uuid:appointment_id>{page}"
+            for page in ("", "/note", "/cancel", "/move")
+        ),
+        ("appointment_id",),
+    ),
 }
 
 #: The fields that name nothing of a clinic's.

@@ -96,7 +96,8 @@ class Desk:
     def messages(self, appointment: str) -> list[tuple[Any, ...]]:
         """The kind, status and number of the texts about an appointment, in order."""
         return self.sql.execute(
-            "SELECT kind, status, to_phone FROM sms_messages WHERE appointment_id = %s ORDER BY created_at, id",
+            "SELECT kind, status, to_phone FROM sms_messages WHERE appointment_id = %s"
+            " ORDER BY created_at, id",
             [appointment],
         ).fetchall()
 

@@ -1,4 +1,4 @@
-"""The desk books, moves and cancels by hand, by the rules of the telephone but for those that it may judge."""
+"""The desk books, moves and cancels by hand, by the telephone's rules but for those that it may judge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def test_a_new_patient_is_booked_with_a_confirmation_and_the_one_who_answers_for
     appointment = desk.booked("10:00")
     assert desk.row(
         appointment,
-        "scheduled_at, ends_at, resource_id, service_id, patient_name, patient_phone, status, seat, overruled",
+        "scheduled_at, ends_at, resource_id, service_id, patient_name, patient_phone, status, seat,"
+        " overruled",
     ) == (at("10:00"), at("10:30"), "cal-1", "check-up", "Ann Desk", "+447700900456", "confirmed", 0, None)
     who = f"staff {desk.person.email}"
     assert desk.row(appointment, "booked_by, booker, hold_id") == ("desk", who, None)

@@ -25,6 +25,8 @@ def routes(app: Flask, method: str) -> list[str]:
         "message_id": uuid.uuid4(),
         "session_id": uuid.uuid4(),
         "hold_id": uuid.uuid4(),
+        "appointment_id": uuid.uuid4(),
+        "block_id": uuid.uuid4(),
     }
     adapter = app.url_map.bind("localhost")
     return sorted(
@@ -184,7 +186,7 @@ def test_every_page_but_the_first_is_for_whoever_is_signed_in(app: Flask, client
             assert response.status_code == 200
         elif path == "/dashboard/sign-in/code":
             assert response.location == "/dashboard/sign-in"
-        elif path in {"/dashboard/live/state", "/dashboard/live/stream"}:
+        elif path in {"/dashboard/live/state", "/dashboard/live/stream", "/dashboard/diary/entries"}:
             assert response.status_code == 401, path
         else:
             assert (response.status_code, response.location) == (303, "/dashboard/sign-in"), path
@@ -195,7 +197,7 @@ def test_every_page_but_the_first_is_for_whoever_is_signed_in(app: Flask, client
 
 def test_each_form_without_its_token_is_refused(app: Flask, person: Person) -> None:
     found = routes(app, "POST")
-    assert len(found) == 12
+    assert len(found) == 18
     for path in found:
         for form in ({}, {"csrf": ""}, {"csrf": "x" * 32}, {"csrf": "é"}):
             assert person.client.post(path, data=form).status_code == 400, (path, form)

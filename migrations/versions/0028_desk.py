@@ -32,15 +32,20 @@ def upgrade() -> None:
     op.drop_constraint(op.f("ck_occupancies_seat"), "occupancies")
     op.create_check_constraint(op.f("ck_occupancies_seat"), "occupancies", "seat >= 0")
     op.create_check_constraint(op.f("ck_appointment_holds_seat"), "appointment_holds", "seat = 0")
-    _read("book_by_hand_v1", "move_appointment_v5")
+    _read("book_by_hand_v1", "move_appointment_v5", "clear_time_v3")
 
 
 def downgrade() -> None:
-    """Cancels appointments that were put beside another, and ends the access of those who may only look."""
+    """An arrived patient was seen, and whoever may only look has no access any more.
+
+    An appointment beside another has no time in the older schema and is cancelled, of which no SMS is sent: list
+    them before (seat > 0), and ring these patients.
+    """
     op.execute("DROP FUNCTION book_by_hand")
-    _read("move_appointment_v4")
+    _read("move_appointment_v4", "clear_time_v2")
     op.execute("UPDATE appointments SET status = 'completed' WHERE status = 'arrived'")
     op.execute("UPDATE appointments SET status = 'cancelled' WHERE seat > 0")
+    op.execute("UPDATE appointments SET seat = 0, overruled = NULL WHERE seat > 0")
     op.drop_constraint(op.f("ck_appointment_holds_seat"), "appointment_holds")
     op.drop_constraint(op.f("ck_occupancies_seat"), "occupancies")
     op.create_check_constraint(op.f("ck_occupancies_seat"), "occupancies", "seat = 0")

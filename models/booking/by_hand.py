@@ -11,9 +11,10 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, bindparam, select, text, update
+from sqlalchemy import String, bindparam, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.booking import appointments, availability
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.availability import Option
@@ -21,6 +22,10 @@ from models.booking.blocks import Block
 from models.booking.bookables import Bookable
 from models.booking.holds import AppointmentHold
 from models.booking.occupancies import LONGEST, Occupancy
+
+
+#: How many days ahead the desk may book: enough for anybody, and too little for a year that was mistyped.
+HORIZON_DAYS = 3660
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class NotDone:
-    """`code` is that of the database, or outside_hours: nobody who can do it works then."""
+    """`code` is that of the database, or outside_hours: nobody who can do it works then; or too_far."""
 
     code: str
     in_the_way: tuple[InTheWay, ...] = ()
@@ -72,6 +77,8 @@ def book(
     lie beside what is booked already. Waits for claims of the same people, rooms and devices, at most the lock
     timeout (LockNotAvailable after it).
     """
+    if _is_too_far(session, starts_at):
+        return NotDone("too_far")
     options = _options(bookable, starts_at, outside_hours=outside_hours or bool(overrule))
     if not options:
         return NotDone("outside_hours")
@@ -90,7 +97,7 @@ def book(
         },
     ).one()
     if not row.success:
-        return NotDone(row.code, _in_the_way(session, bookable, options, starts_at))
+        return _not_done(session, row.code, bookable, options, starts_at)
     appointments.link(session, bookable.org_id, row.appointment_id, row.message_id)
     return Done(row.appointment_id, row.message_id, row.resource_id)
 
@@ -104,15 +111,19 @@ def move(
     outside_hours: bool = False,
 ) -> Done | NotDone:
     """Move an appointment to another time or another person, as `book` would book it. `bookable` says with whom."""
+    if _is_too_far(session, starts_at):
+        return NotDone("too_far")
     options = _options(bookable, starts_at, outside_hours=outside_hours)
     if not options:
         return NotDone("outside_hours")
     change = appointments.move_to(session, appointment, starts_at, options)
     if not change.success or change.message_id is None:
-        return NotDone(
-            change.code or "", _in_the_way(session, bookable, options, starts_at, but=appointment.id)
-        )
+        return _not_done(session, change.code or "", bookable, options, starts_at, but=appointment.id)
     return Done(appointment.id, change.message_id, appointment.resource_id)
+
+
+def _is_too_far(session: Session, starts_at: datetime) -> bool:
+    return starts_at > clock.now(session) + timedelta(days=HORIZON_DAYS)
 
 
 def _options(bookable: Bookable, starts_at: datetime, *, outside_hours: bool) -> tuple[Option, ...]:
@@ -127,15 +138,18 @@ def _options(bookable: Bookable, starts_at: datetime, *, outside_hours: bool) ->
     return tuple(((leader,), *(ids for _, ids in bookable.needs)) for leader in bookable.leaders)
 
 
-def _in_the_way(
+def _not_done(
     session: Session,
+    code: str,
     bookable: Bookable,
     options: tuple[Option, ...],
     starts_at: datetime,
     *,
     but: uuid.UUID | None = None,
-) -> tuple[InTheWay, ...]:
-    """What takes up the time of those who were wanted, in order."""
+) -> NotDone:
+    """Why it was refused; with what takes up the time of those who were wanted, in order, if that is why."""
+    if code != "slot_taken":
+        return NotDone(code)
     wanted = {each for option in options for need in option for each in need}
     begin = starts_at - timedelta(minutes=bookable.minutes_before)
     end = starts_at + timedelta(minutes=bookable.minutes + bookable.minutes_after)
@@ -147,7 +161,7 @@ def _in_the_way(
         .where(
             Occupancy.org_id == bookable.org_id,
             Occupancy.resource_id.in_(wanted),
-            Occupancy.seat == 0,
+            or_(Occupancy.hold_id.is_(None), AppointmentHold.live_now()),
             Occupancy.starts_at > begin - LONGEST,
             Occupancy.starts_at < end,
             Occupancy.ends_at > begin,
@@ -167,7 +181,7 @@ def _in_the_way(
             row.starts_at,
             row.ends_at,
         )
-    return tuple(found.values())
+    return NotDone(code, tuple(found.values()))
 
 
 #: What the desk may note of an appointment that was not cancelled; confirmed takes a note back.

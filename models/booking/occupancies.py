@@ -47,7 +47,7 @@ class Occupancy(Base):
     block_id: Mapped[uuid.UUID | None]
 
 
-#: The taken times of a resource, in order; they never overlap.
+#: The taken times of a resource, in order and without overlaps.
 Taken = list[tuple[datetime, datetime]]
 
 

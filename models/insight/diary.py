@@ -113,14 +113,14 @@ def read(
     """
     days = max(1, min(days, MOST_DAYS))
     last = first + timedelta(days=days - 1)
-    shown = [each for each in resources.list_of_clinic(session, org_id) if not only or each.id in only]
-    shown.sort(key=lambda each: (list(ResourceKind).index(each.kind), each.name, each.id))
-    yesterday = first - timedelta(days=1)
-    hours = bookables.find_timetables(session, org_id, [each.id for each in shown], since=yesterday)
-    columns = [Column(each, tuple(hours[each.id].spans(yesterday, last))) for each in shown]
+    asked = [
+        each
+        for each in resources.list_of_clinic(session, org_id, retired=True)
+        if not only or each.id in only
+    ]
     values = {
         "org": org_id,
-        "resources": [each.id for each in shown],
+        "resources": [each.id for each in asked],
         "begin": instant(first, 0, zone),
         "end": instant(last + timedelta(days=1), 0, zone),
     }
@@ -128,7 +128,14 @@ def read(
         Entry(**dict(row._mapping) | {"kind": EntryKind(row.kind), "others": tuple(row.others)})
         for row in session.execute(_ENTRIES, values)
     )
-    return Diary(zone, first, days, tuple(columns), entries)
+    # What is booked with somebody who has left stands, so their column is there as long as it has something.
+    busy = {each for entry in entries for each in (entry.first, *entry.others)}
+    shown = [each for each in asked if each.retired_at is None or each.id in busy]
+    shown.sort(key=lambda each: (list(ResourceKind).index(each.kind), each.name, each.id))
+    yesterday = first - timedelta(days=1)
+    hours = bookables.find_timetables(session, org_id, [each.id for each in shown], since=yesterday)
+    columns = tuple(Column(each, tuple(hours[each.id].spans(yesterday, last))) for each in shown)
+    return Diary(zone, first, days, columns, entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def search(session: Session, org_id: uuid.UUID, sought: str) -> list[Found]:
     """The patients whose name has these words in it, whose number these digits, or whose confirmation this
     reference; the latest first, at most MOST.
     """
-    digits = re.sub(r"\D", "", sought).removeprefix("0")
+    digits = re.sub(r"\D", "", sought).lstrip("0")
     is_number = len(digits) >= 3 and re.fullmatch(r"[\d\s()+./-]+", sought.strip())
     name = re.sub(r"([!%_])", r"!\1", sought.strip())
     values = {

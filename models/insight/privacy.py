@@ -45,7 +45,7 @@ ERASED_REPLY: dict[str, Any] = {
 PERSONAL = {
     "contacts": {"phone", "name"},
     "appointment_holds": {"patient_phone", "patient_name", "code_digest", "caller"},
-    "appointments": {"patient_phone", "patient_name", "service_type"},
+    "appointments": {"patient_phone", "patient_name", "service_type", "overruled"},
     "sms_messages": {"to_phone", "body", "error_reason"},
     "calls": {"caller_number", "turns", "summary", "success", "facts", "lead_reasons", "lead_service"},
     "tool_calls": {"reply"},
@@ -323,6 +323,8 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
         AppointmentHold, held.holds, patient_phone=nobody, patient_name=ERASED, code_digest=None, caller=None
     )
     every(Appointment, held.appointments, patient_phone=nobody, patient_name=ERASED, service_type=None)
+    # That it was put beside another stays to be seen.
+    every(Appointment, [row for row in held.appointments if row.overruled], overruled=ERASED)
     every(HotLeadAlert, held.lead_alerts, lead_phone=nobody, lead_name=ERASED)
     untold = [alert for alert in held.lead_alerts if not (alert.alert_sent_at or alert.suppressed_reason)]
     every(HotLeadAlert, untold, suppressed_reason=Cause.ERASED.value)

@@ -158,6 +158,17 @@ def test_a_person_cannot_be_removed_under_their_bookings(sql: Sql) -> None:
             sql.execute(statement.encode(), [org])
 
 
+@pytest.mark.parametrize(
+    ("seat", "overruled"),
+    [(1, None), (0, "An emergency"), (1, ""), (1, " "), (-1, None), (-1, "An emergency")],
+)
+def test_only_a_reason_puts_an_appointment_beside_another(sql: Sql, seat: int, overruled: str | None) -> None:
+    org = create_clinic()
+    with pytest.raises(errors.CheckViolation):
+        insert_appointment(sql, org, seat=seat, overruled=overruled)
+    assert taken(sql, org) == []
+
+
 # An appointment and its confirmation
 
 

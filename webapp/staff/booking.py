@@ -134,7 +134,7 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
     zone, now = calendars.zone(at, org_id), clock.now(at)
     every = services.list_of_clinic(at, org_id)
     known = resources.list_of_clinic(at, org_id)
-    service = _text("service", 200) or (moved and moved.service_id) or (every[0].id if every else None)
+    service = moved.service_id if moved else _text("service", 200) or (every[0].id if every else None)
     person = _text("person", 200) or (moved.resource_id if moved and "person" not in request.values else None)
     calendar = _calendar(at, org_id, person)
     bookable = (
@@ -163,12 +163,17 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
             minutes_before=moved.minutes_before,
             minutes_after=moved.minutes_after,
         )
-    desk = replace(bookable, min_notice_minutes=0, horizon_days=3660, most_per_day=None)
+    desk = _for_the_desk(bookable)
     form.free = availability.find_free(at, desk, first=form.day, days=1, now=now).get(form.day, [])
     if not form.free:
         wanted = instant(form.day, 12 * 60, zone)
         form.nearest = availability.find_nearest(at, desk, wanted=max(wanted, now), now=now)
     return form
+
+
+def _for_the_desk(bookable: Bookable) -> Bookable:
+    """The same without the rules that the desk may judge for itself."""
+    return replace(bookable, min_notice_minutes=0, horizon_days=by_hand.HORIZON_DAYS, most_per_day=None)
 
 
 def _calendar(at: Session, org_id: uuid.UUID, person: str | None) -> Calendar | None:
@@ -204,7 +209,7 @@ def _refused(at: Session, form: Form, done: NotDone, starts_at: datetime) -> For
     form.wrong = f"Not done: {WHY_NOT.get(done.code, 'it cannot be booked')}."
     form.in_the_way = done.in_the_way
     if form.bookable:
-        desk = replace(form.bookable, min_notice_minutes=0, horizon_days=3660, most_per_day=None)
+        desk = _for_the_desk(form.bookable)
         form.nearest = availability.find_nearest(at, desk, wanted=starts_at, now=clock.now(at))
     return form
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
-from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,7 +44,7 @@ def diary() -> ResponseReturnValue:
         diary=found,
         by_day=_by_day(found),
         names={each.id: each.name for each in everybody},
-        everybody=everybody,
+        everybody=[each for each in everybody if each.retired_at is None],
         today=today,
         last=found.first + step - timedelta(days=1),
         before=found.first - step,
@@ -105,7 +104,7 @@ def _url(entry: Entry) -> str | None:
 
 
 def _read() -> tuple[Diary, datetime, list[resources.Resource]]:
-    """The days in the address: `day`, and `days` of them, of `who`."""
+    """The days in the address (`day`, and `days` of them, of `who`), the time, and all who ever worked there."""
     who = [each.replace("\x00", "") for each in request.args.getlist("who") if each]
 
     def read(at: Session, org_id: uuid.UUID) -> tuple[Diary, datetime, list[resources.Resource]]:
@@ -115,7 +114,7 @@ def _read() -> tuple[Diary, datetime, list[resources.Resource]]:
         if days == 7:
             first -= timedelta(days=first.weekday())
         found = diaries.read(at, org_id, zone=zone, first=first, days=days, only=who)
-        return found, now, resources.list_of_clinic(at, org_id)
+        return found, now, resources.list_of_clinic(at, org_id, retired=True)
 
     return in_clinic(read)
 
@@ -130,20 +129,12 @@ def day_in(name: str, otherwise: date) -> date:
 
 
 def _by_day(found: Diary) -> list[tuple[date, list[Entry]]]:
-    """The entries of each day, in order; one that goes over midnight is on the day on which it begins, or the first."""
-
-    def day(entry: Entry) -> date:
-        return max(entry.starts_at.astimezone(found.zone).date(), found.first)
-
-    every: dict[date, list[Entry]] = {
-        found.first + timedelta(days=number): [] for number in range(found.days)
-    }
+    """The entries of each day, in order; one that lasts for several days is on each of them."""
+    days = [found.first + timedelta(days=number) for number in range(found.days)]
+    bounds = [instant(day, 0, found.zone) for day in (*days, days[-1] + timedelta(days=1))]
     return [
-        (each, list(of_day))
-        for each, of_day in {
-            **every,
-            **{key: list(group) for key, group in groupby(sorted(found.entries, key=day), key=day)},
-        }.items()
+        (day, [each for each in found.entries if each.starts_at < ends and each.ends_at > begins])
+        for day, begins, ends in zip(days, bounds, bounds[1:], strict=False)
     ]
 
 
@@ -167,8 +158,14 @@ def note(appointment_id: uuid.UUID) -> ResponseReturnValue:
     said = request.form.get("status", "")
     if said not in set(by_hand.NOTES):
         abort(HTTPStatus.BAD_REQUEST)
-    if not in_clinic(lambda at, org_id: by_hand.note(at, org_id, appointment_id, AppointmentStatus(said))):
-        flash("Nothing was noted: the appointment was cancelled, or is not there.", "not_done")
+
+    def work(at: Session, org_id: uuid.UUID) -> bool:
+        if appointments.get_or_none(at, org_id, appointment_id) is None:
+            abort(HTTPStatus.NOT_FOUND)
+        return by_hand.note(at, org_id, appointment_id, AppointmentStatus(said))
+
+    if not in_clinic(work):
+        flash("Nothing was noted: the appointment was cancelled.", "not_done")
     return _to(appointment_id)
 
 
@@ -200,6 +197,7 @@ def _is_cancelled(at: Session, outcome: tuple[appointments.Change, uuid.UUID]) -
 WHY_NOT = {
     "slot_taken": "that time is taken",
     "slot_in_the_past": "that time has passed",
+    "too_far": "that is more than ten years ahead",
     "outside_hours": "nobody who can do it works then",
     "nobody_does_it": "nobody can do it",
     "same_time": "it is at that time already",

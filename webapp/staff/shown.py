@@ -62,6 +62,7 @@ _APPOINTMENT = {
     "confirmed": "Booked",
     "moved": "Booked, then moved",
     "cancelled": "Booked, then cancelled",
+    "arrived": "Booked",
     "completed": "Booked",
     "no_show": "Booked, did not come",
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from models.base.erased import ERASED
+from models.base.session import transaction
 from models.clinics.staff import StaffRole
+from models.insight import privacy
 from tests.breaking import Breaks, Line
 from tests.conftest import Clock
 from tests.factories import create_clinic
@@ -183,9 +187,11 @@ def test_a_time_that_has_passed_is_none_but_a_patient_who_just_walked_in_is_book
 
 def test_the_desk_may_exceed_notice_horizon_and_the_limit_of_a_day(app: Any, sql: Any) -> None:
     desk = open_desk(app, sql, calendar={"min_notice_minutes": 60 * 24 * 30, "horizon_days": 40})
-    assert desk.claim("10:00")["code"] == "too_soon"
+    assert desk.claim("10:00")["code"] == "slot_too_soon"
     assert desk.booked("10:00")
     assert desk.booked("10:00", day=later(200))
+    answer = desk.book("10:00", day=later(4000))
+    assert (answer.status_code, "that is more than ten years ahead" in answer.text) == (409, True)
 
 
 @pytest.mark.parametrize(
@@ -332,6 +338,16 @@ def test_one_that_is_moved_sits_alone_again(desk: Desk) -> None:
     assert desk.person.post(f"diary/appointments/{second}/move", day=DAY, other="11:00").status_code == 303
     assert desk.row(second, "seat, overruled, scheduled_at") == (0, None, at("11:00"))
     assert desk.claim("11:00")["code"] == "slot_taken"
+
+
+def test_a_reason_that_names_the_patient_goes_with_them(desk: Desk) -> None:
+    desk.booked("10:00", name="Tom Early", phone="07700 900123")
+    owner = desk.colleague(StaffRole.OWNER)
+    second = owner.booked("10:00", overrule="Una Urgent is in pain", name="Una Urgent")
+    org = uuid.UUID(desk.org)
+    with transaction(org) as session:
+        privacy.erase(session, org, ["+447700900456"], cancel=True)
+    assert desk.row(second, "patient_name, overruled, seat, status") == (ERASED, ERASED, 1, "cancelled")
 
 
 # --- moving -------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What the desk does by hand: book, move, and note whether the patient came.
 
 It is the same path as the telephone's: the same locks, the same constraint, and a confirmation born with the
-appointment. Only what a person at the desk may judge is not asked again: the grid, the notice, the limit of a day.
+appointment. Only what a person at the desk may judge is not asked again: the grid, the notice, the limit of a
+day.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from models.booking.blocks import Block
 from models.booking.bookables import Bookable
 from models.booking.holds import AppointmentHold
 from models.booking.occupancies import LONGEST, Occupancy
-
 
 #: How many days ahead the desk may book: enough for anybody, and too little for a year that was mistyped.
 HORIZON_DAYS = 3660
@@ -73,9 +73,9 @@ def book(
 ) -> Done | NotDone:
     """Book a time for a patient, whose number is in E.164. `booker` answers for it.
 
-    Outside the hours of whoever can do it only if `outside_hours` is said. `overrule` is a reason for which it may
-    lie beside what is booked already. Waits for claims of the same people, rooms and devices, at most the lock
-    timeout (LockNotAvailable after it).
+    Outside the hours of whoever can do it only if `outside_hours` is said. `overrule` is a reason why it
+    may lie beside what is booked already. Waits for claims of the same people, rooms and devices, at most the
+    lock timeout (LockNotAvailable after it).
     """
     if _is_too_far(session, starts_at):
         return NotDone("too_far")
@@ -110,7 +110,7 @@ def move(
     *,
     outside_hours: bool = False,
 ) -> Done | NotDone:
-    """Move an appointment to another time or another person, as `book` would book it. `bookable` says with whom."""
+    """Move an appointment to another time or person, as `book` would book it. `bookable` says with whom."""
     if _is_too_far(session, starts_at):
         return NotDone("too_far")
     options = _options(bookable, starts_at, outside_hours=outside_hours)

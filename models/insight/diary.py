@@ -30,8 +30,8 @@ class EntryKind(StrEnum):
 class Entry:
     """Something that takes up time; `starts_at` and `ends_at` leave out the buffers.
 
-    `title` is the patient's name, or the reason of a block. `first` is the one whom it is with, `others` what it
-    needs besides.
+    `title` is the patient's name, or the reason of a block. `first` is the one whom it is with, `others` what
+    it needs besides.
     """
 
     kind: EntryKind
@@ -107,9 +107,9 @@ _ENTRIES = text("""
 def read(
     session: Session, org_id: uuid.UUID, *, zone: ZoneInfo, first: date, days: int, only: Sequence[str] = ()
 ) -> Diary:
-    """The diary of `days` local days from `first` on; `only`: of these people, rooms and devices, else of all.
+    """The diary of `days` local days from `first` on, at most MOST_DAYS.
 
-    At most MOST_DAYS days.
+    `only`: of these people, rooms and devices, else of all.
     """
     days = max(1, min(days, MOST_DAYS))
     last = first + timedelta(days=days - 1)

@@ -55,6 +55,7 @@ def test_appointments_beside_another_and_arrived_patients_go_down_and_up(databas
             command.upgrade(config, "head")
             assert book(sql, org, 10, "Another emergency")
             rows = sql.execute(
-                "SELECT seat, overruled FROM appointments WHERE status <> 'cancelled' ORDER BY seat DESC LIMIT 1"
+                "SELECT seat, overruled FROM appointments WHERE status <> 'cancelled'"
+                " ORDER BY seat DESC LIMIT 1"
             ).fetchall()
             assert rows == [(1, "Another emergency")]

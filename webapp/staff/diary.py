@@ -104,7 +104,7 @@ def _url(entry: Entry) -> str | None:
 
 
 def _read() -> tuple[Diary, datetime, list[resources.Resource]]:
-    """The days in the address (`day`, and `days` of them, of `who`), the time, and all who ever worked there."""
+    """The days of the address (`day`, `days`, `who`), the time, and all who ever worked there."""
     who = [each.replace("\x00", "") for each in request.args.getlist("who") if each]
 
     def read(at: Session, org_id: uuid.UUID) -> tuple[Diary, datetime, list[resources.Resource]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, Computed, ForeignKeyConstraint, text
@@ -55,12 +56,18 @@ Taken = list[tuple[datetime, datetime]]
 # read that the clinic has live, by their own index, in whatever order the planner joins.
 _TAKEN = text("""
     SELECT o.resource_id, array_agg(o.starts_at ORDER BY o.starts_at), array_agg(o.ends_at ORDER BY o.starts_at)
-      FROM occupancies o
+      FROM (
+        SELECT * FROM occupancies
+         WHERE org_id = :org AND resource_id = ANY (:resources) AND seat = 0
+           AND starts_at > :earliest AND starts_at < :end AND ends_at > :begin
+        UNION ALL  -- asked apart, each is a short range of the primary key
+        SELECT * FROM occupancies
+         WHERE org_id = :org AND resource_id = ANY (:resources) AND seat > 0
+           AND starts_at > :earliest AND starts_at < :end AND ends_at > :begin
+      ) o
       LEFT JOIN appointment_holds h
              ON h.org_id = :org AND h.id = o.hold_id AND hold_is_live(h.status, h.expires_at, app_clock())
-     WHERE o.org_id = :org AND o.resource_id = ANY (:resources) AND o.seat = 0
-       AND o.starts_at > :earliest AND o.starts_at < :end AND o.ends_at > :begin
-       AND (o.hold_id IS NULL OR h.id IS NOT NULL)
+     WHERE o.hold_id IS NULL OR h.id IS NOT NULL
      GROUP BY o.resource_id
 """)
 
@@ -71,4 +78,15 @@ def find_taken(
     """The taken times of resources that overlap [begin, end). Expired holds are left out."""
     between = {"earliest": begin - LONGEST, "begin": begin, "end": end}
     rows = session.execute(_TAKEN, {"org": org_id, "resources": resource_ids, **between})
-    return {resource: list(zip(begins, ends, strict=True)) for resource, begins, ends in rows}
+    return {resource: _apart(zip(begins, ends, strict=True)) for resource, begins, ends in rows}
+
+
+def _apart(times: Iterable[tuple[datetime, datetime]]) -> Taken:
+    """Times in order as times that do not overlap: the desk may have put one beside another."""
+    apart: Taken = []
+    for begins, ends in times:
+        if apart and begins < apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(apart[-1][1], ends))
+        else:
+            apart.append((begins, ends))
+    return apart

@@ -10,16 +10,22 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
-from models.booking import set_up
+from models.booking import by_hand, set_up
+from models.booking.appointments import AppointmentStatus
 from models.booking.resources import ResourceKind
+from models.calls.calls import Call
+from models.insight import labelled_calls
+from models.leads import leads
 from tests.conftest import Clock
 from tests.linked import Linked
 from tests.webapp.staff.browsers import Person
 from tests.webapp.staff.desk import DAY, Desk, at, id_in, later, open_desk, slot_id
 from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
+from tests.webapp.staff.judging import judge
 from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import shown
+from tests.webapp.staff.rows import add_call
 
 MONDAY = (date.fromisoformat(DAY) - timedelta(days=date.fromisoformat(DAY).weekday())).isoformat()
 
@@ -239,14 +245,20 @@ def test_nothing_is_noted_of_a_cancelled_one_and_nothing_else_is_a_note(desk: De
     assert desk.row(appointment, "status") == "cancelled"
 
 
-def test_a_call_that_booked_shows_the_patient_as_booked_after_they_came(
-    desk: Desk, client: FlaskClient
-) -> None:
-    """The words of the lead's page know each status that the desk may note."""
-    from models.booking.appointments import AppointmentStatus  # noqa: PLC0415
-    from webapp.staff import shown as words  # noqa: PLC0415
-
-    assert set(words._APPOINTMENT) >= set(AppointmentStatus)
+@pytest.mark.parametrize("status", by_hand.NOTES)
+def test_a_call_that_booked_has_booked_whatever_the_desk_notes(desk: Desk, status: AppointmentStatus) -> None:
+    call = add_call(desk.sql, desk.org, turns=[{"who": "caller", "text": "Hello", "at": 1.0}])
+    appointment = desk.booked("10:00")
+    desk.sql.execute("UPDATE appointments SET call_sid = %s WHERE id = %s", [call, appointment])
+    desk.person.post(f"diary/appointments/{appointment}/note", status=status)
+    assert "Booked" in shown(desk.person.get(f"leads/{call}"))
+    judge(desk.person, call, "yes")
+    org = uuid.UUID(desk.org)
+    with transaction(org) as session:
+        known = session.get_one(Call, (org, call))
+        assert leads.evidence(session, known).booked
+        [labelled] = labelled_calls.read(session, org, days=1).calls
+        assert labelled["booked"]
 
 
 # --- blocks -------------------------------------------------------------------------------------

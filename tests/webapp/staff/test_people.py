@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from models.base.session import transaction
 from models.clinics import staff
+from models.clinics.staff import StaffRole
 from tests.conftest import Clock
 from tests.webapp.staff.browsers import PASSWORD, Person, employ, token_in
 from webapp.staff import guard
@@ -27,6 +28,7 @@ def routes(app: Flask, method: str) -> list[str]:
         "hold_id": uuid.uuid4(),
         "appointment_id": uuid.uuid4(),
         "block_id": uuid.uuid4(),
+        "contact_id": uuid.uuid4(),
     }
     adapter = app.url_map.bind("localhost")
     return sorted(
@@ -197,12 +199,26 @@ def test_every_page_but_the_first_is_for_whoever_is_signed_in(app: Flask, client
 
 def test_each_form_without_its_token_is_refused(app: Flask, person: Person) -> None:
     found = routes(app, "POST")
-    assert len(found) == 18
+    assert len(found) == 19
     for path in found:
         for form in ({}, {"csrf": ""}, {"csrf": "x" * 32}, {"csrf": "é"}):
             assert person.client.post(path, data=form).status_code == 400, (path, form)
     assert app.test_client().post("/dashboard/sign-in", data={"csrf": ""}).status_code == 400
     assert person.is_in()
+
+
+def test_one_who_may_only_look_changes_nothing_but_their_own_account(app: Flask, person: Person) -> None:
+    looker = employ(app, person.org, "Lou", StaffRole.READ_ONLY)
+    looker.sign_in()
+    own = {f"/dashboard/{path}" for path in ("sign-in", "sign-in/code", "sign-out")}
+    forms = [path for path in routes(app, "POST") if path not in own and "/account/" not in path]
+    assert len(forms) == 12
+    for path in forms:
+        answer = looker.post(path.removeprefix("/dashboard/"))
+        assert (answer.status_code, "You may look, and change nothing." in answer.text) == (403, True), path
+    for path in routes(app, "GET"):
+        if not path.endswith("/live/stream"):
+            assert looker.client.get(path).status_code in {200, 302, 303, 404}, path
 
 
 def test_nothing_changes_on_any_other_method(app: Flask, person: Person) -> None:

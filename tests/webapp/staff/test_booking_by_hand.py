@@ -1,24 +1,16 @@
-"""The desk books, moves and cancels by hand, by the telephone's rules but for those that it may judge."""
+"""The desk books by hand, by the telephone's rules but for those that it may judge."""
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from models.base.erased import ERASED
-from models.base.session import transaction
-from models.clinics.staff import StaffRole
-from models.insight import privacy
-from tests.breaking import Breaks, Line
 from tests.conftest import Clock
 from tests.factories import create_clinic
-from tests.linked import Linked
-from tests.surroundings import environment
 from tests.webapp.staff.browsers import employ
-from tests.webapp.staff.desk import DAY, Desk, at, id_in, later, open_desk, slot_id
+from tests.webapp.staff.desk import DAY, Desk, at, later, open_desk
 from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
@@ -267,216 +259,6 @@ def test_a_clinic_without_a_calendar_is_told_so(app: Any, sql: Any) -> None:
     assert "Nobody to book yet" in person.get("diary").text
 
 
-# --- beside another -----------------------------------------------------------------------------
-
-
-def test_only_an_owner_may_book_beside_another_and_only_with_a_reason(desk: Desk) -> None:
-    first = desk.booked("10:00", name="Tom Early")
-    refused = desk.book("10:00", overrule="An emergency")
-    assert refused.status_code == 403
-    assert "Only an owner may book beside another appointment." in refused.text
-    assert "overrule" not in desk.book("10:00").text
-    owner = desk.colleague(StaffRole.OWNER)
-    assert 'name="overrule"' in owner.book("10:00").text
-    assert owner.book("10:00", overrule="  ").status_code == 409
-    assert desk.count("appointments") == 1
-
-    second = owner.booked("10:00", overrule="An emergency", name="Una Urgent")
-    assert owner.row(second, "seat, overruled, booker, resource_id") == (
-        *(1, "An emergency"),
-        *(f"staff {owner.person.email}", "cal-1"),
-    )
-    assert owner.messages(second) == [("confirmation", "queued", "+447700900456")]
-    assert owner.audit("appointments", second)[0] == (f"staff {owner.person.email}", "insert")
-    assert "Booked beside another appointment: An emergency" in owner.page(f"diary/appointments/{second}")
-    day = shown(owner.person.get(f"diary?day={DAY}"))
-    assert "beside another: An emergency" in day
-    assert "Tom Early" in day
-    # It has freed nothing, and a third one sits beside both.
-    assert desk.row(first, "status, seat, scheduled_at") == ("confirmed", 0, at("10:00"))
-    assert desk.claim("10:00")["code"] == "slot_taken"
-    assert desk.book("10:00").status_code == 409
-    third = owner.booked("10:15", overrule="Another emergency")
-    assert owner.row(third, "seat") == 2
-
-
-def test_one_that_needs_nothing_overruled_is_marked_as_nothing(desk: Desk) -> None:
-    owner = desk.colleague(StaffRole.OWNER)
-    assert owner.row(owner.booked("10:00", overrule="To be sure"), "seat, overruled") == (0, None)
-
-
-def test_a_time_that_a_caller_holds_or_a_block_has_can_be_overruled_and_stays_theirs(desk: Desk) -> None:
-    owner = desk.colleague(StaffRole.OWNER)
-    hold = desk.claim("11:00")["holdId"]
-    desk.block("12:00", "13:00")
-    assert owner.row(owner.booked("11:00", overrule="An emergency"), "seat") == 1
-    assert owner.row(owner.booked("12:00", overrule="An emergency"), "seat") == 1
-    [status] = desk.sql.execute("SELECT status FROM appointment_holds WHERE id = %s", [hold]).fetchall()
-    assert status == ("held",)
-    assert desk.claim("12:00")["code"] == "slot_taken"
-
-
-def test_where_the_first_of_two_is_cancelled_nobody_else_gets_in_beside_the_other(desk: Desk) -> None:
-    first = desk.booked("10:00")
-    owner = desk.colleague(StaffRole.OWNER)
-    second = owner.booked("10:00", overrule="An emergency", name="Una Urgent")
-    desk.person.post(f"diary/appointments/{first}/cancel")
-    assert desk.claim("10:00")["code"] == "slot_taken"
-    answer = desk.book("10:00")
-    assert answer.status_code == 409
-    assert "booked for Una Urgent" in shown(answer)
-    page = desk.page(f"diary/new?service=check-up&person=cal-1&day={DAY}")
-    assert 'value="10:00"' not in page
-    desk.person.post(f"diary/appointments/{second}/cancel")
-    assert desk.claim("10:00")["success"]
-
-
-def test_one_that_is_moved_sits_alone_again(desk: Desk) -> None:
-    desk.booked("10:00")
-    owner = desk.colleague(StaffRole.OWNER)
-    second = owner.booked("10:00", overrule="An emergency")
-    assert desk.person.post(f"diary/appointments/{second}/move", day=DAY, other="11:00").status_code == 303
-    assert desk.row(second, "seat, overruled, scheduled_at") == (0, None, at("11:00"))
-    assert desk.claim("11:00")["code"] == "slot_taken"
-
-
-def test_a_reason_that_names_the_patient_goes_with_them(desk: Desk) -> None:
-    desk.booked("10:00", name="Tom Early", phone="07700 900123")
-    owner = desk.colleague(StaffRole.OWNER)
-    second = owner.booked("10:00", overrule="Una Urgent is in pain", name="Una Urgent")
-    org = uuid.UUID(desk.org)
-    with transaction(org) as session:
-        privacy.erase(session, org, ["+447700900456"], cancel=True)
-    assert desk.row(second, "patient_name, overruled, seat, status") == (ERASED, ERASED, 1, "cancelled")
-
-
-# --- moving -------------------------------------------------------------------------------------
-
-
-def test_an_appointment_is_moved_to_another_time_with_a_new_text(desk: Desk, nudged: list[Any]) -> None:
-    appointment = desk.booked("10:00")
-    first = desk.row(appointment, "confirmation_message_id")
-    answer = desk.person.post(f"diary/appointments/{appointment}/move", day=later(1), other="11:30")
-    assert id_in(answer) == appointment
-    assert desk.row(appointment, "scheduled_at, resource_id") == (at("11:30", later(1)), "cal-1")
-    message = desk.row(appointment, "confirmation_message_id")
-    assert message != first
-    assert [due.message_id for due in nudged] == [first, message]
-    assert sorted(desk.messages(appointment)) == [
-        ("confirmation", "expired", "+447700900456"),
-        ("confirmation", "queued", "+447700900456"),
-    ]
-    changes = desk.sql.execute(
-        "SELECT change, actor FROM appointment_changes WHERE appointment_id = %s", [appointment]
-    ).fetchall()
-    assert changes == [("moved", f"staff {desk.person.email}")]
-    assert desk.claim("10:00")["success"]
-    assert "Moved. The patient gets a text." in desk.page(f"diary/appointments/{appointment}")
-
-
-def test_an_appointment_is_moved_to_another_person_at_the_same_time(desk: Desk) -> None:
-    appointment = desk.booked("10:00")
-    path = f"diary/appointments/{appointment}/move"
-    assert desk.person.post(path, day=DAY, other="10:00", person="cal-2").status_code == 303
-    assert desk.row(appointment, "scheduled_at, resource_id") == (at("10:00"), "cal-2")
-    assert desk.claim("10:00")["success"]
-    assert desk.claim("10:00", "cal-2")["code"] == "slot_taken"
-
-
-def test_a_move_is_refused_in_a_sentence_and_changes_nothing(desk: Desk) -> None:
-    appointment = desk.booked("10:00")
-    desk.booked("11:00", name="Tom Early")
-    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
-    path = f"diary/appointments/{appointment}/move"
-    for form, status, said in (
-        ({"other": "11:10"}, 409, "that time is taken"),
-        ({"other": "10:00"}, 409, "it is at that time already"),
-        ({"other": "06:00"}, 409, "nobody who can do it works then"),
-        ({"other": "10:00", "day": yesterday}, 409, "that time has passed"),
-        ({"other": "later"}, 400, "Choose a time."),
-        ({"other": "15:00", "person": "nobody"}, 400, "Choose a time."),
-    ):
-        answer = desk.person.post(path, **({"day": DAY} | form))
-        assert (answer.status_code, said in shown(answer)) == (status, True), (form, shown(answer))
-    assert "booked for Tom Early" in shown(desk.person.post(path, day=DAY, other="11:10"))
-    assert desk.row(appointment, "scheduled_at") == at("10:00")
-    assert len(desk.messages(appointment)) == 1
-    assert desk.person.post(path, day=DAY, other="06:00", outside="1").status_code == 303
-    # By less than its own length it is in nobody's way, its own least of all.
-    assert desk.person.post(path, day=DAY, other="06:10", outside="1").status_code == 303
-
-
-def test_a_move_keeps_the_service_whatever_the_form_says(app: Any, sql: Any) -> None:
-    """Only cal-1 does the other service, so a move of a check-up may still go to cal-2."""
-    desk = open_desk(app, sql)
-    desk.sql.execute(
-        "INSERT INTO services (org_id, id, name, minutes, step_minutes, position)"
-        " VALUES (%s, 'surgery', 'Surgery', 90, 30, 9)",
-        [desk.org],
-    )
-    desk.sql.execute(
-        "INSERT INTO service_resources (org_id, service_id, resource_id) VALUES (%s, 'surgery', 'cal-1')",
-        [desk.org],
-    )
-    appointment = desk.booked("10:00")
-    answer = desk.person.post(
-        f"diary/appointments/{appointment}/move", day=DAY, other="10:00", person="cal-2", service="surgery"
-    )
-    assert answer.status_code == 303
-    assert desk.row(appointment, "service_id, resource_id, ends_at") == ("check-up", "cal-2", at("10:30"))
-
-
-def test_a_patient_who_is_here_is_not_moved_nor_cancelled(desk: Desk) -> None:
-    appointment = desk.booked("10:00")
-    path = f"diary/appointments/{appointment}"
-    desk.person.post(f"{path}/note", status="arrived")
-    answer = desk.person.post(f"{path}/move", day=DAY, other="11:00")
-    assert (answer.status_code, "the patient is here already" in answer.text) == (409, True)
-    desk.person.post(f"{path}/cancel")
-    assert "Not cancelled: the patient is here already." in desk.page(path)
-    assert desk.row(appointment, "status, scheduled_at") == ("arrived", at("10:00"))
-
-
-def test_the_patients_own_move_by_link_and_the_desks_are_of_one_appointment(desk: Desk, client: Any) -> None:
-    linked = Linked(client, desk.sql, desk.org, start=slot_id("10:00"), patientName="Tom Phone")
-    answer = desk.person.post(f"diary/appointments/{linked.appointment}/move", day=DAY, other="12:00")
-    assert answer.status_code == 303
-    # The link of the text that says ten o'clock decides nothing any more.
-    client.post(f"{linked.path}/cancel")
-    assert linked.row("status, scheduled_at") == ("confirmed", at("12:00"))
-
-
-# --- cancelling ---------------------------------------------------------------------------------
-
-
-def test_a_cancelled_time_is_free_and_the_patient_gets_a_text(desk: Desk, nudged: list[Any]) -> None:
-    appointment = desk.booked("10:00")
-    path = f"diary/appointments/{appointment}"
-    assert desk.person.post(f"{path}/cancel").location == f"/dashboard/{path}"
-    page = desk.page(path)
-    assert "Cancelled. The time is free again, and the patient gets a text." in page
-    assert desk.row(appointment, "status") == "cancelled"
-    assert sorted(desk.messages(appointment)) == [
-        ("cancellation", "queued", "+447700900456"),
-        ("confirmation", "expired", "+447700900456"),
-    ]
-    assert [due.kind for due in nudged] == ["confirmation", "cancellation"]
-    assert desk.claim("10:00")["success"]
-    desk.person.post(f"{path}/cancel")
-    assert "Not cancelled: it was cancelled before." in desk.page(path)
-    assert len(desk.messages(appointment)) == 2
-    assert len(nudged) == 2
-
-
-def test_one_that_has_begun_is_neither_moved_nor_cancelled(desk: Desk) -> None:
-    begun = datetime.now(UTC) - timedelta(minutes=10)
-    appointment = desk.booked(f"{begun:%H:%M}", day=f"{begun:%Y-%m-%d}", outside="1")
-    desk.person.post(f"diary/appointments/{appointment}/cancel")
-    assert "Not cancelled: it has begun." in desk.page(f"diary/appointments/{appointment}")
-    answer = desk.person.post(f"diary/appointments/{appointment}/move", day=DAY, other="11:00")
-    assert (answer.status_code, "it has begun" in answer.text) == (409, True)
-
-
 # --- whose it is --------------------------------------------------------------------------------
 
 
@@ -497,34 +279,3 @@ def test_nobody_of_another_clinic_is_booked_with(desk: Desk, elsewhere: Desk) ->
     elsewhere.sql.execute("UPDATE resources SET name = 'Theirs' WHERE org_id = %s", [elsewhere.org])
     assert desk.row(desk.booked("10:00", org_id=elsewhere.org), "org_id::text") == desk.org
     assert elsewhere.count("appointments") == 0
-
-
-# --- the answer of a commit is lost -------------------------------------------------------------
-
-
-@pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
-def test_what_the_desk_does_is_done_once_where_the_connection_breaks_in_the_commit(
-    desk: Desk, database_url: str, how: Breaks, nudged: list[Any]
-) -> None:
-    with Line(database_url) as line, environment(DATABASE_URL=line.url):
-        line.break_commit_of("book_by_hand(", how)
-        appointment = desk.booked("10:00")
-        assert line.has_broken()
-        assert desk.count("appointments") == 1
-        assert desk.messages(appointment) == [("confirmation", "queued", "+447700900456")]
-        assert [due.message_id for due in nudged] == [desk.row(appointment, "confirmation_message_id")]
-        path = f"diary/appointments/{appointment}"
-        line.break_commit_of("move_appointment(", how)
-        assert id_in(desk.person.post(f"{path}/move", day=DAY, other="11:00")) == appointment
-        assert line.has_broken()
-        assert desk.row(appointment, "scheduled_at") == at("11:00")
-        assert len(desk.messages(appointment)) == 2
-        line.break_commit_of("cancel_appointment(", how)
-        desk.person.post(f"{path}/cancel")
-        assert line.has_broken()
-        assert "Cancelled. The time is free again" in desk.page(path)
-        assert len(desk.messages(appointment)) == 3
-        line.break_commit_of("INSERT INTO blocks", how)
-        assert desk.block("12:00", "13:00").status_code == 303
-        assert line.has_broken()
-        assert desk.count("blocks") == 1

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from models.base.erased import ERASED
 from models.clinics.staff import StaffRole
+from models.notices import texts
 from tests.breaking import Breaks, Line
 from tests.linked import Linked
 from tests.surroundings import environment
@@ -37,6 +38,9 @@ def test_a_patient_is_found_by_name_number_and_reference(desk: Desk, elsewhere: 
         assert (f"/dashboard/patients/{contact}" in page) == found, sought
         assert "Somebody Else" not in page
         assert "Theirs" not in page
+    said = texts.reference(uuid.UUID(appointment))
+    assert f"/dashboard/patients/{contact}" in search(desk, said.lower())
+    assert "Somebody Else" not in search(desk, said)
     assert "No patient of that name" in search(desk, "nobody at all")
     assert "No patient" not in search(desk, "  ")
 
@@ -109,7 +113,7 @@ def test_a_patient_of_another_clinic_is_not_there(desk: Desk, elsewhere: Desk) -
 
 
 @pytest.mark.parametrize(
-    "sought", ["\x00", "%", "_", "x" * 5000, "' OR 1=1", "é\u202e🦷", "ſſſſſſ", "AAAAAA", "٣٣٣"]
+    "sought", ["\x00", "%", "_", "x" * 5000, "' OR 1=1", "é\u202e🦷", "\u017f" * 6, "AAAAAA", "٣٣٣"]
 )
 def test_rubbish_finds_nobody(desk: Desk, sought: str) -> None:
     desk.booked("10:00")

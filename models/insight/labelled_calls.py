@@ -113,7 +113,7 @@ def _labelled(
             for turn, said in zip(turns, texts, strict=True)
         ],
         "facts": None if call.facts is None else _cleaned(call.facts, nameless),
-        "booked": booked is not None and booked.status is AppointmentStatus.CONFIRMED,
+        "booked": booked is not None and booked.status is not AppointmentStatus.CANCELLED,
         "duration_seconds": call.duration,
         "ended_reason": (reason := _REASON.match(call.ended_reason or "")) and reason[0],
         "worth_call": call.worth_call,

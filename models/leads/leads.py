@@ -172,7 +172,7 @@ def evidence(session: Session, call: Call) -> Evidence:
     return Evidence(
         turns=tuple(Turn(Speaker(turn["who"]), turn["text"]) for turn in call.turns or ()),
         duration=call.duration,
-        booked=booked is not None and booked.status is appointments.AppointmentStatus.CONFIRMED,
+        booked=booked is not None and booked.status is not appointments.AppointmentStatus.CANCELLED,
         service=service_named(booked.service_type, offered) if booked and booked.service_type else None,
         services=sorted(offered),
         returning=_returning(session, call),

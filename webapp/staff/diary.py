@@ -302,7 +302,10 @@ def block(block_id: uuid.UUID) -> ResponseReturnValue:
 
 @blueprint.post("/diary/blocks/<uuid:block_id>/remove")
 def remove_block(block_id: uuid.UUID) -> ResponseReturnValue:
-    removed = in_clinic(lambda at, org_id: blocks.remove(at, org_id, block_id))
+    def is_gone(at: Session, removed: object) -> bool:
+        return bool(removed) and blocks.get_or_none(at, signed().org_id, block_id) is None
+
+    removed = in_clinic(lambda at, org_id: blocks.remove(at, org_id, block_id), happened=is_gone)
     flash(
         "Removed. The time can be booked again." if removed else "It was removed before.",
         "done" if removed else "not_done",

@@ -51,19 +51,25 @@ def patient_json(contact_id: uuid.UUID) -> ResponseReturnValue:
 
 @blueprint.post("/patients/<uuid:contact_id>/erase")
 def erase(contact_id: uuid.UUID) -> ResponseReturnValue:
-    """Erase name, number and words everywhere. It cannot be taken back, and only owners may (guard.FOR_OWNERS)."""
+    """Erase name, number and words everywhere. There is no way back; only owners may (guard.FOR_OWNERS)."""
 
     def work(at: Session, org_id: uuid.UUID) -> str | None:
         phone = _known(at, org_id, contact_id).contact.phone
         try:
             privacy.erase(at, org_id, [phone], cancel="cancel" in request.form)
         except privacy.StillExpected:
-            return "the patient is expected: cancel the appointments to come as well, or wait until they are over"
+            return (
+                "the patient is expected: cancel the appointments to come, too, or wait until they are over"
+            )
         except privacy.BeingSent:
             return "a text to the patient is being sent at this moment; try again in a minute"
         return None
 
-    why_not = in_clinic(work)
+    def is_erased_now(at: Session, why_not: str | None) -> bool:
+        found = patients.find(at, org_id=signed().org_id, contact_id=contact_id)
+        return why_not is None and (found is None or is_erased(found.contact.phone))
+
+    why_not = in_clinic(work, happened=is_erased_now)
     if why_not:
         flash(f"Nothing was erased: {why_not}.", "not_done")
         return redirect(url_for("dashboard.patient", contact_id=contact_id), HTTPStatus.SEE_OTHER)

@@ -168,6 +168,10 @@ def test_what_the_desk_does_is_done_once_where_the_connection_breaks_in_the_comm
         assert "Cancelled. The time is free again" in desk.page(path)
         assert len(desk.messages(appointment)) == 3
         line.break_commit_of("INSERT INTO blocks", how)
-        assert desk.block("12:00", "13:00").status_code == 303
+        block = id_in(desk.block("12:00", "13:00"))
         assert line.has_broken()
         assert desk.count("blocks") == 1
+        line.break_commit_of("DELETE FROM blocks", how)
+        desk.person.post(f"diary/blocks/{block}/remove")
+        assert line.has_broken()
+        assert "Removed. The time can be booked again." in desk.page("diary")

@@ -47,7 +47,9 @@ AS $$
       FROM calendars c, others o, able a
      WHERE c.org_id = p_org AND c.id = p_calendar AND a.kind = (SELECT min(kind) FROM able)
        AND (a.id = c.resource_id
-            OR a.time_zone = c.time_zone AND NOT EXISTS (SELECT FROM able b WHERE b.id = c.resource_id))
+            OR a.time_zone = c.time_zone AND NOT EXISTS (
+                SELECT FROM able b WHERE b.id = c.resource_id AND b.kind = a.kind
+            ))
 $$;
 
 -- What raw SQL may leave out of a hold or an appointment, because the calendar and its service know it. The

@@ -57,6 +57,7 @@ class Appointment(Base):
         one_of("status", AppointmentStatus),
         one_of("booked_by", BookedBy),
         CheckConstraint("ends_at > scheduled_at", name="length"),
+        CheckConstraint("minutes_before >= 0 AND minutes_after >= 0", name="buffers"),
         # An appointment by phone had its code read back; one of the desk has somebody who answers for it.
         CheckConstraint("booked_by <> 'phone' OR hold_id IS NOT NULL", name="phone_has_its_hold"),
         CheckConstraint("booked_by <> 'desk' OR booker IS NOT NULL", name="desk_has_a_name"),

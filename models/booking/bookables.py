@@ -113,8 +113,8 @@ def find(
     """What a calendar offers of a service, by default its own; `person` is the id of the one who shall do it.
 
     A calendar that names a resource offers that one, if it can do the service and nobody else is asked for; with
-    `anyone` it offers everybody. None
-    if there is no such service, nobody does it, or the one who is asked for does not.
+    `anyone` it offers everybody. None if there is no such service, nobody does it, or the one who is asked for
+    does not.
     """
     values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id}
     found = session.execute(_READ, values).scalar_one_or_none()

@@ -49,6 +49,8 @@ class AppointmentHold(Base):
     __table_args__ = (
         one_of("status", HoldStatus),
         CheckConstraint("ends_at > starts_at", name="length"),
+        # A negative one would leave part of the time to others.
+        CheckConstraint("minutes_before >= 0 AND minutes_after >= 0", name="buffers"),
         CheckConstraint("code_tries >= 0", name="code_tries"),
         CheckConstraint("seat = 0", name="seat"),
         ForeignKeyConstraint(["org_id", "calendar_id"], ["calendars.org_id", "calendars.id"]),

@@ -115,6 +115,24 @@ def test_raw_rows_are_filled_in_from_the_calendar(sql: Sql) -> None:
         ({"ends_at": slot(days=15, hour=10, minute=1)}, errors.CheckViolation),
         ({"status": "half"}, errors.CheckViolation),
         ({"contact_id": uuid.uuid4()}, errors.ForeignKeyViolation),
+        ({"service_id": "another"}, errors.ForeignKeyViolation),
+        # What it takes besides, and its buffers, which could make its time shorter.
+        (
+            {"resource_id": "cal-1", "other_resources": ["nowhere"], "ends_at": slot(hour=11)},
+            errors.ForeignKeyViolation,
+        ),
+        (
+            {"resource_id": "cal-1", "other_resources": ["cal-1"], "ends_at": slot(hour=11)},
+            errors.UniqueViolation,
+        ),
+        (
+            {"resource_id": "cal-1", "ends_at": slot(hour=11), "minutes_before": -30},
+            errors.CheckViolation,
+        ),
+        (
+            {"resource_id": "cal-1", "ends_at": slot(hour=11), "minutes_after": -30},
+            errors.CheckViolation,
+        ),
     ],
 )
 def test_raw_rows_cannot_get_round_the_constraint(
@@ -126,7 +144,16 @@ def test_raw_rows_cannot_get_round_the_constraint(
     assert taken(sql, org) == []
 
 
-@pytest.mark.parametrize("change", ["seat = 1", "resource_id = 'elsewhere'", "ends_at = scheduled_at"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seat = 1",
+        "resource_id = 'elsewhere'",
+        "ends_at = scheduled_at",
+        "minutes_before = -10",
+        "minutes_after = -10",
+    ],
+)
 def test_an_appointment_cannot_be_changed_out_of_the_way(sql: Sql, change: str) -> None:
     org = create_clinic()
     appointment = booked(sql, org)
@@ -167,6 +194,37 @@ def test_only_a_reason_puts_an_appointment_beside_another(sql: Sql, seat: int, o
     with pytest.raises(errors.CheckViolation):
         insert_appointment(sql, org, seat=seat, overruled=overruled)
     assert taken(sql, org) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"booked_by": "phone"}, errors.CheckViolation),  # it has no hold
+        ({"booked_by": "desk"}, errors.CheckViolation),  # nobody's name
+        ({"booked_by": "fax", "booker": "Jo"}, errors.CheckViolation),
+    ],
+)
+def test_an_appointment_has_what_the_one_who_booked_it_must_have(
+    sql: Sql, changes: dict[str, Any], refusal: type[psycopg.Error]
+) -> None:
+    org = create_clinic()
+    with pytest.raises(refusal):
+        insert_appointment(sql, org, **changes)
+    assert taken(sql, org) == []
+
+
+def test_who_booked_is_filled_in(sql: Sql) -> None:
+    org = create_clinic()
+    told = "SELECT booked_by, booker FROM appointments WHERE id = %s"
+    by_call = booked(sql, org)
+    assert sql.execute(told, [by_call]).fetchall() == [("phone", None)]
+    with sql.transaction(force_rollback=True):
+        sql.execute("SELECT set_config('app.actor', 'staff jo', true)")
+        by_staff = insert_appointment(sql, org, scheduled_at=slot(hour=12))
+        assert sql.execute(told, [by_staff]).fetchall() == [("desk", "staff jo")]
+    with sql.transaction(force_rollback=True):
+        by_hand = insert_appointment(sql, org, scheduled_at=slot(hour=12))
+        assert sql.execute(told, [by_hand]).fetchall() == [("desk", "sql holdline")]
 
 
 # An appointment and its confirmation

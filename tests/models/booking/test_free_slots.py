@@ -18,7 +18,7 @@ from models.booking.availability import Slot
 from models.booking.bookables import Bookable
 from models.booking.hours import WEEKDAYS
 from models.clinics import calendars
-from tests.factories import create_clinic, phone_number
+from tests.factories import add_calendar, create_clinic, phone_number
 from tests.models.booking.schedules import DAY, NIGHT, WITH_LUNCH, at, every_day, half_hours, offered
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -125,6 +125,19 @@ def test_what_shares_the_resource_shares_its_time(sql: Sql) -> None:
     assert book(sql, org, at(9), calendar="nurse")
     assert free(org, calendar_id="doctor")[DAY][0] == "09:30"
     assert free(other)[DAY][0] == "09:00"
+
+
+def test_a_room_is_shared_also_by_calendars_of_two_time_zones(sql: Sql) -> None:
+    org = clinic(room="room")
+    with system_transaction(Door.OPERATOR) as session:
+        values = {"name": "c", "time_zone": "Europe/Lisbon", "opening": every_day(["09:00", "17:00"])}
+        add_calendar(session, uuid.UUID(org), "lisbon", room="room", **values)
+    [taken] = [slot for slot in availability.slots_of_day(load(org), DAY) if slot.starts_at == at(11)]
+    assert book(sql, org, taken.starts_at)
+    assert taken.options == ((("cal-1",), ("room",)),)
+    starts = free(org, calendar_id="lisbon")[DAY]
+    assert "10:30" in starts
+    assert "11:00" not in starts
 
 
 def test_a_booking_from_the_evening_before_reaches_into_the_first_slot(sql: Sql) -> None:

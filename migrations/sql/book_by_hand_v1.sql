@@ -118,7 +118,7 @@ BEGIN
     RETURN NEXT;
 EXCEPTION
     -- Only a writer who took no lock, or a snapshot older than the lock, can get this far.
-    WHEN exclusion_violation OR unique_violation THEN
+    WHEN exclusion_violation OR unique_violation OR serialization_failure THEN
         success := false; appointment_id := NULL; message_id := NULL; resource_id := NULL;
         error := 'Slot already booked'; code := 'slot_taken';
         RETURN NEXT;

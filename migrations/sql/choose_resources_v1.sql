@@ -2,9 +2,9 @@
 -- models/booking/availability.py found open then), and says what is in the way if no option has all it needs free.
 --
 -- The first resource of an option leads. Of the options that are free the one is taken whose leader p_first names,
--- else the one whose leader has the fewest appointments and holds on that local day, and of equals the first by
--- id. Within an option each need takes the first id of its list that is free. The transaction has the locks of
--- all candidates already (lock_resources), and p_now was read after it. p_but as in clear_time.
+-- else the one whose leader has the fewest appointments and live holds that begin on that local day, and of equals
+-- the first by id. Within an option each need takes the first id of its list that is free. The transaction has the
+-- locks of all candidates already (lock_resources), and p_now was read after it. p_but as in clear_time.
 CREATE FUNCTION choose_resources(
     p_org uuid,
     p_options jsonb,
@@ -28,6 +28,7 @@ DECLARE
     v_resource text;
     v_in_the_way record;
     v_free text[] := '{}';
+    v_why jsonb := '{}';
     v_option jsonb;
     v_need jsonb;
     v_found text;
@@ -37,10 +38,8 @@ BEGIN
           FROM clear_time(p_org, v_resource, 0, p_from, p_until, p_now, p_but) t;
         IF v_in_the_way.error IS NULL THEN
             v_free := v_free || v_resource;
-        ELSIF error IS NULL OR held_by_call IS NULL THEN
-            error := v_in_the_way.error;
-            held_by_call := v_in_the_way.held_by_call;
-            expires_at := v_in_the_way.expires_at;
+        ELSE
+            v_why := v_why || jsonb_build_object(v_resource, to_jsonb(v_in_the_way));
         END IF;
     END LOOP;
 
@@ -49,9 +48,17 @@ BEGIN
           FROM jsonb_array_elements(p_options) o(needs)
          ORDER BY (o.needs -> 0 ->> 0 = p_first) IS NOT TRUE,
                   CASE WHEN jsonb_array_length(p_options) > 1 THEN (
-                    SELECT count(*) FROM occupancies c
+                    -- An occupancy begins with its buffer, which lasts four hours at most (services).
+                    SELECT count(*)
+                      FROM occupancies c
+                      LEFT JOIN appointment_holds h ON h.id = c.hold_id
+                      LEFT JOIN appointments a ON a.id = c.appointment_id
                      WHERE c.org_id = p_org AND c.resource_id = o.needs -> 0 ->> 0 AND c.seat = 0
-                       AND c.starts_at >= p_day_from AND c.starts_at < p_day_until AND c.block_id IS NULL
+                       AND c.starts_at >= p_day_from - interval '4 hours' AND c.starts_at < p_day_until
+                       AND coalesce(h.starts_at, a.scheduled_at) >= p_day_from
+                       AND coalesce(h.starts_at, a.scheduled_at) < p_day_until
+                       AND (h.id IS NULL OR hold_is_live(h.status, h.expires_at, p_now))
+                       AND (c.appointment_id = p_but) IS NOT TRUE
                   ) END,
                   (o.needs -> 0 ->> 0) COLLATE "C"
     LOOP
@@ -64,6 +71,13 @@ BEGIN
              ORDER BY c.place LIMIT 1;
             IF NOT FOUND THEN
                 chosen := NULL;
+                -- A hold is said rather than what lasts: the caller may wait for its end.
+                IF error IS NULL OR held_by_call IS NULL THEN
+                    SELECT w.error, w.held_by_call, w.expires_at INTO error, held_by_call, expires_at
+                      FROM jsonb_array_elements_text(v_need) WITH ORDINALITY c(id, place),
+                           jsonb_to_record(v_why -> c.id) w(error text, held_by_call text, expires_at timestamptz)
+                     ORDER BY w.held_by_call IS NULL, c.place LIMIT 1;
+                END IF;
                 EXIT;
             END IF;
             chosen := chosen || v_found;

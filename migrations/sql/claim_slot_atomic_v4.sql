@@ -5,10 +5,10 @@
 -- `service` and `options` (choose_resources) also for what, and who is open then. Without it, as from a prompt, the
 -- calendar's own service is held with whoever can do it, and no hours and no limits count.
 --
--- The lock order of the whole schema is in lock_keys_v1.sql: the service, if it has a limit for each day, then the
--- resources, sorted, then rows, then the clinic's unproved holds. The exclusion constraint on occupancies is the
--- guarantee; the locks make the refusal quick, and a deadlock impossible among callers who take this path. The
--- contact is made under the last lock, too: a caller with p_asked has the lock of the number
+-- The lock order of the whole schema is in lock_keys_v1.sql and occupancies_v2.sql: the resources, sorted, then the
+-- service, if it has a limit for each day, then rows, then the clinic's unproved holds. The exclusion constraint on
+-- occupancies is the guarantee; the locks make the refusal quick, and a deadlock impossible among callers who take
+-- this path. The contact is made under the last lock, too: a caller with p_asked has the lock of the number
 -- (models/booking/holds.py), so that no other transaction makes the same contact.
 CREATE FUNCTION claim_slot_atomic(
     p_org uuid,
@@ -73,10 +73,11 @@ BEGIN
     v_day_from := date_trunc('day', p_slot AT TIME ZONE v_service.time_zone) AT TIME ZONE v_service.time_zone;
     v_day_until := (date_trunc('day', p_slot AT TIME ZONE v_service.time_zone) + interval '1 day')
                    AT TIME ZONE v_service.time_zone;
+    PERFORM lock_resources(p_org, resources_of(v_options));
+    -- Not before the resources: a call that gives up another hold for this one has their locks already.
     IF v_service.most_per_day IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(service_lock_key(p_org, v_service.id));
     END IF;
-    PERFORM lock_resources(p_org, resources_of(v_options));
     v_now := app_clock();
     IF p_slot <= v_now THEN
         success := false; error := 'That time has passed'; code := 'slot_in_the_past';
@@ -137,7 +138,7 @@ BEGIN
     RETURN NEXT;
 EXCEPTION
     -- Only a writer who took no lock, or a snapshot older than the lock, can get this far.
-    WHEN exclusion_violation OR unique_violation THEN
+    WHEN exclusion_violation OR unique_violation OR serialization_failure THEN
         success := false; hold_id := NULL; contact_id := NULL; expires_at := NULL; resource_id := NULL;
         error := 'Slot already held'; code := 'slot_taken';
         RETURN NEXT;

@@ -3,9 +3,9 @@
 --
 -- p_message as in cancel_appointment. An appointment keeps its length and its buffers. p_options as for a claim
 -- (choose_resources): whoever it is with comes first among them. Without them it stays with the same person, room
--- and device. Whether such a start is offered at all is judged before (models/booking/appointments.py). With p_most_moves_a_day the same actor moves
--- it no more often than that in 24 hours; without it there is no limit. Moves of one appointment wait for each
--- other, so the count is true.
+-- and device. Whether such a start is offered at all is judged before (models/booking/appointments.py). With
+-- p_most_moves_a_day the same actor moves it no more often than that in 24 hours; without it there is no limit.
+-- Moves of one appointment wait for each other, so the count is true.
 CREATE FUNCTION move_appointment(
     p_appointment uuid,
     p_org uuid,
@@ -51,10 +51,10 @@ BEGIN
     v_options := coalesce(
         p_options, jsonb_build_array((SELECT jsonb_agg(jsonb_build_array(r.id)) FROM unnest(v_own) r(id)))
     );
+    PERFORM lock_resources(p_org, v_own || resources_of(v_options));
     IF v_service.most_per_day IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(service_lock_key(p_org, v_service.id));
     END IF;
-    PERFORM lock_resources(p_org, v_own || resources_of(v_options));
     v_appointment := lock_appointment(p_appointment, p_org);
     v_now := app_clock();
     SELECT r.error, r.code INTO error, code FROM why_appointment_stays(v_appointment, p_message, v_now) r;
@@ -110,7 +110,7 @@ BEGIN
     RETURN NEXT;
 EXCEPTION
     -- Only a writer who took no lock, or a snapshot older than the lock, can get this far.
-    WHEN exclusion_violation OR unique_violation THEN
+    WHEN exclusion_violation OR unique_violation OR serialization_failure THEN
         success := false; message_id := NULL;
         error := 'Slot already held'; code := 'slot_taken';
         RETURN NEXT;

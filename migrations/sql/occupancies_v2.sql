@@ -1,6 +1,9 @@
 -- Whatever takes time takes it in occupancies: one row for each person, room and device, from the beginning of
 -- the buffer before to the end of the buffer after. These triggers alone write that table, so that every way of
 -- making a hold, an appointment or a block, raw SQL included, meets the exclusion constraint.
+--
+-- A transaction takes its locks in the order of lock_keys_v1.sql. After the resources, which are sorted, come the
+-- service that has a limit for each day, the rows, and the clinic's blocks (blocks_lock_key).
 
 -- Everything that a hold or an appointment takes up: the one it is with, and what else.
 CREATE FUNCTION all_resources(p_first text, p_others text[]) RETURNS text[]
@@ -21,6 +24,14 @@ BEGIN
            FROM (SELECT DISTINCT u.id COLLATE "C" AS id FROM unnest(p_resources) u(id) ORDER BY 1) r;
     END IF;
 END $$;
+
+-- The blocks of a clinic. Those who give time back share this lock, and a block is made, changed or removed by one
+-- alone. Otherwise a block that does not see yet that an appointment is cancelled, and a cancellation that does not
+-- see the block yet, would leave time free that is blocked. The holder waits for no other transaction but for one
+-- that has inserted into the time of the block, so no deadlock arises.
+CREATE FUNCTION blocks_lock_key(p_org uuid) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT hashtextextended('blocks/' || p_org::text, 0) $$;
 
 -- Who and what can do a service that is asked for by a calendar, whatever the hours are: a JSON array with an
 -- option for each person, sorted by id. An option is an array of needs, the person first, then room and device as
@@ -135,8 +146,54 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- The triggers below look at one resource at a time: with `= ANY` the planner reads a whole table of occupancies
+-- The functions below look at one resource at a time: with `= ANY` the planner reads a whole table of occupancies
 -- that it has no statistics of.
+
+-- Takes a time of resources for a hold or an appointment, all or none of it.
+--
+-- Nobody waits here for another to give a time back: what is taken is refused. And ON CONFLICT makes a writer wait
+-- for another one that is taking the same time before it has inserted its own row, where a bare INSERT inserts
+-- first and then waits. Since all insert in the same order, no two writers wait for each other, whether they have
+-- locked the resources or not.
+CREATE FUNCTION take_time(
+    p_org uuid,
+    p_resources text[],
+    p_seat integer,
+    p_from timestamptz,
+    p_until timestamptz,
+    p_hold uuid,
+    p_appointment uuid
+) RETURNS void
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
+AS $$
+DECLARE
+    v_resource text;
+    v_taken text;
+    v_took integer;
+BEGIN
+    FOREACH v_resource IN ARRAY p_resources LOOP
+        IF EXISTS (
+            SELECT FROM occupancies o
+             WHERE o.org_id = p_org AND o.resource_id = v_resource AND o.seat = p_seat
+               AND o.starts_at > p_from - interval '24 hours' AND o.starts_at < p_until AND o.ends_at > p_from
+        ) THEN
+            v_taken := v_resource;
+        END IF;
+    END LOOP;
+    IF v_taken IS NULL THEN
+        INSERT INTO occupancies (org_id, resource_id, seat, starts_at, ends_at, hold_id, appointment_id)
+        SELECT p_org, r.id, p_seat, p_from, p_until, p_hold, p_appointment
+          FROM (SELECT u.id FROM unnest(p_resources) u(id) ORDER BY u.id COLLATE "C") r
+            ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS v_took = ROW_COUNT;
+    END IF;
+    IF v_took IS DISTINCT FROM cardinality(p_resources) THEN
+        RAISE EXCEPTION '% is taken between % and %',
+                        coalesce(v_taken, array_to_string(p_resources, ' or ')), p_from, p_until
+            USING ERRCODE = 'exclusion_violation', TABLE = 'occupancies', CONSTRAINT = 'ex_occupancies_no_overlap';
+    END IF;
+END $$;
 
 -- A hold occupies its time while it is 'held', whether or not it has expired meanwhile: a stale one is
 -- cleared by the next claim that needs the time, or by holds.expire. What it gives back goes to the blocks that
@@ -147,23 +204,27 @@ DECLARE
     v_resource text;
 BEGIN
     IF TG_OP <> 'INSERT' THEN
+        PERFORM pg_advisory_xact_lock_shared(blocks_lock_key(OLD.org_id));
         FOREACH v_resource IN ARRAY all_resources(OLD.resource_id, OLD.other_resources) LOOP
             DELETE FROM occupancies o
              WHERE o.org_id = OLD.org_id AND o.resource_id = v_resource AND o.seat = OLD.seat
                AND o.starts_at = OLD.starts_at - make_interval(mins => OLD.minutes_before)
                AND o.hold_id = OLD.id;
         END LOOP;
-        PERFORM give_to_blocks(OLD.org_id, all_resources(OLD.resource_id, OLD.other_resources),
-            OLD.starts_at - make_interval(mins => OLD.minutes_before),
-            OLD.ends_at + make_interval(mins => OLD.minutes_after));
     END IF;
     IF TG_OP <> 'DELETE' THEN
         IF NEW.status = 'held' THEN
-            INSERT INTO occupancies (org_id, resource_id, seat, starts_at, ends_at, hold_id)
-            SELECT NEW.org_id, r.id, NEW.seat, NEW.starts_at - make_interval(mins => NEW.minutes_before),
-                   NEW.ends_at + make_interval(mins => NEW.minutes_after), NEW.id
-              FROM unnest(all_resources(NEW.resource_id, NEW.other_resources)) r(id);
+            PERFORM take_time(
+                NEW.org_id, all_resources(NEW.resource_id, NEW.other_resources), NEW.seat,
+                NEW.starts_at - make_interval(mins => NEW.minutes_before),
+                NEW.ends_at + make_interval(mins => NEW.minutes_after), NEW.id, NULL
+            );
         END IF;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM give_to_blocks(OLD.org_id, all_resources(OLD.resource_id, OLD.other_resources),
+            OLD.starts_at - make_interval(mins => OLD.minutes_before),
+            OLD.ends_at + make_interval(mins => OLD.minutes_after));
     END IF;
     RETURN NULL;
 END $$;
@@ -173,10 +234,13 @@ END $$;
 CREATE OR REPLACE FUNCTION appointment_occupies() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
+    v_from timestamptz;
+    v_until timestamptz;
     v_resource text;
     v_missing text[] := '{}';
 BEGIN
     IF TG_OP <> 'INSERT' THEN
+        PERFORM pg_advisory_xact_lock_shared(blocks_lock_key(OLD.org_id));
         FOREACH v_resource IN ARRAY all_resources(OLD.resource_id, OLD.other_resources) LOOP
             DELETE FROM occupancies o
              WHERE o.org_id = OLD.org_id AND o.resource_id = v_resource AND o.seat = OLD.seat
@@ -186,12 +250,12 @@ BEGIN
     END IF;
     IF TG_OP <> 'DELETE' THEN
         IF NEW.status <> 'cancelled' THEN
+            v_from := NEW.scheduled_at - make_interval(mins => NEW.minutes_before);
+            v_until := NEW.ends_at + make_interval(mins => NEW.minutes_after);
             FOREACH v_resource IN ARRAY all_resources(NEW.resource_id, NEW.other_resources) LOOP
                 UPDATE occupancies o SET hold_id = NULL, appointment_id = NEW.id
                  WHERE o.org_id = NEW.org_id AND o.resource_id = v_resource AND o.seat = NEW.seat
-                   AND o.starts_at = NEW.scheduled_at - make_interval(mins => NEW.minutes_before)
-                   AND o.ends_at = NEW.ends_at + make_interval(mins => NEW.minutes_after)
-                   AND o.hold_id = NEW.hold_id;
+                   AND o.starts_at = v_from AND o.ends_at = v_until AND o.hold_id = NEW.hold_id;
                 IF NOT FOUND THEN
                     v_missing := v_missing || v_resource;
                 END IF;
@@ -201,10 +265,9 @@ BEGIN
                 -- is given back by this, too.
                 UPDATE appointment_holds h SET status = 'confirmed' WHERE h.id = NEW.hold_id AND h.status = 'held';
             END IF;
-            INSERT INTO occupancies (org_id, resource_id, seat, starts_at, ends_at, appointment_id)
-            SELECT NEW.org_id, r.id, NEW.seat, NEW.scheduled_at - make_interval(mins => NEW.minutes_before),
-                   NEW.ends_at + make_interval(mins => NEW.minutes_after), NEW.id
-              FROM unnest(v_missing) r(id);
+            IF cardinality(v_missing) > 0 THEN
+                PERFORM take_time(NEW.org_id, v_missing, NEW.seat, v_from, v_until, NULL, NEW.id);
+            END IF;
         END IF;
     END IF;
     IF TG_OP <> 'INSERT' THEN
@@ -219,28 +282,44 @@ END $$;
 
 -- Gives a block what is free of a part of its time, in pieces of at most 24 hours: no occupancy is longer, which
 -- bounds how far back a search looks.
+--
+-- A piece that meets what another transaction has inserted meanwhile is not inserted: then what is left free is
+-- looked for again.
 CREATE FUNCTION occupy_for_block(
     p_org uuid, p_resource text, p_block uuid, p_from timestamptz, p_until timestamptz
 ) RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan
 AS $$
-    WITH taken AS (
-        SELECT o.starts_at, o.ends_at
-          FROM occupancies o
-         WHERE o.org_id = p_org AND o.resource_id = p_resource AND o.seat = 0
-           AND o.starts_at > p_from - interval '24 hours' AND o.starts_at < p_until AND o.ends_at > p_from
-    ), gap AS (
-        -- Occupancies of one resource never overlap: between one's end and the next one's beginning it is free.
-        SELECT t.ends_at AS begins, lead(t.starts_at, 1, p_until) OVER (ORDER BY t.starts_at) AS ends FROM taken t
-        UNION ALL
-        SELECT p_from, coalesce(min(t.starts_at), p_until) FROM taken t
-    )
-    INSERT INTO occupancies (org_id, resource_id, starts_at, ends_at, block_id)
-    SELECT p_org, p_resource, piece, least(piece + interval '24 hours', g.ends), p_block
-      FROM gap g, generate_series(g.begins, g.ends - interval '1 microsecond', interval '24 hours') piece
-     WHERE g.begins < g.ends
-        ON CONFLICT DO NOTHING
-$$;
+DECLARE
+    v_free integer;
+    v_took integer;
+BEGIN
+    LOOP
+        WITH taken AS (
+            SELECT o.starts_at, o.ends_at
+              FROM occupancies o
+             WHERE o.org_id = p_org AND o.resource_id = p_resource AND o.seat = 0
+               AND o.starts_at > p_from - interval '24 hours' AND o.starts_at < p_until AND o.ends_at > p_from
+        ), gap AS (
+            -- Occupancies of one resource never overlap: between one's end and the next one's beginning it is free.
+            SELECT t.ends_at AS begins, lead(t.starts_at, 1, p_until) OVER (ORDER BY t.starts_at) AS ends FROM taken t
+            UNION ALL
+            SELECT p_from, coalesce(min(t.starts_at), p_until) FROM taken t
+        ), piece AS (
+            SELECT b.begins, least(b.begins + interval '24 hours', g.ends) AS ends
+              FROM gap g, generate_series(g.begins, g.ends - interval '1 microsecond', interval '24 hours') b(begins)
+             WHERE g.begins < g.ends
+        ), took AS (
+            INSERT INTO occupancies (org_id, resource_id, starts_at, ends_at, block_id)
+            SELECT p_org, p_resource, p.begins, p.ends, p_block FROM piece p ORDER BY p.begins
+                ON CONFLICT DO NOTHING
+            RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM piece), (SELECT count(*) FROM took) INTO v_free, v_took;
+        EXIT WHEN v_took = v_free;
+    END LOOP;
+END $$;
 
 -- Gives time that has come free to the blocks that reach over it.
 CREATE FUNCTION give_to_blocks(p_org uuid, p_resources text[], p_from timestamptz, p_until timestamptz)
@@ -263,22 +342,49 @@ BEGIN
 END $$;
 
 -- A block takes what is free of its time, and the rest as that comes free. What was booked before stands.
-CREATE FUNCTION block_occupies() RETURNS trigger
+--
+-- Once for a statement and not for each row, so that a statement on several blocks has the locks of all of their
+-- resources, sorted, before it takes anything.
+CREATE FUNCTION blocks_occupy() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    v_block record;
 BEGIN
-    PERFORM lock_resources(
-        coalesce(NEW.org_id, OLD.org_id), array_remove(ARRAY[OLD.resource_id, NEW.resource_id], NULL)
-    );
+    IF TG_OP = 'INSERT' THEN
+        PERFORM lock_for_blocks(n.org_id, array_agg(n.resource_id)) FROM new_blocks n GROUP BY n.org_id;
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM lock_for_blocks(o.org_id, array_agg(o.resource_id)) FROM old_blocks o GROUP BY o.org_id;
+    ELSE
+        PERFORM lock_for_blocks(b.org_id, array_agg(b.resource_id))
+           FROM (SELECT org_id, resource_id FROM old_blocks UNION SELECT org_id, resource_id FROM new_blocks) b
+          GROUP BY b.org_id;
+    END IF;
     IF TG_OP <> 'INSERT' THEN
         DELETE FROM occupancies o
-         WHERE o.org_id = OLD.org_id AND o.resource_id = OLD.resource_id AND o.seat = 0
-           AND o.starts_at >= OLD.starts_at AND o.starts_at < OLD.ends_at AND o.block_id = OLD.id;
-        PERFORM give_to_blocks(OLD.org_id, ARRAY[OLD.resource_id], OLD.starts_at, OLD.ends_at);
+         USING old_blocks b
+         WHERE o.org_id = b.org_id AND o.resource_id = b.resource_id AND o.seat = 0
+           AND o.starts_at >= b.starts_at AND o.starts_at < b.ends_at AND o.block_id = b.id;
+        FOR v_block IN SELECT b.* FROM old_blocks b LOOP
+            PERFORM give_to_blocks(
+                v_block.org_id, ARRAY[v_block.resource_id], v_block.starts_at, v_block.ends_at
+            );
+        END LOOP;
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        PERFORM occupy_for_block(NEW.org_id, NEW.resource_id, NEW.id, NEW.starts_at, NEW.ends_at);
+        FOR v_block IN SELECT b.* FROM new_blocks b ORDER BY b.created_at, b.id LOOP
+            PERFORM occupy_for_block(
+                v_block.org_id, v_block.resource_id, v_block.id, v_block.starts_at, v_block.ends_at
+            );
+        END LOOP;
     END IF;
     RETURN NULL;
+END $$;
+
+CREATE FUNCTION lock_for_blocks(p_org uuid, p_resources text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lock_resources(p_org, p_resources);
+    PERFORM pg_advisory_xact_lock(blocks_lock_key(p_org));
 END $$;
 
 CREATE OR REPLACE FUNCTION refuse_direct_occupancy() RETURNS trigger
@@ -310,10 +416,10 @@ CREATE TRIGGER occupy_update AFTER UPDATE ON appointments FOR EACH ROW
 CREATE TRIGGER fill_in_who_booked BEFORE INSERT ON appointments FOR EACH ROW
     WHEN (NEW.booked_by IS NULL) EXECUTE FUNCTION fill_in_who_booked();
 
-CREATE TRIGGER occupy_insert AFTER INSERT ON blocks FOR EACH ROW EXECUTE FUNCTION block_occupies();
-CREATE TRIGGER occupy_update AFTER UPDATE ON blocks FOR EACH ROW
-    WHEN ((OLD.org_id, OLD.resource_id, OLD.starts_at, OLD.ends_at, OLD.id)
-          IS DISTINCT FROM (NEW.org_id, NEW.resource_id, NEW.starts_at, NEW.ends_at, NEW.id))
-    EXECUTE FUNCTION block_occupies();
-CREATE TRIGGER occupy_delete AFTER DELETE ON blocks FOR EACH ROW EXECUTE FUNCTION block_occupies();
+CREATE TRIGGER occupy_insert AFTER INSERT ON blocks
+    REFERENCING NEW TABLE AS new_blocks FOR EACH STATEMENT EXECUTE FUNCTION blocks_occupy();
+CREATE TRIGGER occupy_update AFTER UPDATE ON blocks
+    REFERENCING OLD TABLE AS old_blocks NEW TABLE AS new_blocks FOR EACH STATEMENT EXECUTE FUNCTION blocks_occupy();
+CREATE TRIGGER occupy_delete AFTER DELETE ON blocks
+    REFERENCING OLD TABLE AS old_blocks FOR EACH STATEMENT EXECUTE FUNCTION blocks_occupy();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON blocks EXECUTE FUNCTION refuse_truncate();

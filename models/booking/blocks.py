@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,10 @@ from models.booking import resources
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.hours import Impossible
 from models.booking.occupancies import LONGEST, Occupancy
+
+
+#: As the CHECK of the table has it.
+LONGEST_BLOCK = timedelta(days=3660)
 
 
 class BlockSource(StrEnum):
@@ -66,6 +70,9 @@ def make(
 ) -> Blocked:
     """Block a time of a resource. Waits for claims of it for the lock timeout, then LockNotAvailable.
 
+    A transaction that blocks several takes their locks first (holds.lock_resources), and blocks before it cancels
+    or moves anything; otherwise two such transactions could wait for each other.
+
     Raises Impossible if the time has no length, is over or is longer than ten years, if there is no reason,
     and if there is no such resource or it is retired.
     """
@@ -73,7 +80,7 @@ def make(
         raise Impossible("the block ends before it begins; give an end after the beginning")
     if ends_at <= clock.now(session):
         raise Impossible("the block is over already; give an end that is still to come")
-    if (ends_at - starts_at).days >= LONGEST_BLOCK_DAYS:
+    if ends_at - starts_at > LONGEST_BLOCK:
         raise Impossible("a block lasts at most ten years; look at the year of its end")
     if not reason.strip():
         raise Impossible("a block needs a reason")
@@ -88,10 +95,6 @@ def make(
     session.add(block)
     session.flush()
     return Blocked(block.id, find_met(session, org_id, resource_id, starts_at, ends_at))
-
-
-#: As the CHECK of the table has it.
-LONGEST_BLOCK_DAYS = 3660
 
 
 def moment(local: datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime:

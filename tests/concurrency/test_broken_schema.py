@@ -43,10 +43,11 @@ def remove_lock(connection: Connection) -> None:
         " AND pronamespace = 'public'::regnamespace"
     ).fetchall()
     assert {name for (name,) in calling} == {
-        "block_occupies",
+        "book_by_hand",
         "cancel_appointment",
         "claim_slot_atomic",
         "confirm_held_slot",
+        "lock_for_blocks",
         "move_appointment",
         "release_hold",
     }

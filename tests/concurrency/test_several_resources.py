@@ -1,0 +1,440 @@
+"""P1 for claims that take a person, a room and a device at once: by every way, against each other.
+
+`RACE_ROUNDS=200` runs the great race for longer than the suite does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+import pytest
+from flask import Flask
+from psycopg import errors
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
+
+from models.base.session import sqlalchemy_url
+from models.booking import holds, unproved_holds
+from tests.claimed import Claimed
+from tests.concurrency import several
+from tests.concurrency.racing import (
+    QUARTER,
+    RIGHT,
+    SLOT,
+    Connection,
+    confirm,
+    connections,
+    errors_in,
+    race,
+    release,
+)
+from tests.concurrency.several import (
+    CALENDARS,
+    MINUTE,
+    RESOURCES,
+    SERVICES,
+    STARTS,
+    claim,
+    insert_block,
+)
+from tests.concurrency.test_deadlocks import count_deadlocks
+from tests.factories import create_clinic, phone_number
+
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "5"))
+RACERS = 64
+APPLICATION = f"several-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def racers(database_url: str) -> Iterator[list[Connection]]:
+    with connections(f"{database_url}?application_name={APPLICATION}", RACERS) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def engine(database_url: str) -> Iterator[Engine]:
+    """For the verbs of models/. No lock timeout: it would turn a deadlock into something else."""
+    engine = create_engine(
+        sqlalchemy_url(database_url),
+        isolation_level="READ COMMITTED",
+        pool_size=RACERS // 4,
+        connect_args={"application_name": APPLICATION, "options": "-c app.scope=system"},
+    )
+    yield engine
+    engine.dispose()
+
+
+# --- the great race -------------------------------------------------------------------------------
+
+
+@dataclass
+class Taken:
+    """That a booking got a time, in a statement that began then (time.monotonic)."""
+
+    id: uuid.UUID
+    start: datetime
+    began: float
+
+
+@dataclass
+class Racer:
+    """One of those who use the diary at the same moment; each acts a few times, at random."""
+
+    connection: Connection
+    org: str
+    number: int
+    app: Flask
+    engine: Engine
+    seed: object
+    took: list[Taken] = field(default_factory=list)
+    #: When the commit of a block had returned, and the ids of those that were changed or removed.
+    blocked: dict[uuid.UUID, float] = field(default_factory=dict)
+    unblocked: set[uuid.UUID] = field(default_factory=set)
+    did: Counter[str] = field(default_factory=Counter)
+    #: What was raised, and what a caller of HTTP was told that is no answer to the question.
+    trouble: list[tuple[str, object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(f"{self.seed}/{self.number}")  # noqa: S311 (no secret)
+
+    def run(self) -> None:
+        verbs = self.verbs()
+        for turn in range(3):
+            # Each of the verbs begins some racer's turn in each round.
+            verb = verbs[(self.number + turn * 5) % len(verbs)] if turn == 0 else self.random.choice(verbs)
+            try:
+                self.did[verb.__name__] += bool(verb())
+            except psycopg.Error as error:
+                self.trouble.append((verb.__name__, error))
+
+    def verbs(self) -> list[Callable[[], object]]:
+        return [
+            self.claim_with_seven_arguments,
+            self.claim_with_options,
+            self.reserve_by_http,
+            self.insert_hold,
+            self.insert_bare_hold,
+            self.insert_appointment,
+            self.insert_block,
+            self.claim_with_seven_arguments,
+            self.claim_with_options,
+            self.reserve_by_http,
+            self.change_block,
+            self.move,
+            self.move_by_hand,
+            self.cancel,
+            self.cancel_by_hand,
+            self.confirm,
+            self.release,
+            self.expire,
+            self.give_back,
+            self.age,
+        ]
+
+    # Those who take time.
+
+    def claim_with_seven_arguments(self) -> bool:
+        began = time.monotonic()
+        return self._claimed(
+            began, claim(self.connection, self.org, self._one(CALENDARS), self._start(), caller=self.number)
+        )
+
+    def claim_with_options(self) -> bool:
+        """As reserve_atomic claims: perhaps with some only of those who can do it."""
+        service = self._one(SERVICES)
+        options = [each for each in SERVICES[service].options() if self.random.random() < 0.7]
+        asked = {"service": service, "options": options or SERVICES[service].options()[:1]}
+        began = time.monotonic()
+        return self._claimed(
+            began, claim(self.connection, self.org, "anyone", self._start(), caller=self.number, asked=asked)
+        )
+
+    def _claimed(self, began: float, answer: Claimed) -> bool:
+        if answer.success:
+            assert answer.hold_id
+            self.took.append(Taken(answer.hold_id, self.start, began))
+        elif answer.code != "slot_taken":
+            self.trouble.append(("claim", answer))
+        return answer.success
+
+    def reserve_by_http(self) -> bool:
+        service, start = self._one(SERVICES), self._start()
+        person = self.random.choice(["", *SERVICES[service].needs[0]])
+        began = time.monotonic()
+        response = self.app.test_client().post(
+            "/api/vapi/tools/booking/reserve-atomic",
+            json={
+                "toolCall": {
+                    "arguments": {
+                        "tenantId": self.org,
+                        "calendarId": "anyone",
+                        "slotId": f"{start:%Y-%m-%dT%H:%M:%SZ}/{service}/{person}".rstrip("/"),
+                        "patientName": "John",
+                        "patientPhone": phone_number(),
+                    }
+                }
+            },
+        )
+        answer = response.get_json()
+        if answer.get("success"):
+            self.took.append(Taken(uuid.UUID(answer["holdId"]), start, began))
+        elif answer.get("code") not in ("slot_taken", "busy"):  # busy: this machine was too slow
+            self.trouble.append(("http", answer))
+        return bool(answer.get("success"))
+
+    def insert_hold(self) -> bool:
+        """As an operator might who says everything."""
+        return self._insert_hold(whole=True)
+
+    def insert_bare_hold(self) -> bool:
+        """As an operator might who leaves to the calendar what it knows."""
+        return self._insert_hold(whole=False)
+
+    def _insert_hold(self, *, whole: bool) -> bool:
+        calendar = self._one(CALENDARS)
+        values = self._values(CALENDARS[calendar][1]) if whole else {}
+        return self._insert(
+            "appointment_holds",
+            {
+                "calendar_id": calendar,
+                "starts_at": self._start() if not whole else self.start,
+                "expires_at": datetime.now(SLOT.tzinfo) + 10 * MINUTE,
+            }
+            | values,
+        )
+
+    def insert_appointment(self) -> bool:
+        calendar = self._one(CALENDARS)
+        values = self._values(CALENDARS[calendar][1])
+        values["scheduled_at"] = self.start
+        return self._insert("appointments", {"calendar_id": calendar} | values)
+
+    def _values(self, service: str) -> dict[str, object]:
+        kind = SERVICES[service]
+        chosen = [self.random.choice(need) for need in kind.needs]
+        return {
+            "service_id": service,
+            "resource_id": chosen[0],
+            "other_resources": chosen[1:],
+            "ends_at": self._start() + kind.minutes * MINUTE,
+            "minutes_before": kind.before,
+            "minutes_after": kind.after,
+        }
+
+    def _insert(self, table: str, values: dict[str, object]) -> bool:
+        id_, contact, message = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+        values |= {
+            "id": id_,
+            "org_id": self.org,
+            "contact_id": contact,
+            "patient_name": "Raw",
+            "patient_phone": "+447700900000",
+        }
+        if table == "appointments":
+            values["confirmation_message_id"] = message
+        began = time.monotonic()
+        with self.connection.transaction():
+            self.connection.execute(
+                "INSERT INTO contacts (id, org_id, phone) VALUES (%s, %s, %s)",
+                [contact, self.org, str(contact)],
+            )
+            self.connection.execute(
+                f"INSERT INTO {table} ({', '.join(values)})"
+                f" VALUES ({', '.join(['%s'] * len(values))})".encode(),
+                list(values.values()),
+            )
+            if table == "appointments":
+                self.connection.execute(
+                    "INSERT INTO sms_messages (id, org_id, kind, to_phone, appointment_id)"
+                    " VALUES (%s, %s, 'confirmation', '+447700900000', %s)",
+                    [message, self.org, id_],
+                )
+        self.took.append(Taken(id_, self.start, began))
+        return True
+
+    def insert_block(self) -> bool:
+        begins = self._start()
+        ends = begins + self.random.choice((1, 1, 2, 3, 3, 6, 6, 8, 10, 200)) * QUARTER
+        block = insert_block(self.connection, self.org, self.random.choice(RESOURCES), begins, ends)
+        self.blocked[block] = time.monotonic()
+        return True
+
+    def change_block(self) -> bool:
+        """Two at once are removed or moved, so that the order of their locks counts."""
+        some = self._some("blocks", "true", most=2)
+        self.unblocked |= set(some)
+        # The rows in one order, as any two statements on the same rows.
+        which = " WHERE id IN (SELECT id FROM blocks WHERE id = ANY (%s) ORDER BY id FOR UPDATE)"
+        later = "UPDATE blocks SET starts_at = ends_at = ends_at + interval '1 h'"
+        what = self.random.choice(("DELETE FROM blocks", later))
+        return self.connection.execute((what + which).encode(), [some]).rowcount > 0
+
+    def move(self) -> bool:
+        for appointment in self._some("appointments", "status = 'confirmed'"):
+            began = time.monotonic()
+            row = self.connection.execute(
+                "SELECT success, code FROM move_appointment(%s, %s, %s)",
+                [appointment, self.org, self._start()],
+            ).fetchone()
+            assert row is not None
+            if row[0]:
+                self.took.append(Taken(appointment, self.start, began))
+            elif row[1] not in ("slot_taken", "same_time", "appointment_cancelled"):
+                self.trouble.append(("move", row))
+            return bool(row[0])
+        return False
+
+    def move_by_hand(self) -> bool:
+        for appointment in self._some("appointments", "status = 'confirmed'"):
+            start = self._start()
+            began = time.monotonic()
+            moved = self.connection.execute(
+                "UPDATE appointments SET scheduled_at = %(to)s, ends_at = %(to)s + (ends_at - scheduled_at)"
+                " WHERE id = %(id)s AND status = 'confirmed'",
+                {"to": start, "id": appointment},
+            ).rowcount
+            if moved:
+                self.took.append(Taken(appointment, start, began))
+            return moved > 0
+        return False
+
+    # Those who give it back.
+
+    def cancel(self) -> bool:
+        for appointment in self._some("appointments", "status = 'confirmed'"):
+            row = self.connection.execute(
+                "SELECT success FROM cancel_appointment(%s, %s)", [appointment, self.org]
+            ).fetchone()
+            return row is not None and bool(row[0])
+        return False
+
+    def cancel_by_hand(self) -> bool:
+        some = self._some("appointments", "status = 'confirmed'")
+        return (
+            self.connection.execute(
+                "UPDATE appointments SET status = 'cancelled' WHERE id = ANY (%s)", [some]
+            ).rowcount
+            > 0
+        )
+
+    def confirm(self) -> bool:
+        for hold in self._some("appointment_holds", "status = 'held'"):
+            (contact,) = self.connection.execute(
+                "UPDATE appointment_holds SET code_digest = %s WHERE id = %s RETURNING contact_id",
+                [RIGHT, hold],
+            ).fetchone() or (None,)
+            return confirm(self.connection, self.org, hold, contact=contact).success
+        return False
+
+    def release(self) -> bool:
+        for hold in self._some("appointment_holds", "status = 'held'"):
+            return release(self.connection, self.org, hold)[0]
+        return False
+
+    def give_back(self) -> bool:
+        with Session(self.engine) as session, session.begin():
+            for hold in self._some("appointment_holds", "status = 'held'"):
+                return unproved_holds.give_back(session, uuid.UUID(self.org), hold_id=hold) > 0
+        return False
+
+    def expire(self) -> bool:
+        """As the beat does."""
+        with Session(self.engine) as session, session.begin():
+            return holds.expire(session) > 0
+
+    def age(self) -> bool:
+        """Time passes for two of the holds."""
+        aged = self.connection.execute(
+            "UPDATE appointment_holds SET expires_at = clock_timestamp() WHERE id IN (SELECT id"
+            " FROM appointment_holds WHERE org_id = %s AND status = 'held' ORDER BY random() LIMIT 2"
+            " FOR UPDATE SKIP LOCKED)",
+            [self.org],
+        )
+        return aged.rowcount > 0
+
+    def _start(self) -> datetime:
+        self.start = self.random.choice(STARTS)
+        return self.start
+
+    def _one(self, of: dict[str, object]) -> str:
+        return self.random.choice(sorted(of))
+
+    def _some(self, table: str, which: str, most: int = 1) -> list[uuid.UUID]:
+        rows = self.connection.execute(
+            f"SELECT id FROM {table} WHERE org_id = %s AND {which} ORDER BY random() LIMIT %s".encode(),
+            [self.org, most],
+        )
+        return [row[0] for row in rows]
+
+
+def test_people_rooms_devices_and_blocks_in_one_race(
+    database_url: str, racers: list[Connection], engine: Engine, app: Flask, sql: Connection
+) -> None:
+    """Nobody gets what another has, and nobody is told of a deadlock."""
+    deadlocks = count_deadlocks(sql)
+    did: Counter[str] = Counter()
+    for number in range(ROUNDS):
+        org = create_clinic(calendars=())
+        several.furnish(sql, org)
+        field = [Racer(racers[n], org, n, app, engine, f"{number}") for n in range(RACERS)]
+        for each in field[:12]:  # so that there is something to move, cancel, confirm and block
+            each.claim_with_options()
+            each.confirm()
+        field[0].insert_block()
+        results = race(racers, lambda _, n, field=field: field[n].run())
+        assert errors_in(results) == []
+
+        trouble = [each for racer in field for each in racer.trouble]
+        # The constraint itself refuses raw SQL; nobody else is told of an error, and nobody of a deadlock.
+        assert [
+            (verb, answer)
+            for verb, answer in trouble
+            if not (verb in BY_HAND and isinstance(answer, errors.ExclusionViolation))
+        ] == [], f"round {number}"
+        diary = several.read(sql, org)
+        assert diary.double_bookings() == [], f"round {number}"
+        assert diary.wrong_occupancies() == [], f"round {number}"
+        assert came_after_its_block(field, diary) == [], f"round {number}"
+        for racer in field:
+            did += racer.did
+    assert {verb.__name__ for verb in field[0].verbs()} - set(did) == set(), did
+    for connection in racers:
+        connection.execute("SELECT pg_stat_force_next_flush()")
+    assert count_deadlocks(sql) == deadlocks  # also none that the application got over
+
+
+BY_HAND = ("insert_hold", "insert_bare_hold", "insert_appointment", "move_by_hand")
+
+
+def came_after_its_block(field: list[Racer], diary: several.Diary) -> list[tuple[several.Booking, uuid.UUID]]:
+    """The bookings on the time of a block that was there, for good, before they took that time."""
+    blocked = {block: since for racer in field for block, since in racer.blocked.items()}
+    for racer in field:
+        for block in racer.unblocked:
+            blocked.pop(block, None)
+    began: dict[tuple[uuid.UUID, datetime], float] = {}
+    for racer in field:
+        for taken in racer.took:
+            key = (taken.id, taken.start)
+            began[key] = min(taken.began, began.get(key, taken.began))
+    bookings = {booking.id: booking for booking in diary.bookings}
+    found = []
+    for booking_id, block in diary.on_blocked_time():
+        booking = bookings[booking_id]
+        # An appointment has had its time since its hold had it.
+        since = min(
+            began.get((id_, booking.starts_at), math.inf) for id_ in (booking.id, booking.hold) if id_
+        )
+        assert since < math.inf, f"nobody took {booking}"
+        if block in blocked and blocked[block] < since:
+            found.append((booking, block))
+    return found

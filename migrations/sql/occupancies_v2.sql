@@ -179,6 +179,7 @@ BEGIN
                AND o.starts_at > p_from - interval '24 hours' AND o.starts_at < p_until AND o.ends_at > p_from
         ) THEN
             v_taken := v_resource;
+            EXIT;
         END IF;
     END LOOP;
     IF v_taken IS NULL THEN

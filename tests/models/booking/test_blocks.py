@@ -150,8 +150,8 @@ def test_a_service_that_needs_a_blocked_room_takes_another_or_is_refused(sql: Sq
 @pytest.mark.parametrize(
     ("begins", "ends", "reason", "why"),
     [
-        (SLOT, SLOT, "Away", "ends after it begins"),
-        (SLOT, SLOT - HOUR, "Away", "ends after it begins"),
+        (SLOT, SLOT, "Away", "ends before it begins"),
+        (SLOT, SLOT - HOUR, "Away", "ends before it begins"),
         (SLOT, SLOT + 3660 * DAY + timedelta(microseconds=1), "Away", "ten years"),
         (SLOT, SLOT + HOUR, " \t", "reason"),
     ],

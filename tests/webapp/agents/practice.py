@@ -12,7 +12,6 @@ from flask.testing import FlaskClient
 
 from models.base.session import Door, system_transaction
 from models.booking import hours, set_up
-from models.booking.hours import WEEKDAYS
 from models.booking.resources import ResourceKind
 from models.clinics.calendars import Calendar
 from tests.factories import EVERY_DAY, bare, create_clinic, reserve, slot
@@ -52,7 +51,8 @@ def create_practice() -> str:
                 time_zone="UTC",
                 opening=EVERY_DAY,
             )
-        hours.replace(session, org_id, "anna", EVERY_DAY, rooms=dict.fromkeys(WEEKDAYS, "room-1"))
+        in_room_1 = {day: [[*period, "room-1"] for period in periods] for day, periods in EVERY_DAY.items()}
+        hours.replace(session, org_id, "anna", in_room_1)
         for service_id, (name, able, rules) in SERVICES.items():
             set_up.add_service(
                 session,

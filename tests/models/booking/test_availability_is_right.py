@@ -20,7 +20,7 @@ from tests.models.booking import random_clinics, slow_availability
 from tests.models.booking.random_clinics import Clinic
 from tests.models.booking.slow_availability import Needs, Offered
 
-HOW_MANY = int(os.environ.get("CLINICS", "200"))
+HOW_MANY = int(os.environ.get("CLINICS", "240"))
 FIRST = int(os.environ.get("FIRST_CLINIC", "0"))
 AT_ONCE = 20
 
@@ -34,6 +34,24 @@ def test_what_is_offered_and_free_is_what_the_specification_says(first: int) -> 
     for number in range(first, first + AT_ONCE):
         if differences := compare(random_clinics.make(number), Random(number)):  # noqa: S311
             wrong[number] = differences
+    assert not wrong
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + HOW_MANY // 4, AT_ONCE))
+def test_a_time_is_open_when_the_specification_says(first: int) -> None:
+    wrong = {}
+    for number in range(first, first + AT_ONCE):
+        clinic, random = random_clinics.make(number), Random(number)  # noqa: S311
+        timetable = random.choice(list(clinic.bookable.timetables.values()))
+        clock = slow_availability.WallClock(timetable.zone, clinic.day)
+        is_open = slow_availability.open_minutes(timetable, clinic.day, clock)
+        for _ in range(20):
+            begin = slow_availability.midnight(clinic.day) + random.randrange(-600, 2000)
+            length = random.choice((1, 10, 30, 60, 300, 1440))
+            times = [slow_availability.moment_of(each) for each in (begin, begin + length)]
+            expected = all(minute in is_open for minute in range(begin, begin + length))
+            if timetable.is_open(times[0], times[1]) is not expected:
+                wrong[number] = (timetable, times, expected)
     assert not wrong
 
 

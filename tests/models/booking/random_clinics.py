@@ -72,14 +72,15 @@ def offset(zone: ZoneInfo, day: date) -> timedelta | None:
     return datetime(day.year, day.month, day.day, 12, tzinfo=zone).utcoffset()
 
 
-def make(number: int) -> Clinic:
+def make(number: int, *, day: date | None = None) -> Clinic:
+    """The clinic of a number, and a day of its own choice if none is given."""
     random = Random(number)  # noqa: S311
     zone = ZoneInfo(random.choice(ZONES))
     changes = changes_of_the_clocks(zone)
-    changing = bool(changes) and random.random() < 0.4
+    changing = day is None and bool(changes) and random.random() < 0.4
     if changing:
         day = random.choice(changes) + timedelta(days=random.choice((-1, 0, 0, 0, 0, 1)))
-    else:
+    elif day is None:
         day = FIRST_DAY + timedelta(days=random.randrange((LAST_DAY - FIRST_DAY).days))
     return _Making(random, zone, day, is_changing=changing).clinic()
 

@@ -289,3 +289,15 @@ def test_the_day_is_the_calendars_though_a_person_lives_by_another_clock() -> No
     now = at(MONDAY, "12:00", LONDON)
     assert availability.why_not_offered(abroad, at(MONDAY, "23:30", LONDON), now) is None
     assert availability.why_not_offered(abroad, at(TUESDAY, "03:30", LONDON), now) is None
+
+
+def test_hours_that_end_or_begin_while_the_clocks_skip_an_hour_end_or_begin_at_that_moment() -> None:
+    spring = date(2026, 3, 29)  # at 01:00 it becomes 02:00
+    early = open_at("Ann", week(["sun"], period("00:00", "01:30")))
+    assert offered(service(early, minutes=30), spring) == ["00:00", "00:30"]
+    assert offered(service(early, minutes=45), spring) == ["00:00"]
+    late = open_at(
+        "Ann", week(["sun"], period("01:15", "03:15")), own={spring: opened(period("00:00", "01:15"))}
+    )
+    assert offered(service(late, minutes=15), spring) == ["00:00", "00:30", "02:15", "02:45"]
+    assert offered(service(late, minutes=90, step=15), spring) == ["00:00", "00:15", "00:30", "00:45"]

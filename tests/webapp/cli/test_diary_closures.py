@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,6 +13,15 @@ from tests.webapp.cli.test_diary_resources import add, book
 
 DAY = (datetime.now(UTC) + timedelta(days=14)).date()
 NEXT = DAY + timedelta(days=1)
+
+
+def last_sunday(month: int) -> date:
+    """On which the clocks of Europe/London change, in a month of 31 days of next year."""
+    last = date(DAY.year + 1, month, 31)
+    return last - timedelta(days=(last.weekday() + 1) % 7)
+
+
+SPRING, AUTUMN = last_sunday(3), last_sunday(10)
 
 
 def starts(client: FlaskClient, org: str, day: object = DAY) -> list[str]:
@@ -112,13 +121,18 @@ def test_a_block_of_days_goes_by_the_clocks_of_whom_it_is(operator: Operator, cl
     operator.does(
         *("resource", "add", clinic, "anna", "--kind", "person", "--name", "Anna", "--zone", "Europe/London")
     )
-    made = operator.reads("block", "add", clinic, "anna", "2027-03-27", "2027-03-28", "--reason", "Leave")
-    assert (made["from"], made["until"]) == ("2027-03-27T00:00+00:00", "2027-03-29T00:00+01:00")
+    made = operator.reads(
+        "block", "add", clinic, "anna", SPRING - timedelta(days=1), SPRING, "--reason", "Leave"
+    )
+    assert (made["from"], made["until"]) == (
+        f"{SPRING - timedelta(days=1)}T00:00+00:00",
+        f"{SPRING + timedelta(days=1)}T00:00+01:00",
+    )
     # The hour that comes twice is taken whole.
     made = operator.reads(
-        *("block", "add", clinic, "anna", "2027-10-31 01:00", "01:30", "--reason", "The clocks change")
+        *("block", "add", clinic, "anna", f"{AUTUMN} 01:00", "01:30", "--reason", "The clocks change")
     )
-    assert (made["from"], made["until"]) == ("2027-10-31T01:00+01:00", "2027-10-31T01:30+00:00")
+    assert (made["from"], made["until"]) == (f"{AUTUMN}T01:00+01:00", f"{AUTUMN}T01:30+00:00")
     operator.does("resource", "add", clinic, "ben", "--kind", "person", "--name", "Ben", "--zone", "UTC")
     assert operator.reads("block", "list", clinic, "--for", "ben", "--days", 3660) == []
     assert len(operator.reads("block", "list", clinic, "--for", "anna", "--days", 3660)) == 2
@@ -153,8 +167,8 @@ def test_a_block_of_days_goes_by_the_clocks_of_whom_it_is(operator: Operator, cl
             "there is no room x; add it first",
         ),
         (
-            ["closure", "add", "ORG", "2027-03-28", "--for", "london", "--hours", "01:30-04:00"],
-            "01:30 does not exist on 2027-03-28 in Europe/London: the clocks skip it",
+            ["closure", "add", "ORG", "SPRING", "--for", "london", "--hours", "01:30-04:00"],
+            "01:30 does not exist on SPRING in Europe/London: the clocks skip it",
         ),
         (["closure", "remove", "ORG", "DAY"], "there is no such closure of the whole clinic"),
         (["closure", "remove", "ORG", "a0000000-0000-4000-8000-00000000000a"], "there is no such closure"),
@@ -167,7 +181,7 @@ def test_a_block_of_days_goes_by_the_clocks_of_whom_it_is(operator: Operator, cl
         (["block", "add", "ORG", "cal-1", "2020-01-01", "2020-01-02", "--reason", "x"], "is over already"),
         (["block", "add", "ORG", "cal-1", "DAY", "2199-01-01", "--reason", "x"], "at most ten years"),
         (
-            ["block", "add", "ORG", "cal-1", "2027-02-30", "2027-03-01", "--reason", "x"],
+            ["block", "add", "ORG", "cal-1", "2127-02-30", "2127-03-01", "--reason", "x"],
             "is no date and time",
         ),
         (["block", "add", "ORG", "cal-1", "DAYT25:00", "DAY", "--reason", "x"], "is no date and time"),
@@ -175,8 +189,8 @@ def test_a_block_of_days_goes_by_the_clocks_of_whom_it_is(operator: Operator, cl
         (["block", "add", "ORG", "cal-1", "DAY", "DAY", "--reason", " "], "it is empty"),
         (["block", "add", "ORG", "cal-1", "DAY", "DAY"], "Missing option '--reason'"),
         (
-            ["block", "add", "ORG", "london", "2027-03-28T01:30", "04:00", "--reason", "x"],
-            "01:30 does not exist on 2027-03-28 in Europe/London: the clocks skip it",
+            ["block", "add", "ORG", "london", "SPRINGT01:30", "04:00", "--reason", "x"],
+            "01:30 does not exist on SPRING in Europe/London: the clocks skip it",
         ),
         (["block", "remove", "ORG", "a0000000-0000-4000-8000-00000000000a"], "there is no block a0000000"),
     ],
@@ -188,9 +202,14 @@ def test_what_is_wrong_is_said_and_nothing_is_changed(
     operator.does(
         *("resource", "add", org, "london", "--kind", "person", "--name", "L", "--zone", "Europe/London")
     )
-    assert said in operator.fails(*(word.replace("ORG", org).replace("DAY", str(DAY)) for word in words))
+    said = filled(said, org)
+    assert said in operator.fails(*(filled(word, org) for word in words))
     assert operator.reads("closure", "list", org) == []
     assert operator.reads("block", "list", org) == []
+
+
+def filled(text: str, org: str) -> str:
+    return text.replace("ORG", org).replace("DAY", str(DAY)).replace("SPRING", str(SPRING))
 
 
 def test_a_date_on_which_nobody_can_book_yet_is_told_of(operator: Operator) -> None:

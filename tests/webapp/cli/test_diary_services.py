@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from tests.factories import create_clinic, reserve, slot
+from tests.factories import bare, create_clinic, reserve, slot
 from tests.webapp.cli.commands import Operator
 from tests.webapp.cli.test_diary_resources import add, book
 
@@ -207,8 +207,19 @@ def test_one_that_is_longer_than_any_opening_is_told_of(operator: Operator, two:
             "with --of and --anyone the people and services are there already",
         ),
         (
-            ["calendar", "add", "ORG", "x", "--name", "X", "--zone", "UTC", "--anyone"]
-            + ["--default-service", "nothing"],
+            [
+                "calendar",
+                "add",
+                "ORG",
+                "x",
+                "--name",
+                "X",
+                "--zone",
+                "UTC",
+                "--anyone",
+                "--default-service",
+                "nothing",
+            ],
             "there is no service nothing",
         ),
         (["calendar", "set", "ORG", "cal-1", "--of", "nobody"], "there is no nobody"),
@@ -233,3 +244,20 @@ def test_one_calendars_hours_are_no_others(operator: Operator, two: str) -> None
     assert "is of nobody in particular; people have hours of their own" in said
     assert "is of no one person" in operator.fails("calendar", "set", two, "front", "--slot-minutes", 45)
     assert "closes the whole clinic" in operator.fails("calendar", "close", two, "front", "2030-01-01")
+
+
+def test_a_room_is_needed_whatever_zone_it_was_given(
+    operator: Operator, two: str, client: FlaskClient
+) -> None:
+    operator.does(
+        *("resource", "add", two, "room-1", "--kind", "room", "--name", "Room 1", "--zone", "Asia/Tokyo")
+    )
+    operator.does("service", "set", two, "check-up", "--who", "anna", "--who", "ben", "--who", "room-1")
+    operator.does(
+        *("calendar", "add", two, "front", "--name", "Front", "--zone", "UTC", "--anyone"),
+        *("--default-service", "check-up"),
+    )
+    assert reserve(client, two, calendarId="front", slotId=slot())["success"]
+    free = bare(client, "calendar/check", tenantId=two, date=slot()[:10])
+    assert slot() not in [each["slotId"] for each in free["slots"]]
+    assert not reserve(client, two, calendarId="front", slotId=slot())["success"]

@@ -34,12 +34,14 @@ def test_appointments_beside_another_and_arrived_patients_go_down_and_up(databas
         org = create_clinic(calendar={"service_names": ("Check-up",)})
         with psycopg.connect(url, autocommit=True, options="-c app.scope=system") as sql:
             first, beside = book(sql, org, 10), book(sql, org, 10, "An emergency")
+            third = book(sql, org, 10, "In pain")
             here, to_come = book(sql, org, 11), book(sql, org, 12)
-            sql.execute("UPDATE appointments SET status = 'arrived' WHERE id = %s", [here])
+            sql.execute("UPDATE appointments SET status = 'arrived' WHERE id IN (%s, %s)", [here, third])
             command.downgrade(config, BEFORE)
             assert dict(sql.execute("SELECT id, status FROM appointments").fetchall()) == {
                 first: "confirmed",
                 beside: "cancelled",
+                third: "cancelled",
                 here: "completed",
                 to_come: "confirmed",
             }

@@ -84,6 +84,7 @@ def test_the_entries_say_all_that_the_columns_draw(desk: Desk, client: FlaskClie
         "resources": ["cal-1"],
         "start": f"{DAY}T15:00:00",
         "end": f"{DAY}T15:30:00",
+        "at": "3:00 pm",
         "before": 0,
         "after": 0,
         "title": "Tom Phone",

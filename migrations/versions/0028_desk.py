@@ -1,7 +1,7 @@
 """The desk books by hand: patients who arrived, appointments beside another, and people who may only look.
 
-Old code runs on this schema: it writes nothing of what is new. It cannot read the two new words, so that nobody
-should note an arrival or add somebody who may only look before its last process is replaced.
+Old code runs on this schema: it writes nothing of what is new. It cannot read the two new words, so that
+nobody should note an arrival or add somebody who may only look before its last process is replaced.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def upgrade() -> None:
 def downgrade() -> None:
     """An arrived patient was seen, and whoever may only look has no access any more.
 
-    An appointment beside another has no time in the older schema and is cancelled, of which no SMS is sent: list
-    them before (seat > 0), and ring these patients.
+    An appointment beside another has no time in the older schema and is cancelled, of which no SMS is sent:
+    list them before (seat > 0), and ring these patients.
     """
     op.execute("DROP FUNCTION book_by_hand")
     _read("move_appointment_v4", "clear_time_v2")
-    # In one statement: a row that is changed twice in a transaction leaves a check of its confirmation for the
-    # commit, and no table with one can be altered.
+    # In one statement: a row that is changed twice in a transaction leaves a check of its confirmation for
+    # the commit, and no table with one can be altered.
     op.execute(
         "UPDATE appointments SET status = CASE WHEN seat > 0 THEN 'cancelled' ELSE 'completed' END,"
         " seat = 0, overruled = NULL WHERE status = 'arrived' OR seat > 0"

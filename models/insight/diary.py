@@ -166,8 +166,8 @@ class Appointed:
 
 
 _ONE = text("""
-    SELECT a.id, a.calendar_id, a.contact_id, a.patient_name AS name, a.patient_phone AS phone, s.name AS service,
-           a.service_type AS said, a.resource_id, r.name AS with_whom,
+    SELECT a.id, a.calendar_id, a.contact_id, a.patient_name AS name, a.patient_phone AS phone,
+           s.name AS service, a.service_type AS said, a.resource_id, r.name AS with_whom,
            ARRAY(SELECT o.name FROM resources o WHERE o.org_id = a.org_id AND o.id = ANY (a.other_resources)
                   ORDER BY o.name) AS also,
            a.scheduled_at AS starts_at, a.ends_at, a.status, a.overruled, a.booked_by, a.booker,

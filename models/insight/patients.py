@@ -1,4 +1,4 @@
-"""The patients of a clinic: found by name, number or reference; and all that is known of one telephone number."""
+"""The patients of a clinic: found by name, number or reference; and all that is known of one number."""
 
 from __future__ import annotations
 

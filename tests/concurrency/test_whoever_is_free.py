@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
+from tests.claimed import Claimed
 from tests.concurrency import several
 from tests.concurrency.racing import (
     QUARTER,
@@ -36,15 +38,17 @@ def test_nobody_is_refused_while_one_who_can_do_it_is_free(racers: list[Connecti
         assert several.refused_for_nothing(diary, tried) == []
 
 
+def claim_at(org: str, starts: list[datetime], connection: Connection, number: int) -> Claimed:
+    return claim(connection, org, "talk", starts[number], caller=number)
+
+
 def test_two_callers_at_once_for_the_last_two_people_get_one_each(racers: list[Connection]) -> None:
     org = make_clinic(racers[0])
     for number in range(300):
         start = SLOT + number * timedelta(days=1)  # nothing is booked on that day
-        first, second = race(
-            racers[:2], lambda connection, n, start=start: claim(connection, org, "talk", start, caller=n)
-        )
-        assert isinstance(first, several.Claimed)
-        assert isinstance(second, several.Claimed)
+        first, second = race(racers[:2], partial(claim_at, org, [start, start]))
+        assert isinstance(first, Claimed)
+        assert isinstance(second, Claimed)
         assert {first.resource_id, second.resource_id} == {"Anna", "dora"}, (number, first, second)
         third = claim(racers[0], org, "talk", start, caller=3)
         assert (third.success, third.code) == (False, "slot_taken")
@@ -56,11 +60,9 @@ def test_callers_at_once_are_dealt_out_evenly_over_the_day(racers: list[Connecti
     starts = [SLOT.replace(hour=0) + n * QUARTER for n in range(32)]
     for _ in range(5):
         org = make_clinic(racers[0])
-        results = race(
-            racers[:32], lambda connection, n, org=org: claim(connection, org, "talk", starts[n], caller=n)
-        )
+        results = race(racers[:32], partial(claim_at, org, starts))
         assert errors_in(results) == []
-        who = [each.resource_id for each in results if isinstance(each, several.Claimed)]
+        who = [each.resource_id for each in results if isinstance(each, Claimed)]
         assert (who.count("Anna"), who.count("dora")) == (16, 16)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
+from tests.claimed import Claimed
 from tests.concurrency import several
 from tests.concurrency.racing import (
     QUARTER,
@@ -182,7 +184,7 @@ CHECKS = several.SERVICES["check-up"].options()
 
 def test_the_least_booked_of_the_day_is_chosen_and_of_equals_the_first_by_id(sql: Sql, org: str) -> None:
     """`bert` comes after `Cleo`: ids are compared as bytes."""
-    order = []
+    order: list[str] = []
     for _ in range(7):
         start = SLOT + len(order) * HOUR
         order.append(choose(sql, org, CHECKS[::-1], start)[0][0])
@@ -336,16 +338,18 @@ def test_no_more_of_a_service_are_held_or_booked_on_a_day(sql: Sql, org: str, cl
     assert claim(sql, org, "talk", SLOT + 4 * HOUR).success  # the hold has run out
 
 
+def claim_at(org: str, starts: list[datetime], connection: Connection, number: int) -> Claimed:
+    return claim(connection, org, "talk", starts[number], caller=number)
+
+
 def test_of_many_at_once_no_more_than_the_limit_are_held(database_url: str, sql: Connection) -> None:
     with connections(database_url, 24) as racers:
         starts = [SLOT + n * QUARTER for n in range(24)]
         for _ in range(5):
             org = several.make_clinic(sql)
             limit(sql, org, "talk", 5)
-            answers = race(
-                racers, lambda connection, n, org=org: claim(connection, org, "talk", starts[n], caller=n)
-            )
-            codes = Counter(each.code for each in answers if isinstance(each, several.Claimed))
+            answers = race(racers, partial(claim_at, org, starts))
+            codes = Counter(each.code for each in answers if isinstance(each, Claimed))
             assert codes == {None: 5, "day_is_full": 19}
 
 

@@ -2,6 +2,8 @@
 
 It also measures the answers to a clinic beside another clinic's flood (`python -m bench neighbours` measures
 only these), and how well hot leads are told from the rest (`python -m bench leads`).
+`python -m bench diary` measures what it costs to list free times, with up to a million appointments behind
+the clinic; `python -m bench diary --long` with up to ten million.
 `python -m bench slow` measures how long an honest caller waits beside 500 slow clients of each kind.
 """
 
@@ -17,6 +19,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from bench import ground, leads, patience
+from bench.diary import DAYS, LONG, PASTS, PEOPLE, ROOMS, Diary
 from bench.figures import alternate, table
 from bench.neighbours import CALLERS, Neighbours
 from bench.neighbours import CONNECTIONS as FLOODING
@@ -24,13 +27,15 @@ from bench.sql import CLIENTS, Pgbench
 from bench.web import CONNECTIONS, Web, serve
 
 WARM_UP = 1
+READINGS = 20  # of a clinic's free times, in each round
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a look, not a figure")
-    only = ["leads", "neighbours", "slow"]
+    parser.add_argument("--long", action="store_true", help=f"a diary with {LONG:,} appointments, too")
+    only = ["diary", "leads", "neighbours", "slow"]
     parser.add_argument("only", nargs="?", choices=only, help="only this")
     arguments = parser.parse_args()
     if arguments.only == "leads":
@@ -50,6 +55,8 @@ def main() -> int:
             if arguments.only == "neighbours":
                 bare = serve(here, "bare-view", "bench.bare_view:app")
                 _beside_a_flood(here, bare, say, rounds, 2 * seconds)
+            elif arguments.only == "diary":
+                _diary(here, say, rounds, (*PASTS, LONG) if arguments.long else PASTS)
             elif arguments.only == "slow":
                 _beside_slow_clients(here, say, rounds, seconds)
             else:
@@ -83,6 +90,7 @@ def _measure(here: ground.Ground, say: Callable[[str], None], rounds: int, secon
     print(f"\nHTTP: gunicorn.conf.py's processes and threads, {CONNECTIONS} connections; {each}\n")
     print(table(over_http, over_http[:1]))
     _beside_a_flood(here, web.bare_port, say, rounds, 2 * seconds)
+    _diary(here, say, rounds, PASTS)
     print("\nIn the end: claim_slot_atomic 0.9 of the INSERT under the constraint, and 0.6 of the bare view.")
     print(f"\n{leads.report()}")
     say("done")
@@ -95,6 +103,12 @@ def _beside_a_flood(
     say(f"neighbours: {each} for each of 3")
     print(f"\nNeighbours: {CALLERS} callers of one clinic, {FLOODING} connections of another; {each}\n")
     print(Neighbours(here, bare_port, seconds).measure(rounds), flush=True)
+
+
+def _diary(here: ground.Ground, say: Callable[[str], None], rounds: int, pasts: tuple[int, ...]) -> None:
+    each = f"{rounds} alternating rounds of {READINGS}"
+    print(f"\nThe free times of {PEOPLE} people and {ROOMS} rooms, {DAYS} days ahead; {each}\n")
+    print(Diary(here, pasts, say).measure(rounds, READINGS), flush=True)
 
 
 def _beside_slow_clients(here: ground.Ground, say: Callable[[str], None], rounds: int, seconds: int) -> None:

@@ -1,4 +1,4 @@
-"""Measures what it costs to list free times: of five people in three rooms, three weeks ahead, with a past."""
+"""Measures what it costs to list free times: five people and three rooms, three weeks ahead, with a past."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import psycopg
 from sqlalchemy import Connection, event
 
 import settings
-from bench.figures import Series, alternate
 from bench.ground import Ground
 from models.base import clock
-from models.base.session import DRIVER_OPTIONS, engines, forget_engines, transaction
+from models.base.session import engines, transaction
 from models.booking import availability, bookables
-from models.clinics import calendars
+from models.clinics.calendars import Calendar
 
 PEOPLE, ROOMS, DAYS = 5, 3, 21
 #: How many appointments lie behind the clinic of each line.
@@ -33,7 +32,8 @@ INSERT INTO organizations (id, name, region, sandbox) VALUES (%(org)s, %(name)s,
 INSERT INTO services (org_id, id, name, minutes, minutes_before, minutes_after, step_minutes)
 VALUES (%(org)s, 'visit', 'Visit', 30, 5, 10, 15);
 INSERT INTO resources (org_id, id, kind, name, time_zone)
-SELECT %(org)s, 'person-' || n, 'person', 'Person ' || n, 'Europe/London' FROM generate_series(1, %(people)s) n
+SELECT %(org)s, 'person-' || n, 'person', 'Person ' || n, 'Europe/London'
+  FROM generate_series(1, %(people)s) n
 UNION ALL
 SELECT %(org)s, 'room-' || n, 'room', 'Room ' || n, 'Europe/London' FROM generate_series(1, %(rooms)s) n;
 INSERT INTO resource_hours (org_id, resource_id, weekday, from_minute, until_minute, room_id)
@@ -50,12 +50,13 @@ INSERT INTO calendars (org_id, id, name, service_id, time_zone)
 VALUES (%(org)s, 'cal-1', 'The clinic', 'visit', 'Europe/London')
 """
 
-#: One of `many` appointments of `of` people or rooms: one every two hours, from three weeks ahead back into the past.
+#: `many` appointments of `of` people or rooms: of each one every two hours, from three weeks ahead back.
 FILL = """
 INSERT INTO occupancies (org_id, resource_id, starts_at, ends_at, appointment_id)
 SELECT %(org)s, %(kind)s || (1 + n %% %(of)s), at, at + interval '45 minutes', gen_random_uuid()
   FROM generate_series(0, %(many)s - 1) n,
-       LATERAL (SELECT date_trunc('hour', now()) + interval '21 days' - n / %(of)s * interval '2 hours' AS at) slot
+       LATERAL (SELECT date_trunc('hour', now()) + interval '21 days'
+                     - n / %(of)s * interval '2 hours' AS at) slot
 """
 
 
@@ -120,20 +121,17 @@ class Diary:
         return "\n".join(lines)
 
     def read(self, past: Past) -> int:
-        """Read the free times once, and the rows of the same statements once more; returns how many there are."""
+        """Read the free times once, and then only run the same statements; returns how many are free."""
         asked: list[tuple[str, Any]] = []
         with transaction(past.org_id) as session:
-            calendar = calendars.get_or_none(session, past.org_id, "cal-1")
-            assert calendar is not None
+            calendar = session.get_one(Calendar, (past.org_id, "cal-1"))
             now = clock.now(session)
             connection = session.connection()
             with _noting(connection, asked):
                 begun = time.perf_counter()
-                bookable = bookables.find(session, calendar)
-                assert bookable is not None
-                free = availability.find_free(
-                    session, bookable, first=availability.today(bookable, now), days=DAYS, now=now
-                )
+                if bookable := bookables.find(session, calendar):
+                    today = availability.today(bookable, now)
+                    free = availability.find_free(session, bookable, first=today, days=DAYS, now=now)
                 past.whole.append(time.perf_counter() - begun)
             driver: Any = connection.connection.driver_connection
             begun = time.perf_counter()
@@ -159,7 +157,7 @@ def _noting(connection: Connection, asked: list[tuple[str, Any]]) -> Iterator[No
 
 
 def _fill(sql: psycopg.Connection, org_id: uuid.UUID, many: int) -> None:
-    """Book `many` appointments, each with a person and a room, without the triggers that would book each alone."""
+    """Book `many` appointments, each with a person and a room, without the triggers."""
     sql.execute("ALTER TABLE occupancies DISABLE TRIGGER USER")
     for kind, of in (("person-", PEOPLE), ("room-", ROOMS)):
         sql.execute(FILL, {"org": org_id, "kind": kind, "of": of, "many": many})

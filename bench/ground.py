@@ -40,16 +40,19 @@ DO $$ BEGIN
 END $$;
 """
 
-#: A person with a diary for each name, who works all day, and a calendar of theirs.
+#: A person with a diary for each name, who works all day, and a calendar of theirs; five do the same service.
 SET_UP = """
-INSERT INTO services (org_id, id, name, horizon_days) VALUES (%(org)s, 'visit', 'Visit', 3660);
+CREATE TEMP TABLE names ON COMMIT DROP AS
+SELECT name AS id, 'visit-' || n / 5 AS service FROM unnest(%(names)s::text[]) WITH ORDINALITY u(name, n);
+INSERT INTO services (org_id, id, name, horizon_days)
+SELECT DISTINCT %(org)s::uuid, service, 'Visit', 3660 FROM names;
 INSERT INTO resources (org_id, id, kind, name, time_zone)
-SELECT %(org)s, unnest(%(names)s::text[]), 'person', 'A diary', 'Europe/London';
+SELECT %(org)s, id, 'person', 'A diary', 'Europe/London' FROM names;
 INSERT INTO resource_hours (org_id, resource_id, weekday, from_minute, until_minute)
-SELECT %(org)s, id, day, 0, 1440 FROM unnest(%(names)s::text[]) id, generate_series(0, 6) day;
-INSERT INTO service_resources (org_id, service_id, resource_id) SELECT %(org)s, 'visit', unnest(%(names)s::text[]);
+SELECT %(org)s, id, day, 0, 1440 FROM names, generate_series(0, 6) day;
+INSERT INTO service_resources (org_id, service_id, resource_id) SELECT %(org)s, service, id FROM names;
 INSERT INTO calendars (org_id, id, name, resource_id, service_id, time_zone)
-SELECT %(org)s, id, 'A diary', id, 'visit', 'Europe/London' FROM unnest(%(names)s::text[]) id
+SELECT %(org)s, id, 'A diary', id, service, 'Europe/London' FROM names
 """
 
 #: Removes the folder when its standard input ends, also after a kill -9 of this process, and once the servers

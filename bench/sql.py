@@ -43,11 +43,16 @@ VALUES (:org, :calendar, :calendar, to_timestamp(:at), to_timestamp(:until), 'ca
 """
 
 
-def claim(variables: str, calendar: str) -> str:
+def claim(variables: str, calendar: str, asked: str = "") -> str:
     return f"""{variables}
 SELECT success, hold_id, error, code, expires_at, held_by_call, contact_id
-  FROM claim_slot_atomic(:org, {calendar}, to_timestamp(:at), 'call', 'John Smith', '+' || :phone, 10);
+  FROM claim_slot_atomic(:org, {calendar}, to_timestamp(:at), 'call', 'John Smith', '+' || :phone, 10{asked});
 """
+
+
+#: As a tool call asks: it names the service, and who is open then.
+OPEN_THEN = """, jsonb_build_object('own', false, 'service', 'visit-' || (:calendar + 1) / 5,
+    'options', jsonb_build_array(jsonb_build_array(jsonb_build_array(:calendar::text))))"""
 
 
 @dataclasses.dataclass
@@ -67,6 +72,7 @@ SCRIPTS = (
     Script("one-row INSERT", insert_into(PLAIN), "plain"),
     Script("INSERT under the constraint", insert_into(CONSTRAINED), "constrained"),
     Script("claim_slot_atomic", claim(SPREAD, ":calendar"), "claims"),
+    Script("  of those open then", claim(SPREAD, ":calendar", OPEN_THEN), "claims"),
     Script("  each by a new patient", claim(NEW_PATIENT, ":calendar"), "claims"),
     Script("  all of one calendar", claim(ONE_CALENDAR, f"'{HOT}'"), "hot"),
 )

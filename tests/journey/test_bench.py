@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import ground
+from bench.diary import Diary
 from bench.sql import Pgbench
 from bench.web import Web
 
@@ -19,3 +20,5 @@ def test_what_is_measured_can_be_measured() -> None:
         web = Web(here, 0.2)
         for series in web.series():
             assert series.measure() > 0
+        diary = Diary(here, (100, 1000), lambda _: None)
+        assert "1,000 behind it" in diary.measure(1, 1)

@@ -25,6 +25,7 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
+    v_wanted text[] := resources_of(p_options);
     v_resource text;
     v_in_the_way record;
     v_free text[] := '{}';
@@ -33,7 +34,7 @@ DECLARE
     v_need jsonb;
     v_found text;
 BEGIN
-    FOREACH v_resource IN ARRAY resources_of(p_options) LOOP
+    FOREACH v_resource IN ARRAY v_wanted LOOP
         SELECT t.error, t.held_by_call, t.expires_at INTO v_in_the_way
           FROM clear_time(p_org, v_resource, 0, p_from, p_until, p_now, p_but) t;
         IF v_in_the_way.error IS NULL THEN
@@ -42,6 +43,10 @@ BEGIN
             v_why := v_why || jsonb_build_object(v_resource, to_jsonb(v_in_the_way));
         END IF;
     END LOOP;
+    IF cardinality(v_wanted) = 1 AND v_free = v_wanted THEN  -- most claims want one, and it is free
+        chosen := v_wanted;
+        RETURN;
+    END IF;
 
     FOR v_option IN
         SELECT o.needs
@@ -92,10 +97,18 @@ END $$;
 
 -- Every id in options, each once, sorted.
 CREATE FUNCTION resources_of(p_options jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET plan_cache_mode = force_generic_plan
 AS $$
-    SELECT coalesce(array_agg(DISTINCT c.id COLLATE "C" ORDER BY c.id COLLATE "C"), '{}')
-      FROM jsonb_array_elements(p_options) o(needs),
-           jsonb_array_elements(o.needs) n(ids),
-           jsonb_array_elements_text(n.ids) c(id)
-$$;
+BEGIN
+    IF p_options #> '{0,0,0}' IS NOT NULL
+       AND num_nonnulls(p_options -> 1, p_options #> '{0,1}', p_options #> '{0,0,1}') = 0 THEN
+        RETURN ARRAY[p_options #>> '{0,0,0}'];
+    END IF;
+    RETURN (
+        SELECT coalesce(array_agg(DISTINCT c.id COLLATE "C" ORDER BY c.id COLLATE "C"), '{}')
+          FROM jsonb_array_elements(p_options) o(needs),
+               jsonb_array_elements(o.needs) n(ids),
+               jsonb_array_elements_text(n.ids) c(id)
+    );
+END $$;

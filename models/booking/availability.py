@@ -68,7 +68,9 @@ def slots_of_day(bookable: Bookable, day: date) -> list[Slot]:
     clocks change, a time that does not exist is left out, and one that comes twice is offered once, as the
     first of the two.
     """
-    return _slots(bookable, day, day)[day]
+    if day not in bookable.slots:
+        bookable.slots.update(_slots(bookable, day, day))
+    return bookable.slots[day]
 
 
 def _slots(bookable: Bookable, first: date, last: date) -> dict[date, list[Slot]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -51,6 +51,8 @@ class Bookable:
     led_by: ResourceKind = ResourceKind.PERSON
     #: Whether callers could ask for another service, or for somebody else.
     has_others: bool = False
+    #: The slots of each day as models/booking/availability.py works them out: a claim asks for them twice.
+    slots: dict[date, list[Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def time_zone(self) -> str:

@@ -74,8 +74,9 @@ class Diary:
     """Clinics in one database, so that all of its tables are as large as those of the largest."""
 
     def __init__(self, ground: Ground, pasts: tuple[int, ...], say: Callable[[str], None]) -> None:
-        self._settings = settings.Settings(
-            **{name.lower(): value for name, value in ground.environment.items() if name.lower() in _FIELDS}
+        ours = settings.Settings.model_fields
+        self._settings = settings.Settings.model_validate(
+            {name.lower(): value for name, value in ground.environment.items() if name.lower() in ours}
         )
         self.pasts = []
         with ground.connect() as sql:  # neither is used by what is measured; the rows would take an hour
@@ -141,9 +142,6 @@ class Diary:
                 driver.execute(statement, values).fetchall()
             past.floor.append(time.perf_counter() - begun)
         return sum(map(len, free.values()))
-
-
-_FIELDS = settings.Settings.model_fields
 
 
 @contextmanager

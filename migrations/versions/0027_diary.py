@@ -124,9 +124,10 @@ Rows = list[dict[str, Any]]
 
 def _move_calendars(connection: sa.Connection) -> None:
     """Make people, rooms, services, hours and closed days of the calendars that there are."""
-    calendars = connection.execute(sa.text("SELECT * FROM calendars ORDER BY org_id, id")).mappings().all()
+    found = connection.execute(sa.text("SELECT * FROM calendars ORDER BY org_id, id"))
+    calendars: list[Row] = [dict(each._mapping) for each in found]
     sharing = Counter((each["org_id"], each["resource_id"]) for each in calendars)
-    resources = {}
+    resources: dict[tuple[Any, Any], dict[str, Any]] = {}
     for each in calendars:
         key = (each["org_id"], each["resource_id"])
         is_shared = sharing[key] > 1

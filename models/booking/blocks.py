@@ -22,7 +22,6 @@ from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.hours import Impossible
 from models.booking.occupancies import LONGEST, Occupancy
 
-
 #: As the CHECK of the table has it.
 LONGEST_BLOCK = timedelta(days=3660)
 
@@ -70,8 +69,8 @@ def make(
 ) -> Blocked:
     """Block a time of a resource. Waits for claims of it for the lock timeout, then LockNotAvailable.
 
-    A transaction that blocks several takes their locks first (holds.lock_resources), and blocks before it cancels
-    or moves anything; otherwise two such transactions could wait for each other.
+    A transaction that blocks several takes their locks first (holds.lock_resources), and blocks before it
+    cancels or moves anything; otherwise two such transactions could wait for each other.
 
     Raises Impossible if the time has no length, is over or is longer than ten years, if there is no reason,
     and if there is no such resource or it is retired.

@@ -23,9 +23,9 @@ from models.clinics.calendars import Calendar
 class Bookable:
     """What may be booked, and by which rules; the times are in minutes.
 
-    One of the `leaders` does it: the people who can, or the rooms where no person is needed, or else the devices.
-    It takes one of each of `needs` besides. `timetables` has the hours of all of these, and of the rooms that the
-    leaders' hours name. `person` is the one that was asked for, if any was.
+    One of the `leaders` does it: the people who can, or the rooms where no person is needed, or else the
+    devices. It takes one of each of `needs` besides. `timetables` has the hours of all of these, and of the
+    rooms that the leaders' hours name. `person` is the one that was asked for, if any was.
     """
 
     org_id: uuid.UUID
@@ -65,8 +65,8 @@ class Bookable:
 
 _READ = text("""
     WITH asked AS (
-        SELECT c.id AS calendar, c.time_zone AS zone, c.resource_id AS resource, c.hold_minutes, c.service_id AS own,
-               s.*
+        SELECT c.id AS calendar, c.time_zone AS zone, c.resource_id AS resource, c.hold_minutes,
+               c.service_id AS own, s.*
           FROM calendars c
           JOIN services s ON s.org_id = c.org_id AND s.id = coalesce(:service, c.service_id)
          WHERE c.org_id = :org AND c.id = :calendar AND s.retired_at IS NULL
@@ -88,13 +88,16 @@ _READ = text("""
            || jsonb_build_object(
              'by_phone_in_all', (SELECT count(*) FROM services s
                                   WHERE s.org_id = :org AND s.by_phone AND s.retired_at IS NULL),
-             'able', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone) ORDER BY id COLLATE "C") FROM able),
+             'able', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone) ORDER BY id COLLATE "C")
+                        FROM able),
              'named', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone)) FROM named),
-             'hours', (SELECT jsonb_agg(jsonb_build_array(resource_id, weekday, from_minute, until_minute, room_id))
+             'hours', (SELECT jsonb_agg(jsonb_build_array(
+                                resource_id, weekday, from_minute, until_minute, room_id))
                          FROM (SELECT * FROM hours UNION ALL
                                SELECT * FROM resource_hours h
                                 WHERE h.org_id = :org AND h.resource_id IN (SELECT id FROM named)) h),
-             'dates', (SELECT jsonb_agg(jsonb_build_array(resource_id, day, is_open, from_minute, until_minute, room_id)
+             'dates', (SELECT jsonb_agg(jsonb_build_array(
+                                resource_id, day, is_open, from_minute, until_minute, room_id)
                                         ORDER BY day, from_minute, id) FROM dates)
            )
       FROM asked a
@@ -114,9 +117,9 @@ def find(
 ) -> Bookable | None:
     """What a calendar offers of a service, by default its own; `person` is the id of the one who shall do it.
 
-    A calendar that names a resource offers that one, if it can do the service and nobody else is asked for; with
-    `anyone` it offers everybody. None if there is no such service, nobody does it, or the one who is asked for
-    does not.
+    A calendar that names a resource offers that one, if it can do the service and nobody else is asked for;
+    with `anyone` it offers everybody. None if there is no such service, nobody does it, or the one who is
+    asked for does not.
     """
     values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id}
     found = session.execute(_READ, values).scalar_one_or_none()
@@ -166,8 +169,8 @@ def find_timetable(session: Session, org_id: uuid.UUID, resource_id: str) -> Tim
 def find_timetables(
     session: Session, org_id: uuid.UUID, resource_ids: Sequence[str], *, since: date | None = None
 ) -> dict[str, Timetable]:
-    """The hours of resources by id; those that do not exist are left out. `since`: the first day whose exceptions
-    are wanted, by default a few days ago.
+    """The hours of resources by id; those that do not exist are left out. `since`: the first day whose
+    exceptions are wanted, by default a few days ago.
     """
     values = {"org": org_id, "resources": list(resource_ids), "since": since}
     found = session.execute(_READ_HOURS, values).scalar_one()
@@ -179,9 +182,11 @@ _READ_HOURS = text("""
     SELECT jsonb_build_object(
              'able', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone)) FROM resources r
                        WHERE r.org_id = :org AND r.id = ANY (:resources)),
-             'hours', (SELECT jsonb_agg(jsonb_build_array(resource_id, weekday, from_minute, until_minute, room_id))
+             'hours', (SELECT jsonb_agg(jsonb_build_array(
+                                resource_id, weekday, from_minute, until_minute, room_id))
                          FROM resource_hours h WHERE h.org_id = :org AND h.resource_id = ANY (:resources)),
-             'dates', (SELECT jsonb_agg(jsonb_build_array(resource_id, day, is_open, from_minute, until_minute, room_id)
+             'dates', (SELECT jsonb_agg(jsonb_build_array(
+                                resource_id, day, is_open, from_minute, until_minute, room_id)
                                         ORDER BY day, from_minute, id)
                          FROM hours_exceptions e
                         WHERE e.org_id = :org AND (e.resource_id IS NULL OR e.resource_id = ANY (:resources))
@@ -215,7 +220,7 @@ def _timetables(found: dict[str, Any], leaders: Iterable[str]) -> dict[str, Time
             {day: tuple(sorted(periods, key=_begins)) for day, periods in weekly[resource_id].items()}
             if resource_id in weekly or resource_id in leaders
             else _ALWAYS,
-            # A room without hours is open whenever somebody works in it, on a day on which the clinic is closed, too.
+            # A room without hours is open whenever somebody works in it, also where the clinic is closed.
             different.get(None, {}) if resource_id in weekly or resource_id in leaders else {},
             different.get(resource_id, {}),
         )

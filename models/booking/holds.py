@@ -66,8 +66,8 @@ class AppointmentHold(Base):
     id: Mapped[Id]
     org_id: Mapped[uuid.UUID]
     calendar_id: Mapped[str]
-    #: Filled in from the calendar where raw SQL leaves it out, as are the resources and ends_at. Null for one that
-    #: was made before there were services.
+    #: Filled in from the calendar where raw SQL leaves it out, as are the resources and ends_at. Null for one
+    #: that was made before there were services.
     service_id: Mapped[str | None]
     #: The person that it is with, and the room and device that it needs besides.
     resource_id: Mapped[str]
@@ -282,7 +282,7 @@ def count_of_phone(
 
 
 def lock_resources(session: Session, org_id: uuid.UUID, resource_ids: Iterable[str]) -> None:
-    """Let no other transaction claim these resources until this one ends. The order is the same everywhere."""
+    """Let no other transaction claim these resources until this one ends. The order is the same for all."""
     session.execute(_LOCK_RESOURCES, {"org": org_id, "ids": list(resource_ids)})
 
 

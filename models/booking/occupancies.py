@@ -55,7 +55,8 @@ Taken = list[tuple[datetime, datetime]]
 # One row for each resource: a row for each time took three times as long to read. Of the holds only those are
 # read that the clinic has live, by their own index, in whatever order the planner joins.
 _TAKEN = text("""
-    SELECT o.resource_id, array_agg(o.starts_at ORDER BY o.starts_at), array_agg(o.ends_at ORDER BY o.starts_at)
+    SELECT o.resource_id, array_agg(o.starts_at ORDER BY o.starts_at),
+           array_agg(o.ends_at ORDER BY o.starts_at)
       FROM (
         SELECT * FROM occupancies
          WHERE org_id = :org AND resource_id = ANY (:resources) AND seat = 0

@@ -43,7 +43,8 @@ class ResourceHours(Base):
     """One period of the week in which a resource works. A person's may say in which room.
 
     A person without hours is never open; a room or a device without hours is always open. Minutes count from
-    the midnight on which the weekday begins; a period that ends after the next midnight goes on into the next day.
+    the midnight on which the weekday begins; a period that ends after the next midnight goes on into the next
+    day.
     """
 
     __tablename__ = "resource_hours"

@@ -78,13 +78,14 @@ def reserve(
 
     A call that asks for its own slot again is given its own hold, and a call that asks for another slot moves
     its hold. `call_holds_a_slot`: false only if the code that calls this function knows that the call holds
-    none, which saves a query. Waits for the locks of the number and of the resources, at most the lock timeout
-    (LockNotAvailable after it).
+    none, which saves a query. Waits for the locks of the number and of the resources, at most the lock
+    timeout (LockNotAvailable after it).
     """
-    if refusal := _refuses_number(session, wish):
+    refusal = _refuses_number(session, wish)
+    if refusal is None and not wish.bookable.by_phone:
+        refusal = Refusal.NOT_BY_PHONE
+    if refusal:
         return Refused(refusal)
-    if not wish.bookable.by_phone:
-        return Refused(Refusal.NOT_BY_PHONE)
     slot, closed = availability.slot_at(wish.bookable, wish.starts_at, now)
     if slot is None:
         return Refused(closed or Closed.OFF_THE_GRID)

@@ -14,8 +14,8 @@ from models.booking.resources import Resource, ResourceKind
 from models.clinics import calendars
 from models.clinics.calendars import Calendar
 
-#: The name of the one service of a calendar for which none was named. It is not told to callers, so it is none that
-#: a clinic would choose.
+#: The name of the one service of a calendar for which none was named. It is not told to callers, so it is
+#: none that a clinic would choose.
 UNNAMED = "Any appointment"
 
 
@@ -51,7 +51,7 @@ class Service(Base):
     horizon_days: Mapped[int] = mapped_column(server_default="90")
     #: How many may begin on one day, whoever does them; null for any number.
     most_per_day: Mapped[int | None]
-    #: Whether callers may book it, and whether patients may move it by the link in their SMS. The desk always may.
+    #: Whether callers may book it, and whether patients may move it by their link. The desk always may.
     by_phone: Mapped[bool] = mapped_column(server_default="true")
     by_link: Mapped[bool] = mapped_column(server_default="true")
     #: Since when it is offered no more; what is booked stands.
@@ -117,8 +117,8 @@ def names_of_clinic(session: Session, org_id: uuid.UUID) -> list[str]:
 def names_by_calendar(session: Session, calendar: Calendar) -> list[str]:
     """The names of what callers may book by a calendar, in their order, each once.
 
-    That is what its own person or room can do, and what nobody with a calendar of their own can: by any calendar
-    the caller is offered whoever does that.
+    That is what its own person or room can do, and what nobody with a calendar of their own can: by any
+    calendar the caller is offered whoever does that.
     """
     query = (
         select(Service.name)

@@ -20,8 +20,8 @@ from models.clinics.organizations import LABEL_OF_CREDENTIAL, Organization
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The local day of a slot in its calendar, as instants, and how many starts it still offers with each who may
-    lead.
+    """The local day of a slot in its calendar, as instants, and how many starts it still offers with each
+    leader.
     """
 
     begins: datetime
@@ -33,8 +33,8 @@ class Day:
 class Asked:
     """Who asks for a hold, and for what. `caller` is the number that the call comes from, in E.164.
 
-    `options` are those who and what is open then (models/booking/availability.py); without them whoever can do the
-    calendar's own service is asked, whatever the hours are.
+    `options` are those who and what is open then (models/booking/availability.py); without them whoever can
+    do the calendar's own service is asked, whatever the hours are.
 
     `own`: the patient's number is the same. The clinic's limits on unproved holds apply if `day` is given
     (docs/decisions/0023).
@@ -126,7 +126,8 @@ _OF = (
 _LOCK = text(f"""
     SELECT lock_resources(:org, r.ids)
       FROM (SELECT coalesce(array_agg(u.id), '{{}}') AS ids
-              FROM (SELECT unnest(all_resources(h.resource_id, h.other_resources)) AS id {_UNPROVED} {_MEANT}) u) r
+              FROM (SELECT unnest(all_resources(h.resource_id, h.other_resources)) AS id
+                    {_UNPROVED} {_MEANT}) u) r
 """).bindparams(*_OF)
 _GIVE_BACK = text(f"""
     UPDATE appointment_holds g SET status = 'released', released_at = app_clock()

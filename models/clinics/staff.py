@@ -17,7 +17,7 @@ from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 
 
 class StaffRole(StrEnum):
-    """What a person may do on the staff's pages; webapp/staff/guard.py enforces it. Every page is open to all."""
+    """What a person may do on the staff's pages, which are open to all; webapp/staff/guard.py enforces it."""
 
     OWNER = "owner"  # everything
     STAFF = "staff"  # the desk: everything but to book beside another appointment and to erase patients

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -306,7 +306,7 @@ def test_the_statements_of_the_release_before_work_on_this_schema(sql: psycopg.C
         "offered": 16,
     }
 
-    def hold(at: datetime, call: str, asked: dict[str, object]) -> Any:
+    def hold(at: datetime, call: str, asked: Mapping[str, object]) -> Any:
         return sql.execute(
             "SELECT success, hold_id, error, code, expires_at, contact_id"
             " FROM claim_slot_atomic(%s, %s, %s, %s, %s, %s, %s, CAST(%s AS jsonb))",

@@ -126,7 +126,7 @@ class Linked:
     def openings(self, day: date | None) -> Openings:
         """The free slots of `day`; without a day, of the appointment's day or the next that has any.
 
-        They are with the same person. There are none if the clinic offers the service no more, or not by link.
+        They are with the same person. There are none if the service is offered no more, or not by link.
         """
         room = appointments.find_bookable(self.session, self.appointment)
         if room is None or not room.by_link:

@@ -8,6 +8,7 @@ ALTER TABLE calendars
         FOREIGN KEY (org_id, service_id) REFERENCES services (org_id, id);
 
 ALTER TABLE appointment_holds
+    ADD CONSTRAINT ck_appointment_holds_buffers CHECK (minutes_before >= 0 AND minutes_after >= 0),
     ADD CONSTRAINT fk_appointment_holds_org_id_calendar_id
         FOREIGN KEY (org_id, calendar_id) REFERENCES calendars (org_id, id),
     ADD CONSTRAINT fk_appointment_holds_org_id_service_id
@@ -16,6 +17,7 @@ ALTER TABLE appointment_holds
         FOREIGN KEY (org_id, resource_id) REFERENCES resources (org_id, id);
 
 ALTER TABLE appointments
+    ADD CONSTRAINT ck_appointments_buffers CHECK (minutes_before >= 0 AND minutes_after >= 0),
     ADD CONSTRAINT ck_appointments_booked_by CHECK (booked_by IN ('phone', 'link', 'desk')),
     ADD CONSTRAINT ck_appointments_phone_has_its_hold CHECK (booked_by <> 'phone' OR hold_id IS NOT NULL),
     ADD CONSTRAINT ck_appointments_desk_has_a_name CHECK (booked_by <> 'desk' OR booker IS NOT NULL),

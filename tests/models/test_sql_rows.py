@@ -93,7 +93,8 @@ def test_raw_rows_are_filled_in_from_the_calendar(sql: Sql) -> None:
         " WHERE id = %s",
         [appointment],
     ).fetchone()
-    assert row == ("appointment", "cal-1", ["room 4"], length, "desk")
+    service = one(sql, "SELECT service_id FROM calendars WHERE org_id = %s", org)
+    assert row == (service, "cal-1", ["room 4"], length, "desk")
     assert taken(sql, org) == [(slot(), "hold")] * 2 + [(slot(hour=12), "appointment")] * 2
 
 

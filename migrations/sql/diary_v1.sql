@@ -116,8 +116,7 @@ ALTER TABLE appointment_holds
     ADD service_id text,
     ADD other_resources text[] DEFAULT '{}' NOT NULL,
     ADD minutes_before integer DEFAULT 0 NOT NULL,
-    ADD minutes_after integer DEFAULT 0 NOT NULL,
-    ADD CONSTRAINT ck_appointment_holds_buffers CHECK (minutes_before >= 0 AND minutes_after >= 0);
+    ADD minutes_after integer DEFAULT 0 NOT NULL;
 
 -- Those of before were made by a call that proved its number, or by an operator's hand. The default is for
 -- them alone.
@@ -127,7 +126,6 @@ ALTER TABLE appointments
     ADD other_resources text[] DEFAULT '{}' NOT NULL,
     ADD minutes_before integer DEFAULT 0 NOT NULL,
     ADD minutes_after integer DEFAULT 0 NOT NULL,
-    ADD CONSTRAINT ck_appointments_buffers CHECK (minutes_before >= 0 AND minutes_after >= 0),
     ADD booker text,
     ADD booked_by text DEFAULT 'phone' NOT NULL;
 ALTER TABLE appointments ALTER booked_by DROP DEFAULT;

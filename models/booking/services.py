@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, and_, or_, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -17,6 +19,31 @@ from models.clinics.calendars import Calendar
 #: The name of the one service of a calendar for which none was named. It is not told to callers, so it is
 #: none that a clinic would choose.
 UNNAMED = "Any appointment"
+
+
+#: The rules of a service that are whole numbers: the least and the most, as the schema has them.
+LIMITS = {
+    "minutes": (5, 480),
+    "minutes_before": (0, 240),
+    "minutes_after": (0, 240),
+    "step_minutes": (5, 480),
+    "min_notice_minutes": (0, 525_600),
+    "horizon_days": (1, 3660),
+    "most_per_day": (1, 10_000),
+}
+
+#: The rules of a service where nothing else is said.
+RULES: Mapping[str, Any] = {
+    "minutes": 30,
+    "minutes_before": 0,
+    "minutes_after": 0,
+    "step_minutes": 30,
+    "min_notice_minutes": 0,
+    "horizon_days": 90,
+    "most_per_day": None,
+    "by_phone": True,
+    "by_link": True,
+}
 
 
 class Service(Base):

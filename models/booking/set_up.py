@@ -19,33 +19,8 @@ from models.base import clock
 from models.booking import hours, resources, retirement, services
 from models.booking.hours import Hours, Impossible
 from models.booking.resources import Resource, ResourceKind
-from models.booking.services import UNNAMED, Service, ServiceResource
+from models.booking.services import LIMITS, RULES, UNNAMED, Service, ServiceResource
 from models.clinics.calendars import Calendar
-
-#: The rules of a service that are whole numbers: the least and the most, as the schema has them.
-LIMITS = {
-    "minutes": (5, 480),
-    "minutes_before": (0, 240),
-    "minutes_after": (0, 240),
-    "step_minutes": (5, 480),
-    "min_notice_minutes": (0, 525_600),
-    "horizon_days": (1, 3660),
-    "most_per_day": (1, 10_000),
-}
-
-#: The rules of a service where nothing else is said.
-RULES: Mapping[str, Any] = {
-    "minutes": 30,
-    "minutes_before": 0,
-    "minutes_after": 0,
-    "step_minutes": 30,
-    "min_notice_minutes": 0,
-    "horizon_days": 90,
-    "most_per_day": None,
-    "by_phone": True,
-    "by_link": True,
-}
-
 
 # --- people, rooms and devices --------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ def _change_services(session: Session, row: Calendar, given: dict[str, Any], cha
     """Name the services anew, and change the rules of all of them, for the calendar's person alone."""
     if names := given["services"]:
         first = row.service_id and services.get_or_none(session, row.org_id, row.service_id)
-        kept = {rule: getattr(first, rule) for rule in set_up.RULES} if first else {}
+        kept = {rule: getattr(first, rule) for rule in services.RULES} if first else {}
         rooms = _rooms(session, row)
         set_up.name_services(session, row, names, room=rooms[0] if rooms else None, **kept)
     if rules := _columns({rule: given[rule] for rule in RULES if rule != "hold_minutes"}):

@@ -42,7 +42,7 @@ def _rules(command: F) -> F:
             default=None,
             help="Whether callers may book it; they may if not given.",
         ),
-        whole_numbers({rule: (*set_up.LIMITS[rule], meaning) for rule, meaning in _MEANINGS.items()}),
+        whole_numbers({rule: (*services.LIMITS[rule], meaning) for rule, meaning in _MEANINGS.items()}),
         click.option(
             "--who",
             multiple=True,
@@ -157,7 +157,7 @@ def retire(org_id: uuid.UUID, service_id: str, *, undo: bool, as_json: bool) -> 
 
 
 def _facts(session: Session, row: Service) -> dict[str, Any]:
-    rules = {rule: getattr(row, rule) for rule in set_up.RULES}
+    rules = {rule: getattr(row, rule) for rule in services.RULES}
     return {
         "id": row.id,
         "name": row.name,

@@ -294,7 +294,7 @@ def test_the_statements_of_the_release_before_work_on_this_schema(sql: psycopg.C
     ]
     day = NOW + timedelta(days=30)
     starts_at = day.replace(hour=11, minute=0, second=0, microsecond=0)
-    asked = {
+    asked: dict[str, object] = {
         "credential": None,
         "caller": "c" * 32,
         "own": False,

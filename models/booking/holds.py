@@ -143,10 +143,6 @@ _CLAIM = text(
 )
 
 
-_LOCK_SERVICE = text(
-    "SELECT pg_advisory_xact_lock(service_lock_key(org_id, id)) FROM services"
-    " WHERE org_id = :org AND id = :service AND most_per_day IS NOT NULL"
-)
 _LOCK_RESOURCES = text("SELECT lock_resources(:org, CAST(:ids AS text[]))")
 
 _OF_PHONE = text(
@@ -209,7 +205,6 @@ def claim_instead(
     that in the order of a claim, and two calls that swap their times cannot wait for each other.
     """
     if before:
-        session.execute(_LOCK_SERVICE, {"org": org_id, "service": asked.service_id})
         wanted = [each for option in asked.options or () for need in option for each in need]
         lock_resources(session, org_id, [*wanted, *(each for hold in before for each in hold.resources)])
     with session.begin_nested() if before else nullcontext() as savepoint:

@@ -41,9 +41,12 @@ class InTheWay:
 
 @dataclass(frozen=True, slots=True)
 class Done:
+    """`is_texted`: the confirmation goes out; not for a patient who is sitting there already."""
+
     appointment_id: uuid.UUID
     message_id: uuid.UUID
     resource_id: str
+    is_texted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def book(
     if not row.success:
         return _not_done(session, row.code, bookable, options, starts_at)
     appointments.link(session, bookable.org_id, row.appointment_id, row.message_id)
-    return Done(row.appointment_id, row.message_id, row.resource_id)
+    return Done(row.appointment_id, row.message_id, row.resource_id, starts_at > clock.now(session))
 
 
 def move(

@@ -26,14 +26,17 @@ class Found:
     """A name and the number that it was booked under. A family may share a number, and has a row each."""
 
     contact_id: uuid.UUID
+    #: The latest appointment of that name and number.
+    appointment_id: uuid.UUID
     name: str
     phone: str
     latest: datetime
 
 
 _SEARCH = text("""
-    SELECT contact_id, name, phone, latest FROM (
-        SELECT DISTINCT ON (a.patient_name, a.patient_phone) a.contact_id, a.patient_name AS name,
+    SELECT contact_id, appointment_id, name, phone, latest FROM (
+        SELECT DISTINCT ON (a.patient_name, a.patient_phone) a.contact_id, a.id AS appointment_id,
+               a.patient_name AS name,
                a.patient_phone AS phone, a.scheduled_at AS latest
           FROM appointments a
          WHERE a.org_id = :org AND a.patient_phone NOT LIKE 'erased:%'

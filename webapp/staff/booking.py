@@ -49,6 +49,8 @@ class Form:
     code: str | None = None
     appointment: Appointment | None = None
     names: dict[str, str] = field(default_factory=dict)
+    #: An earlier appointment of the patient, whose name and number are filled in; no address has them.
+    like: Appointment | None = None
     #: The patients who were looked for; None if none were.
     found: list[patients.Found] | None = None
 
@@ -91,7 +93,7 @@ def book() -> ResponseReturnValue:
         )
         return done if isinstance(done, Done) else _refused(at, form, done, starts_at)
 
-    return _answer(in_clinic(work, happened=_is_there), "Booked. The patient gets a text.")
+    return _answer(in_clinic(work, happened=_is_there), "Booked.")
 
 
 @blueprint.get("/diary/appointments/<uuid:appointment_id>/move")
@@ -111,7 +113,7 @@ def move(appointment_id: uuid.UUID) -> ResponseReturnValue:
         done = by_hand.move(at, found, form.bookable, starts_at, outside_hours="outside" in request.form)
         return done if isinstance(done, Done) else _refused(at, form, done, starts_at)
 
-    return _answer(in_clinic(work, happened=_is_there), "Moved. The patient gets a text.")
+    return _answer(in_clinic(work, happened=_is_there), "Moved.")
 
 
 def _is_there(at: Session, outcome: Done | Form) -> bool:
@@ -152,6 +154,7 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         bookable=bookable,
         appointment=moved,
         names={each.id: each.name for each in known},
+        like=_like(at, org_id),
         found=patients.search(at, org_id, sought) if (sought := _text("q", 80)) else None,
     )
     if bookable is None:
@@ -169,6 +172,13 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         wanted = instant(form.day, 12 * 60, zone)
         form.nearest = availability.find_nearest(at, desk, wanted=max(wanted, now), now=now)
     return form
+
+
+def _like(at: Session, org_id: uuid.UUID) -> Appointment | None:
+    try:
+        return appointments.get_or_none(at, org_id, uuid.UUID(request.args.get("like", "")))
+    except ValueError:
+        return None
 
 
 def _for_the_desk(bookable: Bookable) -> Bookable:
@@ -222,7 +232,8 @@ def _answer(outcome: Done | Form, said: str) -> ResponseReturnValue:
     if isinstance(outcome, Form):
         return _shown(outcome), HTTPStatus.CONFLICT if outcome.code else HTTPStatus.BAD_REQUEST
     nudge(Due(signed().org_id, outcome.message_id, SmsKind.CONFIRMATION))
-    flash(said, "done")
+    texted = "The patient gets a text." if outcome.is_texted else "It has begun, so no text is sent."
+    flash(f"{said} {texted}", "done")
     return redirect(
         url_for("dashboard.appointment", appointment_id=outcome.appointment_id), HTTPStatus.SEE_OTHER
     )

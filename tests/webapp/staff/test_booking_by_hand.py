@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,7 +89,11 @@ def test_a_patient_who_was_here_is_found_by_name_and_number(desk: Desk, sought: 
     answer = desk.person.client.get("/dashboard/diary/new", query_string={"q": sought})
     assert answer.text.count(">Wilhelmina Quarterstaff</a>") == 1
     assert "Somebody Else" not in answer.text
-    assert "phone=%2B447700900987" in answer.text
+    assert "447700900987" not in "".join(re.findall(r'href="([^"]*)"', answer.text))
+    [link] = re.findall(r'class="person" href="([^"]*)"', answer.text)
+    form = desk.person.client.get(link.replace("&amp;", "&")).text
+    assert 'value="Wilhelmina Quarterstaff"' in form
+    assert 'value="+447700900987"' in form
 
 
 def test_a_known_patient_is_booked_as_the_same_contact(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import String, bindparam, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from models.base import clock
-from models.booking import appointments, availability
+from models.booking import appointments, availability, holds
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.availability import Option
 from models.booking.blocks import Block
@@ -85,6 +85,8 @@ def book(
     options = _options(bookable, starts_at, outside_hours=outside_hours or bool(overrule))
     if not options:
         return NotDone("outside_hours")
+    # Before the resources, as for a claim: both make the contact of the number if there is none.
+    holds.lock_phone(session, bookable.org_id, patient_phone)
     row = session.execute(
         _BOOK,
         {

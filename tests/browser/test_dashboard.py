@@ -203,7 +203,7 @@ def test_by_keyboard_alone(opened: Opens) -> None:
         expect(page.get_by_role("heading", name="Live", level=1)).to_be_visible()
         page.keyboard.press("Tab")
         expect(page.get_by_text("Skip to the page")).to_be_focused()
-        for title in ("Live", "Leads"):
+        for title in ("Diary", "Live", "Leads"):
             page.keyboard.press("Tab")
             expect(page.get_by_role("link", name=title, exact=True)).to_be_focused()
         page.keyboard.press("Enter")

@@ -124,7 +124,7 @@ def test_raw_rows_are_filled_in_from_the_calendar(sql: Sql) -> None:
         ),
         (
             {"resource_id": "cal-1", "other_resources": ["cal-1"], "ends_at": slot(hour=11)},
-            errors.UniqueViolation,
+            errors.ExclusionViolation,
         ),
         (
             {"resource_id": "cal-1", "ends_at": slot(hour=11), "minutes_before": -30},

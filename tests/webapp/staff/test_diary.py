@@ -316,9 +316,18 @@ def test_a_block_may_last_weeks_and_lies_on_the_clocks_of_the_clinic(app: Any, s
         ({"until_day": "9999-12-31"}, "Give a day and a time"),
         ({"from_time": "25:00"}, "Give a day and a time"),
         ({"until_time": "\x00"}, "Give a day and a time"),
-        ({"until_time": "09:00"}, "Not blocked: a block ends after it begins."),
-        ({"until_time": "10:00"}, "Not blocked: a block ends after it begins."),
-        ({"until_day": "2099-12-31"}, "Not blocked: a block lasts at most ten years."),
+        (
+            {"until_time": "09:00"},
+            "Not blocked: the block ends before it begins; give an end after the beginning.",
+        ),
+        (
+            {"until_time": "10:00"},
+            "Not blocked: the block ends before it begins; give an end after the beginning.",
+        ),
+        (
+            {"until_day": "2099-12-31"},
+            "Not blocked: a block lasts at most ten years; look at the year of its end.",
+        ),
         ({"reason": " "}, "Not blocked: a block needs a reason."),
         ({"reason": "\x00"}, "Not blocked: a block needs a reason."),
     ],

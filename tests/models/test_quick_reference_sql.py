@@ -78,7 +78,6 @@ WHERE org_id = 'YOUR_ORG_ID'
   AND created_at > NOW() - INTERVAL '24 hours'
 ORDER BY created_at DESC;
 """  # noqa: W291
-
 TWILIO_CREDENTIALS = "SELECT * FROM integration_settings WHERE org_id = 'ORG_ID'"
 LAST_SMS = "SELECT * FROM sms_confirmation_logs ORDER BY created_at DESC LIMIT 5"
 
@@ -88,7 +87,6 @@ SELECT claim_slot_atomic('ORG'::uuid, 'cal-1', '2026-01-25T10:00:00Z'::timestamp
 CONCURRENT_SECOND = """\
 SELECT claim_slot_atomic('ORG'::uuid, 'cal-1', '2026-01-25T10:00:00Z'::timestamp, 'call-2', 'Jane', '+1-555-2', 10);
 """  # noqa: E501
-
 ALERT_PHONE = "SELECT hot_lead_alert_phone FROM integration_settings"
 DURATION = "SELECT duration FROM calls WHERE id = 'CALL_ID'"
 LEAD_SCORE = "SELECT lead_score FROM hot_lead_alerts WHERE call_id = 'CALL_ID'"

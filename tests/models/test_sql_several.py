@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections import Counter
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
-from tests.claimed import Claimed
 from tests.concurrency import several
 from tests.concurrency.racing import (
     QUARTER,
     RIGHT,
     SLOT,
-    Connection,
     confirm,
-    connections,
     insert_appointment,
     insert_hold,
-    meanwhile,
-    race,
     release,
-    wait_until_blocked,
 )
 from tests.concurrency.several import MINUTE, claim
 from tests.conftest import Clock
@@ -336,36 +328,6 @@ def test_no_more_of_a_service_are_held_or_booked_on_a_day(sql: Sql, org: str, cl
     assert move(sql, org, other, SLOT + 5 * HOUR) == (False, "day_is_full")
     clock.forward(601)
     assert claim(sql, org, "talk", SLOT + 4 * HOUR).success  # the hold has run out
-
-
-def claim_at(org: str, starts: list[datetime], connection: Connection, number: int) -> Claimed:
-    return claim(connection, org, "talk", starts[number], caller=number)
-
-
-def test_of_many_at_once_no_more_than_the_limit_are_held(database_url: str, sql: Connection) -> None:
-    with connections(database_url, 24) as racers:
-        starts = [SLOT + n * QUARTER for n in range(24)]
-        for _ in range(5):
-            org = several.make_clinic(sql)
-            limit(sql, org, "talk", 5)
-            answers = race(racers, partial(claim_at, org, starts))
-            codes = Counter(each.code for each in answers if isinstance(each, Claimed))
-            assert codes == {None: 5, "day_is_full": 19}
-
-
-def test_a_call_that_gives_up_a_hold_and_another_that_claims_do_not_wait_for_each_other(
-    database_url: str, sql: Connection, org: str
-) -> None:
-    """The first has the locks of the resources before it claims (holds.claim_instead)."""
-    limit(sql, org, "talk", 5)
-    with connections(database_url, 2) as (changes, claims):
-        with changes.transaction():
-            changes.execute("SELECT lock_resources(%s, %s)", [org, ["Anna", "dora"]])
-            waiting = meanwhile(lambda: claim(claims, org, "talk", SLOT, caller=2))
-            wait_until_blocked(sql, claims, by="advisory")
-            assert claim(changes, org, "talk", SLOT, caller=1).success
-        assert waiting.result(120).success
-    assert [row[0] for row in taken(sql, org)] == ["Anna", "dora"]
 
 
 # --- who booked ------------------------------------------------------------------------------------

@@ -106,10 +106,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
 
 #: The fields that name nothing of a clinic's.
 NO_IDS = {"date", "partOfDay", "patientName", "patientPhone", "providedOTP", "serviceType"}
-
 FIELDS = [(tool.name, name) for tool in TOOLS for name in ROUTES[f"/api/vapi/tools/{tool.path}"]]
-
-
 FREE = instant(ground.slot(0, 0))
 
 

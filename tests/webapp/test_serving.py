@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -216,10 +217,14 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, data
     }
     body = json.dumps({"toolCall": {"arguments": {"tenantId": clinic, "date": "tomorrow"}}})
 
-    def check() -> str:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=300)) as caller:
-            caller.request("POST", "/api/vapi/tools/calendar/check", body)
-            return caller.getresponse().read().decode()
+    def check() -> dict[str, Any]:
+        """The answer; whoever is told "one moment please", as a busy machine says it, asks again."""
+        while True:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=300)) as caller:
+                caller.request("POST", "/api/vapi/tools/calendar/check", body)
+                answer: dict[str, Any] = json.loads(caller.getresponse().read())
+            if answer.get("code") != "busy":
+                return answer
 
     with serving(tmp_path, free_port(), **variables) as web:
         eventually(web.answers)
@@ -227,7 +232,7 @@ def test_what_platforms_set_stops_nothing_and_costs_no_more(tmp_path: Path, data
         assert web.get("/a/the-secret-of-a-link") == 404
         with ThreadPoolExecutor(30) as many:
             answers = list(many.map(lambda _: check(), range(256)))
-        assert [answer for answer in answers if not json.loads(answer)["success"]] == []
+        assert [answer for answer in answers if not answer["success"]] == []
         assert 0 < connections_to(database_url, web) <= 10
         log = web.log.read_text()
         # Whoever reloads gunicorn gets no more of them either.

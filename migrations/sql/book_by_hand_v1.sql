@@ -3,7 +3,8 @@
 --
 -- p_options as in choose_resources: who and what is wanted. Hours, notice and the limit of a day are the desk's to
 -- judge and are not asked here. With p_overrule, a reason, nothing needs to be free: the appointment takes the first
--- seat that is, beside whoever sits on the first one. p_booker is the person who answers for it.
+-- seat that is, beside whoever sits on the first one. p_booker is the person who answers for it. p_id is the
+-- appointment's: a form that is sent twice books once, and is told the same both times.
 CREATE FUNCTION book_by_hand(
     p_org uuid,
     p_calendar text,
@@ -13,7 +14,8 @@ CREATE FUNCTION book_by_hand(
     p_patient_name text,
     p_patient_phone text,
     p_booker text,
-    p_overrule text DEFAULT NULL
+    p_overrule text DEFAULT NULL,
+    p_id uuid DEFAULT NULL
 )
 RETURNS TABLE (
     success boolean,
@@ -65,6 +67,12 @@ BEGIN
     v_from := p_slot - make_interval(mins => v_service.minutes_before);
     v_until := v_ends + make_interval(mins => v_service.minutes_after);
     PERFORM lock_resources(p_org, resources_of(p_options));
+    SELECT a.id, a.confirmation_message_id, a.resource_id INTO appointment_id, message_id, resource_id
+      FROM appointments a WHERE a.org_id = p_org AND a.id = p_id;
+    IF FOUND THEN
+        success := true;
+        RETURN NEXT; RETURN;
+    END IF;
     v_now := app_clock();
     IF v_ends <= v_now THEN
         error := 'That time has passed'; code := 'slot_in_the_past';
@@ -82,8 +90,19 @@ BEGIN
         RETURN NEXT; RETURN;
     ELSIF error IS NOT NULL THEN
         error := NULL;
-        SELECT array_agg(n.ids ->> 0 ORDER BY n.place) INTO v_taken
-          FROM jsonb_array_elements(p_options -> 0) WITH ORDINALITY n(ids, place);
+        -- Of each kind the first that is free, else the first: no room is doubled while another one is free.
+        SELECT array_agg(b.id ORDER BY n.place) INTO v_taken
+          FROM jsonb_array_elements(p_options -> 0) WITH ORDINALITY n(ids, place),
+               LATERAL (
+                SELECT i.id
+                  FROM jsonb_array_elements_text(n.ids) WITH ORDINALITY i(id, place)
+                 ORDER BY EXISTS (
+                    SELECT FROM occupancies o
+                     WHERE o.org_id = p_org AND o.resource_id = i.id AND o.starts_at > v_from - interval '24 hours'
+                       AND o.starts_at < v_until AND o.ends_at > v_from
+                 ), i.place
+                 LIMIT 1
+               ) b;
         SELECT min(s.seat) INTO v_seat
           FROM generate_series(1, 100) s(seat)
          WHERE NOT EXISTS (
@@ -97,7 +116,7 @@ BEGIN
     VALUES (p_org, p_patient_phone, p_patient_name, 'desk')
     ON CONFLICT (org_id, phone) DO UPDATE SET phone = excluded.phone
     RETURNING c.id INTO v_contact;
-    appointment_id := gen_random_uuid();
+    appointment_id := coalesce(p_id, gen_random_uuid());
     message_id := gen_random_uuid();
     INSERT INTO appointments (
         id, org_id, calendar_id, service_id, resource_id, other_resources, seat, scheduled_at, ends_at,

@@ -73,7 +73,8 @@ BEGIN
     ) THEN
         error := 'Moved too often'; code := 'too_many_moves';
     END IF;
-    IF code IS NULL AND v_service.most_per_day IS NOT NULL THEN
+    -- The desk, which has no link and names whom it wants, judges the limit of a day for itself.
+    IF code IS NULL AND v_service.most_per_day IS NOT NULL AND (p_options IS NULL OR p_message IS NOT NULL) THEN
         IF v_service.most_per_day <= count_of_service(
             p_org, v_service.id, v_service.day_from, v_service.day_until, v_now, p_appointment
         ) THEN

@@ -69,6 +69,7 @@ CREATE FUNCTION given_by_calendar(
     p_org uuid,
     p_calendar text,
     p_at timestamptz,
+    p_service text,
     OUT service_id text,
     OUT resource_id text,
     OUT other_resources text[],
@@ -83,7 +84,10 @@ AS $$
                        FROM jsonb_array_elements(o.needs) WITH ORDINALITY n(ids, place) WHERE n.place > 1), '{}'),
            p_at + make_interval(mins => s.minutes), s.minutes_before, s.minutes_after
       FROM calendars c
-      JOIN services s ON s.org_id = c.org_id AND s.id = c.service_id,
+      JOIN services s ON s.org_id = c.org_id AND s.id = coalesce((
+        -- One that is not there is left to the foreign key.
+        SELECT n.id FROM services n WHERE n.org_id = p_org AND n.id = p_service
+      ), c.service_id),
            LATERAL (SELECT options_of(p_org, p_calendar, s.id) -> 0 AS needs) o
      WHERE c.org_id = p_org AND c.id = p_calendar
 $$;
@@ -93,7 +97,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_given record;
 BEGIN
-    SELECT * INTO v_given FROM given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.starts_at);
+    SELECT * INTO v_given FROM given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.starts_at, NEW.service_id);
     IF NEW.resource_id IS NULL THEN
         NEW.resource_id := v_given.resource_id;
         NEW.other_resources := coalesce(v_given.other_resources, '{}');
@@ -118,7 +122,7 @@ BEGIN
       FROM appointment_holds h
      WHERE h.org_id = NEW.org_id AND h.id = NEW.hold_id AND h.starts_at = NEW.scheduled_at;
     IF NOT FOUND THEN
-        SELECT * INTO v_given FROM given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.scheduled_at);
+        SELECT * INTO v_given FROM given_by_calendar(NEW.org_id, NEW.calendar_id, NEW.scheduled_at, NEW.service_id);
     END IF;
     IF NEW.resource_id IS NULL THEN
         NEW.resource_id := v_given.resource_id;
@@ -176,6 +180,10 @@ BEGIN
         IF EXISTS (
             SELECT FROM occupancies o
              WHERE o.org_id = p_org AND o.resource_id = v_resource AND o.seat = p_seat
+               AND o.starts_at > p_from - interval '24 hours' AND o.starts_at < p_until AND o.ends_at > p_from
+        ) OR p_seat = 0 AND EXISTS (  -- one that the desk put beside another keeps its time when that one has gone
+            SELECT FROM occupancies o
+             WHERE o.org_id = p_org AND o.resource_id = v_resource AND o.seat > 0
                AND o.starts_at > p_from - interval '24 hours' AND o.starts_at < p_until AND o.ends_at > p_from
         ) THEN
             v_taken := v_resource;

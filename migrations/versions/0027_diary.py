@@ -6,7 +6,8 @@ their people needs. So nothing changes for those who call.
 
 Processes of the release before run on this schema: the columns of `calendars` that moved stay and are read by
 nothing new, and the functions that they call keep their names and answers. What such a process writes into
-these columns meanwhile is lost.
+these columns meanwhile is lost. They do not lock the rooms: where people share one, such a process and a new
+one may wait for each other while both run, until Postgres ends one of the two, which then asks again.
 """
 
 from __future__ import annotations

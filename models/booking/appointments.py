@@ -243,9 +243,11 @@ def move(
     hours; without it there is no limit. Waits for claims of the same resource, at most the lock timeout.
     """
     appointment = get_or_none(session, org_id, appointment_id)
-    room = appointment and find_bookable(session, appointment)
     options = None
-    if appointment and room:
+    if appointment:
+        room = find_bookable(session, appointment)
+        if room is None or not room.by_link:
+            return Change(success=False, error="Not an offered time", code=Closed.OFF_THE_GRID.value)
         slot, closed = availability.slot_at(room, starts_at, clock.now(session))
         if slot is None:
             return Change(

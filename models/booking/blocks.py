@@ -66,8 +66,10 @@ def make(
     starts_at: datetime,
     ends_at: datetime,
     reason: str,
+    once: uuid.UUID | None = None,
 ) -> Blocked:
-    """Block a time of a resource. Waits for claims of it for the lock timeout, then LockNotAvailable.
+    """Block a time of a resource. Two calls with the same `once`, which becomes the block's id, make one.
+    Waits for claims of the resource for the lock timeout, then LockNotAvailable.
 
     A transaction that blocks several takes their locks first (holds.lock_resources), and blocks before it
     cancels or moves anything; otherwise two such transactions could wait for each other.
@@ -88,11 +90,18 @@ def make(
         raise Impossible(f"there is no {resource_id}")
     if resource.retired_at:
         raise Impossible(f"{resource_id} is retired, and cannot be booked in any case")
-    block = Block(
-        org_id=org_id, resource_id=resource_id, starts_at=starts_at, ends_at=ends_at, reason=reason.strip()
-    )
-    session.add(block)
-    session.flush()
+    block = once and get_or_none(session, org_id, once)
+    if not block:
+        block = Block(
+            id=once or uuid.uuid4(),
+            org_id=org_id,
+            resource_id=resource_id,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            reason=reason.strip(),
+        )
+        session.add(block)
+        session.flush()
     return Blocked(block.id, find_met(session, org_id, resource_id, starts_at, ends_at))
 
 

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import String, bindparam, or_, select, text, update
+from sqlalchemy import String, Uuid, bindparam, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from models.base import clock
@@ -59,8 +59,8 @@ class NotDone:
 
 _BOOK = text(
     "SELECT success, appointment_id, error, code, message_id, resource_id FROM book_by_hand("
-    ":org, :calendar, :service, :slot, CAST(:options AS jsonb), :name, :phone, :booker, :overrule)"
-).bindparams(bindparam("overrule", type_=String))
+    ":org, :calendar, :service, :slot, CAST(:options AS jsonb), :name, :phone, :booker, :overrule, :once)"
+).bindparams(bindparam("overrule", type_=String), bindparam("once", type_=Uuid))
 
 
 def book(
@@ -73,8 +73,10 @@ def book(
     booker: str,
     outside_hours: bool = False,
     overrule: str | None = None,
+    once: uuid.UUID | None = None,
 ) -> Done | NotDone:
-    """Book a time for a patient, whose number is in E.164. `booker` answers for it.
+    """Book a time for a patient, whose number is in E.164. `booker` answers for it. Two calls with the same
+    `once`, which becomes the appointment's id, book once.
 
     Outside the hours of whoever can do it only if `outside_hours` is said. `overrule` is a reason why it
     may lie beside what is booked already. Waits for claims of the same people, rooms and devices, at most the
@@ -82,7 +84,7 @@ def book(
     """
     if _is_too_far(session, starts_at):
         return NotDone("too_far")
-    options = _options(bookable, starts_at, outside_hours=outside_hours or bool(overrule))
+    options = _options(bookable, starts_at, outside_hours=outside_hours)
     if not options:
         return NotDone("outside_hours")
     # Before the resources, as for a claim: both make the contact of the number if there is none.
@@ -99,6 +101,7 @@ def book(
             "phone": patient_phone,
             "booker": booker,
             "overrule": overrule,
+            "once": once,
         },
     ).one()
     if not row.success:

@@ -57,7 +57,18 @@ def retire_service(session: Session, service: Service) -> None:
 
 
 def take_back(session: Session, row: Resource | Service) -> None:
-    """Offer it again, with the hours and rules that it had."""
+    """Offer it again, with the hours and rules that it had.
+
+    Raises Impossible for a service whose people, rooms or devices of one kind have all been retired since.
+    """
+    if isinstance(row, Service):
+        able = services.who_can_do(session, row)
+        there = {each.kind for each in able if not each.retired_at}
+        if gone := [each for each in able if each.kind not in there]:
+            raise Impossible(
+                f"{row.id} needs a {gone[0].kind}, and none is left (retired:"
+                f" {', '.join(each.id for each in gone)}); take one back first"
+            )
     row.retired_at = None
     session.flush()
 

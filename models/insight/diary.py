@@ -134,7 +134,8 @@ def read(
     shown.sort(key=lambda each: (list(ResourceKind).index(each.kind), each.name, each.id))
     yesterday = first - timedelta(days=1)
     hours = bookables.find_timetables(session, org_id, [each.id for each in shown], since=yesterday)
-    columns = tuple(Column(each, tuple(hours[each.id].spans(yesterday, last))) for each in shown)
+    tomorrow = last + timedelta(days=1)  # in the east it begins before `last` is over in `zone`
+    columns = tuple(Column(each, tuple(hours[each.id].spans(yesterday, tomorrow))) for each in shown)
     return Diary(zone, first, days, columns, entries)
 
 

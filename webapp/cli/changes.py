@@ -90,21 +90,28 @@ def possible() -> Iterator[None]:
 # --- who is meant, locked until the commit so that two operators do not undo each other's work -----
 
 
+# `key_share`: claims refer to these rows, and do not wait for the command.
+
+
 def locked_resource(session: Session, org_id: uuid.UUID, resource_id: str) -> Resource:
-    query = select(Resource).where(Resource.org_id == org_id, Resource.id == resource_id).with_for_update()
-    return session.scalar(query) or _there_is_no(
+    query = select(Resource).where(Resource.org_id == org_id, Resource.id == resource_id)
+    return session.scalar(query.with_for_update(key_share=True)) or _there_is_no(
         "person, room or device", resource_id, f"resource list {org_id}"
     )
 
 
 def locked_service(session: Session, org_id: uuid.UUID, service_id: str) -> Service:
-    query = select(Service).where(Service.org_id == org_id, Service.id == service_id).with_for_update()
-    return session.scalar(query) or _there_is_no("service", service_id, f"service list {org_id}")
+    query = select(Service).where(Service.org_id == org_id, Service.id == service_id)
+    return session.scalar(query.with_for_update(key_share=True)) or _there_is_no(
+        "service", service_id, f"service list {org_id}"
+    )
 
 
 def locked_calendar(session: Session, org_id: uuid.UUID, calendar_id: str) -> Calendar:
-    query = select(Calendar).where(Calendar.org_id == org_id, Calendar.id == calendar_id).with_for_update()
-    return session.scalar(query) or _there_is_no("calendar", calendar_id, f"calendar list {org_id}")
+    query = select(Calendar).where(Calendar.org_id == org_id, Calendar.id == calendar_id)
+    return session.scalar(query.with_for_update(key_share=True)) or _there_is_no(
+        "calendar", calendar_id, f"calendar list {org_id}"
+    )
 
 
 def _there_is_no(what: str, which: str, command: str) -> NoReturn:

@@ -6,13 +6,23 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
+from zoneinfo import ZoneInfo
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from models.base import clock, phones
-from models.booking import appointments, availability, bookables, by_hand, resources, services
+from models.base import clock, phones, times
+from models.booking import (
+    appointments,
+    availability,
+    blocks,
+    bookables,
+    by_hand,
+    resources,
+    rules,
+    services,
+)
 from models.booking.appointments import Appointment
 from models.booking.availability import Slot
 from models.booking.bookables import Bookable
@@ -31,12 +41,17 @@ from webapp.staff.guard import blueprint, in_clinic, signed
 
 _LONGEST_NAME = 120
 
+#: The choice of the list that stands for the time that was written.
+OTHER = "other"
+
 
 @dataclass
 class Form:
     """What the page shows: the choices, what was given, the free times of the day, and what is wrong."""
 
     day: date
+    #: The clinic's, in which the page shows times and reads them.
+    zone: ZoneInfo
     services: list[services.Service]
     people: list[resources.Resource]
     service: str | None
@@ -90,7 +105,10 @@ def book() -> ResponseReturnValue:
             booker=signed().actor,
             outside_hours="outside" in request.form,
             overrule=_overrule(),
+            once=_uuid("once"),
         )
+        if isinstance(done, Done) and clinic and not rules.can_be_texted(clinic, number):
+            done = replace(done, is_texted=False)
         return done if isinstance(done, Done) else _refused(at, form, done, starts_at)
 
     return _answer(in_clinic(work, happened=_is_there), "Booked.")
@@ -145,6 +163,7 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
     otherwise = (moved.scheduled_at if moved else now).astimezone(zone).date()
     form = Form(
         day=day_in("day", otherwise),
+        zone=zone,
         services=every,
         people=[each for each in known if each.kind is ResourceKind.PERSON],
         service=service,
@@ -167,7 +186,14 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
             minutes_after=moved.minutes_after,
         )
     desk = _for_the_desk(bookable)
-    form.free = availability.find_free(at, desk, first=form.day, days=1, now=now).get(form.day, [])
+    # Days are those of the clinic's clock, and a person's calendar may have another one.
+    around = availability.find_free(at, desk, first=form.day - timedelta(days=1), days=3, now=now)
+    form.free = [
+        slot
+        for slots in around.values()
+        for slot in slots
+        if slot.starts_at.astimezone(zone).date() == form.day
+    ]
     if not form.free:
         wanted = instant(form.day, 12 * 60, zone)
         form.nearest = availability.find_nearest(at, desk, wanted=max(wanted, now), now=now)
@@ -175,8 +201,13 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
 
 
 def _like(at: Session, org_id: uuid.UUID) -> Appointment | None:
+    appointment_id = _uuid("like")
+    return appointments.get_or_none(at, org_id, appointment_id) if appointment_id else None
+
+
+def _uuid(name: str) -> uuid.UUID | None:
     try:
-        return appointments.get_or_none(at, org_id, uuid.UUID(request.args.get("like", "")))
+        return uuid.UUID(request.values.get(name, ""))
     except ValueError:
         return None
 
@@ -195,15 +226,19 @@ def _calendar(at: Session, org_id: uuid.UUID, person: str | None) -> Calendar | 
 
 
 def _starts_at(form: Form) -> datetime | None:
-    """The chosen time: one of the list, or another one that was written."""
-    if form.bookable is None:
-        return None
-    written = request.form.get("other", "").strip() or request.form.get("time", "")
+    """The chosen time by the clinic's clock: one that is free nearby, one of the list, or a written one."""
+    if nearby := times.parsed(request.form.get("nearby", "")):
+        return nearby
+    listed = request.form.get("time", OTHER)
     try:
-        chosen = time.fromisoformat(written)
+        chosen = time.fromisoformat(request.form.get("other", "").strip() if listed == OTHER else listed)
     except ValueError:
         return None
-    return instant(form.day, chosen.hour * 60 + chosen.minute, form.bookable.zone)
+    when = datetime.combine(form.day, chosen.replace(tzinfo=None))
+    try:
+        return blocks.moment(when, form.zone)
+    except ValueError:  # the clocks skip it
+        return None
 
 
 def _overrule() -> str | None:
@@ -232,11 +267,21 @@ def _answer(outcome: Done | Form, said: str) -> ResponseReturnValue:
     if isinstance(outcome, Form):
         return _shown(outcome), HTTPStatus.CONFLICT if outcome.code else HTTPStatus.BAD_REQUEST
     nudge(Due(signed().org_id, outcome.message_id, SmsKind.CONFIRMATION))
-    texted = "The patient gets a text." if outcome.is_texted else "It has begun, so no text is sent."
+    texted = "The patient gets a text." if outcome.is_texted else "No text reaches the patient."
     flash(f"{said} {texted}", "done")
     return redirect(
         url_for("dashboard.appointment", appointment_id=outcome.appointment_id), HTTPStatus.SEE_OTHER
     )
+
+
+def _wanted(form: Form) -> tuple[str, str]:
+    """The choice of the list that is checked, and the written time: the time that was asked for, or none."""
+    asked = request.values.get("time", "")
+    free = {f"{slot.starts_at.astimezone(form.zone):%H:%M}" for slot in form.free}
+    if asked in free:
+        return asked, ""
+    written = request.values.get("other", "") if asked in ("", OTHER) else asked
+    return (OTHER if written else ""), written
 
 
 def _shown(form: Form) -> str:
@@ -244,6 +289,8 @@ def _shown(form: Form) -> str:
         "dashboard/booking.html",
         form=form,
         given=request.values,
+        wanted=_wanted(form),
+        once=uuid.uuid4(),
         may_overrule=signed().role is StaffRole.OWNER,
         lit="diary",
     )

@@ -6,7 +6,6 @@ import uuid
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import abort, flash, g, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -200,13 +199,13 @@ WHY_NOT = {
     "too_far": "that is more than ten years ahead",
     "outside_hours": "nobody who can do it works then",
     "nobody_does_it": "nobody can do it",
-    "same_time": "it is at that time already",
+    "same_time": "it is already at that time",
     "appointment_begun": "it has begun",
     "appointment_cancelled": "it was cancelled before",
     "appointment_arrived": "the patient is here already",
     "appointment_completed": "it is over",
     "appointment_no_show": "it is noted that the patient did not come",
-    "day_is_full": "that day has as many of these as the clinic does",
+    "day_is_full": "the clinic's limit for that day has been reached",
 }
 
 
@@ -232,7 +231,7 @@ def make_block() -> ResponseReturnValue:
         if resource is None:
             return "Choose whose time it is."
         zone = calendars.zone(at, org_id)
-        begin, end = (_moment(form.get(day, ""), form.get(clock_, ""), zone) for day, clock_ in _ENDS)
+        begin, end = (_local(form.get(day, ""), form.get(clock_, "")) for day, clock_ in _ENDS)
         if begin is None or end is None:
             return "Give a day and a time for the beginning and the end."
         try:
@@ -240,9 +239,10 @@ def make_block() -> ResponseReturnValue:
                 at,
                 org_id=org_id,
                 resource_id=resource.id,
-                starts_at=begin,
-                ends_at=end,
+                starts_at=blocks.moment(begin, zone),
+                ends_at=blocks.moment(end, zone, is_end=True),
                 reason=form.get("reason", "").replace("\x00", "")[:200],
+                once=_once(),
             )
         except ValueError as problem:
             return f"Not blocked: {problem}."
@@ -259,17 +259,23 @@ def _is_there(at: Session, made: blocks.Blocked | str) -> bool:
     return not isinstance(made, str) and blocks.get_or_none(at, signed().org_id, made.block_id) is not None
 
 
+def _once() -> uuid.UUID | None:
+    """The id that the form brought along, so that a second press makes no second block."""
+    try:
+        return uuid.UUID(request.form.get("once", ""))
+    except ValueError:
+        return None
+
+
 _ENDS = (("from_day", "from_time"), ("until_day", "until_time"))
 
 
-def _moment(day: str, clock_: str, zone: ZoneInfo) -> datetime | None:
+def _local(day: str, clock_: str) -> datetime | None:
     try:
         when = datetime.combine(date.fromisoformat(day), time.fromisoformat(clock_))
     except ValueError:
         return None
-    if not 2000 <= when.year <= 2100:
-        return None
-    return instant(when.date(), when.hour * 60 + when.minute, zone)
+    return when if not when.tzinfo and 2000 <= when.year <= 2100 else None
 
 
 def _block_form(given: dict[str, str]) -> str:
@@ -279,7 +285,12 @@ def _block_form(given: dict[str, str]) -> str:
 
     every, today = in_clinic(read)
     return render_template(
-        "dashboard/block_form.html", resources=every, day=day_in("day", today), given=given, lit="diary"
+        "dashboard/block_form.html",
+        once=uuid.uuid4(),
+        resources=every,
+        day=day_in("day", today),
+        given=given,
+        lit="diary",
     )
 
 

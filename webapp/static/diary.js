@@ -5,6 +5,7 @@
 (() => {
   const place = document.getElementById("columns");
   const list = document.getElementById("list");
+  const stale = document.getElementById("stale");
   const wide = window.matchMedia("(min-width: 64rem)");
   if (!place || !window.EventCalendar) return;
   const week = place.dataset.days === "7";
@@ -15,6 +16,7 @@
   const addMinutes = (time, minutes) => new Date(Date.parse(`${time}Z`) + minutes * 60000).toISOString().slice(0, 19);
   let shown = "";
   let calendar = null;
+  let people = new Set();
   let dragged = false;
   place.addEventListener("click", (event) => dragged && event.preventDefault(), true); // the end of a drag is no click
 
@@ -81,10 +83,15 @@
   }
 
   async function read() {
-    const answer = await fetch(place.dataset.entries, { headers: { "HX-Request": "true" } });
-    if (answer.status === 401) return location.reload();
-    if (!answer.ok) return undefined;
-    return answer.json();
+    let answer = null;
+    try {
+      answer = await fetch(place.dataset.entries, { headers: { "HX-Request": "true" } });
+    } catch {
+      // No network: said below.
+    }
+    if (answer && answer.status === 401) return location.reload();
+    stale.hidden = Boolean(answer && answer.ok);
+    return answer && answer.ok ? answer.json() : undefined;
   }
 
   async function move(info) {
@@ -93,17 +100,25 @@
     form.set("csrf", token);
     form.set("day", day);
     form.set("other", time);
-    const person = (info.newResource || { id: info.event.extendedProps.resources[0] }).id;
-    form.set("person", person);
+    form.set("person", (info.newResource || { id: info.event.extendedProps.resources[0] }).id);
     const said = `Move ${info.event.extendedProps.title} from ${info.event.extendedProps.at} to ${time}${week ? ` on ${day}` : ""}? The patient gets a text.`;
     if (!window.confirm(said)) return info.revert();
-    const answer = await fetch(`${info.event.extendedProps.url}/move`, { method: "POST", body: form });
-    if (answer.redirected && answer.ok) return refresh(true);
+    const url = info.event.extendedProps.url;
+    let why = "It is not known whether that was done. Look at the diary again in a moment.";
+    try {
+      const answer = await fetch(`${url}/move`, { method: "POST", body: form, headers: { "HX-Request": "true" } });
+      if (answer.status === 401) return location.reload();
+      if (answer.ok && answer.redirected && new URL(answer.url).pathname === url) return refresh(true);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const said = page.querySelector("[role=alert]");
+      if (said) why = said.textContent.replace(/\s+/g, " ").trim();
+      else if (answer.status < 500) why = "It could not be moved.";
+    } catch {
+      // The network went away: what is said above.
+    }
     info.revert();
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const why = page.querySelector("[role=alert]");
-    window.alert(why ? why.textContent.replace(/\s+/g, " ").trim() : "It could not be moved.");
-    return undefined;
+    window.alert(why);
+    return refresh(true);
   }
 
   function iso(date) {
@@ -114,13 +129,23 @@
     const there = new URL(place.dataset.new, location.href);
     there.searchParams.set("day", iso(info.date).slice(0, 10));
     there.searchParams.set("time", iso(info.date).slice(11, 16));
-    if (info.resource) there.searchParams.set("person", info.resource.id);
+    const who = info.resource ? info.resource.id : place.dataset.who;
+    if (people.has(who)) there.searchParams.set("person", who);
     location.assign(there);
   }
 
   function hours(state) {
     const all = state.resources.flatMap((each) => each.open);
-    const times = [...all, ...state.entries.map((each) => [each.start, each.end])].filter(([start, end]) => start.slice(0, 10) === end.slice(0, 10));
+    const first0 = `${place.dataset.day}T00:00:00`;
+    const end0 = addMinutes(first0, Number(place.dataset.days) * 24 * 60);
+    // What goes over midnight reaches to the end of its day, and begins the next one.
+    const times = [...all, ...state.entries.map((each) => [each.start, each.end])].flatMap(([start, end]) => {
+      const from = start < first0 ? first0 : start;
+      const until = end > end0 ? end0 : end;
+      if (from >= until) return [];
+      if (from.slice(0, 10) === until.slice(0, 10)) return [[from, until]];
+      return [[from, `${from.slice(0, 10)}T24:00:00`], ...(until.slice(11) > "00:00:00" ? [[`${until.slice(0, 10)}T00:00:00`, until]] : [])];
+    });
     const first = times.map(([start]) => Number(start.slice(11, 13)));
     const last = times.map(([, end]) => Number(end.slice(11, 13)) + (end.slice(14, 16) === "00" ? 0 : 1));
     return [Math.max(0, Math.min(8, ...first)), Math.min(24, Math.max(18, ...last))].map((each) => `${String(each).padStart(2, "0")}:00`);
@@ -135,6 +160,7 @@
     shown = text;
     if (!inColumns) return first ? undefined : renewList();
     const [slotMinTime, slotMaxTime] = hours(state);
+    people = new Set(state.resources.filter((each) => each.kind === "person").map((each) => each.id));
     const resources = state.resources.map((each) => ({ id: each.id, title: each.name }));
     if (calendar) {
       for (const [name, value] of Object.entries({ resources, slotMinTime, slotMaxTime, events: events(state) })) calendar.setOption(name, value);

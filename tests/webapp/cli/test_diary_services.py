@@ -160,6 +160,17 @@ def test_what_retires_or_is_done_by_others_lists_what_stands(
     assert set(rows(operator, "service", two)) == {"check-up", "cleaning"}
 
 
+def test_a_service_is_not_taken_back_without_the_room_that_it_needs(operator: Operator, two: str) -> None:
+    add(operator, two, "room", "room")
+    service(operator, two, "surgery", *("--who", "anna", "--who", "room"))
+    operator.does("service", "retire", two, "surgery")
+    operator.does("resource", "retire", two, "room")
+    said = operator.fails("service", "retire", two, "surgery", "--undo")
+    assert "surgery needs a room, and none is left (retired: room); take one back first" in said
+    operator.does("resource", "retire", two, "room", "--undo")
+    operator.does("service", "retire", two, "surgery", "--undo")
+
+
 def test_one_that_is_longer_than_any_opening_is_told_of(operator: Operator, two: str) -> None:
     long = operator.run(
         "service", "add", two, "surgery", "--name", "Surgery", "--who", "anna", "--minutes", 480

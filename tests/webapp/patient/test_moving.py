@@ -182,6 +182,17 @@ def test_a_time_that_was_never_on_offer_is_refused(linked: Linked, odd: str) -> 
     assert state_of(linked) == before
 
 
+@pytest.mark.parametrize("change", ["by_link = false", "retired_at = now()"])
+def test_a_page_that_was_opened_before_moves_nothing_past_the_service(linked: Linked, change: str) -> None:
+    linked.sql.execute(f"UPDATE services SET {change} WHERE org_id = %s".encode(), [linked.org])
+    before = state_of(linked)
+    for wanted in (NEW, slot(hour=3)):
+        response = linked.client.post(f"{linked.path}/move", data={"slot": wanted})
+        assert response.status_code == 409
+        assert offered(response) == []
+    assert state_of(linked) == before
+
+
 @pytest.mark.parametrize("odd", ["", "x", NEW.removesuffix("Z"), "\u0000", "9999-12-31T23:59:59-23:00"])
 def test_what_is_no_time_shows_the_times_again(linked: Linked, odd: str) -> None:
     before = state_of(linked)

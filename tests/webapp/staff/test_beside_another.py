@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import uuid
 
+import psycopg
+import pytest
+
 from models.base.erased import ERASED
 from models.base.session import transaction
 from models.clinics.staff import StaffRole
@@ -92,3 +95,43 @@ def test_a_reason_that_names_the_patient_goes_with_them(desk: Desk) -> None:
     with transaction(org) as session:
         privacy.erase(session, org, ["+447700900456"], cancel=True)
     assert desk.row(second, "patient_name, overruled, seat, status") == (ERASED, ERASED, 1, "cancelled")
+
+
+def test_a_reason_is_no_word_about_the_hours(desk: Desk) -> None:
+    owner = desk.colleague(StaffRole.OWNER)
+    assert "nobody who can do it works then" in shown(owner.book("03:00", overrule="An emergency"))
+    desk.booked("06:00", outside="1")
+    taken = owner.book("06:00", outside="1")
+    assert 'name="outside" value="1" checked' in taken.text
+    assert owner.row(owner.booked("06:00", outside="1", overrule="An emergency"), "seat") == 1
+
+
+def test_no_room_is_used_twice_while_another_is_free(desk: Desk) -> None:
+    for room in ("room-1", "room-2"):
+        desk.sql.execute(
+            "INSERT INTO resources (org_id, id, kind, name, time_zone) VALUES (%s, %s, 'room', %s, 'UTC')",
+            [desk.org, room, room],
+        )
+        desk.sql.execute(
+            "INSERT INTO service_resources (org_id, service_id, resource_id) VALUES (%s, 'check-up', %s)",
+            [desk.org, room],
+        )
+    with_the_first = desk.booked("10:00")
+    [used] = desk.row(with_the_first, "other_resources")
+    owner = desk.colleague(StaffRole.OWNER)
+    beside = owner.booked("10:00", overrule="An emergency")
+    assert owner.row(beside, "other_resources, seat") == ([{"room-1": "room-2", "room-2": "room-1"}[used]], 1)
+
+
+def test_a_prompt_does_not_get_in_beside_the_one_that_stayed(desk: Desk) -> None:
+    first = desk.booked("10:00")
+    second = desk.colleague(StaffRole.OWNER).booked("10:00", overrule="An emergency")
+    desk.person.post(f"diary/appointments/{first}/cancel")
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        desk.sql.execute(
+            "INSERT INTO appointments (id, org_id, calendar_id, scheduled_at, contact_id, patient_name,"
+            " patient_phone, confirmation_message_id) SELECT gen_random_uuid(), org_id, calendar_id,"
+            " scheduled_at, contact_id, patient_name, patient_phone, gen_random_uuid() FROM appointments"
+            " WHERE id = %s",
+            [second],
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.conftest import Clock
 from tests.factories import create_clinic
 from tests.webapp.staff.browsers import employ
-from tests.webapp.staff.desk import DAY, Desk, at, later, open_desk
+from tests.webapp.staff.desk import DAY, Desk, at, later, open_desk, slot_id
 from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
@@ -70,9 +71,42 @@ def test_the_form_lists_the_free_times_of_the_day_and_no_taken_one(desk: Desk) -
     assert 'value="16:30"' in page
 
 
-def test_a_time_of_the_list_is_booked_and_a_written_one_counts_before_it(desk: Desk) -> None:
+def test_the_chosen_time_of_the_list_is_booked_or_the_written_one_if_that_is_chosen(desk: Desk) -> None:
     assert desk.row(desk.booked(other="", time="09:30"), "scheduled_at") == at("09:30")
-    assert desk.row(desk.booked("14:10", time="09:30"), "scheduled_at") == at("14:10")
+    assert desk.row(desk.booked("14:10", time="11:30"), "scheduled_at") == at("11:30")
+    assert desk.row(desk.booked("14:10", time="other"), "scheduled_at") == at("14:10")
+    assert desk.row(desk.booked("", nearby=slot_id("16:00")), "scheduled_at") == at("16:00")
+
+
+def test_a_form_that_is_sent_twice_books_once(desk: Desk) -> None:
+    once = str(uuid.uuid4())
+    assert desk.booked("10:00", once=once) == desk.booked("10:00", once=once) == once
+    assert desk.count("appointments") == 1
+    assert len(desk.messages(once)) == 1
+    [shown_once] = re.findall(r'name="once" value="([^"]+)"', desk.page("diary/new"))
+    assert uuid.UUID(shown_once) != uuid.UUID(once)
+
+
+def test_an_id_that_another_clinic_has_given_is_no_way_to_its_appointment(
+    desk: Desk, elsewhere: Desk
+) -> None:
+    theirs = elsewhere.booked("10:00", name="Tom Theirs")
+    answer = desk.book("10:00", once=theirs)
+    assert "Tom Theirs" not in answer.text
+    assert elsewhere.row(theirs, "org_id, patient_name") == (uuid.UUID(elsewhere.org), "Tom Theirs")
+
+
+def test_times_are_those_of_the_clinics_clock_also_for_a_person_elsewhere(desk: Desk) -> None:
+    for table in ("calendars", "resources"):
+        desk.sql.execute(
+            f"UPDATE {table} SET time_zone = 'America/New_York' WHERE org_id = %s AND id = 'cal-2'".encode(),
+            [desk.org],
+        )
+    page = desk.page(f"diary/new?service=check-up&person=cal-2&day={DAY}")
+    assert 'value="15:00"' in page
+    assert 'value="10:00"' not in page
+    booked = desk.booked("", person="cal-2", time="15:00")
+    assert desk.row(booked, "scheduled_at, resource_id") == (at("15:00"), "cal-2")
 
 
 def test_a_day_with_nothing_free_offers_the_nearest(desk: Desk) -> None:

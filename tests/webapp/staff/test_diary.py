@@ -74,7 +74,7 @@ def test_the_entries_say_all_that_the_columns_draw(desk: Desk, client: FlaskClie
     block = id_in(desk.block("13:00", "14:00"))
     found = entries(desk)
     assert [(each["id"], each["kind"], each["open"]) for each in found["resources"]] == [
-        (name, "person", [[f"{day}T09:00:00", f"{day}T17:00:00"] for day in (later(-1), DAY)])
+        (name, "person", [[f"{day}T09:00:00", f"{day}T17:00:00"] for day in (later(-1), DAY, later(1))])
         for name in ("cal-1", "cal-2")
     ]
     held, blocked, booked = found["entries"]

@@ -55,7 +55,7 @@ def test_a_move_is_refused_in_a_sentence_and_changes_nothing(desk: Desk) -> None
     path = f"diary/appointments/{appointment}/move"
     for form, status, said in (
         ({"other": "11:10"}, 409, "that time is taken"),
-        ({"other": "10:00"}, 409, "it is at that time already"),
+        ({"other": "10:00"}, 409, "it is already at that time"),
         ({"other": "06:00"}, 409, "nobody who can do it works then"),
         ({"other": "10:00", "day": yesterday}, 409, "that time has passed"),
         ({"other": "later"}, 400, "Choose a time."),

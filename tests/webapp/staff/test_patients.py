@@ -55,7 +55,7 @@ def test_the_page_of_a_patient_has_appointments_messages_and_calls(desk: Desk, c
     assert "3:00 pm" in text
     assert "text waiting" in text
     assert f"/dashboard/diary/appointments/{linked.appointment}" in page.text
-    assert "Erase for ever" not in page.text  # only owners may
+    assert "Erase permanently" not in page.text  # only owners may
 
 
 def test_all_that_is_held_is_handed_out_as_a_file(desk: Desk) -> None:
@@ -74,7 +74,7 @@ def test_only_an_owner_erases_and_not_one_who_is_expected(desk: Desk) -> None:
     path = f"patients/{contact}"
     assert desk.person.post(f"{path}/erase", cancel="1").status_code == 403
     owner = desk.colleague(StaffRole.OWNER)
-    assert "Erase for ever" in owner.page(path)
+    assert "Erase permanently" in owner.page(path)
     assert owner.person.post(f"{path}/erase").location == f"/dashboard/{path}"
     assert "Nothing was erased: the patient is expected" in owner.page(path)
     assert desk.row(appointment, "patient_name, status") == ("Ann Desk", "confirmed")

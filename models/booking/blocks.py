@@ -19,6 +19,7 @@ from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking import resources
 from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.holds import AppointmentHold
 from models.booking.hours import Impossible
 from models.booking.occupancies import LONGEST, Occupancy
 
@@ -134,6 +135,27 @@ def list_of_clinic(session: Session, org_id: uuid.UUID, begin: datetime, end: da
         select(Block)
         .where(Block.org_id == org_id, Block.ends_at > begin, Block.starts_at < end)
         .order_by(Block.starts_at, Block.resource_id)
+    )
+    return list(session.scalars(query))
+
+
+def find_held(
+    session: Session, org_id: uuid.UUID, resource_id: str, begin: datetime, end: datetime
+) -> list[AppointmentHold]:
+    """The holds of callers that take up time of a resource in [begin, end), and may still be confirmed."""
+    query = (
+        select(AppointmentHold)
+        .join(Occupancy, Occupancy.hold_id == AppointmentHold.id)
+        .where(
+            AppointmentHold.org_id == org_id,
+            AppointmentHold.live_now(),
+            Occupancy.org_id == org_id,
+            Occupancy.resource_id == resource_id,
+            Occupancy.starts_at > begin - LONGEST,
+            Occupancy.starts_at < end,
+            Occupancy.ends_at > begin,
+        )
+        .order_by(AppointmentHold.starts_at, AppointmentHold.id)
     )
     return list(session.scalars(query))
 

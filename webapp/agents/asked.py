@@ -106,7 +106,10 @@ def _service(desk: Desk, calendar: Calendar, said: str) -> str | Reply | None:
     if len(found) == 1:
         return found.pop()
     if found:
-        names = _names(each for each in known if each.id in found)
+        alike = [each for each in known if each.id in found]
+        names = _names(alike)
+        if len(names) < 2:  # no question tells these apart
+            return next((each.id for each in alike if each.id == calendar.service_id), alike[0].id)
         say = f"I know several services like that. Is it {offers.either(names)}?"
         return refusal(Code.UNKNOWN_SERVICE, "Several services", say, services=names)
     known = [each for each in known if each.by_phone]

@@ -33,12 +33,13 @@ class Local(click.ParamType[tuple[date | None, time | None]]):
         if not day and ":" not in clock_time:
             day, clock_time = clock_time, ""
         try:
-            return (
-                date.fromisoformat(day) if day else None,
-                datetime.strptime(clock_time, "%H:%M").time() if clock_time else None,  # noqa: DTZ007
-            )
+            on = date.fromisoformat(day) if day else None
+            at_ = datetime.strptime(clock_time, "%H:%M").time() if clock_time else None  # noqa: DTZ007
         except ValueError:
             self.fail(f"{value} is no date and time; write 2026-12-07T12:00", param, ctx)
+        if on and not date.min.year < on.year < date.max.year:
+            self.fail(f"{value} is too far away; look at the year", param, ctx)
+        return on, at_
 
 
 @click.group("block")

@@ -296,19 +296,23 @@ def _block_form(given: dict[str, str]) -> str:
 
 @blueprint.get("/diary/blocks/<uuid:block_id>")
 def block(block_id: uuid.UUID) -> ResponseReturnValue:
-    def read(at: Session, org_id: uuid.UUID) -> tuple[blocks.Block, list[Any], str] | None:
+    def read(at: Session, org_id: uuid.UUID) -> dict[str, Any] | None:
         found = blocks.get_or_none(at, org_id, block_id)
         if found is None:
             return None
-        met = blocks.find_met(at, org_id, found.resource_id, found.starts_at, found.ends_at)
+        span = (at, org_id, found.resource_id, found.starts_at, found.ends_at)
         resource = resources.get_or_none(at, org_id, found.resource_id)
-        return found, met, resource.name if resource else found.resource_id
+        return {
+            "found": found,
+            "met": blocks.find_met(*span),
+            "held": blocks.find_held(*span),
+            "name": resource.name if resource else found.resource_id,
+        }
 
     shown = in_clinic(read)
     if shown is None:
         abort(HTTPStatus.NOT_FOUND)
-    found, met, name = shown
-    return render_template("dashboard/block.html", found=found, met=met, name=name, lit="diary")
+    return render_template("dashboard/block.html", **shown, lit="diary")
 
 
 @blueprint.post("/diary/blocks/<uuid:block_id>/remove")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -91,6 +92,19 @@ def test_a_word_that_could_mean_several_services_is_asked_back(practice: Practic
     assert answer["services"] == ["Check-up", "Quick cleaning", "Deep cleaning"]
 
 
+@pytest.mark.parametrize("name", ["Check-up", services.UNNAMED])
+def test_of_two_of_one_name_the_calendars_own_is_meant_else_the_first(practice: Practice, name: str) -> None:
+    practice.sql.execute(
+        "UPDATE services SET name = %s, words = '{}' WHERE org_id = %s AND id IN ('check-up', 'sedation')",
+        [name, practice.org],
+    )
+    assert times(practice.check(service=name))[-1] == "16:30"
+    practice.sql.execute("UPDATE calendars SET service_id = 'cleaning' WHERE org_id = %s", [practice.org])
+    assert times(practice.check(service=name))[-1] == "16:30"
+    practice.sql.execute("UPDATE calendars SET service_id = 'sedation' WHERE org_id = %s", [practice.org])
+    assert times(practice.check(service=name))[-1] == "15:30"
+
+
 def test_a_service_of_the_desk_alone_is_not_offered_by_phone(practice: Practice) -> None:
     answer = practice.check(service="an implant consultation")
     say = refused(answer, "not_by_phone")
@@ -172,6 +186,18 @@ def test_a_person_who_does_not_do_it_is_answered_with_those_who_do(practice: Pra
     say = refused(answer, "unknown_person")
     assert say == "Nobody of that name does that. It can be with Anna Meyer or Dr. Cara Ruíz."
     assert answer["people"] == ["Anna Meyer", "Dr. Cara Ruíz"]
+
+
+def test_who_is_not_in_on_that_day_is_said_by_name(practice: Practice) -> None:
+    closed: dict[str, Any] = {day: [] for day in EVERY_DAY}
+    with transaction(uuid.UUID(practice.org)) as session:
+        hours.replace(session, uuid.UUID(practice.org), "anna", closed | {"sun": [["09:00", "17:00"]]})
+    day = next(each for each in range(1, 8) if date.fromisoformat(slot(days=each)[:10]).weekday() < 6)
+    answer = practice.check(slot(days=day)[:10], person="anna")
+    assert answer["code"] == "day_closed"
+    assert "is a day on which Anna Meyer is not in. The next openings are" in answer["say"]
+    held = practice.reserve(f"{slot(days=day)}/check-up/anna")
+    assert (held["code"], "Anna Meyer is not in on that day." in held["say"]) == ("day_closed", True), held
 
 
 def test_two_people_of_one_name_are_asked_back(practice: Practice) -> None:

@@ -180,6 +180,7 @@ def test_a_block_of_days_goes_by_the_clocks_of_whom_it_is(operator: Operator, cl
         (["block", "add", "ORG", "cal-1", "DAYT12:00", "12:00", "--reason", "x"], "ends before it begins"),
         (["block", "add", "ORG", "cal-1", "2020-01-01", "2020-01-02", "--reason", "x"], "is over already"),
         (["block", "add", "ORG", "cal-1", "DAY", "2199-01-01", "--reason", "x"], "at most ten years"),
+        (["block", "add", "ORG", "cal-1", "DAY", "9999-12-31", "--reason", "x"], "is too far away"),
         (
             ["block", "add", "ORG", "cal-1", "2127-02-30", "2127-03-01", "--reason", "x"],
             "is no date and time",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import date, timedelta
 from typing import Any
@@ -293,6 +294,17 @@ def test_a_block_names_the_appointments_that_stand_in_it(desk: Desk) -> None:
     desk.person.post(f"diary/appointments/{appointment}/cancel")
     assert "Tom Early" not in desk.page(f"diary/blocks/{block}")
     assert desk.claim("10:00")["code"] == "slot_taken"  # the block has that time now
+
+
+def test_a_block_names_what_callers_hold_in_it(desk: Desk) -> None:
+    desk.claim("10:00", patientName="Cal Caller")
+    desk.claim("10:00", "cal-2", patientName="Not In It")
+    block = id_in(desk.block("09:00", "12:00"))
+    page = shown(desk.person.get(f"diary/blocks/{block}"))
+    assert re.search("Held by callers in that time .* Cal Caller .* 10:00 am, held until", page)
+    assert "Not In It" not in page
+    desk.sql.execute("UPDATE appointment_holds SET status = 'expired' WHERE org_id = %s", [desk.org])
+    assert "Cal Caller" not in desk.page(f"diary/blocks/{block}")
 
 
 def test_a_block_may_last_weeks_and_lies_on_the_clocks_of_the_clinic(app: Any, sql: Any) -> None:

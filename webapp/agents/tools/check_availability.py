@@ -127,6 +127,8 @@ def run(desk: Desk, arguments: dict[str, Any]) -> Reply:
             line=line,
         )
     code, error, why = _CLOSED[closed]
+    if closed is Closed.CLOSED and bookable.person:
+        why = f"is a day on which {bookable.name_of(bookable.person)} is not in"
     say = f"{times.spoken_day(day)}, {day.year}, {why}. {instead} {_today(today)}"
     return Reply(say, facts, code, error, line)
 

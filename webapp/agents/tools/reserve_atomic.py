@@ -250,6 +250,8 @@ def _refused(desk: Desk, bookable: Bookable, wanted: datetime, refused: Refused)
     if refused.why in _NO_OTHER_TIME_HELPS:
         return not_booked(*_NO_OTHER_TIME_HELPS[refused.why])
     code, error, why = _CHOOSE_ANOTHER[refused.why]
+    if refused.why is Closed.CLOSED and bookable.person:
+        why = f"{bookable.name_of(bookable.person)} is not in on that day"
     nearest = availability.find_nearest(desk.session, bookable, wanted=wanted, now=desk.now)
     instead = f" The nearest free times are {offers.said(bookable, nearest, desk.now)}." if nearest else ""
     facts = {"nearest": offers.offered(bookable, nearest, desk.now)}

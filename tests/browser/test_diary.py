@@ -139,3 +139,21 @@ def test_an_hour_is_blocked_and_given_back(opened: Opens, width: str) -> None:
         page.get_by_role("button", name="Remove the block").click()
         expect(page.get_by_role("status")).to_contain_text("Removed")
         expect(in_diary(page, "Training")).to_have_count(0)
+
+
+def test_what_lasts_for_days_does_not_make_the_columns_begin_at_midnight(opened: Opens) -> None:
+    with opened("desk", signed_in=True) as page:
+        page.goto(f"/dashboard/diary/block?day={day(41)}")
+        page.locator("[name=until_day]").fill(day(44))
+        page.get_by_label("Reason").fill("Building work")
+        page.get_by_role("button", name="Block").click()
+        expect(page.get_by_role("status")).to_contain_text("Blocked")
+        there = page.url
+        show(page, day(42))
+        columns = page.locator("#columns")
+        expect(in_diary(page, "Building work")).to_be_visible()
+        expect(columns.get_by_text("10 am", exact=True)).to_be_visible()
+        expect(columns.get_by_text("1 am", exact=True)).to_have_count(0)
+        page.goto(there)
+        page.get_by_role("button", name="Remove the block").click()
+        expect(page.get_by_role("status")).to_contain_text("Removed")

@@ -140,6 +140,8 @@
     const end0 = addMinutes(first0, Number(place.dataset.days) * 24 * 60);
     // What goes over midnight reaches to the end of its day, and begins the next one.
     const times = [...all, ...state.entries.map((each) => [each.start, each.end])].flatMap(([start, end]) => {
+      // A room that is always open, or a block of days, asks for no hour of its own.
+      if (end >= addMinutes(start, 24 * 60)) return [];
       const from = start < first0 ? first0 : start;
       const until = end > end0 ? end0 : end;
       if (from >= until) return [];

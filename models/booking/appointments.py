@@ -300,8 +300,13 @@ def find_bookable(session: Session, appointment: Appointment) -> Bookable | None
     found = bookables.find(
         session, calendar, service_id=service, person=appointment.resource_id
     ) or bookables.find(session, calendar, service_id=service)
-    return found and replace(
-        found,
+    return found and as_long_as(found, appointment)
+
+
+def as_long_as(bookable: Bookable, appointment: Appointment) -> Bookable:
+    """The same with the length and the buffers of an appointment, which moves as it was booked."""
+    return replace(
+        bookable,
         minutes=(appointment.ends_at - appointment.scheduled_at) // timedelta(minutes=1),
         minutes_before=appointment.minutes_before,
         minutes_after=appointment.minutes_after,

@@ -36,7 +36,8 @@ from models.insight import patients
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind
 from webapp.nudge import nudge
-from webapp.staff.diary import WHY_NOT, day_in
+from webapp.staff import given
+from webapp.staff.diary import WHY_NOT
 from webapp.staff.guard import blueprint, in_clinic, signed
 
 _LONGEST_NAME = 120
@@ -82,12 +83,12 @@ def book() -> ResponseReturnValue:
     def work(at: Session, org_id: uuid.UUID) -> Done | Form:
         form = _form(at, org_id)
         starts_at = _starts_at(form)
-        name = _text("name", _LONGEST_NAME)
+        name = given.text("name", _LONGEST_NAME)
         clinic = organizations.get_or_none(at, org_id)
         number = None
         try:
             if clinic:
-                number = phones.e164(_text("phone", 40), region=clinic.region, sandbox=clinic.sandbox)
+                number = phones.e164(given.text("phone", 40), region=clinic.region, sandbox=clinic.sandbox)
         except phones.ImpossibleNumber as problem:
             form.wrong = f"That telephone number cannot be right: {problem}."
         if not name:
@@ -105,7 +106,7 @@ def book() -> ResponseReturnValue:
             booker=signed().actor,
             outside_hours="outside" in request.form,
             overrule=_overrule(),
-            once=_uuid("once"),
+            once=given.row_id("once"),
         )
         if isinstance(done, Done) and clinic and not rules.can_be_texted(clinic, number):
             done = replace(done, is_texted=False)
@@ -154,15 +155,17 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
     zone, now = calendars.zone(at, org_id), clock.now(at)
     every = services.list_of_clinic(at, org_id)
     known = resources.list_of_clinic(at, org_id)
-    service = moved.service_id if moved else _text("service", 200) or (every[0].id if every else None)
-    person = _text("person", 200) or (moved.resource_id if moved and "person" not in request.values else None)
+    service = moved.service_id if moved else given.text("service", 200) or (every[0].id if every else None)
+    person = given.text("person", 200) or None
+    if moved and "person" not in request.values:
+        person = moved.resource_id
     calendar = _calendar(at, org_id, person)
     bookable = (
         bookables.find(at, calendar, service_id=service, person=person, anyone=True) if calendar else None
     )
     otherwise = (moved.scheduled_at if moved else now).astimezone(zone).date()
     form = Form(
-        day=day_in("day", otherwise),
+        day=given.day("day", otherwise),
         zone=zone,
         services=every,
         people=[each for each in known if each.kind is ResourceKind.PERSON],
@@ -174,17 +177,12 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         appointment=moved,
         names={each.id: each.name for each in known},
         like=_like(at, org_id),
-        found=patients.search(at, org_id, sought) if (sought := _text("q", 80)) else None,
+        found=patients.search(at, org_id, sought) if (sought := given.text("q", 80)) else None,
     )
     if bookable is None:
         return form
     if moved:
-        form.bookable = bookable = replace(
-            bookable,
-            minutes=(moved.ends_at - moved.scheduled_at) // timedelta(minutes=1),
-            minutes_before=moved.minutes_before,
-            minutes_after=moved.minutes_after,
-        )
+        form.bookable = bookable = appointments.as_long_as(bookable, moved)
     desk = _for_the_desk(bookable)
     # Days are those of the clinic's clock, and a person's calendar may have another one.
     around = availability.find_free(at, desk, first=form.day - timedelta(days=1), days=3, now=now)
@@ -201,15 +199,8 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
 
 
 def _like(at: Session, org_id: uuid.UUID) -> Appointment | None:
-    appointment_id = _uuid("like")
+    appointment_id = given.row_id("like")
     return appointments.get_or_none(at, org_id, appointment_id) if appointment_id else None
-
-
-def _uuid(name: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(request.values.get(name, ""))
-    except ValueError:
-        return None
 
 
 def _for_the_desk(bookable: Bookable) -> Bookable:
@@ -243,7 +234,7 @@ def _starts_at(form: Form) -> datetime | None:
 
 def _overrule() -> str | None:
     """The reason for which it may lie beside another; only owners may give one."""
-    reason = _text("overrule", 200)
+    reason = given.text("overrule", 200)
     if reason and signed().role is not StaffRole.OWNER:
         abort(HTTPStatus.FORBIDDEN, "Only an owner may book beside another appointment.")
     return reason or None
@@ -257,10 +248,6 @@ def _refused(at: Session, form: Form, done: NotDone, starts_at: datetime) -> For
         desk = _for_the_desk(form.bookable)
         form.nearest = availability.find_nearest(at, desk, wanted=starts_at, now=clock.now(at))
     return form
-
-
-def _text(name: str, most: int) -> str:
-    return " ".join(request.values.get(name, "").replace("\x00", "").split())[:most]
 
 
 def _answer(outcome: Done | Form, said: str) -> ResponseReturnValue:

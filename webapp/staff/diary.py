@@ -22,6 +22,7 @@ from models.messaging import messages
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind
 from webapp.nudge import nudge
+from webapp.staff import given
 from webapp.staff.guard import blueprint, in_clinic, signed
 from webapp.staff.shown import Words
 
@@ -108,7 +109,7 @@ def _read() -> tuple[Diary, datetime, list[resources.Resource]]:
 
     def read(at: Session, org_id: uuid.UUID) -> tuple[Diary, datetime, list[resources.Resource]]:
         zone, now = calendars.zone(at, org_id), clock.now(at)
-        first = day_in("day", now.astimezone(zone).date())
+        first = given.day("day", now.astimezone(zone).date())
         days = 7 if request.args.get("days") == "7" else 1
         if days == 7:
             first -= timedelta(days=first.weekday())
@@ -116,15 +117,6 @@ def _read() -> tuple[Diary, datetime, list[resources.Resource]]:
         return found, now, resources.list_of_clinic(at, org_id, retired=True)
 
     return in_clinic(read)
-
-
-def day_in(name: str, otherwise: date) -> date:
-    """A day of the address or the form; `otherwise` if it is none, or one that no diary reaches."""
-    try:
-        day = date.fromisoformat(request.values.get(name, ""))
-    except ValueError:
-        return otherwise
-    return day if date(2000, 1, 1) <= day <= date(2100, 1, 1) else otherwise
 
 
 def _by_day(found: Diary) -> list[tuple[date, list[Entry]]]:
@@ -242,7 +234,7 @@ def make_block() -> ResponseReturnValue:
                 starts_at=blocks.moment(begin, zone),
                 ends_at=blocks.moment(end, zone, is_end=True),
                 reason=form.get("reason", "").replace("\x00", "")[:200],
-                once=_once(),
+                once=given.row_id("once"),
             )
         except ValueError as problem:
             return f"Not blocked: {problem}."
@@ -259,14 +251,6 @@ def _is_there(at: Session, made: blocks.Blocked | str) -> bool:
     return not isinstance(made, str) and blocks.get_or_none(at, signed().org_id, made.block_id) is not None
 
 
-def _once() -> uuid.UUID | None:
-    """The id that the form brought along, so that a second press makes no second block."""
-    try:
-        return uuid.UUID(request.form.get("once", ""))
-    except ValueError:
-        return None
-
-
 _ENDS = (("from_day", "from_time"), ("until_day", "until_time"))
 
 
@@ -278,7 +262,7 @@ def _local(day: str, clock_: str) -> datetime | None:
     return when if not when.tzinfo and 2000 <= when.year <= 2100 else None
 
 
-def _block_form(given: dict[str, str]) -> str:
+def _block_form(values: dict[str, str]) -> str:
     def read(at: Session, org_id: uuid.UUID) -> tuple[list[resources.Resource], date]:
         zone = calendars.zone(at, org_id)
         return resources.list_of_clinic(at, org_id), clock.now(at).astimezone(zone).date()
@@ -288,8 +272,8 @@ def _block_form(given: dict[str, str]) -> str:
         "dashboard/block_form.html",
         once=uuid.uuid4(),
         resources=every,
-        day=day_in("day", today),
-        given=given,
+        day=given.day("day", today),
+        given=values,
         lit="diary",
     )
 

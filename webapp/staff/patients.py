@@ -13,12 +13,13 @@ from models.base import clock
 from models.base.erased import is_erased
 from models.clinics.staff import StaffRole
 from models.insight import patients, privacy
+from webapp.staff import given
 from webapp.staff.guard import blueprint, in_clinic, signed
 
 
 @blueprint.get("/patients")
 def find_patients() -> ResponseReturnValue:
-    sought = " ".join(request.args.get("q", "").replace("\x00", "").split())[:80]
+    sought = given.text("q", 80)
     found = in_clinic(lambda at, org_id: patients.search(at, org_id, sought)) if sought else None
     return render_template("dashboard/patients.html", found=found, sought=sought, lit="diary")
 

@@ -21,7 +21,7 @@ from models.booking import resources
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.holds import AppointmentHold
 from models.booking.hours import Impossible
-from models.booking.occupancies import LONGEST, Occupancy
+from models.booking.occupancies import Occupancy
 
 #: As the CHECK of the table has it.
 LONGEST_BLOCK = timedelta(days=3660)
@@ -149,11 +149,7 @@ def find_held(
         .where(
             AppointmentHold.org_id == org_id,
             AppointmentHold.live_now(),
-            Occupancy.org_id == org_id,
-            Occupancy.resource_id == resource_id,
-            Occupancy.starts_at > begin - LONGEST,
-            Occupancy.starts_at < end,
-            Occupancy.ends_at > begin,
+            Occupancy.meets(org_id, [resource_id], begin, end),
         )
         .order_by(AppointmentHold.starts_at, AppointmentHold.id)
     )
@@ -170,11 +166,7 @@ def find_met(
         .where(
             Appointment.org_id == org_id,
             Appointment.status == AppointmentStatus.CONFIRMED,
-            Occupancy.org_id == org_id,
-            Occupancy.resource_id == resource_id,
-            Occupancy.starts_at > begin - LONGEST,
-            Occupancy.starts_at < end,
-            Occupancy.ends_at > begin,
+            Occupancy.meets(org_id, [resource_id], begin, end),
         )
         .order_by(Appointment.scheduled_at, Appointment.id)
     )

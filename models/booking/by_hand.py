@@ -22,7 +22,7 @@ from models.booking.availability import Option
 from models.booking.blocks import Block
 from models.booking.bookables import Bookable
 from models.booking.holds import AppointmentHold
-from models.booking.occupancies import LONGEST, Occupancy
+from models.booking.occupancies import Occupancy
 
 #: How many days ahead the desk may book: enough for anybody, and too little for a year that was mistyped.
 HORIZON_DAYS = 3660
@@ -167,12 +167,8 @@ def _not_done(
         .outerjoin(AppointmentHold, AppointmentHold.id == Occupancy.hold_id)
         .outerjoin(Block, Block.id == Occupancy.block_id)
         .where(
-            Occupancy.org_id == bookable.org_id,
-            Occupancy.resource_id.in_(wanted),
+            Occupancy.meets(bookable.org_id, wanted, begin, end),
             or_(Occupancy.hold_id.is_(None), AppointmentHold.live_now()),
-            Occupancy.starts_at > begin - LONGEST,
-            Occupancy.starts_at < end,
-            Occupancy.ends_at > begin,
         )
         .order_by(Occupancy.starts_at, Occupancy.resource_id)
     )

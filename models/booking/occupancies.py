@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKeyConstraint, text
+from sqlalchemy import CheckConstraint, ColumnElement, Computed, ForeignKeyConstraint, and_, text
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -46,6 +46,19 @@ class Occupancy(Base):
     hold_id: Mapped[uuid.UUID | None]
     appointment_id: Mapped[uuid.UUID | None]
     block_id: Mapped[uuid.UUID | None]
+
+    @classmethod
+    def meets(
+        cls, org_id: uuid.UUID, resource_ids: Iterable[str], begin: datetime, end: datetime
+    ) -> ColumnElement[bool]:
+        """In a query: whether it takes up time of one of the resources in [begin, end)."""
+        return and_(
+            cls.org_id == org_id,
+            cls.resource_id.in_(resource_ids),
+            cls.starts_at > begin - LONGEST,
+            cls.starts_at < end,
+            cls.ends_at > begin,
+        )
 
 
 #: The taken times of a resource, in order and without overlaps.

@@ -78,6 +78,16 @@ ROUTES: dict[str, tuple[str, ...]] = {
             ),
         )
     },
+    **dict.fromkeys(
+        (
+            f"/dashboard/settings{page}"
+            for page in (
+                *("", "/standing", "/people", "/services", "/phone", "/closures"),
+                *("/calendars", "/importing", "/clinic", "/team"),
+            )
+        ),
+        (),
+    ),
     "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),

@@ -11,13 +11,13 @@ from typing import NoReturn
 from zoneinfo import available_timezones
 
 import click
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models.booking import gaps
+from models.booking import set_up_change
 from models.booking.hours import Impossible
 from models.booking.resources import Resource
 from models.booking.services import Service
+from models.booking.set_up_change import SetUpChange
 from models.booking.standing import Standing
 from models.clinics.calendars import Calendar
 from webapp.cli import hours
@@ -87,29 +87,23 @@ def possible() -> Iterator[None]:
         raise click.ClickException(str(problem)) from None
 
 
-# --- who is meant, locked until the commit so that two operators do not undo each other's work -----
-
-
-# `key_share`: claims refer to these rows, and do not wait for the command.
+# --- who is meant, locked until the commit -----------------------------------------------------------
 
 
 def locked_resource(session: Session, org_id: uuid.UUID, resource_id: str) -> Resource:
-    query = select(Resource).where(Resource.org_id == org_id, Resource.id == resource_id)
-    return session.scalar(query.with_for_update(key_share=True)) or _there_is_no(
+    return set_up_change.find_locked(session, Resource, org_id, resource_id) or _there_is_no(
         "person, room or device", resource_id, f"resource list {org_id}"
     )
 
 
 def locked_service(session: Session, org_id: uuid.UUID, service_id: str) -> Service:
-    query = select(Service).where(Service.org_id == org_id, Service.id == service_id)
-    return session.scalar(query.with_for_update(key_share=True)) or _there_is_no(
+    return set_up_change.find_locked(session, Service, org_id, service_id) or _there_is_no(
         "service", service_id, f"service list {org_id}"
     )
 
 
 def locked_calendar(session: Session, org_id: uuid.UUID, calendar_id: str) -> Calendar:
-    query = select(Calendar).where(Calendar.org_id == org_id, Calendar.id == calendar_id)
-    return session.scalar(query.with_for_update(key_share=True)) or _there_is_no(
+    return set_up_change.find_locked(session, Calendar, org_id, calendar_id) or _there_is_no(
         "calendar", calendar_id, f"calendar list {org_id}"
     )
 
@@ -137,30 +131,16 @@ def rows_of(standing: Sequence[Standing]) -> list[dict[str, object]]:
     ]
 
 
-class Change:
-    """What a command did: printed as a line, or as JSON, with what it left behind on the error output.
-
-    `before` are the sentences about the set-up before the change; only what is new is printed.
-    """
-
-    def __init__(self, session: Session, org_id: uuid.UUID) -> None:
-        self._session, self._org_id = session, org_id
-        self._before = set(gaps.find(session, org_id))
-        self.notes: list[str] = []
-        self.rows: list[dict[str, object]] = []
-
-    def done(self, standing: Sequence[Standing] = ()) -> None:
-        """Look, within the transaction, at what the change has left."""
-        self._session.flush()
-        self.rows = rows_of(standing)
-        self.notes += [each for each in gaps.find(self._session, self._org_id) if each not in self._before]
+class Change(SetUpChange):
+    """What a command did: printed as a line, or as JSON, with what it left behind on the error output."""
 
     def say(self, line: str, facts: Mapping[str, object], *, json_wanted: bool, where: str = "") -> None:
+        rows = rows_of(self.standing)
         if json_wanted:
-            print_json({**facts, "stands": self.rows, "notes": self.notes})
+            print_json({**facts, "stands": rows, "notes": self.notes})
             return
         click.echo(line)
-        say_what_stands(self.rows, where)
+        say_what_stands(rows, where)
         for note in self.notes:
             click.echo(f"note: {note}", err=True)
 

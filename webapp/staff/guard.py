@@ -99,4 +99,5 @@ def for_every_page() -> dict[str, object]:
         "words": g.get("words"),
         "token": people.token,
         "may_change": bool(g.get("signed")) and signed().role is not StaffRole.READ_ONLY,
+        "is_owner": bool(g.get("signed")) and signed().role is StaffRole.OWNER,
     }

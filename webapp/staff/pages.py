@@ -40,6 +40,7 @@ from webapp.staff import (
     live_pages,
     patients,
     people,
+    settings,
     sign_in,
 )
 from webapp.staff.guard import blueprint, for_every_page, in_clinic, signed
@@ -48,6 +49,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
 _OTHERS = (account, booking, diary, holds, judgements, live_pages, patients, sign_in)
+blueprint.register_blueprint(settings.blueprint)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)
 

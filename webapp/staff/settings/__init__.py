@@ -1,0 +1,23 @@
+"""/dashboard/settings: what a clinic's owners set up and change by themselves.
+
+Importing the package adds every page to its blueprint.
+"""
+
+from __future__ import annotations
+
+from webapp.staff.settings import (
+    calendars,
+    clinic,
+    closures,
+    importing,
+    overview,
+    people,
+    phone,
+    services,
+    team,
+)
+from webapp.staff.settings.owners import blueprint
+
+__all__ = ["blueprint"]
+
+_PAGES = (calendars, clinic, closures, importing, overview, people, phone, services, team)

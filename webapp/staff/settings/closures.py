@@ -1,0 +1,13 @@
+"""/dashboard/settings/closures."""
+
+from __future__ import annotations
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from webapp.staff.settings.owners import blueprint
+
+
+@blueprint.get("/closures")
+def closures() -> ResponseReturnValue:
+    return render_template("dashboard/settings/closures.html")

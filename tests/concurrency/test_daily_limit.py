@@ -16,13 +16,15 @@ from tests.concurrency.racing import (
     QUARTER,
     SLOT,
     Connection,
+    confirm,
     connections,
     meanwhile,
     race,
     wait_until_blocked,
 )
 from tests.concurrency.several import claim
-from tests.models.test_sql_several import limit, taken
+from tests.conftest import Clock
+from tests.models.test_sql_several import held, limit, one, taken
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
@@ -60,3 +62,25 @@ def test_a_call_that_gives_up_a_hold_and_another_that_claims_do_not_wait_for_eac
             assert claim(changes, org, "talk", SLOT, caller=1).success
         assert waiting.result(120).success
     assert [row[0] for row in taken(sql, org)] == ["Anna", "dora"]
+
+
+def test_a_hold_that_is_confirmed_at_its_last_moment_counts_for_a_claim_just_after_it(
+    database_url: str, sql: Connection, org: str, clock: Clock
+) -> None:
+    """The claim is of another person, so the two have no resource in common to wait for."""
+    limit(sql, org, "talk", 1)
+    hold = held(sql, org, "talk", **_with("Anna"))
+    contact = one(sql, "SELECT contact_id FROM appointment_holds WHERE id = %s", hold)
+    with connections(database_url, 2) as (confirms, claims):
+        with confirms.transaction():
+            assert confirm(confirms, org, hold, contact=contact).success
+            clock.forward(601)  # for the claim the hold has run out
+            claimed = meanwhile(
+                lambda: claim(claims, org, "talk", SLOT + QUARTER, caller=2, asked=_with("dora"))
+            )
+            wait_until_blocked(sql, claims, by="advisory")
+        assert claimed.result(120).code == "day_is_full"
+
+
+def _with(person: str) -> dict[str, Any]:
+    return {"service": "talk", "options": [[[person]]]}

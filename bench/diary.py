@@ -113,12 +113,15 @@ class Diary:
                     for _ in range(times):
                         self.read(past)
         width = max(len(past.name) for past in self.pasts)
-        lines = [f"{'':{width}}  its statements, ms  free times, ms  ÷ its statements  ÷ the first"]
+        lines = [
+            f"{'':{width}}  its statements, ms  free times, ms  the least  ÷ its statements  ÷ the first"
+        ]
         first = statistics.median(self.pasts[0].whole)
         for past in self.pasts:
             floor, whole = statistics.median(past.floor) * 1000, statistics.median(past.whole) * 1000
             lines.append(
-                f"{past.name:{width}}  {floor:>18.1f}  {whole:>14.1f}  {whole / floor:>16.2f}"
+                f"{past.name:{width}}  {floor:>18.1f}  {whole:>14.1f}  {min(past.whole) * 1000:>9.1f}"
+                f"  {whole / floor:>16.2f}"
                 f"  {whole / first / 1000:>11.2f}"
             )
         return "\n".join(lines)

@@ -6,8 +6,8 @@ Which slots there are is a function of the rules and the time alone; the databas
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -69,37 +69,87 @@ def slots_of_day(bookable: Bookable, day: date) -> list[Slot]:
     first of the two.
     """
     if day not in bookable.slots:
-        bookable.slots.update(_slots(bookable, day, day))
+        bookable.slots.update(free_of(bookable, day, day, {}))
     return bookable.slots[day]
 
 
-def _slots(bookable: Bookable, first: date, last: date) -> dict[date, list[Slot]]:
-    """The slots of each local day from `first` to `last`."""
-    length = timedelta(minutes=bookable.minutes)
-    spans = {}
-    for each, timetable in bookable.timetables.items():
-        begins, ends = _local_days(bookable, first, last, timetable.zone)
-        spans[each] = _Open(timetable.spans(begins, ends + 2 * _A_DAY))
-    # What is needed depends on the time and the room alone, and most leaders start at the same times.
-    known: dict[tuple[datetime, str | None], Option | None] = {}
-    options: dict[datetime, list[Option]] = {}
-    for leader in bookable.leaders:
-        timetable = bookable.timetables[leader]
-        days = _local_days(bookable, first, last, timetable.zone)
-        for starts_at, room in timetable.starts(*days, bookable.step_minutes):
-            ends_at = starts_at + length
-            if not spans[leader].contains(starts_at, ends_at):
-                continue
-            if (at := (starts_at, room)) not in known:
-                known[at] = _needs(bookable, room, spans, starts_at, ends_at)
-            if (needs := known[at]) is not None:
-                options.setdefault(starts_at, []).append(((leader,), *needs))
-    found: dict[date, list[Slot]] = {first + n * _A_DAY: [] for n in range((last - first).days + 1)}
-    for starts_at in sorted(options):
-        day = starts_at.astimezone(bookable.zone).date()
-        if day in found:
-            found[day].append(Slot(starts_at, starts_at + length, tuple(options[starts_at])))
-    return found
+def free_of(
+    bookable: Bookable, first: date, last: date, taken: Mapping[str, Taken]
+) -> dict[date, list[Slot]]:
+    """The slots of each local day from `first` to `last` that have a free option, with their free options
+    alone. `taken` has the taken times of resources; without any, these are all slots that are offered.
+    """
+    return _Starts(bookable, first, last).slots(taken)
+
+
+class _Starts:
+    """The instants of some local days at which an appointment could begin, whoever is there then."""
+
+    def __init__(self, bookable: Bookable, first: date, last: date, earliest: datetime | None = None) -> None:
+        self._bookable, self._first, self._last = bookable, first, last
+        self._length, self._before, self._after = (
+            timedelta(minutes=each)
+            for each in (bookable.minutes, bookable.minutes_before, bookable.minutes_after)
+        )
+        self._spans: dict[str, list[Span]] = {}
+        #: Of each who leads, in order, with the room.
+        self._led: dict[str, list[tuple[datetime, str | None]]] = {}
+        for each, timetable in bookable.timetables.items():
+            begins, ends = _local_days(bookable, first, last, timetable.zone)
+            self._spans[each] = timetable.spans(begins, ends + 2 * _A_DAY)
+            if each in bookable.leaders:
+                starts = timetable.starts(begins, ends, bookable.step_minutes)
+                self._led[each] = [at for at in starts if earliest is None or at[0] >= earliest]
+        self.instants = sorted({instant for led in self._led.values() for instant, _ in led})
+
+    def needed(self) -> set[str]:
+        """The ids of all that may take part."""
+        rooms = {room for led in self._led.values() for _, room in led if room is not None}
+        others = {each for _, able in self._bookable.needs for each in able}
+        return {*self._bookable.leaders, *others, *rooms}
+
+    def slots(self, taken: Mapping[str, Taken]) -> dict[date, list[Slot]]:
+        """The slots of each of the days, with the options of which nothing is taken."""
+        number_of = {instant: number for number, instant in enumerate(self.instants)}
+        fits = {each: self._fits(spans, taken.get(each, ())) for each, spans in self._spans.items()}
+        # What is needed depends on the time and the room alone, and most leaders start at the same times.
+        known: dict[tuple[int, str | None], Option | None] = {}
+        options: dict[int, list[Option]] = {}
+        for leader in self._bookable.leaders:
+            fit = fits[leader]
+            for instant_, room in self._led[leader]:
+                number = number_of[instant_]
+                if fit[number]:
+                    at = (number, room)
+                    if at not in known:
+                        known[at] = _needs(self._bookable, room, fits, number)
+                    if (needs := known[at]) is not None:
+                        options.setdefault(number, []).append(((leader,), *needs))
+        days = range((self._last - self._first).days + 1)
+        found: dict[date, list[Slot]] = {self._first + number * _A_DAY: [] for number in days}
+        for number in sorted(options):
+            starts_at = self.instants[number]
+            day = starts_at.astimezone(self._bookable.zone).date()
+            if day in found:
+                found[day].append(Slot(starts_at, starts_at + self._length, tuple(options[number])))
+        return found
+
+    def _fits(self, spans: Iterable[Span], taken: Iterable[tuple[datetime, datetime]]) -> bytearray:
+        """For each of the instants 1 if the resource is open for all of an appointment that begins then, in
+        one room or in none, and not taken from the buffer before to the buffer after; else 0.
+        """
+        fits = bytearray(len(self.instants))
+        for span in spans:
+            first = bisect_left(self.instants, span.begins)
+            end = bisect_right(self.instants, span.ends - self._length)
+            if first < end:
+                fits[first:end] = b"\1" * (end - first)
+        for begins, ends in taken:
+            first = bisect_right(self.instants, begins - self._after - self._length)
+            end = bisect_left(self.instants, ends + self._before)
+            if first < end:
+                fits[first:end] = bytes(end - first)
+        return fits
 
 
 def _local_days(bookable: Bookable, first: date, last: date, zone: ZoneInfo) -> tuple[date, date]:
@@ -109,38 +159,23 @@ def _local_days(bookable: Bookable, first: date, last: date, zone: ZoneInfo) -> 
     return begins.astimezone(zone).date(), ends.astimezone(zone).date()
 
 
-def _needs(
-    bookable: Bookable, room: str | None, spans: Mapping[str, _Open], starts_at: datetime, ends_at: datetime
-) -> Option | None:
-    """What is needed besides the one who leads, and is open; None if something is not."""
+def _needs(bookable: Bookable, room: str | None, fits: Mapping[str, bytearray], number: int) -> Option | None:
+    """What is needed besides the one who leads, and fits; None if something does not."""
     needs = []
     for kind, able in bookable.needs:
         ids = able
         if kind is ResourceKind.ROOM and room is not None:
             ids = (room,) if room in able else ()
-        are_open = tuple(each for each in ids if spans[each].contains(starts_at, ends_at))
-        if not are_open:
+        fitting = tuple([each for each in ids if fits[each][number]])
+        if not fitting:
             return None
-        needs.append(are_open)
+        needs.append(fitting)
     if room is not None and all(kind is not ResourceKind.ROOM for kind, _ in bookable.needs):
         # The service needs no room, but whoever does it sits in one then.
-        if room not in spans or not spans[room].contains(starts_at, ends_at):
+        if room not in fits or not fits[room][number]:
             return None
         needs.insert(0, (room,))
     return tuple(needs)
-
-
-class _Open:
-    """The open time of a resource; asks whether a time lies in it."""
-
-    def __init__(self, spans: list[Span]) -> None:
-        self._begins = [span.begins for span in spans]
-        self._ends = [span.ends for span in spans]
-
-    def contains(self, starts_at: datetime, ends_at: datetime) -> bool:
-        """Whether [starts_at, ends_at) is open, all of it in one room or in none."""
-        place = bisect_right(self._begins, starts_at) - 1
-        return place >= 0 and ends_at <= self._ends[place]
 
 
 def why_day_is_closed(bookable: Bookable, day: date, now: datetime) -> Closed | None:
@@ -208,58 +243,19 @@ def find_free(
     first = max(first, today(bookable, now))
     if last < first:
         return {}
-    earliest = _earliest(bookable, now)
-    offered = {
-        day: [slot for slot in slots if slot.starts_at >= earliest]
-        for day, slots in _slots(bookable, first, last).items()
-    }
-    every = [slot for slots in offered.values() for slot in slots]
-    if not every:
+    starts = _Starts(bookable, first, last, _earliest(bookable, now))
+    if not starts.instants:
         return {}
     before, after = (timedelta(minutes=each) for each in (bookable.minutes_before, bookable.minutes_after))
     taken = find_taken(
         session,
         bookable.org_id,
-        sorted({each for slot in every for option in slot.options for need in option for each in need}),
-        every[0].starts_at - before,
-        max(slot.ends_at for slot in every) + after,
+        sorted(starts.needed()),
+        starts.instants[0] - before,
+        starts.instants[-1] + timedelta(minutes=bookable.minutes) + after,
     )
-    return {
-        day: left
-        for day, slots in _but_full_days(session, bookable, offered).items()
-        if (left := list(free_of(slots, taken, before, after)))
-    }
-
-
-def free_of(
-    slots: Iterable[Slot], taken: Mapping[str, Taken], before: timedelta, after: timedelta
-) -> Iterator[Slot]:
-    """The slots that have a free option, each with its free options alone. `taken` is in order and without
-    overlaps for each resource.
-    """
-    ends = {each: [end for _, end in times] for each, times in taken.items()}
-
-    def is_free(resource_id: str, begin: datetime, end: datetime) -> bool:
-        times = taken.get(resource_id)
-        if not times:
-            return True
-        place = bisect_right(ends[resource_id], begin)
-        return place == len(times) or times[place][0] >= end
-
-    for slot in slots:
-        begin, end = slot.starts_at - before, slot.ends_at + after
-        options = []
-        for option in slot.options:
-            needs = []
-            for need in option:
-                free = tuple(each for each in need if is_free(each, begin, end))
-                if not free:
-                    break
-                needs.append(free)
-            else:
-                options.append(tuple(needs))
-        if options:
-            yield replace(slot, options=tuple(options))
+    free = _but_full_days(session, bookable, starts.slots(taken))
+    return {day: slots for day, slots in free.items() if slots}
 
 
 def _but_full_days(

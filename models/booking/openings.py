@@ -154,6 +154,9 @@ def _meet(one: Period, other: Period) -> bool:
 
 def _without(period: Period, closed: list[tuple[int, int]]) -> list[Period]:
     """What is left of a period, in order."""
+    closed = [(begin, end) for begin, end in closed if begin < period.until and end > period.begins]
+    if not closed:  # most are whole
+        return [period]
     left = [(period.begins, period.until)]
     for begin, end in closed:
         left = [

@@ -69,9 +69,10 @@ def compare(clinic: Clinic, random: Random) -> list[str]:
         for each in expected
         if (needs := slow_availability.find_free(bookable, each, busy)) is not None
     ]
-    before, after = (timedelta(minutes=each) for each in (bookable.minutes_before, bookable.minutes_after))
-    found = list(availability.free_of(slots, busy, before, after))
+    found = availability.free_of(bookable, day, day, busy)[day]
     wrong += [f"free: {each}" for each in differ(as_said(free), as_found(found))]
+    several = availability.free_of(bookable, day - timedelta(days=2), day + timedelta(days=3), busy)
+    wrong += [f"of several days: {each}" for each in differ(as_said(free), as_found(several[day]))]
 
     starts = {each.start for each in expected}
     for start in some_instants(sorted(starts), clinic, random):

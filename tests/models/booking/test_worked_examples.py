@@ -104,8 +104,7 @@ def free(bookable: Bookable, day: date, taken: Mapping[str, tuple[str, str]]) ->
         name: [(at(day, begins, bookable.zone), at(day, ends, bookable.zone))]
         for name, (begins, ends) in taken.items()
     }
-    before, after = (timedelta(minutes=each) for each in (bookable.minutes_before, bookable.minutes_after))
-    found = availability.free_of(availability.slots_of_day(bookable, day), times, before, after)
+    found = availability.free_of(bookable, day, day, times)[day]
     return [f"{slot.starts_at.astimezone(bookable.zone):%H:%M}" for slot in found]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.base import clock
 from models.booking import bookables, resources, services
+from models.booking.hours import WEEKDAY_NAMES
 from models.booking.openings import Span, Timetable, instant
 from models.booking.resources import Resource, ResourceHours, ResourceKind
 from models.booking.services import UNNAMED, Service
@@ -23,18 +24,25 @@ from models.clinics import calendars
 #: How far ahead openings are looked at, in days: every weekday, and the dates that differ soon.
 _AHEAD = 28
 
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _KINDS = tuple(ResourceKind)
 
 
 def find(session: Session, org_id: uuid.UUID) -> list[str]:
     """The sentences, in the order: people, rooms, services, calendars."""
     clinic = _Clinic(session, org_id)
-    return list(dict.fromkeys((*clinic.people(), *clinic.rooms(), *clinic.services(), *clinic.calendars())))
+    found = (*clinic.people(), *clinic.rooms(), *clinic.services(), *clinic.calendars(), *clinic.zones())
+    return list(dict.fromkeys(found))
+
+
+def find_of(session: Session, org_id: uuid.UUID, resource_id: str) -> list[str]:
+    """The sentences that are about this person, room or device."""
+    clinic = _Clinic(session, org_id, only=resource_id)
+    return list(dict.fromkeys((*clinic.people(), *clinic.rooms(), *clinic.zones())))
 
 
 class _Clinic:
-    def __init__(self, session: Session, org_id: uuid.UUID) -> None:
+    def __init__(self, session: Session, org_id: uuid.UUID, *, only: str | None = None) -> None:
+        self._only = only
         self._now: datetime = clock.now(session)
         every = resources.list_of_clinic(session, org_id, retired=True)
         self._every = {each.id: each for each in every}
@@ -55,14 +63,14 @@ class _Clinic:
 
     def people(self) -> Iterator[str]:
         working = {each.id for _, able in self._services for each in _leaders(able)}
-        for each in self._active:
+        for each in filter(self._is_meant, self._active):
             if each.id in working and not self._spans(each):
                 yield f"{_named(each)} has no hours in the next four weeks and is not offered; set hours"
 
     def rooms(self) -> Iterator[str]:
         """Where a person works in a room that is closed then, every week or on a date."""
         dates = {day for times in self._times.values() for day in times.own}
-        for person in self._active:
+        for person in filter(self._is_meant, self._active):
             times = self._times[person.id]
             first = self._now.astimezone(times.zone).date()
             coming = {first + timedelta(days=number) for number in range(_AHEAD)}
@@ -80,7 +88,7 @@ class _Clinic:
                 days = [day for day, is_open in found if not is_open]
                 if len(days) == len(found) > 1:
                     yield (
-                        f"{who} works in {room} on {_WEEKDAYS[weekday]}s when it"
+                        f"{who} works in {room} on {WEEKDAY_NAMES[weekday]}s when it"
                         " is closed, and is not offered then; change the hours of one of them"
                     )
                 else:
@@ -129,15 +137,20 @@ class _Clinic:
                     f"the calendar {each.id} is of {_named(whose)}, who is retired, and offers everybody who"
                     " does the service; give it to somebody else"
                 )
+
+    def zones(self) -> Iterator[str]:
         zones = {each.time_zone for each in self._calendars}
         named = {each.resource_id for each in self._calendars}
         for service, able in self._services:
-            for leader in _leaders(able):
+            for leader in filter(self._is_meant, _leaders(able)):
                 if zones and leader.time_zone not in zones and leader.id not in named:
                     yield (
                         f"{_named(leader)} is in the zone {leader.time_zone}, which no calendar has, so"
                         f" {_called(service)} is not offered there; add a calendar of that zone"
                     )
+
+    def _is_meant(self, resource: Resource) -> bool:
+        return self._only in (None, resource.id)
 
     def _spans(self, resource: Resource) -> list[Span]:
         """Open time of the next weeks; none for a room or device that leads and has no hours."""

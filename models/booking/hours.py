@@ -24,6 +24,7 @@ from models.booking.resources import A_DAY, HoursException, ResourceHours, Resou
 from models.clinics import calendars
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 #: The ways to write the end of a day: some people write 23:59, and no clinic closes a minute before midnight.
 MIDNIGHT = ("24:00", "23:59")
@@ -35,6 +36,9 @@ Hours = Mapping[str, Sequence[Sequence[str]]]
 
 #: How many days ahead a date may differ: as far as any service can be booked.
 FARTHEST_DAYS = 3660
+
+#: Minutes. Longer hours over midnight are probably a slip, such as 09:00-05:00 for 09:00-17:00.
+_LONGEST_NIGHT = 12 * 60
 
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 
@@ -95,7 +99,8 @@ def _assert_apart(periods: list[_Weekly]) -> None:
     begins = [*(each.begins for each in periods[1:]), periods[0].begins + 7 * A_DAY]
     for each, following, begin in zip(periods, [*periods[1:], periods[0]], begins, strict=True):
         if begin < each.until:
-            which = each.day if each.day == following.day else f"{each.day} and {following.day}"
+            days = dict.fromkeys(WEEKDAY_NAMES[WEEKDAYS.index(one.day)] for one in (each, following))
+            which = " and ".join(days)
             raise Impossible(f"two periods of {which} overlap; write them as one")
 
 
@@ -111,6 +116,31 @@ def read(session: Session, org_id: uuid.UUID, resource_id: str) -> dict[str, lis
         period = [time_of(row.from_minute), time_of(row.until_minute)]
         hours.setdefault(WEEKDAYS[row.weekday], []).append([*period, *filter(None, [row.room_id])])
     return hours
+
+
+def grouped(hours: Hours) -> list[tuple[list[str], list[list[str]]]]:
+    """The weekdays in order, neighbours with equal hours together, each with its periods; none is closed."""
+    groups: list[tuple[list[str], list[list[str]]]] = []
+    for day in WEEKDAYS:
+        periods = [
+            [begin, MIDNIGHT[0] if end in MIDNIGHT else end, *room]
+            for begin, end, *room in hours.get(day) or []
+        ]
+        if groups and groups[-1][1] == periods:
+            groups[-1][0].append(day)
+        else:
+            groups.append(([day], periods))
+    return groups
+
+
+def assert_no_slip(begin: str, end: str) -> None:
+    """Raises Impossible for a period, as a person wrote it, that is no time or probably a slip."""
+    first, last = minutes_of(begin, end)
+    if begin == end != "00:00" or (last > A_DAY and last - first > _LONGEST_NIGHT):
+        raise Impossible(
+            "it ends before it begins; hours may go on over midnight for 12 hours, and for longer write each"
+            " day's part: mon 17:00-24:00, tue 00:00-09:00"
+        )
 
 
 def minutes_of(begin: str, end: str) -> tuple[int, int]:

@@ -18,23 +18,28 @@ def retire_resource(session: Session, resource: Resource) -> None:
 
     Raises Impossible if a service would be left without one of this kind, and if people work in the room.
     """
-    for service in services.done_by(session, resource.org_id, resource.id):
-        others = [
-            each
-            for each in services.who_can_do(session, service)
-            if each.kind is resource.kind and each.id != resource.id and not each.retired_at
-        ]
-        if not others:
-            raise Impossible(
-                f"{resource.id} is the only {resource.kind} of the service {service.id}; give the service"
-                " another one, or retire it first"
-            )
+    for service in services.lock_done_by(session, resource.org_id, resource.id):
+        assert_not_the_only_one(session, resource, service)
     if working := _who_works_in(session, resource):
         raise Impossible(
             f"the hours of {', '.join(working)} name the room {resource.id}; give them another room first"
         )
     resource.retired_at = resource.retired_at or clock.now(session)
     session.flush()
+
+
+def assert_not_the_only_one(session: Session, resource: Resource, service: Service) -> None:
+    """Raises Impossible if a service would have none of this kind without this person, room or device."""
+    others = [
+        each
+        for each in services.who_can_do(session, service)
+        if each.kind is resource.kind and each.id != resource.id and not each.retired_at
+    ]
+    if not others:
+        raise Impossible(
+            f"{resource.id} is the only {resource.kind} of the service {service.id}; give the service"
+            " another one, or retire it first"
+        )
 
 
 def retire_service(session: Session, service: Service) -> None:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, and_, or_, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Select,
+    and_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base.tables import Base, CreatedAt
@@ -121,19 +131,33 @@ def who_can_do(session: Session, service: Service) -> list[Resource]:
         )
         .where(ServiceResource.org_id == service.org_id, ServiceResource.service_id == service.id)
         .order_by(Resource.id)
+        # Somebody may have retired one while this transaction waited for a lock.
+        .execution_options(populate_existing=True)
     )
     return list(session.scalars(query))
 
 
 def done_by(session: Session, org_id: uuid.UUID, resource_id: str) -> list[Service]:
     """The services that a person, room or device can do, in their order."""
+    query = _done_by(org_id, resource_id).order_by(Service.position, Service.id)
+    return list(session.scalars(query))
+
+
+def _done_by(org_id: uuid.UUID, resource_id: str) -> Select[Service]:
     its_own = select(ServiceResource.service_id).where(
         ServiceResource.org_id == org_id, ServiceResource.resource_id == resource_id
     )
-    query = select(Service).where(
+    return select(Service).where(
         Service.org_id == org_id, Service.id.in_(its_own), Service.retired_at.is_(None)
     )
-    return list(session.scalars(query.order_by(Service.position, Service.id)))
+
+
+def lock_done_by(session: Session, org_id: uuid.UUID, resource_id: str) -> list[Service]:
+    """The same, by id, locked until the commit: two people at once do not take the last two from a service.
+    Claims refer to these rows, and do not wait for the lock.
+    """
+    query = _done_by(org_id, resource_id).order_by(Service.id).with_for_update(key_share=True)
+    return list(session.scalars(query.execution_options(populate_existing=True)))
 
 
 def names_of_clinic(session: Session, org_id: uuid.UUID) -> list[str]:

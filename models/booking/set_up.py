@@ -16,7 +16,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from models.base import clock
-from models.booking import hours, resources, retirement, services
+from models.booking import hours, names, resources, retirement, services
 from models.booking.hours import Hours, Impossible
 from models.booking.resources import Resource, ResourceKind
 from models.booking.services import LIMITS, RULES, UNNAMED, Service, ServiceResource
@@ -29,16 +29,25 @@ def add_resource(
     session: Session,
     *,
     org_id: uuid.UUID,
-    resource_id: str,
     kind: ResourceKind,
     name: str,
     time_zone: str,
+    resource_id: str | None = None,
     opening: Hours | None = None,
 ) -> Resource:
-    """Add a person, room or device. Raises Impossible if the id is taken or the zone is none."""
-    if not resource_id.strip() or not name.strip():
-        raise Impossible("a person, room or device needs an id and a name")
+    """Add a person, room or device; its id is made from the name if not given.
+
+    Raises Impossible if the id is taken or the zone is none; without an id, also if there is one of the name.
+    """
+    names.assert_right(name)
     _assert_zone(time_zone)
+    if resource_id is None:
+        there_are = resources.list_of_clinic(session, org_id, retired=True)
+        if any(each.name == name and not each.retired_at for each in there_are):
+            raise Impossible(f"there is a {name} already; give this {kind} another name")
+        resource_id = names.free_id(name, {each.id for each in there_are}, otherwise=kind)
+    if not resource_id.strip():
+        raise Impossible("a person, room or device needs an id")
     if there := resources.get_or_none(session, org_id, resource_id):
         also = ", who is retired" if there.retired_at else ""
         raise Impossible(f"there is a {resource_id} already{also}")
@@ -65,6 +74,7 @@ def change_resource(
         _assert_zone(time_zone)
         resource.time_zone = time_zone
     if name is not None:
+        names.assert_right(name)
         resource.name = name
     session.flush()
 
@@ -98,7 +108,7 @@ def add_service(
         raise Impossible(f"there is a service {service_id} already")
     row = Service(
         org_id=org_id,
-        id=service_id or _free_id(name, known),
+        id=service_id or names.free_id(name, known, otherwise="service"),
         position=max((each.position for each in there), default=0) + 1,
         created_at=clock.now(session),
     )
@@ -159,14 +169,6 @@ def set_resources(session: Session, org_id: uuid.UUID, service_id: str, resource
         ServiceResource(org_id=org_id, service_id=service_id, resource_id=each) for each in wanted
     )
     session.flush()
-
-
-def _free_id(name: str, known: set[str]) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "service"
-    found, number = slug, 2
-    while found in known:
-        found, number = f"{slug}-{number}", number + 1
-    return found
 
 
 # --- calendars ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from models.booking.resources import Resource
 from models.booking.services import Service
 from models.booking.standing import Standing
 from models.clinics.calendars import Calendar
+from models.clinics.organizations import Organization
 
 T = TypeVar("T", Resource, Service, Calendar)
 
@@ -45,4 +46,13 @@ def find_locked(session: Session, entity: type[T], org_id: uuid.UUID, row_id: st
     work; None if there is none. Claims refer to these rows, and do not wait for the lock.
     """
     query = select(entity).where(entity.org_id == org_id, entity.id == row_id)
-    return session.scalar(query.with_for_update(key_share=True))
+    query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return session.scalar(query)
+
+
+def lock_clinic(session: Session, org_id: uuid.UUID) -> None:
+    """Lock the clinic until the commit, for changes that have no row of their own yet: what two people add at
+    once is then added one after the other. Claims refer to the row, and do not wait for the lock.
+    """
+    query = select(Organization.id).where(Organization.id == org_id)
+    session.scalar(query.with_for_update(key_share=True))

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 from sqlalchemy.orm import Session
 
-from models.base import clock
+from models.booking import closures
 from models.booking import hours as opening_hours
-from models.booking import services, standing
 from models.booking.resources import HoursException
-from models.booking.standing import Standing, Why
-from models.clinics import calendars
 from webapp.cli import hours
 from webapp.cli.changes import Change, Dates, Id, locked_resource, possible, spoken
 from webapp.cli.common import Words, as_json, at, print_rows
@@ -89,9 +84,10 @@ def add(
         if resource_id is not None:
             locked_resource(session, org_id, resource_id)
         change = Change(session, org_id)
-        rows = opening_hours.differ(
+        rows = closures.differ(
             session,
             org_id,
+            change,
             dates,
             resource_id=resource_id,
             is_open=is_open,
@@ -99,9 +95,7 @@ def add(
             room_id=room,
             reason=reason,
         )
-        change.done(() if is_open else _outside(session, org_id, dates, resource_id))
-        change.notes += _beyond(session, org_id, dates[-1])
-        facts = [_facts(each) for each in rows]
+        facts = [facts_of(each) for each in rows]
     done = "open besides" if is_open else "closed"
     which = f" {'-'.join(part)}" if part else ""
     change.say(
@@ -117,8 +111,8 @@ def add(
 def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
     """The dates of ORG_ID that differ, from today on."""
     with at(org_id) as (session, _):
-        found = opening_hours.list_different(session, org_id, _today(session, org_id))
-        rows = [_facts(each) for each in found]
+        found = opening_hours.list_different(session, org_id, closures.today(session, org_id))
+        rows = [facts_of(each) for each in found]
     print_rows(rows, json_wanted=as_json, none=f"every day is as usual: flask closure add {org_id} DATE")
 
 
@@ -141,12 +135,8 @@ def remove(
                 f"there is no such closure of {resource_id or 'the whole clinic'};"
                 f" `flask closure list {org_id}` shows those there are"
             )
-        facts = [_facts(each) for each in rows]
-        taken = [(each.day, each.resource_id) for each in rows if each.is_open]
-        for each in rows:
-            opening_hours.take_back(session, org_id, each.id)
-        left = [found for day, whose in taken for found in _outside(session, org_id, [day], whose)]
-        change.done(left)
+        facts = [facts_of(each) for each in rows]
+        closures.take_back(session, org_id, change, rows)
     change.say(f"taken back: {len(facts)}", {"closures": facts}, json_wanted=as_json)
 
 
@@ -162,29 +152,7 @@ def _meant(
     ]
 
 
-def _outside(
-    session: Session, org_id: uuid.UUID, days: Collection[date], resource_id: str | None
-) -> list[Standing]:
-    found = standing.find(session, org_id, resource_ids=[resource_id] if resource_id else None, days=days)
-    return [each for each in found if Why.OUTSIDE_HOURS in each.why]
-
-
-def _beyond(session: Session, org_id: uuid.UUID, last: date) -> list[str]:
-    """What to say of a date on which nothing can be booked yet."""
-    days = max((each.horizon_days for each in services.list_of_clinic(session, org_id)), default=None)
-    if days is None or last <= _today(session, org_id) + timedelta(days=days):
-        return []
-    return [
-        f"patients may book at most {days} days ahead as yet, and {last} is later: it counts when they may"
-    ]
-
-
-def _today(session: Session, org_id: uuid.UUID) -> date:
-    zone: ZoneInfo = calendars.zone(session, org_id)
-    return clock.now(session).astimezone(zone).date()
-
-
-def _facts(row: HoursException) -> dict[str, Any]:
+def facts_of(row: HoursException) -> dict[str, Any]:
     minutes = (row.from_minute, row.until_minute)
     return {
         "id": row.id,

@@ -7,20 +7,18 @@ name the room: "mon 09:00-12:30@room-1 13:30-17:00@room-2".
 from __future__ import annotations
 
 import re
-from datetime import date, time, timedelta
+from datetime import date, time
 from itertools import pairwise
 from typing import NoReturn
 
-from models.booking.hours import MIDNIGHT, WEEKDAYS
+from models.booking import closures
+from models.booking.hours import MIDNIGHT, WEEKDAYS, Impossible, assert_no_slip, grouped
 
 Hours = dict[str, list[list[str]]]
 
 EXAMPLE = "mon-fri 09:00-12:30 13:30-17:00, sat 10:00-14:00"
 
 OVER_MIDNIGHT = "24:00 is midnight, and fri 22:00-02:00 goes on into Saturday"
-
-#: Minutes. Longer hours over midnight are probably a slip, such as 09:00-05:00 for 09:00-17:00.
-_LONGEST_NIGHT = 12 * 60
 
 _DASH = "[-\u2010-\u2015]"
 _PERIOD = re.compile(rf"(\d{{1,2}}:\d{{2}}){_DASH}(\d{{1,2}}:\d{{2}})(?:@(\S+))?")
@@ -81,17 +79,8 @@ def _length(begin: str, end: str) -> int:
 
 def written(hours: Hours) -> str:
     """The inverse of `parse`: hours as text, with neighbouring days of equal hours as one range."""
-    groups: list[tuple[list[str], list[list[str]]]] = []
-    for day in WEEKDAYS:
-        periods = [
-            [begin, "24:00" if end in MIDNIGHT else end, *room] for begin, end, *room in hours.get(day) or []
-        ]
-        if groups and groups[-1][1] == periods:
-            groups[-1][0].append(day)
-        else:
-            groups.append(([day], periods))
     entries = []
-    for days, periods in groups:
+    for days, periods in grouped(hours):
         if periods:
             name = days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}"
             entries.append(
@@ -121,9 +110,10 @@ def parse_dates(text: str) -> list[date]:
         last = date.fromisoformat(end) if end else first
     except ValueError:
         raise Unreadable(f"{text} is no date; write 2026-12-25, or 2026-12-24..2026-12-26") from None
-    if not timedelta(0) <= last - first <= timedelta(days=366):
-        raise Unreadable(f"{text} does not run forward, or for more than a year")
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    try:
+        return closures.between(first, last)
+    except Impossible as problem:
+        raise Unreadable(str(problem)) from None
 
 
 def _days(word: str, place: int) -> list[str]:
@@ -152,13 +142,10 @@ def _period(word: str, place: int) -> list[str]:
         time.fromisoformat("00:00" if end == "24:00" else end)
     except ValueError:
         _unreadable("there is no such time of day (hours begin by 23:59 and end by 24:00)", word, place)
-    if begin == end or (begin > end and _length(begin, end) > _LONGEST_NIGHT):
-        _unreadable(
-            "it ends before it begins; hours may go on over midnight for 12 hours, and for longer write each"
-            " day's part: mon 17:00-24:00, tue 00:00-09:00",
-            word,
-            place,
-        )
+    try:
+        assert_no_slip(begin, end)
+    except Impossible as problem:
+        _unreadable(str(problem), word, place)
     return [begin, end, *filter(None, [match[3]])]
 
 

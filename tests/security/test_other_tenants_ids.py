@@ -83,10 +83,20 @@ ROUTES: dict[str, tuple[str, ...]] = {
             f"/dashboard/settings{page}"
             for page in (
                 *("", "/standing", "/people", "/services", "/phone", "/closures"),
+                *("/closures/holidays",),
                 *("/calendars", "/importing", "/clinic", "/team"),
             )
         ),
         (),
+    ),
+    "/dashboard/settings/closures/new": ("for", "room", "back"),
+    "/dashboard/settings/closures/take-back": ("id", "back"),
+    **dict.fromkeys(
+        (
+            f"/dashboard/settings/people/<path:resource_id>{page}"
+            for page in ("", "/hours", "/services", "/retire")
+        ),
+        ("resource_id", "service", "room"),
     ),
     "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),

@@ -29,6 +29,7 @@ def routes(app: Flask, method: str) -> list[str]:
         "appointment_id": uuid.uuid4(),
         "block_id": uuid.uuid4(),
         "contact_id": uuid.uuid4(),
+        "resource_id": "somebody",
     }
     adapter = app.url_map.bind("localhost")
     return sorted(

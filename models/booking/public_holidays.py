@@ -100,7 +100,9 @@ def _of(country: str, part: str | None, years: range) -> HolidayBase:
             f"the public holidays of the country {country or 'of this clinic'} are not known here; close the"
             " days one by one"
         )
-    return holidays.country_holidays(country, subdiv=part, years=years)
+    # In the language of the country, as its staff call them; else that of the machine would be taken.
+    language = holidays.country_holidays(country).default_language
+    return holidays.country_holidays(country, subdiv=part, years=years, language=language)
 
 
 def _subdivisions(of: HolidayBase) -> dict[str, str]:

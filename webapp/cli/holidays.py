@@ -81,4 +81,4 @@ def accept(
         days: list[date] = [each.date() for each in dates] or [each.day for each in found.holidays]
         rows = closures.accept(session, org_id, change, public_holidays.chosen(found, days))
         facts = [facts_of(each) for each in rows]
-    change.say(f"closed on {len(facts)} public holidays", {"closures": facts}, json_wanted=as_json)
+    change.say(f"public holidays that are closed: {len(facts)}", {"closures": facts}, json_wanted=as_json)

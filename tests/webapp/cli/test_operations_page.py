@@ -32,7 +32,7 @@ def typed(operator: Operator) -> dict[str, str]:
     variables: dict[str, str] = {}
     known = {"owner@example.com": f"owner-{uuid.uuid4()}@example.com", "+44 7700 900123": phone}
     for variable, words in commands():
-        filled = [known.get(word, word).replace("2026-", f"{YEAR}-") for word in words]
+        filled = [re.sub(r"\b2026\b", YEAR, known.get(word, word)) for word in words]
         for name, value in variables.items():
             filled = [word.replace(f"${name}", value) for word in filled]
         org = variables.get("ORG_ID", "")

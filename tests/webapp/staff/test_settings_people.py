@@ -38,7 +38,7 @@ def hours(*periods: str, day: str = WEEKDAY) -> dict[str, list[str]]:
 def test_a_new_person_is_offered_once_the_page_says_that_nothing_is_missing(owner: Owner) -> None:
     page = add(owner, "Dr Zoë Müller")
     assert "Dr Zoë Müller was added." in page
-    assert "without hours nobody is offered with Dr Zoë Müller" in page
+    assert "without hours Dr Zoë Müller is never offered" in page
     assert "is not taken for any yet" in page
     page = owner.does("people/dr-zoe-muller/hours", **hours("09:00-10:00", ""))
     assert "without hours" not in page

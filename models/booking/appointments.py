@@ -45,6 +45,10 @@ class AppointmentStatus(StrEnum):
     ARRIVED = "arrived"
 
 
+#: An appointment to come, and a visit that is not over yet: also a patient who is here early is expected.
+EXPECTED = (AppointmentStatus.CONFIRMED, AppointmentStatus.ARRIVED)
+
+
 class BookedBy(StrEnum):
     PHONE = "phone"
     LINK = "link"
@@ -344,7 +348,7 @@ def find_in_call(
     starts_at: datetime,
     patient_phone: str,
 ) -> Appointment | None:
-    """The confirmed appointment at this time for this number that was booked in this call."""
+    """The appointment at this time for this number that was booked in this call, and stands."""
     return session.scalar(
         select(Appointment).where(
             Appointment.org_id == org_id,
@@ -352,7 +356,7 @@ def find_in_call(
             Appointment.calendar_id == calendar_id,
             Appointment.scheduled_at == starts_at,
             Appointment.patient_phone == patient_phone,
-            Appointment.status == AppointmentStatus.CONFIRMED,
+            Appointment.status.in_(EXPECTED),
         )
     )
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.base import clock
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking import resources
-from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.appointments import EXPECTED, Appointment
 from models.booking.holds import AppointmentHold
 from models.booking.hours import Impossible
 from models.booking.occupancies import Occupancy
@@ -159,13 +159,13 @@ def find_held(
 def find_met(
     session: Session, org_id: uuid.UUID, resource_id: str, begin: datetime, end: datetime
 ) -> list[Appointment]:
-    """The confirmed appointments that take up time of a resource in [begin, end), in order."""
+    """The appointments that stand and take up time of a resource in [begin, end), in order."""
     query = (
         select(Appointment)
         .join(Occupancy, Occupancy.appointment_id == Appointment.id)
         .where(
             Appointment.org_id == org_id,
-            Appointment.status == AppointmentStatus.CONFIRMED,
+            Appointment.status.in_(EXPECTED),
             Occupancy.meets(org_id, [resource_id], begin, end),
         )
         .order_by(Appointment.scheduled_at, Appointment.id)

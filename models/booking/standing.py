@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from models.base import clock
 from models.booking import bookables, resources, services
-from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.appointments import EXPECTED, Appointment
 from models.booking.blocks import Block
 from models.booking.openings import Timetable
 from models.booking.resources import A_DAY, Resource
@@ -55,7 +55,7 @@ def find(
     days: Collection[date] | None = None,
     between: tuple[datetime, datetime] | None = None,
 ) -> list[Standing]:
-    """The confirmed appointments to come that stand, in order, once for each resource for which it is so.
+    """The appointments to come that stand, in order, once for each resource for which it is so.
 
     Of these resources only, of this service only, within hours that begin on these local days, or taking up
     time in [begin, end).
@@ -63,7 +63,7 @@ def find(
     clinic = _Clinic(session, org_id)
     query = select(Appointment).where(
         Appointment.org_id == org_id,
-        Appointment.status == AppointmentStatus.CONFIRMED,
+        Appointment.status.in_(EXPECTED),
         Appointment.scheduled_at > clinic.now,
     )
     if service_id is not None:

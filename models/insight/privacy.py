@@ -21,7 +21,7 @@ from models.base import clock
 from models.base.erased import ERASED, MARK
 from models.base.tables import Base
 from models.booking import holds
-from models.booking.appointments import Appointment, AppointmentStatus
+from models.booking.appointments import EXPECTED, Appointment, AppointmentStatus
 from models.booking.changes import AppointmentChange
 from models.booking.holds import AppointmentHold, HoldStatus
 from models.booking.links import PatientLink
@@ -55,10 +55,6 @@ PERSONAL = {
 
 #: Columns that are of no use outside, and better not handed out.
 _NOT_SHOWN = {"code_digest", "code_key", "caller", "arguments_digest", "org_id", "lease_until", "nudged_at"}
-
-
-#: An appointment to come, and a visit that is not over yet.
-_EXPECTED = (AppointmentStatus.CONFIRMED, AppointmentStatus.ARRIVED)
 
 
 class NothingHeld(LookupError):
@@ -227,7 +223,7 @@ def erase(
     _lock_sms(session, org_id, find(session, org_id, phones))
     held = find(session, org_id, phones, for_update=True)
     now = clock.now(session)
-    expected = [row for row in held.appointments if row.status in _EXPECTED and row.ends_at > now]
+    expected = [row for row in held.appointments if row.status in EXPECTED and row.ends_at > now]
     if expected and not cancel:
         raise StillExpected([row.scheduled_at for row in expected])
     if any(message.status is SmsStatus.SENDING for message in held.sms):
@@ -258,7 +254,7 @@ def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) 
             select(_resources(Appointment)).where(
                 Appointment.org_id == org_id,
                 or_(Appointment.patient_phone.in_(phones), Appointment.contact_id.in_(contacts)),
-                Appointment.status.in_(_EXPECTED),
+                Appointment.status.in_(EXPECTED),
                 Appointment.ends_at > func.app_clock(),
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base.tables import Base, CreatedAt
+from models.base.tables import Base, CreatedAt, EnumText, one_of
 from models.booking import resources
 from models.booking.resources import Resource, ResourceKind
 from models.clinics import calendars
@@ -56,6 +57,14 @@ RULES: Mapping[str, Any] = {
 }
 
 
+class Worth(StrEnum):
+    """What a service is worth to the clinic, for the score of a caller who wants it."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class Service(Base):
     """The times of a service are in minutes. A start is a step from the opening, by the wall clock."""
 
@@ -68,6 +77,7 @@ class Service(Base):
         CheckConstraint("min_notice_minutes >= 0", name="min_notice_minutes"),
         CheckConstraint("horizon_days BETWEEN 1 AND 3660", name="horizon_days"),
         CheckConstraint("most_per_day >= 1", name="most_per_day"),
+        one_of("worth", Worth),
     )
 
     org_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"), primary_key=True)
@@ -91,6 +101,8 @@ class Service(Base):
     #: Whether callers may book it, and whether patients may move it by their link. The desk always may.
     by_phone: Mapped[bool] = mapped_column(server_default="true")
     by_link: Mapped[bool] = mapped_column(server_default="true")
+    #: Null: as the call itself suggests (models/leads/scoring.py).
+    worth: Mapped[Worth | None] = mapped_column(EnumText(Worth))
     #: Since when it is offered no more; what is booked stands.
     retired_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
@@ -163,6 +175,15 @@ def lock_done_by(session: Session, org_id: uuid.UUID, resource_id: str) -> list[
 def names_of_clinic(session: Session, org_id: uuid.UUID) -> list[str]:
     """The names of a clinic's services in their order, each once."""
     return list(dict.fromkeys(each.name for each in list_of_clinic(session, org_id) if each.name != UNNAMED))
+
+
+def worths_of_clinic(session: Session, org_id: uuid.UUID) -> dict[str, Worth]:
+    """The worth of a clinic's services by name, where it is set. Of two with one name the first counts."""
+    found: dict[str, Worth] = {}
+    for each in list_of_clinic(session, org_id):
+        if each.worth is not None:
+            found.setdefault(each.name, each.worth)
+    return found
 
 
 def names_by_calendar(session: Session, calendar: Calendar) -> list[str]:

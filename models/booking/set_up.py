@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import available_timezones
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from models.base import clock
-from models.booking import hours, names, resources, retirement, services
+from models.booking import hours, names, resources, retirement, services, set_up_change
 from models.booking.hours import Hours, Impossible
 from models.booking.resources import Resource, ResourceKind
 from models.booking.services import LIMITS, RULES, UNNAMED, Service, ServiceResource
@@ -139,6 +139,7 @@ def _apply(service: Service, **rules: Any) -> None:
 
 def assert_told_apart(session: Session, service: Service) -> None:
     """Raises Impossible if a service shares its name, or a word that callers say for it, with another."""
+    set_up_change.lock(session, service.org_id)
     own = {_heard(each) for each in (service.name, *service.words)}
     for other in services.list_of_clinic(session, service.org_id):
         if other.id != service.id and own & {_heard(each) for each in (other.name, *other.words)}:
@@ -153,13 +154,28 @@ def _heard(words: str) -> tuple[str, ...]:
 
 
 def set_resources(session: Session, org_id: uuid.UUID, service_id: str, resource_ids: Iterable[str]) -> None:
-    """Replace who and what can do a service. Raises Impossible if one is unknown, or if none is left."""
+    """Replace who and what can do a service. Those who are retired stay if they are named again.
+
+    Raises Impossible if one is unknown, if none is left, or if of one kind only retired ones are.
+    """
     wanted = sorted(set(resource_ids))
     if not wanted:
         raise Impossible("a service needs somebody who can do it, or a room or device")
-    known = {each.id for each in resources.list_of_clinic(session, org_id)}
+    before = session.scalars(
+        select(ServiceResource.resource_id).where(
+            ServiceResource.org_id == org_id, ServiceResource.service_id == service_id
+        )
+    ).all()
+    known = {
+        each.id: each
+        for each in resources.list_of_clinic(session, org_id, retired=True)
+        if each.retired_at is None or each.id in before
+    }
     if missing := [each for each in wanted if each not in known]:
         raise Impossible(f"there is no {missing[0]}; add the person, room or device first")
+    there = {known[each].kind for each in wanted if known[each].retired_at is None}
+    if gone := [known[each] for each in wanted if known[each].kind not in there]:
+        raise Impossible(f"{gone[0].name} is retired; choose another {gone[0].kind} too, or leave it out")
     session.execute(
         delete(ServiceResource).where(
             ServiceResource.org_id == org_id, ServiceResource.service_id == service_id
@@ -321,7 +337,7 @@ def change_services(session: Session, calendar: Calendar, **rules: Any) -> list[
         if others and any(value not in (None, getattr(service, rule)) for rule, value in rules.items()):
             able = [each for each in _able(session, service) if each not in others]
             _leave(session, service, person)
-            same = {rule: getattr(service, rule) for rule in ("name", "words", *RULES)}
+            same = {rule: getattr(service, rule) for rule in ("name", "words", "worth", *RULES)}
             own = add_service(session, org_id=calendar.org_id, resource_ids=able, **same)
             own.position = service.position
             made.append(own)

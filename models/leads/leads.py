@@ -175,6 +175,7 @@ def evidence(session: Session, call: Call) -> Evidence:
         booked=booked is not None and booked.status is not appointments.AppointmentStatus.CANCELLED,
         service=service_named(booked.service_type, offered) if booked and booked.service_type else None,
         services=sorted(offered),
+        worths=services.worths_of_clinic(session, call.org_id),
         returning=_returning(session, call),
         facts=parse_facts(call.facts),
     )

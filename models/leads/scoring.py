@@ -15,13 +15,14 @@ first, then the facts whose quotes the caller said (models/calls/facts.py); the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from models.booking.services import Worth
 from models.calls.facts import CallFacts, Fact, borne_out, words
 from models.leads.classifier import Judgement, judge
 
@@ -89,6 +90,8 @@ class Evidence:
     service: str | None = None
     #: The names of the clinic's services.
     services: Collection[str] = ()
+    #: The worth of these services by name, where the clinic has set it.
+    worths: Mapping[str, Worth] = field(default_factory=dict)
     #: Whether this number had an appointment before; None if the number was withheld.
     returning: bool | None = None
     facts: CallFacts | None = None
@@ -96,7 +99,6 @@ class Evidence:
 
 Points = Annotated[int, Field(ge=-100, le=100)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=80)]
-Worth = Literal["high", "normal", "low"]
 
 
 class Weights(BaseModel):
@@ -153,7 +155,8 @@ class Rules(BaseModel):
     weights: Weights = Weights()
     hot: int = Field(default=HOT, ge=1, le=100)
     warm: int = Field(default=WARM, ge=0, le=99)
-    #: The worth of a service, by its name. It overrides the platform's fact about the kind of treatment.
+    #: The worth of what callers ask for, by its name. It overrides the platform's fact about the kind of
+    #: treatment. The worth that is set with a service of that name (Evidence.worths) counts before it.
     services: dict[Name, Worth] = Field(default_factory=dict, max_length=200)
 
     @model_validator(mode="after")
@@ -218,7 +221,7 @@ _TABLE = (
     _Line("patient", "new", "new_patient", "Is new here.", _ANY),
     _Line("patient", "known", "known_patient", "Has been here before.", _ANY),
 )  # fmt: skip
-_KINDS: dict[Worth, str] = {"high": "major", "normal": "ordinary", "low": "routine"}
+_KINDS = {Worth.HIGH: "major", Worth.NORMAL: "ordinary", Worth.LOW: "routine"}
 
 #: Seconds; a caller decides nothing in less.
 _SHORT = 20
@@ -273,7 +276,8 @@ def _with_rows(
     facts: dict[str, Fact], evidence: Evidence, rules: Rules, service: str | None
 ) -> dict[str, Fact]:
     """The facts, corrected by our own rows: the worth of the service, and whether the patient is known."""
-    worths = {name.casefold(): worth for name, worth in rules.services.items()}
+    both = (*rules.services.items(), *evidence.worths.items())
+    worths = {name.casefold(): worth for name, worth in both}
     if worth := worths.get((service or "").casefold()):
         quote = facts["treatment"].quote if "treatment" in facts else ""
         facts["treatment_kind"] = Fact(_KINDS[worth], quote)

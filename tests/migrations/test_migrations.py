@@ -137,6 +137,31 @@ def test_a_clinics_rules_for_scoring_survive_the_upgrade_where_they_still_mean_s
             assert sql.execute(select).fetchall() == before
 
 
+def test_a_service_takes_over_the_worth_that_the_rules_had_for_its_name(database_url: str) -> None:
+    with new_database(database_url) as url:
+        run(url, "upgrade", "0028_desk")
+        with psycopg.connect(url, autocommit=True, options="-c app.scope=system") as sql:
+            for rules in (
+                '{"services": {"BOTOX ": "high", "Check-up": "low", "Tarot": "high", "Peel": "dear"}}',
+                '{"services": "none"}',
+                "[]",
+                None,
+            ):
+                sql.execute(
+                    "WITH made AS (INSERT INTO organizations (name, phone, region, lead_rules)"
+                    " VALUES ('C', '+442079460958', 'GB', %s) RETURNING id)"
+                    " INSERT INTO services (org_id, id, name) SELECT made.id, name, name"
+                    " FROM made, unnest(ARRAY['Botox', 'Check-up', 'Peel', 'Other']) AS name",
+                    [rules],
+                )
+            run(url, "upgrade", "head")
+            found = sql.execute("SELECT name, worth FROM services WHERE worth IS NOT NULL ORDER BY 1")
+            assert found.fetchall() == [("Botox", "high"), ("Check-up", "low")]
+            with pytest.raises(psycopg.errors.CheckViolation):
+                sql.execute("UPDATE services SET worth = 'dear'")
+            run(url, "downgrade", "0028_desk")
+
+
 #: What messages that failed before the upgrade had for a code, and what it means.
 MEANT = {
     "20003": "misconfigured",

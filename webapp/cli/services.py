@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy.orm import Session
 
-from models.booking import retirement, services, set_up, standing
-from models.booking.services import Service
+from models.booking import service_changes, services
+from models.booking.services import Service, Worth
 from models.clinics import calendars
 from webapp.cli.changes import Change, Id, locked_service, possible
 from webapp.cli.common import Words, as_json, at, print_rows, whole_numbers
@@ -31,6 +31,11 @@ _MEANINGS = {
 def _rules(command: F) -> F:
     """The options for what a service is."""
     for option in (
+        click.option(
+            "--worth",
+            type=click.Choice([each.value for each in Worth]),
+            help="What it is worth to the clinic, for the score of callers who want it.",
+        ),
         click.option("--position", type=click.IntRange(0, 10_000), help="Services are named in this order."),
         click.option(
             "--by-link/--not-by-link",
@@ -69,16 +74,10 @@ def service() -> None:
 @as_json
 def add(org_id: uuid.UUID, service_id: str, *, as_json: bool, **given: Any) -> None:
     """Add the service SERVICE_ID to ORG_ID."""
-    who, words = given.pop("who"), list(given.pop("words"))
-    if given["step_minutes"] is None:
-        given["step_minutes"] = given["minutes"]
+    given["words"] = list(given["words"])
     with at(org_id) as (session, _), possible():
         change = Change(session, org_id)
-        row = set_up.add_service(
-            session, org_id=org_id, service_id=service_id, resource_ids=who, words=words, **given
-        )
-        set_up.assert_told_apart(session, row)
-        change.done()
+        row = service_changes.add(session, change, org_id=org_id, service_id=service_id, **given)
         facts = _facts(session, row)
     change.say(_line(facts), facts, json_wanted=as_json)
 
@@ -106,9 +105,17 @@ def list_(org_id: uuid.UUID, *, retired: bool, as_json: bool) -> None:
 @_rules
 @click.option("--any-per-day", is_flag=True, help="As many a day as there is time for.")
 @click.option("--no-words", is_flag=True, help="Callers know it by its name alone.")
+@click.option("--no-worth", is_flag=True, help="Worth what the call itself suggests.")
 @as_json
 def set_(
-    org_id: uuid.UUID, service_id: str, *, any_per_day: bool, no_words: bool, as_json: bool, **given: Any
+    org_id: uuid.UUID,
+    service_id: str,
+    *,
+    any_per_day: bool,
+    no_words: bool,
+    no_worth: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Change what is given, and nothing else: --who and --word are all of them anew.
 
@@ -116,22 +123,20 @@ def set_(
     listed.
     """
     who, words = given.pop("who"), given.pop("words")
-    if not (who or words or any_per_day or no_words or any(value is not None for value in given.values())):
+    none = [rule for rule, wanted in (("most_per_day", any_per_day), ("worth", no_worth)) if wanted]
+    if not (who or words or none or no_words or any(value is not None for value in given.values())):
         raise click.UsageError("nothing was given to change; see --help")
-    if (words and no_words) or (any_per_day and given["most_per_day"] is not None):
-        raise click.UsageError("--word and --no-words, --most-per-day and --any-per-day exclude each other")
+    if (words and no_words) or any(given[rule] is not None for rule in none):
+        raise click.UsageError(
+            "--word and --no-words, --most-per-day and --any-per-day, --worth and --no-worth exclude each"
+            " other"
+        )
+    if words or no_words:
+        given["words"] = list(words)
     with at(org_id) as (session, _), possible():
         row = locked_service(session, org_id, service_id)
         change = Change(session, org_id)
-        set_up.change_service(session, row, **given)
-        if words or no_words:
-            row.words = list(words)
-        if any_per_day:
-            row.most_per_day = None
-        if who:
-            set_up.set_resources(session, org_id, row.id, who)
-        set_up.assert_told_apart(session, row)
-        change.done(standing.find(session, org_id, service_id=row.id) if who else ())
+        service_changes.alter(session, change, row, who=who or None, none=none, **given)
         facts = _facts(session, row)
     change.say(_line(facts), facts, json_wanted=as_json)
 
@@ -147,11 +152,9 @@ def retire(org_id: uuid.UUID, service_id: str, *, undo: bool, as_json: bool) -> 
         row = locked_service(session, org_id, service_id)
         change = Change(session, org_id)
         if undo:
-            retirement.take_back(session, row)
-            set_up.assert_told_apart(session, row)
+            service_changes.take_back(session, change, row)
         else:
-            retirement.retire_service(session, row)
-        change.done(standing.find(session, org_id, service_id=row.id))
+            service_changes.retire(session, change, row)
         facts = _facts(session, row)
     change.say(f"{row.id} is {'offered again' if undo else 'retired'}", facts, json_wanted=as_json)
 
@@ -164,6 +167,7 @@ def _facts(session: Session, row: Service) -> dict[str, Any]:
         "words": row.words,
         "position": row.position,
         **rules,
+        "worth": row.worth,
         "who": [each.id for each in services.who_can_do(session, row)],
         "default_of": [
             each.id for each in calendars.list_of_clinic(session, row.org_id) if each.service_id == row.id

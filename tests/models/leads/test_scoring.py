@@ -177,9 +177,16 @@ def test_a_clinic_says_what_a_service_is_worth() -> None:
     wants = {"decision": Fact("wants", "I'd like to book"), "treatment_kind": Fact("routine", "a moon bath")}
     wants["treatment"] = Fact("a moon bath", "a moon bath")
     evidence = Evidence(turns, facts=wants)
-    worths: list[scoring.Worth] = ["low", "normal", "high"]
+    worths = list(scoring.Worth)[::-1]
     values = [score(evidence, Rules(services={"Moon bath": worth})).value for worth in worths]
     assert score(evidence).value == values[0] < values[1] < values[2]
+    # What is set with the service counts before the rules.
+    rules = Rules(services={"Moon bath": scoring.Worth.NORMAL})
+    with_service = [
+        score(replace(evidence, services=["Moon Bath"], worths={"Moon Bath": worth}), rules).value
+        for worth in worths
+    ]
+    assert with_service == values
 
 
 @pytest.mark.parametrize(

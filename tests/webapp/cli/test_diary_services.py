@@ -36,7 +36,7 @@ def test_a_service_has_all_its_rules(operator: Operator, two: str) -> None:
         "cleaning",
         *("--who", "ben", "--word", "hygienist", "--word", "scale and polish", "--minutes", 45),
         *("--minutes-before", 5, "--minutes-after", 10, "--min-notice-minutes", 120, "--horizon-days", 30),
-        *("--most-per-day", 4, "--not-by-phone", "--not-by-link"),
+        *("--most-per-day", 4, "--not-by-phone", "--not-by-link", "--worth", "high"),
     )
     made = rows(operator, "service", two)["cleaning"]
     assert made == {
@@ -53,16 +53,33 @@ def test_a_service_has_all_its_rules(operator: Operator, two: str) -> None:
         "most_per_day": 4,
         "by_phone": False,
         "by_link": False,
+        "worth": "high",
         "who": ["ben"],
         "default_of": [],
         "retired": None,
     }
     operator.does(
-        "service", "set", two, "cleaning", "--by-phone", "--any-per-day", "--no-words", "--position", 1
+        *("service", "set", two, "cleaning", "--by-phone", "--any-per-day", "--no-words", "--no-worth"),
+        *("--position", 1),
     )
     changed = rows(operator, "service", two)["cleaning"]
-    assert changed == made | {"by_phone": True, "most_per_day": None, "words": [], "position": 1}
+    assert changed == made | {
+        "by_phone": True,
+        "most_per_day": None,
+        "words": [],
+        "worth": None,
+        "position": 1,
+    }
     assert "cleaning" in operator.does("service", "list", two)
+
+
+def test_a_service_that_is_renamed_keeps_its_worth(operator: Operator, two: str) -> None:
+    operator.does("service", "set", two, "check-up", "--worth", "low")
+    operator.does("service", "set", two, "check-up", "--name", "Examination")
+    made = rows(operator, "service", two)["check-up"]
+    assert (made["name"], made["worth"]) == ("Examination", "low")
+    operator.fails("service", "set", two, "check-up", "--worth", "dear")
+    operator.fails("service", "set", two, "check-up", "--worth", "high", "--no-worth")
 
 
 def test_a_calendar_of_anyone_books_whoever_is_free(

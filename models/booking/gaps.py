@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -27,10 +28,25 @@ _AHEAD = 28
 _KINDS = tuple(ResourceKind)
 
 
+class About(StrEnum):
+    """What has to be changed."""
+
+    PEOPLE = "people"
+    SERVICES = "services"
+    CALENDARS = "calendars"
+
+
 def find(session: Session, org_id: uuid.UUID) -> list[str]:
     """The sentences, in the order: people, rooms, services, calendars."""
+    return list(dict.fromkeys(says for _, says in find_with_subject(session, org_id)))
+
+
+def find_with_subject(session: Session, org_id: uuid.UUID) -> list[tuple[About, str]]:
+    """The same, each with what it is about."""
     clinic = _Clinic(session, org_id)
-    found = (*clinic.people(), *clinic.rooms(), *clinic.services(), *clinic.calendars(), *clinic.zones())
+    found = [(About.PEOPLE, says) for says in (*clinic.people(), *clinic.rooms())]
+    found += [(About.SERVICES, says) for says in clinic.services()]
+    found += [(About.CALENDARS, says) for says in (*clinic.calendars(), *clinic.zones())]
     return list(dict.fromkeys(found))
 
 

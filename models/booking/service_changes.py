@@ -17,6 +17,7 @@ from models.booking import retirement, services, set_up, set_up_change, standing
 from models.booking.hours import Impossible
 from models.booking.services import Service
 from models.booking.set_up_change import SetUpChange
+from models.clinics import calendars
 
 #: The rules that may be none: as many a day as there is time for; worth what the call suggests.
 MAY_BE_NONE = ("most_per_day", "worth")
@@ -38,7 +39,7 @@ def add(
 
     Raises Impossible as set_up.add_service, and if callers could not tell it from another.
     """
-    set_up_change.lock(session, org_id)
+    set_up_change.lock_clinic(session, org_id)
     if rules.get("step_minutes") is None:
         rules["step_minutes"] = rules.get("minutes")
     _assert_readable(rules)
@@ -74,6 +75,23 @@ def alter(
     change.done(standing.find(session, service.org_id, service_id=service.id) if stands else ())
 
 
+def facts(session: Session, service: Service) -> dict[str, Any]:
+    """All that is set of a service, for programs to read; dates as text."""
+    rules = {rule: getattr(service, rule) for rule in services.RULES}
+    every = calendars.list_of_clinic(session, service.org_id)
+    return {
+        "id": service.id,
+        "name": service.name,
+        "words": service.words,
+        "position": service.position,
+        **rules,
+        "worth": service.worth,
+        "who": [each.id for each in services.who_can_do(session, service)],
+        "default_of": [each.id for each in every if each.service_id == service.id],
+        "retired": service.retired_at and service.retired_at.date().isoformat(),
+    }
+
+
 def retire(session: Session, change: SetUpChange, service: Service) -> None:
     """Offer it no more. Raises Impossible as retirement.retire_service."""
     retirement.retire_service(session, service)
@@ -87,20 +105,24 @@ def take_back(session: Session, change: SetUpChange, service: Service) -> None:
     change.done(standing.find(session, service.org_id, service_id=service.id))
 
 
-def move(session: Session, org_id: uuid.UUID, service_id: str, *, up: bool) -> None:
-    """Name a service one place earlier or later among those that are offered, if there is one."""
-    set_up_change.lock(session, org_id)
+def move(session: Session, org_id: uuid.UUID, service_id: str, *, up: bool) -> list[str] | None:
+    """Name a service one place earlier or later among those that are offered, unless it is at the end.
+
+    Returns the ids in their order; None if no such service is offered.
+    """
+    set_up_change.lock_clinic(session, org_id)
     query = select(Service).where(Service.org_id == org_id, Service.retired_at.is_(None)).order_by(Service.id)
     session.scalars(query.with_for_update(key_share=True)).all()
     every = services.list_of_clinic(session, org_id)
     place = next((number for number, each in enumerate(every) if each.id == service_id), None)
     if place is None:
-        return
+        return None
     to = min(max(place + (-1 if up else 1), 0), len(every) - 1)
     every.insert(to, every.pop(place))
     for number, each in enumerate(every, 1):
         each.position = number
     session.flush()
+    return [each.id for each in every]
 
 
 def _assert_readable(rules: dict[str, Any]) -> None:

@@ -40,7 +40,7 @@ def add_resource(
     Raises Impossible if the id is taken or the zone is none; without an id, also if there is one of the name.
     """
     names.assert_right(name)
-    _assert_zone(time_zone)
+    assert_zone(time_zone)
     if resource_id is None:
         there_are = resources.list_of_clinic(session, org_id, retired=True)
         if any(each.name == name and not each.retired_at for each in there_are):
@@ -71,7 +71,7 @@ def change_resource(
 ) -> None:
     """Change the name or the zone; hours go by the new zone, and what is booked stays at its instant."""
     if time_zone is not None:
-        _assert_zone(time_zone)
+        assert_zone(time_zone)
         resource.time_zone = time_zone
     if name is not None:
         names.assert_right(name)
@@ -79,7 +79,8 @@ def change_resource(
     session.flush()
 
 
-def _assert_zone(time_zone: str) -> None:
+def assert_zone(time_zone: str) -> None:
+    """Raises Impossible if it is no IANA name of a time zone."""
     if time_zone not in available_timezones():
         raise Impossible(f"{time_zone!r} is no time zone; they are written like Europe/London")
 
@@ -139,7 +140,7 @@ def _apply(service: Service, **rules: Any) -> None:
 
 def assert_told_apart(session: Session, service: Service) -> None:
     """Raises Impossible if a service shares its name, or a word that callers say for it, with another."""
-    set_up_change.lock(session, service.org_id)
+    set_up_change.lock_clinic(session, service.org_id)
     own = {_heard(each) for each in (service.name, *service.words)}
     for other in services.list_of_clinic(session, service.org_id):
         if other.id != service.id and own & {_heard(each) for each in (other.name, *other.words)}:
@@ -259,7 +260,7 @@ def add_calendar_of(
 
     Raises Impossible if there is no such service or resource, or if the one cannot do the other.
     """
-    _assert_zone(time_zone)
+    assert_zone(time_zone)
     calendar = Calendar(
         org_id=org_id, id=calendar_id, name=name, time_zone=time_zone, hold_minutes=hold_minutes
     )

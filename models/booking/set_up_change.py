@@ -41,12 +41,6 @@ class SetUpChange:
         self.notes += [each for each in gaps.find(self._session, self._org_id) if each not in self._before]
 
 
-def lock(session: Session, org_id: uuid.UUID) -> None:
-    """Let nobody else add or rename services or calendars of the clinic until the commit; claims go on."""
-    query = select(Organization.id).where(Organization.id == org_id)
-    session.execute(query.with_for_update(key_share=True)).one()
-
-
 def find_locked(session: Session, entity: type[T], org_id: uuid.UUID, row_id: str) -> T | None:
     """A resource, service or calendar, locked until the commit so that two people do not undo each other's
     work; None if there is none. Claims refer to these rows, and do not wait for the lock.
@@ -57,8 +51,8 @@ def find_locked(session: Session, entity: type[T], org_id: uuid.UUID, row_id: st
 
 
 def lock_clinic(session: Session, org_id: uuid.UUID) -> None:
-    """Lock the clinic until the commit, for changes that have no row of their own yet: what two people add at
-    once is then added one after the other. Claims refer to the row, and do not wait for the lock.
+    """Lock the clinic until the commit, for changes that must see all of its rows of a kind: what two people
+    add or rename at once is done one after the other. Claims refer to the row, and do not wait for the lock.
     """
     query = select(Organization.id).where(Organization.id == org_id)
     session.scalar(query.with_for_update(key_share=True))

@@ -254,6 +254,19 @@ def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:
     )
 
 
+def credentials_in_force(session: Session, org_id: uuid.UUID) -> Sequence[Row[Any]]:
+    """The credentials of a clinic that are not revoked, oldest first, without their secrets: `kind`, `label`,
+    `last_used_at` and `created_at`.
+    """
+    columns = VapiCredential.__table__.columns
+    query = (
+        select(*(columns[name] for name in ("kind", "label", "last_used_at", "created_at")))
+        .where(VapiCredential.org_id == org_id, VapiCredential.revoked_at.is_(None))
+        .order_by(VapiCredential.created_at)
+    )
+    return session.execute(query).all()
+
+
 #: A subquery for the operator's name of a credential, given expressions for the ids of clinic and credential.
 LABEL_OF_CREDENTIAL = "SELECT v.label FROM vapi_credentials v WHERE v.org_id = {org} AND v.id = {id}"
 

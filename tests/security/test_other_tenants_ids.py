@@ -98,6 +98,13 @@ ROUTES: dict[str, tuple[str, ...]] = {
         ),
         ("resource_id", "service", "room"),
     ),
+    **dict.fromkeys(
+        (f"/dashboard/settings{page}" for page in ("/services/add", "/phone/add", "/phone/first")), ()
+    ),
+    "/dashboard/settings/services/order": ("service",),
+    "/dashboard/settings/service/<path:service_id>": ("service_id",),
+    "/dashboard/settings/service/<path:service_id>/retire": ("service_id",),
+    "/dashboard/settings/calendar/<path:calendar_id>": ("calendar_id",),
     "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),

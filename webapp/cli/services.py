@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from sqlalchemy.orm import Session
 
 from models.booking import service_changes, services
-from models.booking.services import Service, Worth
-from models.clinics import calendars
+from models.booking.services import Worth
 from webapp.cli.changes import Change, Id, locked_service, possible
 from webapp.cli.common import Words, as_json, at, print_rows, whole_numbers
 
@@ -78,7 +76,7 @@ def add(org_id: uuid.UUID, service_id: str, *, as_json: bool, **given: Any) -> N
     with at(org_id) as (session, _), possible():
         change = Change(session, org_id)
         row = service_changes.add(session, change, org_id=org_id, service_id=service_id, **given)
-        facts = _facts(session, row)
+        facts = service_changes.facts(session, row)
     change.say(_line(facts), facts, json_wanted=as_json)
 
 
@@ -89,7 +87,10 @@ def add(org_id: uuid.UUID, service_id: str, *, as_json: bool, **given: Any) -> N
 def list_(org_id: uuid.UUID, *, retired: bool, as_json: bool) -> None:
     """The services of ORG_ID, in the order in which they are named."""
     with at(org_id) as (session, _):
-        rows = [_facts(session, each) for each in services.list_of_clinic(session, org_id, retired=retired)]
+        rows = [
+            service_changes.facts(session, each)
+            for each in services.list_of_clinic(session, org_id, retired=retired)
+        ]
     if not as_json:  # as wide as a terminal; the rest is in --json
         shown = ("id", "name", "minutes", "who", "by_phone", "default_of", "retired")
         rows = [{name: row[name] for name in shown} for row in rows]
@@ -137,7 +138,7 @@ def set_(
         row = locked_service(session, org_id, service_id)
         change = Change(session, org_id)
         service_changes.alter(session, change, row, who=who or None, none=none, **given)
-        facts = _facts(session, row)
+        facts = service_changes.facts(session, row)
     change.say(_line(facts), facts, json_wanted=as_json)
 
 
@@ -155,25 +156,8 @@ def retire(org_id: uuid.UUID, service_id: str, *, undo: bool, as_json: bool) -> 
             service_changes.take_back(session, change, row)
         else:
             service_changes.retire(session, change, row)
-        facts = _facts(session, row)
+        facts = service_changes.facts(session, row)
     change.say(f"{row.id} is {'offered again' if undo else 'retired'}", facts, json_wanted=as_json)
-
-
-def _facts(session: Session, row: Service) -> dict[str, Any]:
-    rules = {rule: getattr(row, rule) for rule in services.RULES}
-    return {
-        "id": row.id,
-        "name": row.name,
-        "words": row.words,
-        "position": row.position,
-        **rules,
-        "worth": row.worth,
-        "who": [each.id for each in services.who_can_do(session, row)],
-        "default_of": [
-            each.id for each in calendars.list_of_clinic(session, row.org_id) if each.service_id == row.id
-        ],
-        "retired": row.retired_at and row.retired_at.date().isoformat(),
-    }
 
 
 def _line(facts: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from models.booking.services import Worth
 from models.calls.facts import Fact, parse_facts
 from models.leads import scoring
 from models.leads.scoring import Band, Evidence, Rules, Speaker, Turn, Weights, score, service_named
@@ -177,11 +178,11 @@ def test_a_clinic_says_what_a_service_is_worth() -> None:
     wants = {"decision": Fact("wants", "I'd like to book"), "treatment_kind": Fact("routine", "a moon bath")}
     wants["treatment"] = Fact("a moon bath", "a moon bath")
     evidence = Evidence(turns, facts=wants)
-    worths = list(scoring.Worth)[::-1]
+    worths = list(Worth)[::-1]
     values = [score(evidence, Rules(services={"Moon bath": worth})).value for worth in worths]
     assert score(evidence).value == values[0] < values[1] < values[2]
     # What is set with the service counts before the rules.
-    rules = Rules(services={"Moon bath": scoring.Worth.NORMAL})
+    rules = Rules(services={"Moon bath": Worth.NORMAL})
     with_service = [
         score(replace(evidence, services=["Moon Bath"], worths={"Moon Bath": worth}), rules).value
         for worth in worths

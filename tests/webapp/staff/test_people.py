@@ -30,6 +30,8 @@ def routes(app: Flask, method: str) -> list[str]:
         "block_id": uuid.uuid4(),
         "contact_id": uuid.uuid4(),
         "resource_id": "somebody",
+        "service_id": "some-service",
+        "calendar_id": "some-calendar",
     }
     adapter = app.url_map.bind("localhost")
     return sorted(

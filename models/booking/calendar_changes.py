@@ -106,9 +106,9 @@ def alter(
     """
     _assert_right(name, hold_minutes)
     set_up.assert_zone(time_zone)
-    calendar.name, calendar.time_zone, calendar.hold_minutes = name, time_zone, hold_minutes
     if (service_id, resource_id) != (calendar.service_id, calendar.resource_id):
         set_up.point(session, calendar, service_id=service_id, resource_id=resource_id)
+    calendar.name, calendar.time_zone, calendar.hold_minutes = name, time_zone, hold_minutes
     change.done()
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
+from models.base import clock
+from models.booking import calendar_changes, resources, services, set_up, standing
 from models.booking import hours as opening_hours
-from models.booking import resources, services, set_up, standing
 from models.booking.resources import ResourceKind
 from models.booking.standing import Why
 from models.clinics import calendars
@@ -68,6 +69,7 @@ def calendar() -> None:
     help="With --of or --anyone: the id of the service that is meant where none is named.",
 )
 @whole_numbers(RULES)
+@as_json
 def add(
     org_id: uuid.UUID,
     calendar_id: str,
@@ -80,6 +82,7 @@ def add(
     default_service: str | None,
     *,
     anyone: bool,
+    as_json: bool,
     **rules: int | None,
 ) -> None:
     """Make the calendar CALENDAR_ID of ORG_ID: with a person of its own (--hours), --of somebody, or of
@@ -108,7 +111,7 @@ def add(
             raise click.ClickException(f"there is a calendar {calendar_id} already; see `flask calendar set`")
         change = Change(session, org_id)
         if opening is not None:
-            set_up.add_calendar(
+            row = set_up.add_calendar(
                 session,
                 org_id=org_id,
                 calendar_id=calendar_id,
@@ -121,7 +124,7 @@ def add(
                 **given,
             )
         else:
-            set_up.add_calendar_of(
+            row = set_up.add_calendar_of(
                 session,
                 org_id=org_id,
                 calendar_id=calendar_id,
@@ -132,8 +135,9 @@ def add(
                 hold_minutes=hold_minutes,
             )
         change.done()
+        facts = _row(session, row)
     whose = hours.written(opening) if opening is not None else resource_id or "whoever can do the service"
-    change.say(f"{calendar_id}: {whose}, {zone}", {}, json_wanted=False)
+    change.say(f"{calendar_id}: {whose}, {zone}", facts, json_wanted=as_json)
 
 
 def _assert_with_person(opening: hours.Hours | None, default_service: str | None) -> None:
@@ -145,11 +149,21 @@ def _assert_with_person(opening: hours.Hours | None, default_service: str | None
 
 @calendar.command("list")
 @click.argument("org_id", type=click.UUID)
+@click.option(
+    "--next", "is_next", is_flag=True, help="Also what callers are offered from each next, or why nothing."
+)
 @as_json
-def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
+def list_(org_id: uuid.UUID, *, is_next: bool, as_json: bool) -> None:
     """The calendars of ORG_ID."""
     with at(org_id) as (session, _):
-        rows = [_row(session, each) for each in calendars.list_of_clinic(session, org_id)]
+        rows = []
+        for each in calendars.list_of_clinic(session, org_id):
+            row = _row(session, each)
+            if is_next:
+                offered = calendar_changes.offered(session, each, clock.now(session))
+                starts = [start.astimezone(each.zone).isoformat("T", "minutes") for start in offered.starts]
+                row |= {"next": starts, "why_none": offered.why_none}
+            rows.append(row)
     print_rows(rows, json_wanted=as_json, none=f"there is none yet: flask calendar add {org_id} …")
 
 
@@ -164,7 +178,8 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @_ANYONE
 @click.option("--default-service", help="The id of the service that is meant where none is named.")
 @whole_numbers(RULES)
-def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
+@as_json
+def set_(org_id: uuid.UUID, calendar_id: str, *, as_json: bool, **given: Any) -> None:
     """Change the settings that are given, and nothing else.
 
     Hours, services and rules are changed for this calendar's person alone, also where others do the same
@@ -193,7 +208,7 @@ def set_(org_id: uuid.UUID, calendar_id: str, **given: Any) -> None:
         )
         shown = _row(session, row)
     whose = shown["hours"] or shown["resource"] or "whoever can do the service"
-    change.say(f"{shown['id']}: {whose}, {shown['zone']}", {}, json_wanted=False)
+    change.say(f"{shown['id']}: {whose}, {shown['zone']}", shown, json_wanted=as_json)
 
 
 def _change(session: Session, row: Calendar, given: dict[str, Any]) -> None:
@@ -279,7 +294,8 @@ def _person(row: Calendar) -> str:
 @click.argument("org_id", type=click.UUID)
 @click.argument("calendar_id")
 @click.argument("dates", type=Dates())
-def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
+@as_json
+def close(org_id: uuid.UUID, calendar_id: str, dates: list[date], *, as_json: bool) -> None:
     """Offer no slots on DATE, or on DATE..DATE with both ends. Appointments on these days stay.
 
     Hours that begin on DATE and go on past midnight are closed to their end. `flask closure` closes a part of
@@ -292,16 +308,21 @@ def close(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
         opening_hours.close(session, org_id, dates, resource_id=person)
         found = standing.find(session, org_id, resource_ids=[person], days=dates)
         change.done([each for each in found if Why.OUTSIDE_HOURS in each.why])
-    change.say(f"closed on {spoken(dates)}", {}, json_wanted=False, where=" on these days")
+        facts = _row(session, row)
+    change.say(f"closed on {spoken(dates)}", facts, json_wanted=as_json, where=" on these days")
 
 
 @calendar.command("open")
 @click.argument("org_id", type=click.UUID)
 @click.argument("calendar_id")
 @click.argument("dates", type=Dates())
-def open_(org_id: uuid.UUID, calendar_id: str, dates: list[date]) -> None:
+@as_json
+def open_(org_id: uuid.UUID, calendar_id: str, dates: list[date], *, as_json: bool) -> None:
     """Take a closure back: the calendar's hours count again on these days."""
     with at(org_id) as (session, _):
         row = locked_calendar(session, org_id, calendar_id)
+        change = Change(session, org_id)
         opening_hours.open_again(session, org_id, dates, resource_id=_person(row))
-    click.echo(f"its hours count again on {spoken(dates)}")
+        change.done()
+        facts = _row(session, row)
+    change.say(f"its hours count again on {spoken(dates)}", facts, json_wanted=as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from tests.factories import bare, create_clinic, reserve, slot
+from tests.factories import bare, code_of, create_clinic, reserve, slot
 from tests.webapp.cli.commands import Operator
 from tests.webapp.cli.test_diary_resources import add, book
 
@@ -289,3 +289,32 @@ def test_a_room_is_needed_whatever_zone_it_was_given(
     free = bare(client, "calendar/check", tenantId=two, date=slot()[:10])
     assert slot() not in [each["slotId"] for each in free["slots"]]
     assert not reserve(client, two, calendarId="front", slotId=slot())["success"]
+
+
+def test_what_the_calendar_commands_do_can_be_read_by_a_program(
+    operator: Operator, two: str, client: FlaskClient
+) -> None:
+    made = operator.reads(
+        *("calendar", "add", two, "front", "--name", "Front", "--zone", "UTC", "--anyone"),
+        *("--default-service", "check-up"),
+    )
+    assert (made["id"], made["zone"], made["stands"], made["notes"]) == ("front", "UTC", [], [])
+    own = operator.reads(
+        *("calendar", "add", two, "carla", "--name", "Carla", "--zone", "UTC", "--hours", HOURS),
+        *("--service", "Filling"),
+    )
+    assert (own["resource"], own["services"]) == ("carla", ["Check-Up", "Filling"])
+    assert operator.reads("calendar", "set", two, "front", "--name", "Desk")["name"] == "Desk"
+    day = slot()[:10]
+    hold = reserve(client, two, calendarId="carla", slotId=slot())["holdId"]
+    bare(client, "booking/send-otp", holdId=hold)
+    booked = bare(client, "booking/verify-otp", holdId=hold, providedOTP=code_of(hold))["appointmentId"]
+    closed = operator.reads("calendar", "close", two, "carla", day)
+    assert (closed["closed"], [each["appointment"] for each in closed["stands"]]) == ([day], [booked])
+    assert operator.reads("calendar", "open", two, "carla", day)["closed"] == []
+    offered = operator.reads("calendar", "list", two, "--next")
+    assert [(len(each["next"]), each["why_none"]) for each in offered] == [(3, None), (3, None)]
+    operator.does("service", "set", two, "check-up", "--not-by-phone")
+    _, front = operator.reads("calendar", "list", two, "--next")
+    assert front["next"] == []
+    assert "callers may not book Check-Up by phone" in front["why_none"]

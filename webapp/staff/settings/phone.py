@@ -133,8 +133,8 @@ def _typed() -> dict[str, Any]:
     return {
         "name": typed.line("name"),
         "time_zone": typed.line("time_zone"),
-        "service_id": typed.line("service") or None,
-        "resource_id": typed.line("who") or None,
+        "service_id": next(filter(None, typed.chosen("service")), None),
+        "resource_id": next(filter(None, typed.chosen("who")), None),
         "hold_minutes": hold_minutes,
     }
 

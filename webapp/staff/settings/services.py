@@ -164,7 +164,7 @@ def _typed() -> dict[str, Any]:
         "by_phone": "by_phone" in request.form,
         "by_link": "by_link" in request.form,
         "worth": Worth(worth) if worth else None,
-        "who": [each.replace("\x00", "\ufffd") for each in request.form.getlist("who")],
+        "who": typed.chosen("who"),
     }
 
 

@@ -36,6 +36,11 @@ def lines(name: str) -> list[str]:
     return list(dict.fromkeys(filter(None, parts)))
 
 
+def chosen(name: str) -> list[str]:
+    """The ids that were chosen. A NUL, which the database cannot hold, makes an id that nothing has."""
+    return [each.replace("\x00", "\ufffd") for each in request.form.getlist(name)]
+
+
 def whole_number(name: str, label: str) -> int | None:
     """A whole number; None if nothing was typed."""
     typed = request.form.get(name, "").strip()

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from models.booking import resources, service_changes, services
 from models.booking.hours import Impossible
 from models.booking.resources import Resource, ResourceKind
-from models.booking.services import RULES, UNNAMED, Service, Worth
+from models.booking.services import RULES, Service, Worth
 from models.booking.set_up_change import SetUpChange
 from webapp.staff import addresses
 from webapp.staff.guard import in_clinic, signed
@@ -239,5 +239,4 @@ def _shown(page: Page, refused: MultiDict[str, str] | None = None) -> str:
         is_refused=refused is not None,
         units=UNITS,
         worths=list(Worth),
-        unnamed=UNNAMED,
     )

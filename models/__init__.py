@@ -14,6 +14,7 @@ import models.booking.changes
 import models.booking.holds
 import models.booking.links
 import models.booking.occupancies
+import models.booking.published
 import models.booking.resources
 import models.booking.services
 import models.calls.calls

@@ -65,13 +65,13 @@ def _address(url: str) -> str:
     host, *segments = rest.split("/")
     if "@" in host:
         host = GONE + host[host.rindex("@") :]
-    path = _patients_link_gone("/".join([host, *map(_segment, segments)]))
+    path = _link_gone("/".join([host, *map(_segment, segments)]))
     values = "&".join(f"{pair.partition('=')[0]}={GONE}" for pair in query.split("&")) if question else ""
     return scheme + slashes + path + question + values
 
 
-def _patients_link_gone(path: str) -> str:
-    return _PATIENTS_LINK.sub("/a/" + GONE, path)
+def _link_gone(path: str) -> str:
+    return _LINK.sub(rf"/\1/{GONE}", path)
 
 
 def _segment(segment: str) -> str:
@@ -88,8 +88,9 @@ _NAME = re.compile(r"""[\w-]+["']?\s*[:=]\s*["']?""")
 _TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w=-]{16,}")
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _PUBLIC_ID = re.compile(rf"{_UUID}|[A-Z]{{2}}[0-9a-f]{{32}}")  # ours and Vapi's; Twilio's, such as SM…
-#: The page of one appointment (models/booking/links.py); its token is short, because an SMS is short.
-_PATIENTS_LINK = re.compile(r"/a/\w{8,}", re.IGNORECASE)
+#: The page of one appointment (models/booking/links.py), whose token is short, because an SMS is short; and a
+#: published calendar (models/booking/published.py).
+_LINK = re.compile(r"/(a|calendar)/[\w-]{8,}", re.IGNORECASE)
 _PHONE_ALONE = re.compile(r"\+?\d{7,15}")
 
 _MONTH = (
@@ -134,7 +135,7 @@ _KINDS: tuple[tuple[str, Callable[[str], str], str], ...] = (
         _value_gone,
         rf"\b[\w-]{{0,40}}{_SECRET_NAME}[\w-]*[\"']?\s*(?:=\s*[\"']?|:\s*[\"']?{_LONG_OR_NUMBER})[^\s\"',;&]+",
     ),
-    ("link", _patients_link_gone, _PATIENTS_LINK.pattern),
+    ("link", _link_gone, _LINK.pattern),
     ("jwt", _gone, r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
     ("path", _address, r"(?<![\w:/.<])/[^\s\"'<>)\]},;]*[^\s\"'<>)\]}.,;:!?]"),
     ("token", _gone, r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*(?-i:[a-z]))(?=[\w-]*(?-i:[A-Z]))[\w-]{40,}"),

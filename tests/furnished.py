@@ -25,6 +25,8 @@ NO_TOOL_WRITES = {
     "blocks": "INSERT INTO blocks (org_id, resource_id, starts_at, ends_at, reason)"
     " SELECT org_id, min(id), now() - interval '1 day', now(), %(any)s FROM resources"
     " WHERE org_id = %(org)s GROUP BY org_id",
+    "published_calendars": "INSERT INTO published_calendars (org_id, with_names, token_digest)"
+    " VALUES (%(org)s, true, %(any)s)",
     "vapi_syncs": "INSERT INTO vapi_syncs (org_id, synced_until) VALUES (%(org)s, now())",
     "hot_lead_alerts": "INSERT INTO hot_lead_alerts (org_id, call_id, lead_score)"
     " VALUES (%(org)s, %(call)s, 90)",

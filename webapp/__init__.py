@@ -7,6 +7,7 @@ from models.base import preconditions
 from runtime import logs, preflight, telemetry
 from webapp import cli, errors, proxies, security_headers, shares
 from webapp.agents import platforms
+from webapp.feeds import published
 from webapp.ops import api_page, health, metrics, openapi
 from webapp.patient import pages
 from webapp.staff import pages as dashboard
@@ -41,11 +42,16 @@ def _set_up(app: Application) -> None:
     app.register_blueprint(receipts.blueprint)
     app.register_blueprint(inbound.blueprint)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(published.blueprint)
     dashboard.register(app)
     app.register_blueprint(openapi.blueprint)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(api_page.blueprint)
-    errors.register(app, {"/dashboard": dashboard.refused, "/a": pages.refused}, elsewhere=dashboard.refused)
+    errors.register(
+        app,
+        {"/dashboard": dashboard.refused, "/a": pages.refused, "/calendar": published.refused},
+        elsewhere=dashboard.refused,
+    )
     security_headers.register(app)
     shares.register(app)
     cli.register(app)

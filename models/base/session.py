@@ -39,6 +39,7 @@ class Door(StrEnum):
     DEVELOPMENT = "whose hold, appointment or number this is, where no credential is asked for"
     RECEIPT = "whose message a receipt is about"
     PATIENT_LINK = "whose appointment a patient's link is about"
+    PUBLISHED_CALENDAR = "whose calendar this link is to"
     SIGN_IN = "whose e-mail address this is"
     SWEEP = "what is due, whoever it belongs to"
     READINESS = "whether the schema is the one that the code needs"

@@ -39,9 +39,8 @@ from tests.webapp.agents.vapi.signing import (
     make_secret,
 )
 from tests.webapp.agents.vapi.signing import hands as hands  # the fixture  # noqa: PLC0414
-from webapp import attacks
+from webapp import attacks, guesses
 from webapp.attacks import MOST_NETWORKS, TOLD_EVERY, Trace
-from webapp.patient import pages
 from webapp.unit_of_work import DatabaseAway
 
 
@@ -122,7 +121,7 @@ def test_what_is_too_large_is_counted(client: FlaskClient, hands: Hands) -> None
 
 
 def test_guesses_at_pages_are_counted(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages.guesses(), "_clock", lambda: 100.0)  # however slow the machine is
+    monkeypatch.setattr(guesses.unknown(), "_clock", lambda: 100.0)  # however slow the machine is
     seen = Seen(client)
     where = {"REMOTE_ADDR": "198.51.100.44"}
     for number in range(12):

@@ -26,13 +26,12 @@ from models.booking.links import Found, LinkOutcome
 from models.messaging import limits, opt_outs
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind
-from webapp import attacks, shares
-from webapp.addresses import group
+from webapp import guesses, shares
+from webapp.guesses import TooMany, UnknownLink
 from webapp.limits import Limiter
 from webapp.nudge import nudge
 from webapp.patient.shown import Linked, NotThere, Openings, Shown, State, Time, read, time_of
 from webapp.state import per_app
-from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import (
     Busy,
     DatabaseAway,
@@ -65,25 +64,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-#: Unknown links of one address: ten count as mistakes, and one more every six seconds; the rest are guesses.
-MOST_UNKNOWN = 10
-_A_MINUTE = 60.0
-guesses = per_app(lambda: Limiter(MOST_UNKNOWN / _A_MINUTE, burst=_A_MINUTE))
 #: Pages a second of one link; not of one address, behind which there may be a whole mobile network.
 requests = per_app(lambda: Limiter(2.0))
-#: Look-ups at once in one application for addresses that guess, and so connections that these may have.
-MOST_LOOK_UPS = 2
-#: Seconds that one of these look-ups may wait for its turn. Each takes about a millisecond.
-LONGEST_WAIT = 0.5
-look_ups = per_app(lambda: Turns(MOST_LOOK_UPS, waiting=8))
-
-
-class UnknownLink(Exception):
-    """No appointment has this link."""
-
-
-class TooMany(Exception):
-    """This link was opened too often, or this address tried too many links that do not exist."""
 
 
 # --- the pages ----------------------------------------------------------------------------------
@@ -271,7 +253,7 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
 
     Raises UnknownLink, NotThere, TooMany, Busy or DatabaseAway.
     """
-    found = _found(token, request.remote_addr or "")
+    found = guesses.find(lambda: _find(token))
     if not requests().allow(found.message_id):
         raise TooMany
     if not shares.admit(found.org_id):
@@ -282,38 +264,6 @@ def _at(token: str, work: Callable[[Linked], T]) -> T:
         actor=ACTOR,
         happened=repeatable,
     )
-
-
-def _found(token: str, address: str) -> Found:
-    """Find the clinic and message of a link. Only unknown links are limited: valid ones open beside guesses.
-
-    Raises UnknownLink, TooMany, Busy or DatabaseAway.
-    """
-    whose = group(address)
-    counted = guesses().allow(whose)  # before the look-up, so that many guesses at once are counted, too
-    is_unknown = False
-    try:
-        found = _find(token) if counted else _found_in_turn(token)
-        is_unknown = found is None
-    finally:
-        if counted and not is_unknown:
-            guesses().give_back(whose)
-    if found is not None:
-        return found
-    attacks.count(attacks.Kind.GUESSED_LINK if counted else attacks.Kind.LIMITED_LINK)
-    raise UnknownLink if counted else TooMany
-
-
-def _found_in_turn(token: str) -> Found | None:
-    """Look up a link for an address that guesses. Only MOST_LOOK_UPS are under way at once.
-
-    Raises TooMany if no turn comes in time.
-    """
-    try:
-        with look_ups().turn(longest=LONGEST_WAIT):
-            return _find(token)
-    except NoTurn:
-        raise TooMany from None
 
 
 def _find(token: str) -> Found | None:

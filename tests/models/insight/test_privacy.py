@@ -55,6 +55,7 @@ OF_THE_CLINIC = {
     "hours_exceptions",
     "integration_settings",
     "organizations",
+    "published_calendars",
     "resource_hours",
     "resources",
     "service_resources",

@@ -17,10 +17,10 @@ from tests.stack import eventually
 from tests.webapp.patient.reading import NEW, NO_SUCH, state_of, words
 from tests.webapp.patient.reading import linked as linked  # the fixture  # noqa: PLC0414
 from tests.webapp.patient.reading import often as often  # the fixture  # noqa: PLC0414
-from webapp import unit_of_work
+from webapp import guesses, unit_of_work
+from webapp.guesses import MOST_UNKNOWN
 from webapp.limits import Limiter
 from webapp.patient import pages
-from webapp.patient.pages import MOST_UNKNOWN
 from webapp.state import per_app
 
 
@@ -67,7 +67,7 @@ def test_every_wrong_token_gets_the_same_page(linked: Linked) -> None:
 def guesses_at(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, in seconds, by which guesses are counted. It stands still, however slow the machine is."""
     now = [100.0]
-    monkeypatch.setattr(pages.guesses(), "_clock", lambda: now[0])
+    monkeypatch.setattr(guesses.unknown(), "_clock", lambda: now[0])
     return now
 
 
@@ -101,7 +101,7 @@ def test_guessing_by_post_is_counted_too_and_does_nothing(linked: Linked) -> Non
 def test_a_good_link_is_never_counted(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(MOST_UNKNOWN * 3):
         assert linked.client.get(linked.path).status_code == 200
-    assert not len(pages.guesses())
+    assert not len(guesses.unknown())
 
     def away(*_: object) -> None:
         raise unit_of_work.DatabaseAway
@@ -136,13 +136,13 @@ def test_guesses_at_once_are_counted_before_they_are_looked_up(
         return real(token)
 
     monkeypatch.setattr(pages, "_find", find)
-    monkeypatch.setattr(pages, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(guesses, "LONGEST_WAIT", 0.01)
     with ThreadPoolExecutor(many) as pool:
         for _ in range(many):
             pool.submit(lambda: answers.append(app.test_client().get(f"/a/{NO_SUCH}").status_code))
         try:
             eventually(lambda: len(looking) + len(answers) == many)
-            assert len(looking) <= MOST_UNKNOWN + pages.MOST_LOOK_UPS
+            assert len(looking) <= MOST_UNKNOWN + guesses.MOST_LOOK_UPS
         finally:
             go_on.set()
 
@@ -171,7 +171,7 @@ def test_a_flood_of_guesses_looks_up_two_at_once_and_a_good_link_still_opens(
     for _ in range(MOST_UNKNOWN):
         linked.client.get(f"/a/{NO_SUCH}")
     monkeypatch.setattr(pages, "_find", find)
-    monkeypatch.setattr(pages, "LONGEST_WAIT", 30.0)  # however slow the machine is
+    monkeypatch.setattr(guesses, "LONGEST_WAIT", 30.0)  # however slow the machine is
     with ThreadPoolExecutor(8) as pool:
         guessing = [pool.submit(guess, n) for n in range(8)]
         try:
@@ -180,15 +180,15 @@ def test_a_flood_of_guesses_looks_up_two_at_once_and_a_good_link_still_opens(
             over.set()
         for each in guessing:
             each.result()
-    assert most[0] <= pages.MOST_LOOK_UPS
+    assert most[0] <= guesses.MOST_LOOK_UPS
 
 
 @pytest.mark.usefixtures("guesses_at")
 def test_where_no_turn_comes_the_link_is_not_counted(linked: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(guesses, "LONGEST_WAIT", 0.01)
     for _ in range(MOST_UNKNOWN):
         linked.client.get(f"/a/{NO_SUCH}")
-    with pages.look_ups().turn(longest=1), pages.look_ups().turn(longest=1):
+    with guesses.look_ups().turn(longest=1), guesses.look_ups().turn(longest=1):
         assert linked.client.get(linked.path).status_code == 429
     assert linked.client.get(linked.path).status_code == 200
 

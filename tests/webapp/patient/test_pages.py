@@ -32,8 +32,8 @@ from tests.webapp.patient.reading import linked as linked  # the fixture  # noqa
 from tests.webapp.patient.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.patient.reading import often as often  # the fixture  # noqa: PLC0414
 from webapp import unit_of_work
+from webapp.guesses import MOST_UNKNOWN
 from webapp.patient import pages
-from webapp.patient.pages import MOST_UNKNOWN
 
 # --- what is shown ------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""What other programs read from a clinic with a link in place of a credential: its published calendars."""

@@ -23,7 +23,7 @@ from models.base.tables import Base, CreatedAt, EnumText, one_of
 #: Digits and letters that people do not mistake for each other when they read a link off a screen.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 #: 60 bits: with a million live links and a thousand guesses a second, the first hit takes forty years, and
-#: guesses are counted (webapp/patient).
+#: guesses are counted (webapp/guesses.py).
 LENGTH = 12
 PATH = "/a/"
 

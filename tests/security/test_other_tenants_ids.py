@@ -107,6 +107,14 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/dashboard/settings/service/<path:service_id>": ("service_id",),
     "/dashboard/settings/service/<path:service_id>/retire": ("service_id",),
     "/dashboard/settings/calendar/<path:calendar_id>": ("calendar_id",),
+    "/dashboard/settings/calendars/published": ("who",),
+    **dict.fromkeys(
+        (
+            f"/dashboard/settings/calendars/published/<uuid:calendar_id>/{verb}"
+            for verb in ("renew", "revoke")
+        ),
+        ("calendar_id",),
+    ),
     "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),

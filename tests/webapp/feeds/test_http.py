@@ -298,8 +298,8 @@ def test_two_thousand_appointments_are_one_query(reader: Reader) -> None:
                 "   confirmation_message_id)"
                 " SELECT n.id, org_id, calendar_id, service_id, resource_id,"
                 "   scheduled_at + make_interval(hours => n), ends_at + make_interval(hours => n),"
-                "   contact_id, patient_name, patient_phone, booked_by, booker, n.message FROM appointments a, n"
-                "  WHERE a.id = %(id)s",
+                "   contact_id, patient_name, patient_phone, booked_by, booker, n.message"
+                "  FROM appointments a, n WHERE a.id = %(id)s",
                 {"id": booked},
             )
     finally:

@@ -32,6 +32,7 @@ def routes(app: Flask, method: str) -> list[str]:
         "resource_id": "somebody",
         "service_id": "some-service",
         "calendar_id": "some-calendar",
+        "calendar_id": uuid.uuid4(),
     }
     adapter = app.url_map.bind("localhost")
     return sorted(

@@ -9,6 +9,7 @@ from webapp.staff.settings import (
     calendars,
     clinic,
     closures,
+    feeds_out,
     importing,
     overview,
     people,
@@ -20,4 +21,4 @@ from webapp.staff.settings.owners import blueprint
 
 __all__ = ["blueprint"]
 
-_PAGES = (calendars, clinic, closures, importing, overview, people, phone, services, team)
+_PAGES = (calendars, clinic, closures, feeds_out, importing, overview, people, phone, services, team)

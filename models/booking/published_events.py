@@ -155,7 +155,8 @@ def write(read: Published) -> bytes:
         calendar.add("x-holdline-comment", f"Only the last {MOST_EVENTS} entries are here.")
     for entry in read.entries:
         calendar.add_component(_event(read, entry))
-    return calendar.to_ical()
+    written: bytes = calendar.to_ical()
+    return written
 
 
 def _event(read: Published, entry: Entry) -> Event:

@@ -268,3 +268,18 @@ def readable(number: str) -> str:
 def last_digits(number: str) -> str:
     """The last two digits, such as '34': no answer or log may carry more of a number."""
     return number[-2:]
+
+
+#: Fewer digits are as likely a date, such as 2026-12-24.
+_FEWEST_OF_A_NUMBER = 9
+
+
+def without_numbers(text: str, *, region: str) -> str:
+    """A text that a person wrote, with "[...]" in place of each telephone number as this region writes it."""
+    if sum(map(str.isdigit, text)) < _FEWEST_OF_A_NUMBER:
+        return text
+    found = phonenumbers.PhoneNumberMatcher(text, region, leniency=phonenumbers.Leniency.POSSIBLE)
+    for each in reversed(list(found)):
+        if sum(map(str.isdigit, each.raw_string)) >= _FEWEST_OF_A_NUMBER:
+            text = f"{text[: each.start]}[...]{text[each.end :]}"
+    return text

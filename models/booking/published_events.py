@@ -17,7 +17,7 @@ from sqlalchemy import Text, bindparam, text
 from sqlalchemy.orm import Session
 
 import settings
-from models.base import clock
+from models.base import clock, phones
 from models.base.erased import MARK
 from models.booking import published, resources
 from models.booking.blocks import BlockSource
@@ -66,6 +66,8 @@ class Published:
 
     name: str
     with_names: bool
+    #: Of the clinic: how telephone numbers are written there.
+    region: str
     public_base_url: str
     entries: tuple[Entry, ...]
     #: Whether there were more than MOST_EVENTS.
@@ -74,7 +76,7 @@ class Published:
     @property
     def version(self) -> str:
         """The same for the same bytes, and found without making them."""
-        facts = (_FORMAT, self.name, self.with_names, self.public_base_url, self.is_cut)
+        facts = (_FORMAT, self.name, self.with_names, self.region, self.public_base_url, self.is_cut)
         digest = hashlib.sha256(repr(facts).encode())
         for entry in self.entries:
             digest.update(repr(astuple(entry)).encode(errors="replace"))
@@ -134,6 +136,7 @@ def read(session: Session, found: Found) -> Published | None:
     return Published(
         name=f"{clinic.name}: {resource.name}" if resource else clinic.name,
         with_names=calendar.with_names,
+        region=clinic.region,
         public_base_url=settings.get().public_base_url.rstrip("/"),
         entries=tuple(Entry(*row) for row in reversed(rows[:MOST_EVENTS])),
         is_cut=len(rows) > MOST_EVENTS,
@@ -183,6 +186,8 @@ def _summary(read: Published, entry: Entry) -> str:
     said = _BUSY
     if read.with_names:
         about = ", ".join(each for each in (entry.what, entry.patient) if each) or "Appointment"
+        # People write a number beside a name, or into the reason of a block.
+        about = phones.without_numbers(about, region=read.region)
         said = f"{entry.with_whom}: {about}" if entry.with_whom else about
     if entry.is_cancelled:
         said = f"Cancelled: {said}" if read.with_names else "Cancelled"

@@ -92,6 +92,24 @@ def test_busy_only_names_nobody_and_neither_form_has_a_number(reader: Reader, wh
     assert phone[-6:].encode() not in named
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("Jo 07700 900123", "Jo [...]"),
+        ("ring +44 (0)20 7946 0958 or 07700900123 first", "ring [...] or [...] first"),
+        ("away until 2026-12-24, room 12", "away until 2026-12-24, room 12"),
+        ("Holiday 2026", "Holiday 2026"),
+    ],
+)
+def test_a_telephone_number_that_was_written_into_a_text_is_taken_out(
+    reader: Reader, written: str, shown: str
+) -> None:
+    reader.book(name=written)
+    reader.block(SOON + HOUR, SOON + 2 * HOUR, reason=written)
+    found = {event["SUMMARY"] for event in reader.events(reader.link("anna", names=True)).values()}
+    assert found == {shown, f"Check-up, {shown}"}
+
+
 def test_a_move_keeps_the_uid_and_raises_the_sequence(reader: Reader) -> None:
     path, appointment = reader.link("anna"), reader.book()
     [before] = reader.events(path).values()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from models.base.session import transaction
-from models.booking import blocks, published_events
+from models.booking import published_events
 from models.insight import privacy
 from tests.factories import phone_number
 from tests.webapp.feeds.reader import SOON, Reader
@@ -146,6 +148,13 @@ def test_it_reaches_from_thirty_days_ago_to_two_years_ahead(reader: Reader) -> N
     assert seen == {-29, 0, 700}
 
 
+def test_the_first_day_begins_at_midnight_and_has_what_reaches_into_it(reader: Reader) -> None:
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
+    reader.book(midnight - HOUR, minutes=60)
+    reaches = reader.book(midnight - HOUR, minutes=61, calendar="ben")
+    assert list(reader.events(reader.link())) == [f"{reaches}@holdline"]
+
+
 def test_a_live_hold_and_a_block_that_was_read_from_elsewhere_are_left_out(reader: Reader) -> None:
     block = reader.block(SOON, SOON + HOUR)
     reader.sql.execute(
@@ -153,8 +162,24 @@ def test_a_live_hold_and_a_block_that_was_read_from_elsewhere_are_left_out(reade
         [reader.org, SOON, phone_number()],
     )
     assert list(reader.events(reader.link())) == [f"block-{block}@holdline"]
-    assert "b.source = :desk" in published_events._ENTRIES.text
-    assert blocks.BlockSource.DESK.value == "desk"
+    with another_source(reader):
+        reader.sql.execute("UPDATE blocks SET source = 'feed' WHERE id = %s", [block])
+        assert reader.events(reader.link()) == {}
+        reader.sql.execute("UPDATE blocks SET source = 'desk' WHERE id = %s", [block])
+
+
+@contextmanager
+def another_source(reader: Reader) -> Iterator[None]:
+    """Blocks may have any source meanwhile."""
+    name = "ck_blocks_source"
+    [definition] = reader._one(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %(name)s", name=name
+    )
+    reader.sql.execute(f"ALTER TABLE blocks DROP CONSTRAINT {name}".encode())
+    try:
+        yield
+    finally:
+        reader.sql.execute(f"ALTER TABLE blocks ADD CONSTRAINT {name} {definition}".encode())
 
 
 @pytest.mark.parametrize("day", ["2027-03-28", "2027-10-31"])

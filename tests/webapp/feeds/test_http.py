@@ -109,6 +109,14 @@ def test_another_diary_has_another_version(reader: Reader, happens: Callable[[Re
     assert after.headers["ETag"] != before.headers["ETag"]
 
 
+def test_of_busy_times_a_name_makes_no_other_version(reader: Reader) -> None:
+    path, booked = reader.link("anna"), reader.book()
+    before = reader.get(path)
+    renamed("services")(reader, booked)
+    reader.sql.execute("UPDATE appointments SET patient_name = 'Jo Married' WHERE id = %s", [booked])
+    assert reader.get(path, If_None_Match=before.headers["ETag"]).status_code == 304
+
+
 def test_a_revoked_link_is_dead_at_once(reader: Reader) -> None:
     path = reader.link()
     before = reader.get(path)

@@ -11,10 +11,10 @@ from models.clinics.staff import StaffRole
 from tests.factories import EVERY_DAY
 from tests.webapp.staff.browsers import employ
 from tests.webapp.staff.desk import DAY, Desk
-from tests.webapp.staff.owning import Owner, furnish, words
-from tests.webapp.staff.owning import elsewhere as elsewhere  # noqa: PLC0414
-from tests.webapp.staff.owning import empty as empty  # noqa: PLC0414
-from tests.webapp.staff.owning import owner as owner  # noqa: PLC0414
+from tests.webapp.staff.setting_up import Owner, furnish, words
+from tests.webapp.staff.setting_up import elsewhere as elsewhere  # noqa: PLC0414
+from tests.webapp.staff.setting_up import empty as empty  # noqa: PLC0414
+from tests.webapp.staff.setting_up import owner as owner  # noqa: PLC0414
 
 CHECK_UP = {"name": "Check-up", "minutes": "30", "who": ["anna", "ben"], "by_phone": "1", "by_link": "1"}
 

@@ -31,7 +31,6 @@ def routes(app: Flask, method: str) -> list[str]:
         "contact_id": uuid.uuid4(),
         "resource_id": "somebody",
         "service_id": "some-service",
-        "calendar_id": "some-calendar",
         "calendar_id": uuid.uuid4(),
     }
     adapter = app.url_map.bind("localhost")

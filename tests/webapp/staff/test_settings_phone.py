@@ -10,10 +10,10 @@ import pytest
 
 from models.clinics.staff import StaffRole
 from tests.factories import EVERY_DAY, slot
-from tests.webapp.staff.owning import Owner, fields, notices
-from tests.webapp.staff.owning import elsewhere as elsewhere  # noqa: PLC0414
-from tests.webapp.staff.owning import empty as empty  # noqa: PLC0414
-from tests.webapp.staff.owning import owner as owner  # noqa: PLC0414
+from tests.webapp.staff.setting_up import Owner, fields, notices
+from tests.webapp.staff.setting_up import elsewhere as elsewhere  # noqa: PLC0414
+from tests.webapp.staff.setting_up import empty as empty  # noqa: PLC0414
+from tests.webapp.staff.setting_up import owner as owner  # noqa: PLC0414
 
 DAY = slot()[:10]
 CHECK_UP = {"name": "Check-up", "minutes": "30", "who": ["anna", "ben"], "by_phone": "1"}

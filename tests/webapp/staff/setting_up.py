@@ -100,7 +100,7 @@ class Owner:
         query = "SELECT resource_id FROM service_resources WHERE org_id = %s AND service_id = %s ORDER BY 1"
         return [row[0] for row in self.sql.execute(query, [self.org, which]).fetchall()]
 
-    def audit(self, table: str, row: str) -> list[tuple[Any, ...]]:
+    def audit(self, table: str, row: str) -> list[str]:
         """What was done to a row, without who: by this owner alone."""
         query = "SELECT actor, action FROM audit_log WHERE org_id = %s AND table_name = %s AND row_id = %s"
         found = self.sql.execute(query + " ORDER BY id", [self.org, table, row]).fetchall()

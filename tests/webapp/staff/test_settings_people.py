@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +11,7 @@ from models.clinics.staff import StaffRole
 from tests.factories import create_clinic
 from tests.webapp.cli.test_diary_resources import book
 from tests.webapp.staff.browsers import employ
-from tests.webapp.staff.owning import Owner, employ_owner, owner, said, seen_in, stranger_owner
+from tests.webapp.staff.owning import Owner, at_once, employ_owner, owner, said, seen_in, stranger_owner
 
 __all__ = ["owner", "stranger_owner"]
 
@@ -288,38 +287,25 @@ def test_whoever_saves_over_a_change_of_somebody_else_is_told_first(owner: Owner
         owner.does(f"people/cal-1{path}", **form, seen=seen_in(page.text))
 
 
-def test_two_owners_at_once_leave_a_service_with_somebody_and_a_name_with_one(owner: Owner) -> None:
-    owners = [owner, employ_owner(owner.app, owner.sql, owner.org)]
+def test_two_owners_at_once_add_one_of_a_name(owner: Owner) -> None:
+    other = employ_owner(owner.app, owner.sql, owner.org)
+    form = {"kind": "person", "name": "Dr Twice", "zone": "UTC"}
+    assert sorted(at_once("resources", [(owner, "people", form), (other, "people", form)])) == [303, 400]
+    assert owner.rows("SELECT id FROM resources WHERE name = 'Dr Twice' AND org_id = %s", owner.org) == [
+        ("dr-twice",)
+    ]
 
-    def at_once(*calls: tuple[str, dict[str, str]]) -> list[int]:
-        ready, found = threading.Barrier(2), [0, 0]
 
-        def press(number: int) -> None:
-            path, form = calls[number]
-            ready.wait(30)
-            found[number] = owners[number].sends(path, **form).status_code
-
-        threads = [threading.Thread(target=press, args=[number]) for number in (0, 1)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join(60)
-        return found
-
-    for number in range(5):
-        form = {"kind": "person", "name": f"Dr Twice {number}", "zone": "UTC"}
-        assert sorted(at_once(("people", form), ("people", form))) == [303, 400]
-        at_once(("people/cal-1/retire", {}), ("people/cal-2/retire", {}))
-        at_once(("people/cal-1/services", {}), ("people/cal-2/services", {}))
-        able = owner.rows(
-            "SELECT count(*) FROM service_resources s JOIN resources r"
-            " ON r.org_id = s.org_id AND r.id = s.resource_id AND r.retired_at IS NULL WHERE s.org_id = %s",
-            owner.org,
-        )
-        assert able == [(1,)]
-        for each in ("cal-1", "cal-2"):
-            owner.does(f"people/{each}/retire", undo="1")
-            owner.does(f"people/{each}/services", service=["check-up"])
+@pytest.mark.parametrize(("what", "table"), [("services", "service_resources"), ("retire", "resources")])
+def test_two_owners_at_once_leave_a_service_with_somebody(owner: Owner, what: str, table: str) -> None:
+    other = employ_owner(owner.app, owner.sql, owner.org)
+    at_once(table, [(owner, f"people/cal-1/{what}", {}), (other, f"people/cal-2/{what}", {})])
+    able = owner.rows(
+        "SELECT count(*) FROM service_resources s JOIN resources r"
+        " ON r.org_id = s.org_id AND r.id = s.resource_id AND r.retired_at IS NULL WHERE s.org_id = %s",
+        owner.org,
+    )
+    assert able == [(1,)]
 
 
 def test_a_new_clinic_is_proposed_its_countrys_clock(owner: Owner) -> None:

@@ -99,6 +99,16 @@ def test_a_service_that_is_renamed_keeps_its_id_and_its_worth(ready: Owner) -> N
     assert ready.service("check-up", "name, worth") == ("Examination", "low")
 
 
+def test_a_worth_of_the_rules_for_scoring_is_shown_where_the_service_has_none(ready: Owner) -> None:
+    assert "as the call suggests" in ready.reads("/service/check-up")
+    for rules, says in (
+        ('{"services": {"check-UP": "low"}}', "low, as the rules for scoring say"),
+        ('{"services": ["check-up"]}', "as the call suggests"),
+    ):
+        ready.sql.execute("UPDATE organizations SET lead_rules = %s WHERE id = %s", [rules, ready.org])
+        assert says in ready.reads("/service/check-up")
+
+
 def test_what_is_changed_is_what_callers_are_offered(ready: Owner) -> None:
     before = len(ready.free(date=DAY)["slots"])
     ready.changes("/service/check-up", minutes="480", step_minutes="")

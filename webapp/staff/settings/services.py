@@ -17,6 +17,7 @@ from models.booking.hours import Impossible
 from models.booking.resources import Resource, ResourceKind
 from models.booking.services import RULES, Service, Worth
 from models.booking.set_up_change import SetUpChange
+from models.clinics import organizations
 from webapp.staff import addresses
 from webapp.staff.guard import in_clinic, signed
 from webapp.staff.settings import typed
@@ -40,6 +41,8 @@ class Page:
     able: dict[ResourceKind, list[Resource]]
     #: The names of the calendars that mean it where none is named.
     default_of: list[str]
+    #: What the clinic's rules for scoring say of its name, which counts while it has no worth of its own.
+    worth_by_rules: str | None
 
 
 @blueprint.get("/services", endpoint="services")
@@ -187,7 +190,15 @@ def _page(at: Session, org_id: uuid.UUID, row: Service | None) -> Page:
         given=_fields(row, doing),
         able={kind: [each for each in there if each.kind is kind] for kind in ResourceKind},
         default_of=facts.get("default_of", []),
+        worth_by_rules=_worth_by_rules(at, org_id, row.name) if row else None,
     )
+
+
+def _worth_by_rules(at: Session, org_id: uuid.UUID, name: str) -> str | None:
+    clinic = organizations.get_or_none(at, org_id)
+    worths = (clinic.lead_rules or {}).get("services") if clinic else None
+    known = worths.items() if isinstance(worths, dict) else ()
+    return next((str(worth) for each, worth in known if each.strip().casefold() == name.casefold()), None)
 
 
 def _facts(at: Session, row: Service) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from models.calls.facts import SCHEMA
+from models.calls.facts import NAME, SCHEMA
 from tests.conftest import Clock
 from tests.places import ROOT
-from tests.tasks.test_calls import HOT, Ended
+from tests.tasks.test_calls import FACTS, HOT, Ended
 
 
 def test_other_rules_are_tried_before_they_are_set(
@@ -45,6 +45,33 @@ def test_other_rules_are_tried_before_they_are_set(
     again = run.invoke(args=["leads", "rescore", ended.org])
     assert again.output == "no score of 1 calls changes\n"
     assert ended.texts == 0
+
+
+def test_the_worth_of_a_service_counts_for_the_score(
+    client: FlaskClient, sql: psycopg.Connection, clock: Clock
+) -> None:
+    treatment = {"treatment": {"value": "implants", "quote": "two implants"}}
+    artifact = {
+        "messages": [{"role": role, "message": text} for role, text in HOT],
+        "structuredOutputs": {"1": {"name": NAME, "result": FACTS | treatment}},
+    }
+    ended = Ended(client, sql, [], artifact=artifact)
+    clock.forward(3)
+    ended.score()
+    run = client.application.test_cli_runner()
+
+    def reasons() -> set[str]:
+        assert run.invoke(args=["leads", "rescore", ended.org]).exit_code == 0
+        return {each["code"] for each in ended.one("SELECT lead_reasons FROM calls WHERE org_id = %s")}
+
+    assert "high_worth" in reasons()
+    assert run.invoke(args=["service", "set", ended.org, "implants", "--worth", "normal"]).exit_code == 0
+    assert "high_worth" not in reasons()
+    # A rename keeps it.
+    assert run.invoke(args=["service", "set", ended.org, "implants", "--name", "Implants"]).exit_code == 0
+    assert "high_worth" not in reasons()
+    assert run.invoke(args=["service", "set", ended.org, "implants", "--no-worth"]).exit_code == 0
+    assert "high_worth" in reasons()
 
 
 def test_only_the_calls_of_the_last_days_are_scored_again(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from icalendar import Calendar, Event
 from sqlalchemy import Text, bindparam, text
@@ -41,8 +42,7 @@ _BUSY = "Busy"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An appointment or a block. The last three are None in a calendar that says only when somebody is busy;
     `with_whom` also in that of one resource.
     """
@@ -77,10 +77,7 @@ class Published:
     def version(self) -> str:
         """The same for the same bytes, and found without making them."""
         facts = (_FORMAT, self.name, self.with_names, self.region, self.public_base_url, self.is_cut)
-        digest = hashlib.sha256(repr(facts).encode())
-        for entry in self.entries:
-            digest.update(repr(astuple(entry)).encode(errors="replace"))
-        return digest.hexdigest()[:32]
+        return hashlib.sha256(repr((facts, self.entries)).encode()).hexdigest()[:32]
 
 
 # The names are asked for only where they are published, so that no later mistake can show them.

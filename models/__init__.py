@@ -24,6 +24,7 @@ import models.clinics.attacks
 import models.clinics.calendars
 import models.clinics.contacts
 import models.clinics.organizations
+import models.clinics.patient_notes
 import models.clinics.sign_in_limits
 import models.clinics.signed_requests
 import models.clinics.staff

@@ -40,6 +40,8 @@ NO_TOOL_WRITES = {
     "sms_senders": "INSERT INTO sms_senders (org_id) VALUES (%(org)s) ON CONFLICT DO NOTHING",
     "appointment_changes": "INSERT INTO appointment_changes (org_id, appointment_id, change, was_at, actor)"
     " SELECT org_id, id, 'cancelled', scheduled_at, %(any)s FROM appointments WHERE org_id = %(org)s",
+    "patient_notes": "INSERT INTO patient_notes (org_id, contact_id, body, writer)"
+    " SELECT org_id, id, %(any)s, 'staff jo@example.test' FROM contacts WHERE org_id = %(org)s LIMIT 1",
     "patient_links": "INSERT INTO patient_links (message_id, org_id, appointment_id, token_digest,"
     " expires_at) SELECT id, org_id, appointment_id, %(any)s, now() FROM sms_messages"
     " WHERE org_id = %(org)s AND kind = 'confirmation' ON CONFLICT DO NOTHING",

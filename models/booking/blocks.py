@@ -13,9 +13,10 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, delete, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import clock
+from models.base import clock, once
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
 from models.booking import resources
 from models.booking.appointments import EXPECTED, Appointment
@@ -67,9 +68,9 @@ def make(
     starts_at: datetime,
     ends_at: datetime,
     reason: str,
-    once: uuid.UUID | None = None,
+    form: uuid.UUID | None = None,
 ) -> Blocked:
-    """Block a time of a resource. Two calls with the same `once`, which becomes the block's id, make one.
+    """Block a time of a resource. Two calls with the same `form` that ask for the same make one block.
     Waits for claims of the resource for the lock timeout, then LockNotAvailable.
 
     A transaction that blocks several takes their locks first (holds.lock_resources), and blocks before it
@@ -91,19 +92,18 @@ def make(
         raise Impossible(f"there is no {resource_id}")
     if resource.retired_at:
         raise Impossible(f"{resource_id} is retired, and cannot be booked in any case")
-    block = once and get_or_none(session, org_id, once)
-    if not block:
-        block = Block(
-            id=once or uuid.uuid4(),
-            org_id=org_id,
-            resource_id=resource_id,
-            starts_at=starts_at,
-            ends_at=ends_at,
-            reason=reason.strip(),
-        )
-        session.add(block)
-        session.flush()
-    return Blocked(block.id, find_met(session, org_id, resource_id, starts_at, ends_at))
+    block_id = once.row_id(org_id, form, resource_id, starts_at, ends_at, reason.strip())
+    values = {
+        "id": block_id,
+        "org_id": org_id,
+        "resource_id": resource_id,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "reason": reason.strip(),
+    }
+    # Of two that come at the same moment the second waits for the first, and makes nothing.
+    session.execute(insert(Block).values(values).on_conflict_do_nothing(index_elements=["id"]))
+    return Blocked(block_id, find_met(session, org_id, resource_id, starts_at, ends_at))
 
 
 def moment(local: datetime, zone: ZoneInfo, *, is_end: bool = False) -> datetime:

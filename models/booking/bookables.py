@@ -69,7 +69,7 @@ _READ = text("""
                c.service_id AS own, s.*
           FROM calendars c
           JOIN services s ON s.org_id = c.org_id AND s.id = coalesce(:service, c.service_id)
-         WHERE c.org_id = :org AND c.id = :calendar AND s.retired_at IS NULL
+         WHERE c.org_id = :org AND c.id = :calendar AND (s.retired_at IS NULL OR :retired)
     ), able AS (
         SELECT r.* FROM asked a
           JOIN service_resources x ON x.org_id = :org AND x.service_id = a.id
@@ -114,14 +114,15 @@ def find(
     service_id: str | None = None,
     person: str | None = None,
     anyone: bool = False,
+    retired: bool = False,
 ) -> Bookable | None:
     """What a calendar offers of a service, by default its own; `person` is the id of the one who shall do it.
 
     A calendar that names a resource offers that one, if it can do the service and nobody else is asked for;
-    with `anyone` it offers everybody. None if there is no such service, nobody does it, or the one who is
-    asked for does not.
+    with `anyone` it offers everybody. `retired`: also a service that is offered no more. None if there is no
+    such service, nobody does it, or the one who is asked for does not.
     """
-    values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id}
+    values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id, "retired": retired}
     found = session.execute(_READ, values).scalar_one_or_none()
     if not found:
         return None

@@ -11,11 +11,12 @@ import json
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import String, Uuid, bindparam, or_, select, text, update
+from sqlalchemy import String, Uuid, bindparam, or_, select, text
 from sqlalchemy.orm import Session
 
-from models.base import clock
+from models.base import clock, once
 from models.booking import appointments, availability, holds
 from models.booking.appointments import Appointment, AppointmentStatus
 from models.booking.availability import Option
@@ -73,10 +74,10 @@ def book(
     booker: str,
     outside_hours: bool = False,
     overrule: str | None = None,
-    once: uuid.UUID | None = None,
+    form: uuid.UUID | None = None,
 ) -> Done | NotDone:
     """Book a time for a patient, whose number is in E.164. `booker` answers for it. Two calls with the same
-    `once`, which becomes the appointment's id, book once.
+    `form` that ask for the same book once.
 
     Outside the hours of whoever can do it only if `outside_hours` is said. `overrule` is a reason why it
     may lie beside what is booked already. Waits for claims of the same people, rooms and devices, at most the
@@ -87,6 +88,7 @@ def book(
     options = _options(bookable, starts_at, outside_hours=outside_hours)
     if not options:
         return NotDone("outside_hours")
+    asked = (bookable.service_id, *bookable.leaders, starts_at, patient_name, patient_phone)
     # Before the resources, as for a claim: both make the contact of the number if there is none.
     holds.lock_phone(session, bookable.org_id, patient_phone)
     row = session.execute(
@@ -101,7 +103,7 @@ def book(
             "phone": patient_phone,
             "booker": booker,
             "overrule": overrule,
-            "once": once,
+            "once": once.row_id(bookable.org_id, form, *asked),
         },
     ).one()
     if not row.success:
@@ -196,22 +198,45 @@ NOTES = (
     AppointmentStatus.NO_SHOW,
 )
 
+#: How long before an appointment begins a patient may be noted as here. The other notes wait until then.
+EARLIEST_ARRIVAL = timedelta(hours=12)
 
-def note(session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, status: AppointmentStatus) -> bool:
-    """Note whether the patient came. False if there is no such appointment, or it was cancelled.
+
+def may_note(status: AppointmentStatus, starts_at: datetime, now: datetime) -> bool:
+    """Whether that may be noted at `now` of an appointment that begins at `starts_at`."""
+    if status is AppointmentStatus.CONFIRMED:
+        return True
+    early = EARLIEST_ARRIVAL if status is AppointmentStatus.ARRIVED else timedelta()
+    return starts_at <= now + early
+
+
+class Noted(StrEnum):
+    DONE = "done"
+    CANCELLED = "cancelled"
+    TOO_EARLY = "too early"
+
+
+def note(
+    session: Session, org_id: uuid.UUID, appointment_id: uuid.UUID, status: AppointmentStatus
+) -> Noted | None:
+    """Note whether the patient came, or say why not; None if there is no such appointment.
 
     Raises ValueError for a status that is no note.
     """
     if status not in NOTES:
         raise ValueError(f"{status} is no note of the desk")
-    noted = session.execute(
-        update(Appointment)
-        .where(
-            Appointment.org_id == org_id,
-            Appointment.id == appointment_id,
-            Appointment.status.in_(NOTES),
-        )
-        .values(status=status)
-        .returning(Appointment.id)
+    found = session.scalar(
+        select(Appointment)
+        .where(Appointment.org_id == org_id, Appointment.id == appointment_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
-    return noted.first() is not None
+    if found is None:
+        return None
+    if found.status not in NOTES:
+        return Noted.CANCELLED
+    if not may_note(status, found.scheduled_at, clock.now(session)):
+        return Noted.TOO_EARLY
+    found.status = status
+    session.flush()
+    return Noted.DONE

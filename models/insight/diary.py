@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from models.base.erased import is_erased
 from models.booking import bookables, resources
 from models.booking.openings import Span, instant
 from models.booking.resources import Resource, ResourceKind
@@ -159,11 +160,19 @@ class Appointed:
     overruled: str | None
     booked_by: str
     booker: str | None
+    #: The name of the member of staff who booked it.
+    booker_name: str | None
     booked_at: datetime
     call_id: str | None
     message_id: uuid.UUID
     sms: str
     sms_why: str | None
+    #: How many notes there are about the patient.
+    notes: int
+
+    @property
+    def is_erased(self) -> bool:
+        return is_erased(self.phone)
 
 
 _ONE = text("""
@@ -172,13 +181,16 @@ _ONE = text("""
            ARRAY(SELECT o.name FROM resources o WHERE o.org_id = a.org_id AND o.id = ANY (a.other_resources)
                   ORDER BY o.name) AS also,
            a.scheduled_at AS starts_at, a.ends_at, a.status, a.overruled, a.booked_by, a.booker,
-           a.created_at AS booked_at, c.id AS call_id, m.id AS message_id, m.status AS sms,
-           m.error_reason AS sms_why
+           u.name AS booker_name, a.created_at AS booked_at, c.id AS call_id, m.id AS message_id,
+           m.status AS sms, m.error_reason AS sms_why,
+           (SELECT count(*) FROM patient_notes n WHERE n.org_id = a.org_id AND n.contact_id = a.contact_id)
+             AS notes
       FROM appointments a
       JOIN resources r ON r.org_id = a.org_id AND r.id = a.resource_id
       JOIN sms_messages m ON m.org_id = a.org_id AND m.id = a.confirmation_message_id
       LEFT JOIN services s ON s.org_id = a.org_id AND s.id = a.service_id
       LEFT JOIN calls c ON c.org_id = a.org_id AND c.id = a.call_sid
+      LEFT JOIN staff_users u ON u.org_id = a.org_id AND a.booker = 'staff ' || u.email
      WHERE a.org_id = :org AND a.id = :id
 """)
 

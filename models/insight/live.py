@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from sqlalchemy import text
@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from models.base import clock
 from models.booking import changes, unproved_holds
-from models.booking.changes import ChangesMade
+from models.booking.changes import TIME_LEFT, ChangesMade
+from models.booking.openings import instant
 from models.booking.unproved_holds import Asker
 from models.calls.calls import BY_SIGNATURE
 from models.clinics import calendars
@@ -51,7 +52,7 @@ class Booking:
     name: str
     phone: str
     service: str | None
-    calendar: str
+    with_whom: str
     starts_at: datetime
     status: str
     booked_at: datetime
@@ -59,6 +60,39 @@ class Booking:
     sms: str
     #: When it was to begin before it was last moved, if it was moved.
     moved_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An appointment that takes place today."""
+
+    id: uuid.UUID
+    name: str
+    phone: str
+    service: str | None
+    with_whom: str
+    starts_at: datetime
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """The appointments of the clinic's local day: the first rows in order, and how many there are of each."""
+
+    rows: list[Visit]
+    #: All that were not cancelled.
+    total: int
+    to_come: int
+    #: Confirmed ones that have begun, of which nobody noted whether the patient came.
+    not_noted: int
+    arrived: int
+    completed: int
+    no_show: int
+    cancelled: int
+
+    @property
+    def listed(self) -> int:
+        return self.total + self.cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +135,7 @@ class Live:
     holds: Part[LiveHold]
     #: The callers with several unproved holds.
     askers: list[Asker]
+    today: Today
     bookings: Part[Booking]
     leads: Part[HotLead]
     changes: ChangesMade
@@ -148,20 +183,41 @@ _HOLDS = """
 # Through the confirmations, which have an index on their time: every appointment is made with a confirmation.
 _BOOKINGS = """
     SELECT a.id, a.patient_name AS name, a.patient_phone AS phone, a.service_type AS service,
-           k.name AS calendar, a.scheduled_at AS starts_at, a.status, a.created_at AS booked_at,
+           r.name AS with_whom, a.scheduled_at AS starts_at, a.status, a.created_at AS booked_at,
            now_sms.status AS sms,
            (SELECT was_at FROM appointment_changes WHERE appointment_id = a.id AND change = 'moved'
-             ORDER BY id DESC LIMIT 1) AS moved_from
+             AND was_at <> is_at ORDER BY id DESC LIMIT 1) AS moved_from
       FROM sms_messages m
       JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id AND a.created_at >= :today
-      JOIN calendars k ON k.org_id = a.org_id AND k.id = a.calendar_id
+      JOIN resources r ON r.org_id = a.org_id AND r.id = a.resource_id
       JOIN sms_messages now_sms ON now_sms.id = coalesce(
            CASE a.status WHEN 'cancelled' THEN
              (SELECT x.id FROM sms_messages x WHERE x.appointment_id = a.id AND x.kind = 'cancellation'
                ORDER BY x.created_at DESC LIMIT 1) END, a.confirmation_message_id)
      WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today
-     GROUP BY a.id, k.name, now_sms.status
+     GROUP BY a.id, r.name, now_sms.status
 """
+
+# The cancelled ones come last, so that they take no place from those who are expected.
+_TODAY = text("""
+    SELECT a.id, a.patient_name AS name, a.patient_phone AS phone,
+           coalesce(a.service_type, s.name) AS service, r.name AS with_whom,
+           a.scheduled_at AS starts_at, a.status,
+           count(*) FILTER (WHERE a.status <> 'cancelled') OVER () AS total,
+           count(*) FILTER (WHERE a.status = 'confirmed' AND a.scheduled_at > app_clock()) OVER () AS to_come,
+           count(*) FILTER (WHERE a.status = 'confirmed' AND a.scheduled_at <= app_clock()) OVER ()
+             AS not_noted,
+           count(*) FILTER (WHERE a.status = 'arrived') OVER () AS arrived,
+           count(*) FILTER (WHERE a.status = 'completed') OVER () AS completed,
+           count(*) FILTER (WHERE a.status = 'no_show') OVER () AS no_show,
+           count(*) FILTER (WHERE a.status = 'cancelled') OVER () AS cancelled
+      FROM appointments a
+      JOIN resources r ON r.org_id = a.org_id AND r.id = a.resource_id
+      LEFT JOIN services s ON s.org_id = a.org_id AND s.id = a.service_id
+     WHERE a.org_id = :org AND a.scheduled_at >= :today AND a.scheduled_at < :tomorrow
+     ORDER BY a.status = 'cancelled', a.scheduled_at, r.name, a.id LIMIT :most
+""")
+_COUNTS = ("total", "to_come", "not_noted", "arrived", "completed", "no_show", "cancelled")
 
 _LEADS = """
     SELECT c.id AS call_id, coalesce(l.lead_name, p.name) AS name,
@@ -200,15 +256,22 @@ _VERSION = text(f"""
       (SELECT string_agg(m.id::text || ':' || m.xmin::text || ':' || a.xmin::text, ',' ORDER BY m.id)
          FROM sms_messages m JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
         WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today),
-      (SELECT string_agg(concat_ws(':', c.id, a.xmin::text, x.xmin::text), ',' ORDER BY c.id, x.id)
+      (SELECT string_agg(concat_ws(':', id, xmin::text, scheduled_at <= app_clock()), ',' ORDER BY id)
+         FROM appointments
+        WHERE org_id = :org AND scheduled_at >= :today AND scheduled_at < :tomorrow),
+      (SELECT string_agg(concat_ws(':', c.id, a.xmin::text, x.xmin::text, {TIME_LEFT}), ','
+                         ORDER BY c.id, x.id)
          FROM appointment_changes c JOIN appointments a ON a.id = c.appointment_id AND a.org_id = c.org_id
          LEFT JOIN sms_messages x ON x.appointment_id = c.appointment_id AND x.kind = 'cancellation'
         WHERE c.org_id = :org AND c.created_at >= :today),
       (SELECT string_agg(concat_ws(':', l.id, l.xmin::text, m.xmin::text), ',' ORDER BY l.id)
          FROM hot_lead_alerts l LEFT JOIN sms_messages m ON m.org_id = l.org_id AND m.id = l.message_id
         WHERE l.org_id = :org AND l.created_at > app_clock() - interval '24 hours'),
-      (SELECT string_agg(concat_ws(':', id, session_epoch, disabled_at), ',' ORDER BY id) FROM staff_users
-        WHERE org_id = :org),
+      (SELECT string_agg(concat_ws(':', id, session_epoch, disabled_at, name), ',' ORDER BY id)
+         FROM staff_users WHERE org_id = :org),
+      (SELECT string_agg(concat_ws(':', id, xmin::text), ',' ORDER BY id) FROM resources WHERE org_id = :org),
+      (SELECT string_agg(concat_ws(':', id, xmin::text), ',' ORDER BY id) FROM services WHERE org_id = :org),
+      (SELECT string_agg(concat_ws(':', id, xmin::text), ',' ORDER BY id) FROM calendars WHERE org_id = :org),
       (SELECT string_agg(id::text, ',' ORDER BY id) FROM staff_sessions WHERE org_id = :org),
       cast(:low AS text)
     ))
@@ -216,48 +279,65 @@ _VERSION = text(f"""
 
 
 def version(session: Session, org_id: uuid.UUID) -> str:
-    """Differs whenever a call, hold, booking, change, alert or notice that `read` gives has changed, and
-    whenever the session of a member of staff may have ended.
+    """Differs whenever a call, hold, appointment, booking, change, alert or notice that `read` gives has
+    changed, and whenever the session of a member of staff may have ended.
     """
-    _, today = _clock(session, org_id)
-    return _version(session, org_id, today, clinic_limits.find_low(session, org_id))
+    day = _day(session, org_id)
+    return _version(session, org_id, day, clinic_limits.find_low(session, org_id))
 
 
-def _version(session: Session, org_id: uuid.UUID, today: datetime, low: Iterable[Used]) -> str:
+def _version(session: Session, org_id: uuid.UUID, day: _Day, low: Iterable[Used]) -> str:
     levels = ",".join(f"{each.limit.name}:{each.level}" for each in low)
-    return str(session.scalar(_VERSION, {"org": org_id, "today": today, "low": levels}))
+    values = {"org": org_id, "today": day.begins, "tomorrow": day.ends, "low": levels}
+    return str(session.scalar(_VERSION, values))
 
 
 def read(session: Session, org_id: uuid.UUID, *, most: int = SHOWN) -> Live:
     """The state now, with at most `most` rows of each list."""
-    now, today = _clock(session, org_id)
+    day = _day(session, org_id)
     low = clinic_limits.find_low(session, org_id)
 
     def part(kind: type[T], query: str, *, order: str, open_: str = "true") -> Part[T]:
         values: dict[str, object] = {"org": org_id, "most": most}
         if ":today" in query:
-            values["today"] = today
+            values["today"] = day.begins
         statement = text(_PART.format(query=query, order=order, open=open_))
         rows = [dict(row) for row in session.execute(statement, values).mappings()]
         counts = [(row.pop("total"), row.pop("open")) for row in rows]
         return Part([kind(**row) for row in rows], *(counts[0] if counts else (0, 0)))
 
     return Live(
-        version=_version(session, org_id, today, low),
-        now=now,
+        version=_version(session, org_id, day, low),
+        now=day.now,
         calls=part(CallUnderWay, _CALLS, order="since DESC, id"),
         holds=part(LiveHold, _HOLDS, order="expires_at, id"),
         askers=unproved_holds.list_askers(session, org_id, most=most),
+        today=_read_today(session, org_id, day, most),
         bookings=part(Booking, _BOOKINGS, order="booked_at DESC, id", open_="status <> 'cancelled'"),
         leads=part(HotLead, _LEADS, order="scored_at DESC, call_id", open_=_TO_RING),
-        changes=changes.made_since(session, org_id, today, most=most),
+        changes=changes.made_since(session, org_id, day.begins, most=most),
         low=low,
     )
 
 
-def _clock(session: Session, org_id: uuid.UUID) -> tuple[datetime, datetime]:
-    """The database's time, and the last midnight before it in the clinic's zone."""
-    now = clock.now(session)
-    local = now.astimezone(calendars.zone(session, org_id))
+def _read_today(session: Session, org_id: uuid.UUID, day: _Day, most: int) -> Today:
+    values = {"org": org_id, "today": day.begins, "tomorrow": day.ends, "most": most}
+    rows = [dict(row) for row in session.execute(_TODAY, values).mappings()]
+    counts = [{name: row.pop(name) for name in _COUNTS} for row in rows]
+    return Today([Visit(**row) for row in rows], **(counts[0] if counts else dict.fromkeys(_COUNTS, 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The database's time, and the two midnights around it in the clinic's zone."""
+
+    now: datetime
+    begins: datetime
+    ends: datetime
+
+
+def _day(session: Session, org_id: uuid.UUID) -> _Day:
+    now, zone = clock.now(session), calendars.zone(session, org_id)
+    today = now.astimezone(zone).date()
     # If the clocks go back over midnight the day has two midnights, and begins at the first.
-    return now, local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    return _Day(now, instant(today, 0, zone), instant(today + timedelta(days=1), 0, zone))

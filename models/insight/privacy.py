@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, func, inspect, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    delete,
+    func,
+    inspect,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from models.base import clock
@@ -27,6 +40,9 @@ from models.booking.holds import AppointmentHold, HoldStatus
 from models.booking.links import PatientLink
 from models.calls.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
+from models.clinics.patient_notes import PatientNote
+from models.insight import named
+from models.insight.named import Names
 from models.leads.leads import HotLeadAlert
 from models.messaging.messages import SmsMessage
 from models.messaging.opt_outs import OptOut
@@ -51,6 +67,7 @@ PERSONAL = {
     "tool_calls": {"reply"},
     "hot_lead_alerts": {"lead_name", "lead_phone"},
     "opt_outs": {"phone"},
+    "patient_notes": {"body"},
 }
 
 #: Columns that are of no use outside, and better not handed out.
@@ -86,8 +103,20 @@ class Held:
     tool_calls: list[ToolCall] = field(default_factory=list)
     lead_alerts: list[HotLeadAlert] = field(default_factory=list)
     opt_outs: list[OptOut] = field(default_factory=list)
+    notes: list[PatientNote] = field(default_factory=list)
     #: The person's numbers in these rows: the numbers asked for, and others under which the contact booked.
     numbers: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> Names:
+        """How the person is named in these rows."""
+        names = [
+            *(row.name for row in self.contacts),
+            *(row.patient_name for row in self.holds),
+            *(row.patient_name for row in self.appointments),
+            *(row.lead_name for row in self.lead_alerts),
+        ]
+        return Names.of(names, self.numbers)
 
     def counts(self) -> dict[str, int]:
         return {name: len(getattr(self, name)) for name in self.__slots__ if name != "numbers"}
@@ -165,6 +194,7 @@ def find(session: Session, org_id: uuid.UUID, phones: Collection[str], *, for_up
         ),
         lead_alerts=leads,
         opt_outs=rows(OptOut, OptOut.phone.in_(phones)),
+        notes=rows(PatientNote, PatientNote.contact_id.in_(known)),
         numbers=frozenset(numbers),
     )
     if not any(held.counts().values()):
@@ -219,7 +249,8 @@ def erase(
     With `cancel` appointments to come are cancelled. Raises NothingHeld, StillExpected or BeingSent before
     it changes anything.
     """
-    _lock_diaries(session, org_id, phones)
+    before = find(session, org_id, phones)
+    _lock_diaries(session, org_id, phones, named.resources_of_blocks(session, org_id, before.names))
     _lock_sms(session, org_id, find(session, org_id, phones))
     held = find(session, org_id, phones, for_update=True)
     now = clock.now(session)
@@ -234,14 +265,18 @@ def erase(
         if hold.status is HoldStatus.HELD:
             holds.release(session, org_id=org_id, hold_id=hold.id)
     session.flush()
+    names = held.names
     _settle_sms(session, org_id, held)
     _erase_rows(session, org_id, held)
+    named.erase(session, org_id, names)
     session.expire_all()
     return held.counts()
 
 
-def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> None:
-    """Lock the resources whose times may become free, in order; rows are locked only after them."""
+def _lock_diaries(
+    session: Session, org_id: uuid.UUID, phones: Collection[str], others: Collection[str]
+) -> None:
+    """Lock the resources whose times may become free, and `others`, in order; rows are locked after them."""
     contacts = select(Contact.id).where(Contact.org_id == org_id, Contact.phone.in_(phones))
     live = (
         select(_resources(AppointmentHold))
@@ -259,7 +294,7 @@ def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) 
             )
         )
     )
-    holds.lock_resources(session, org_id, session.scalars(live))
+    holds.lock_resources(session, org_id, {*session.scalars(live), *others})
 
 
 def _resources(entity: type[AppointmentHold | Appointment]) -> ColumnElement[str]:
@@ -339,6 +374,12 @@ def _erase_rows(session: Session, org_id: uuid.UUID, held: Held) -> None:
     # An alert went to the clinic: its number stays.
     to_patient = [message for message in held.sms if message.to_phone in held.numbers]
     every(SmsMessage, to_patient, to_phone=nobody)
+    # Of a note nothing is left that could be counted.
+    session.execute(
+        delete(PatientNote).where(
+            PatientNote.org_id == org_id, PatientNote.id.in_([note.id for note in held.notes])
+        )
+    )
     for opted_out in held.opt_outs:
         # A patient who rings again asks for a code, and so for SMS: the old opt-out does not stand then.
         opted_out.phone = f"{MARK}{uuid.uuid4()}"

@@ -31,6 +31,7 @@ from models.booking.services import Service
 from models.calls.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization
+from models.clinics.patient_notes import PatientNote
 from models.clinics.signed_requests import SignedRequest
 from models.insight import privacy
 from models.leads.leads import HotLeadAlert
@@ -240,10 +241,11 @@ def _seen_since(
     contact_id: InstrumentedAttribute[uuid.UUID] | None,
     until: ColumnElement[object],
 ) -> ColumnElement[bool]:
-    """Whether there was a hold, a visit, an SMS, a call or an alert after `until`."""
+    """Whether there was a hold, a visit, an SMS, a call, an alert or a note after `until`."""
     seen = SmsMessage.__table__.alias()
     lead = HotLeadAlert.__table__.alias()
     call = Call.__table__.alias()
+    noted = PatientNote.contact_id == contact_id if contact_id is not None else false()
     visit = or_(
         Appointment.patient_phone == number,
         Appointment.contact_id == contact_id if contact_id is not None else false(),
@@ -271,6 +273,7 @@ def _seen_since(
             or_(seen.c.created_at >= until, seen.c.status == SmsStatus.SENDING),
         )
         .exists(),
+        select(1).where(PatientNote.org_id == org_id, noted, PatientNote.created_at >= until).exists(),
         select(1)
         .where(lead.c.org_id == org_id, lead.c.lead_phone == number, lead.c.created_at >= until)
         .exists(),

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -13,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from models.base import clock, phones, times
+from models.base.erased import is_erased
 from models.booking import (
     appointments,
     availability,
@@ -36,7 +38,7 @@ from models.insight import patients
 from models.messaging.messages import Due
 from models.messaging.states import SmsKind
 from webapp.nudge import nudge
-from webapp.staff import given
+from webapp.staff import given, sought
 from webapp.staff.diary import WHY_NOT
 from webapp.staff.guard import blueprint, in_clinic, signed
 
@@ -68,12 +70,24 @@ class Form:
     #: An earlier appointment of the patient, whose name and number are filled in; no address has them.
     like: Appointment | None = None
     #: The patients who were looked for; None if none were.
-    found: list[patients.Found] | None = None
+    found: patients.Search | None = None
+    #: The last visit of the patient of `like`.
+    last: patients.LastVisit | None = None
 
 
 @blueprint.get("/diary/new")
 def new_appointment() -> ResponseReturnValue:
     return _shown(in_clinic(_form))
+
+
+@blueprint.post("/diary/new/patient")
+def seek_for_booking() -> ResponseReturnValue:
+    """Look for a patient who was here before; what was chosen stays."""
+    chosen: dict[str, Any] = {
+        name: given.text(name, 200) or None for name in ("service", "person", "day", "time")
+    }
+    there = url_for("dashboard.new_appointment", sought=sought.to_address(), **chosen)
+    return redirect(there, HTTPStatus.SEE_OTHER)
 
 
 @blueprint.post("/diary/new")
@@ -106,7 +120,7 @@ def book() -> ResponseReturnValue:
             booker=signed().actor,
             outside_hours="outside" in request.form,
             overrule=_overrule(),
-            once=given.row_id("once"),
+            form=given.row_id("once"),
         )
         if isinstance(done, Done) and clinic and not rules.can_be_texted(clinic, number):
             done = replace(done, is_texted=False)
@@ -161,8 +175,14 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         person = moved.resource_id
     calendar = _calendar(at, org_id, person)
     bookable = (
-        bookables.find(at, calendar, service_id=service, person=person, anyone=True) if calendar else None
+        bookables.find(
+            at, calendar, service_id=service, person=person, anyone=True, retired=_may_be_retired(at, moved)
+        )
+        if calendar
+        else None
     )
+    like = _like(at, org_id)
+    looked_for = sought.words()
     otherwise = (moved.scheduled_at if moved else now).astimezone(zone).date()
     form = Form(
         day=given.day("day", otherwise),
@@ -176,8 +196,9 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         bookable=bookable,
         appointment=moved,
         names={each.id: each.name for each in known},
-        like=_like(at, org_id),
-        found=patients.search(at, org_id, sought) if (sought := given.text("q", 80)) else None,
+        like=like,
+        found=patients.search(at, org_id, looked_for, skip=_skip()) if looked_for else None,
+        last=patients.last_visit(at, org_id, like.patient_phone, name=like.patient_name) if like else None,
     )
     if bookable is None:
         return form
@@ -199,8 +220,25 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
 
 
 def _like(at: Session, org_id: uuid.UUID) -> Appointment | None:
+    """An earlier appointment of a patient who was not erased."""
     appointment_id = given.row_id("like")
-    return appointments.get_or_none(at, org_id, appointment_id) if appointment_id else None
+    found = appointments.get_or_none(at, org_id, appointment_id) if appointment_id else None
+    return found if found and not is_erased(found.patient_phone) else None
+
+
+def _may_be_retired(at: Session, moved: Appointment | None) -> bool:
+    """Whether the appointment may be moved although its service is offered no more: as long as there is one
+    of each kind that the service needs.
+    """
+    service = services.get_or_none(at, moved.org_id, moved.service_id) if moved and moved.service_id else None
+    if service is None or service.retired_at is None:
+        return False
+    able = services.who_can_do(at, service)
+    return {each.kind for each in able} == {each.kind for each in able if not each.retired_at}
+
+
+def _skip() -> int:
+    return request.args.get("skip", type=int) or 0
 
 
 def _for_the_desk(bookable: Bookable) -> Bookable:

@@ -84,7 +84,7 @@ def diary_entries() -> ResponseReturnValue:
                 "end": local(each.ends_at),
                 "before": each.minutes_before,
                 "after": each.minutes_after,
-                "title": each.title,
+                "title": each.title if each.kind is EntryKind.BLOCK else words.person(each.title, each.phone),
                 "service": each.service,
                 "status": each.status,
                 "sms": each.sms,
@@ -140,7 +140,19 @@ def appointment(appointment_id: uuid.UUID) -> ResponseReturnValue:
     found, now = in_clinic(read)
     if found is None:
         abort(HTTPStatus.NOT_FOUND)
-    return render_template("dashboard/appointment.html", found=found, now=now, notes=NOTES, lit="diary")
+    notes = {
+        status: word
+        for status, word in NOTES.items()
+        if status.value != found.status and by_hand.may_note(status, found.starts_at, now)
+    }
+    return render_template("dashboard/appointment.html", found=found, now=now, notes=notes, lit="diary")
+
+
+_NOT_NOTED = {
+    by_hand.Noted.CANCELLED: "the appointment was cancelled",
+    by_hand.Noted.TOO_EARLY: "the appointment has not begun. A patient who is early can be noted as arrived,"
+    " at most twelve hours before",
+}
 
 
 @blueprint.post("/diary/appointments/<uuid:appointment_id>/note")
@@ -150,13 +162,11 @@ def note(appointment_id: uuid.UUID) -> ResponseReturnValue:
     if said not in set(by_hand.NOTES):
         abort(HTTPStatus.BAD_REQUEST)
 
-    def work(at: Session, org_id: uuid.UUID) -> bool:
-        if appointments.get_or_none(at, org_id, appointment_id) is None:
-            abort(HTTPStatus.NOT_FOUND)
-        return by_hand.note(at, org_id, appointment_id, AppointmentStatus(said))
-
-    if not in_clinic(work):
-        flash("Nothing was noted: the appointment was cancelled.", "not_done")
+    noted = in_clinic(lambda at, org_id: by_hand.note(at, org_id, appointment_id, AppointmentStatus(said)))
+    if noted is None:
+        abort(HTTPStatus.NOT_FOUND)
+    if noted in _NOT_NOTED:
+        flash(f"Nothing was noted: {_NOT_NOTED[noted]}.", "not_done")
     return _to(appointment_id)
 
 
@@ -234,7 +244,7 @@ def make_block() -> ResponseReturnValue:
                 starts_at=blocks.moment(begin, zone),
                 ends_at=blocks.moment(end, zone, is_end=True),
                 reason=form.get("reason", "").replace("\x00", "")[:200],
-                once=given.row_id("once"),
+                form=given.row_id("once"),
             )
         except ValueError as problem:
             return f"Not blocked: {problem}."
@@ -304,7 +314,13 @@ def remove_block(block_id: uuid.UUID) -> ResponseReturnValue:
     def is_gone(at: Session, removed: object) -> bool:
         return bool(removed) and blocks.get_or_none(at, signed().org_id, block_id) is None
 
-    removed = in_clinic(lambda at, org_id: blocks.remove(at, org_id, block_id), happened=is_gone)
+    def remove(at: Session, org_id: uuid.UUID) -> bool:
+        found = blocks.get_or_none(at, org_id, block_id)
+        if found and found.source is not blocks.BlockSource.DESK:
+            abort(HTTPStatus.CONFLICT, "That block was not made at the desk, and cannot be removed here.")
+        return blocks.remove(at, org_id, block_id)
+
+    removed = in_clinic(remove, happened=is_gone)
     flash(
         "Removed. The time can be booked again." if removed else "It was removed before.",
         "done" if removed else "not_done",

@@ -38,6 +38,9 @@ OWN_ACCOUNT = {
     "dashboard.sign_out",
 }
 
+#: The forms that only look: they are sent so that what is looked for stands in no address.
+LOOKING = {"dashboard.seek_patients"}
+
 #: The forms that are for owners only.
 FOR_OWNERS = {"dashboard.erase"}
 
@@ -61,7 +64,7 @@ def _check() -> ResponseReturnValue | None:
         return None
     if not people.token_is_right():
         abort(HTTPStatus.BAD_REQUEST, "This form is too old. Go back, load the page again and try once more.")
-    if request.endpoint not in OPEN | OWN_ACCOUNT and signed().role is StaffRole.READ_ONLY:
+    if request.endpoint not in OPEN | OWN_ACCOUNT | LOOKING and signed().role is StaffRole.READ_ONLY:
         abort(
             HTTPStatus.FORBIDDEN, "You may look, and change nothing. An owner of the clinic can change that."
         )

@@ -66,6 +66,14 @@ _APPOINTMENT = {
     "completed": "Booked",
     "no_show": "Booked, did not come",
 }
+#: By actor, or its first word.
+_ACTORS = {
+    "patient link": "the patient, by the link",
+    "call": "the phone agent",
+    "tool call": "the phone agent",
+    "operator": "an operator",
+    "sql": "an operator",
+}
 
 
 class Words:
@@ -162,11 +170,15 @@ class Words:
         return _WAYS.get(call_type or "")
 
     @staticmethod
-    def by(actor: str) -> str:
-        """Who booked or changed an appointment, from the actor of its audit log."""
-        if actor == "patient link":
-            return "the patient"
-        return "the agent" if actor.startswith("call ") else actor.removeprefix("staff ")
+    def by(actor: str, name: str | None = None) -> str:
+        """Who booked or changed an appointment, from the actor of its audit log.
+
+        `name`: that of the member of staff, if it was one.
+        """
+        who, _, rest = actor.partition(" ")
+        if who == "staff":
+            return f"{name or rest} at the desk"
+        return _ACTORS.get(actor) or _ACTORS.get(who) or actor
 
     @staticmethod
     def kind(kind: str) -> str:

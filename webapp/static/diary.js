@@ -44,6 +44,8 @@
         }
       }
     }
+    // The component's own line follows the clock of this computer, which may be set to another zone or be wrong.
+    found.push({ id: "now", resourceIds: state.resources.map((each) => each.id), start: state.now, end: addMinutes(state.now, 1), display: "background", classNames: ["now"] });
     for (const each of state.resources) {
       for (const [start, end] of closed(each.open)) {
         found.push({ id: `closed-${each.id}-${start}`, resourceIds: [each.id], start, end, display: "background", classNames: ["closed"] });
@@ -155,8 +157,8 @@
 
   async function refresh(always) {
     const state = await read();
-    if (!state) return;
-    const text = JSON.stringify([state.resources, state.entries.map((each) => ({ ...each, left: each.left && Math.ceil(each.left / 60) }))]);
+    if (!state || (dragged && !always)) return;
+    const text = JSON.stringify([inColumns && state.now.slice(0, 16), state.resources, state.entries.map((each) => ({ ...each, left: each.left && Math.ceil(each.left / 60) }))]);
     if (text === shown && !always) return;
     const first = shown === "";
     shown = text;
@@ -185,7 +187,6 @@
       slotLabelInterval: "01:00",
       slotHeight: 22,
       slotEventOverlap: false,
-      nowIndicator: true,
       height: "auto",
       resources,
       slotMinTime,

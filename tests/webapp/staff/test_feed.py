@@ -88,8 +88,10 @@ def test_a_move_and_a_cancellation_of_a_booking_of_another_day_are_seen_at_once(
     shown = " ".join(fragment.split())
     assert "1 moved, 0 cancelled" in shown
     assert "Dora" in shown
-    assert re.search(r"Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm · cal-1 · cleaning", shown)
-    assert "by the patient, " in shown
+    assert re.search(
+        r"Moved from \w+ \d+ \w+, 10:00 am to \w+ \d+ \w+, 3:00 pm · with cal-1 · cleaning", shown
+    )
+    assert "by the patient, by the link, " in shown
     with stream(person, tag) as (_, chunks):
         assert client.post(f"{other.path}/cancel").status_code == 200
         _, fragment = event(chunks)

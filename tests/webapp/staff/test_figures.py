@@ -45,7 +45,9 @@ def far(number: int = 0) -> datetime:
 
 
 def tiles(page: str) -> dict[str, int]:
-    found = re.findall(r'<li class="tile[^"]*"><strong>(\d+)</strong> <span>([^<]+)</span>', page)
+    found = re.findall(
+        r'<li class="tile[^"]*">(?:<a href="#\w+">)?<strong>(\d+)</strong> <span>([^<]+)</span>', page
+    )
     return {says: int(number) for number, says in found}
 
 

@@ -125,11 +125,13 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/dashboard/diary": ("who",),
     "/dashboard/diary/entries": ("who",),
     "/dashboard/diary/new": ("service", "person"),
+    "/dashboard/diary/new/patient": ("service", "person"),
     "/dashboard/diary/block": ("who",),
     "/dashboard/patients": (),
     "/dashboard/patients/<uuid:contact_id>": ("contact_id",),
     "/dashboard/patients/<uuid:contact_id>.json": ("contact_id",),
     "/dashboard/patients/<uuid:contact_id>/erase": ("contact_id",),
+    "/dashboard/patients/<uuid:contact_id>/notes": ("contact_id",),
     "/dashboard/diary/blocks/<uuid:block_id>": ("block_id",),
     "/dashboard/diary/blocks/<uuid:block_id>/remove": ("block_id",),
     **dict.fromkeys(

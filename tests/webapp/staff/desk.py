@@ -107,6 +107,14 @@ class Desk:
             [table, row],
         ).fetchall()
 
+    def seek(self, sought: str, path: str = "patients", **form: str) -> str:
+        """The page that a search of a patient leads to."""
+        answer = self.person.post(path, q=sought, **form)
+        assert answer.status_code == 303, answer.text
+        found = self.person.client.get(answer.location)
+        assert found.status_code == 200
+        return found.text
+
     def page(self, path: str) -> str:
         answer = self.person.get(path)
         assert answer.status_code == 200, (path, answer.status_code)

@@ -11,22 +11,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.base.session import transaction
-from models.booking import by_hand, set_up
-from models.booking.appointments import AppointmentStatus
+from models.booking import set_up
 from models.booking.resources import ResourceKind
-from models.calls.calls import Call
-from models.insight import labelled_calls
-from models.leads import leads
 from tests.conftest import Clock
 from tests.linked import Linked
 from tests.webapp.staff.browsers import Person
 from tests.webapp.staff.desk import DAY, Desk, at, id_in, later, open_desk, slot_id
 from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
-from tests.webapp.staff.judging import judge
 from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import shown
-from tests.webapp.staff.rows import add_call
 
 MONDAY = (date.fromisoformat(DAY) - timedelta(days=date.fromisoformat(DAY).weekday())).isoformat()
 
@@ -215,52 +209,6 @@ def test_an_appointment_by_telephone_shows_what_is_known_of_it(desk: Desk, clien
     assert "my sore tooth" in page
     assert "by phone" in page
     assert "text waiting" in page
-
-
-def test_whether_the_patient_came_is_noted_and_taken_back(desk: Desk) -> None:
-    appointment = desk.booked("10:00")
-    path = f"diary/appointments/{appointment}"
-    for status, said in (("arrived", "is here"), ("completed", "done"), ("no_show", "did not come")):
-        assert desk.person.post(f"{path}/note", status=status).location == f"/dashboard/{path}"
-        assert desk.row(appointment, "status") == status
-        assert said in shown(desk.person.get(path))
-        assert said in shown(desk.person.get(f"diary?day={DAY}"))
-        assert [each["status"] for each in entries(desk)["entries"]] == [status]
-        assert desk.claim("10:00")["code"] == "slot_taken"
-    assert "Take that back" in desk.page(path)
-    desk.person.post(f"{path}/note", status="confirmed")
-    assert desk.row(appointment, "status") == "confirmed"
-    assert "Take that back" not in desk.page(path)
-    who = f"staff {desk.person.email}"
-    assert desk.audit("appointments", appointment)[-4:] == [(who, "update")] * 4
-
-
-def test_nothing_is_noted_of_a_cancelled_one_and_nothing_else_is_a_note(desk: Desk) -> None:
-    appointment = desk.booked("10:00")
-    path = f"diary/appointments/{appointment}"
-    for status in ("", "cancelled", "ARRIVED", "\x00", "x" * 5000):
-        assert desk.person.post(f"{path}/note", status=status).status_code == 400
-    assert desk.row(appointment, "status") == "confirmed"
-    desk.person.post(f"{path}/cancel")
-    desk.person.post(f"{path}/note", status="arrived")
-    assert "Nothing was noted" in desk.page(path)
-    assert desk.row(appointment, "status") == "cancelled"
-
-
-@pytest.mark.parametrize("status", by_hand.NOTES)
-def test_a_call_that_booked_has_booked_whatever_the_desk_notes(desk: Desk, status: AppointmentStatus) -> None:
-    call = add_call(desk.sql, desk.org, turns=[{"who": "caller", "text": "Hello", "at": 1.0}])
-    appointment = desk.booked("10:00")
-    desk.sql.execute("UPDATE appointments SET call_sid = %s WHERE id = %s", [call, appointment])
-    desk.person.post(f"diary/appointments/{appointment}/note", status=status)
-    assert "Booked" in shown(desk.person.get(f"leads/{call}"))
-    judge(desk.person, call, "yes")
-    org = uuid.UUID(desk.org)
-    with transaction(org) as session:
-        known = session.get_one(Call, (org, call))
-        assert leads.evidence(session, known).booked
-        [labelled] = labelled_calls.read(session, org, days=1).calls
-        assert labelled["booked"]
 
 
 # --- blocks -------------------------------------------------------------------------------------

@@ -21,28 +21,22 @@ from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: 
 from tests.webapp.staff.reading import shown
 
 
-def search(desk: Desk, sought: str) -> str:
-    answer = desk.person.client.get("/dashboard/patients", query_string={"q": sought})
-    assert answer.status_code == 200
-    return answer.text
-
-
 def test_a_patient_is_found_by_name_number_and_reference(desk: Desk, elsewhere: Desk) -> None:
     appointment = desk.booked("10:00", name="Wilhelmina Quarterstaff", phone="07700 900987")
     elsewhere.booked("10:00", name="Wilhelmina Theirs", phone="07700 900987")
     desk.booked("11:00", name="Somebody Else", phone="07911 123456")
     contact = desk.row(appointment, "contact_id")
     for sought in ("wilhelmina", "900987", "07700 900 987", "0044 7700 900987", "+447700900987", "%ilhel"):
-        page = search(desk, sought)
+        page = desk.seek(sought)
         found = sought != "%ilhel"
         assert (f"/dashboard/patients/{contact}" in page) == found, sought
         assert "Somebody Else" not in page
         assert "Theirs" not in page
     said = texts.reference(uuid.UUID(appointment))
-    assert f"/dashboard/patients/{contact}" in search(desk, said.lower())
-    assert "Somebody Else" not in search(desk, said)
-    assert "No patient of that name" in search(desk, "nobody at all")
-    assert "No patient" not in search(desk, "  ")
+    assert f"/dashboard/patients/{contact}" in desk.seek(said.lower())
+    assert "Somebody Else" not in desk.seek(said)
+    assert "No patient of that name" in desk.seek("nobody at all")
+    assert "No patient" not in desk.seek("  ")
 
 
 def test_the_page_of_a_patient_has_appointments_messages_and_calls(desk: Desk, client: FlaskClient) -> None:
@@ -85,7 +79,7 @@ def test_only_an_owner_erases_and_not_one_who_is_expected(desk: Desk) -> None:
     for page in (path, f"{path}.json"):
         assert owner.person.get(page).status_code == 404
     assert owner.person.post(f"{path}/erase").status_code == 404
-    assert "Ann Desk" not in search(desk, "ann") + search(desk, "900456")
+    assert "Ann Desk" not in desk.seek("ann") + desk.seek("900456")
 
 
 @pytest.mark.parametrize("how", [Breaks.BEFORE, Breaks.AFTER])
@@ -117,4 +111,4 @@ def test_a_patient_of_another_clinic_is_not_there(desk: Desk, elsewhere: Desk) -
 )
 def test_rubbish_finds_nobody(desk: Desk, sought: str) -> None:
     desk.booked("10:00")
-    assert "Ann Desk" not in search(desk, sought)
+    assert "Ann Desk" not in desk.seek(sought)

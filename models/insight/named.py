@@ -47,7 +47,7 @@ class Names:
             figures = re.sub(r"\D", "", number)
             if len(figures) >= _FIGURES:
                 last = r"[\s().-]*".join(figures[-_FIGURES:])
-                parts.append(rf"\+?[\d().-]*[\s().-]?{last}(?!\d)")
+                parts.append(rf"\+?(?:\d[\s().-]{{0,2}}){{0,5}}{last}(?!\d)")
         return cls("|".join(parts))
 
 

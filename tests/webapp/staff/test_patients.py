@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import uuid
+from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,11 +18,13 @@ from models.notices import texts
 from tests.breaking import Breaks, Line
 from tests.linked import Linked
 from tests.surroundings import environment
-from tests.webapp.staff.desk import Desk, slot_id
+from tests.webapp.staff.desk import DAY, Desk, at, later, slot_id
 from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import shown
+from tests.webapp.staff.rows import add_booking, now
+from tests.webapp.staff.test_figures import follow
 
 
 def test_a_patient_is_found_by_name_number_and_reference(desk: Desk, elsewhere: Desk) -> None:
@@ -112,3 +118,130 @@ def test_a_patient_of_another_clinic_is_not_there(desk: Desk, elsewhere: Desk) -
 def test_rubbish_finds_nobody(desk: Desk, sought: str) -> None:
     desk.booked("10:00")
     assert "Ann Desk" not in desk.seek(sought)
+
+
+# --- looking for a patient --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["patients", "diary/new/patient"])
+def test_what_is_looked_for_stands_in_no_address(desk: Desk, path: str) -> None:
+    desk.booked("10:00", name="Wilhelmina Quarterstaff", phone="07700 900987")
+    for sought in ("Wilhelmina", "900987"):
+        answer = desk.person.post(path, q=sought)
+        assert answer.status_code == 303
+        [sealed] = parse_qs(urlsplit(answer.location).query)["sought"]
+        assert sought not in answer.location
+        assert sought.encode() not in base64.urlsafe_b64decode(sealed.rpartition(".")[2])
+        page = desk.person.client.get(answer.location).text
+        assert "Wilhelmina Quarterstaff" in page
+        # "Back" and "load again" ask for the same address.
+        assert desk.person.client.get(answer.location).status_code == 200
+        for address in re.findall(r'(?:href|action)="([^"]*)"', page):
+            assert sought not in address
+        another = desk.colleague(StaffRole.OWNER)
+        assert "Wilhelmina" not in another.person.client.get(answer.location).text
+    assert "Wilhelmina" not in desk.page("patients?q=wilhelmina")
+
+
+def test_one_who_may_only_look_finds_patients_and_downloads_nothing(desk: Desk) -> None:
+    contact = desk.row(desk.booked("10:00"), "contact_id")
+    looker = desk.colleague(StaffRole.READ_ONLY)
+    assert "Ann Desk" in looker.seek("ann")
+    page = looker.page(f"patients/{contact}")
+    assert "Ann Desk" in page
+    assert ".json" not in page
+    for contact_id in (contact, uuid.uuid4()):
+        answer = looker.person.get(f"patients/{contact_id}.json")
+        assert (answer.status_code, "Only the desk and the owners" in answer.text) == (403, True)
+        assert "Ann Desk" not in answer.text
+
+
+def test_a_search_says_that_there_are_more_and_leads_to_them(desk: Desk) -> None:
+    for number in range(30):
+        start = at("09:00", later(1)) + timedelta(minutes=30 * number)
+        add_booking(desk.sql, desk.org, start, patient_name=f"Ann {number:02}")
+    page, seen = desk.seek("ann"), []
+    for first, last, more in ((1, 12, True), (13, 24, True), (25, 30, False)):
+        seen += re.findall(r'class="person"[^>]*>(Ann \d\d)', page)
+        assert f"{first} to {last} are shown{', and there are more' if more else ''}." in page
+        assert (">The next</a>" in page) == more
+        if more:
+            page = follow(desk.person, page, "The next")
+    assert sorted(seen) == [f"Ann {number:02}" for number in range(30)]
+    assert "1 to 12 are shown" in follow(desk.person, page, "The first")
+    booking = desk.seek("ann", "diary/new/patient", day=later(3))
+    assert "1 to 12 are shown, and there are more." in booking
+    following = follow(desk.person, booking, "The next")
+    assert "13 to 24 are shown" in following
+    assert f'value="{later(3)}"' in following  # what was chosen stays
+    assert "are shown" not in desk.seek("ann 07")
+    for skip in ("-1", "x", "99999999999999999999", "1e9"):
+        assert desk.person.client.get(f"/dashboard/patients?sought=x&skip={skip}").status_code == 200
+
+
+# --- the last visit -----------------------------------------------------------------------------------
+
+
+def visited(desk: Desk, days: int, **values: Any) -> str:
+    """A visit so many days ago of the patient whom `desk.booked` books."""
+    contact = desk.sql.execute("SELECT id FROM contacts WHERE org_id = %s", [desk.org]).fetchall()[0][0]
+    start = now(desk.sql).replace(hour=9, minute=0, second=0, microsecond=0) - timedelta(days=days)
+    appointment = add_booking(
+        desk.sql, desk.org, start, service_id="check-up", **({"patient_name": "Ann Desk"} | values)
+    )
+    desk.sql.execute(
+        "UPDATE appointments SET patient_phone = '+447700900456', contact_id = %s WHERE id = %s",
+        [contact, appointment],
+    )
+    return appointment
+
+
+def test_the_last_visit_is_shown_and_booked_again_with_the_same_person(desk: Desk) -> None:
+    booked = desk.booked("10:00")
+    path = f"patients/{desk.row(booked, 'contact_id')}"
+    assert "Not seen here yet." in desk.page(path)
+    visited(desk, 30, resource_id="cal-2", status="completed")
+    visited(desk, 3, resource_id="cal-1", status="no_show")
+    visited(desk, 2, resource_id="cal-1", status="cancelled")
+    visited(desk, 40, resource_id="cal-1", status="completed")
+    page = desk.page(path)
+    seen = (now(desk.sql) - timedelta(days=30)).date()
+    assert f"Last seen on {seen:%a} {seen.day} {seen:%b %Y} at 9:00 am with cal-2, for Check-up." in page
+    form = follow(desk.person, page, "Book again with cal-2")
+    assert 'value="Ann Desk"' in form
+    assert 'value="+447700900456"' in form
+    assert '<option value="cal-2" selected>' in form
+    assert '<option value="check-up" selected>' in form
+    found = desk.seek("ann", "diary/new/patient")
+    [link] = re.findall(r'class="person" href="([^"]*)"', found)
+    form = desk.person.client.get(link.replace("&amp;", "&")).text
+    assert "Ann Desk was last seen on" in form
+    assert '<option value="cal-2" selected>' not in form
+    assert '<option value="cal-2" selected>' in follow(desk.person, form, "Book again with cal-2")
+    desk.sql.execute("UPDATE resources SET retired_at = now() WHERE org_id = %s AND id = 'cal-2'", [desk.org])
+    assert "with cal-2, for Check-up." in desk.page(path)
+    assert "Book again with" not in desk.page(path)
+
+
+def test_the_appointments_to_come_are_apart_from_those_before(desk: Desk) -> None:
+    booked = desk.booked("10:00")
+    gone = desk.booked("11:00")
+    desk.person.post(f"diary/appointments/{gone}/cancel")
+    before = visited(desk, 5)
+    page = desk.page(f"patients/{desk.row(booked, 'contact_id')}")
+    to_come, _, rest = page.partition("Appointments before")
+    assert booked in to_come.partition("Appointments to come")[2]
+    for each in (gone, before):
+        assert each not in to_come.partition("Appointments to come")[2]
+        assert each in rest
+
+
+def test_an_erased_patient_is_nobody_to_book_again(desk: Desk) -> None:
+    appointment = desk.booked("10:00")
+    owner = desk.colleague(StaffRole.OWNER)
+    owner.person.post(f"patients/{desk.row(appointment, 'contact_id')}/erase", cancel="1")
+    for path in (f"diary/new?like={appointment}", f"diary/appointments/{appointment}", f"diary?day={DAY}"):
+        page = desk.page(path)
+        assert "erased:" not in page
+        assert 'value="erased"' not in page
+        assert "/dashboard/patients/" not in page

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import Dialog, Locator, Page, expect
+import re
 
-from tests.browser.conftest import WIDTHS, Opens, faults
+import pytest
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
+
+from tests.browser.conftest import WIDTHS, Opens, faults, sign_in
 from tests.factories import phone_number, slot
 from tests.stack import Stack
 
@@ -157,3 +159,84 @@ def test_what_lasts_for_days_does_not_make_the_columns_begin_at_midnight(opened:
         page.goto(there)
         page.get_by_role("button", name="Remove the block").click()
         expect(page.get_by_role("status")).to_contain_text("Removed")
+
+
+#: Where the clinic's clock is the furthest from: the demo's clinic goes by UTC or London.
+FAR_AWAY = "Pacific/Kiritimati"
+
+
+def test_the_line_of_now_is_the_clinics_also_on_a_computer_of_another_zone(
+    browser: Browser, stack: Stack
+) -> None:
+    stack.forget_tries()
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, base_url=stack.web_url, timezone_id=FAR_AWAY
+    )
+    try:
+        page = context.new_page()
+        sign_in(page)
+        page.goto("/dashboard/diary?who=cal-1")
+        expect(page.locator("#columns")).to_be_visible()
+        expect(page.locator(".ec-now-indicator")).to_have_count(0)
+        state = page.request.get(page.locator("#columns").get_attribute("data-entries") or "").json()
+        first = page.locator("#columns .ec-sidebar time").first.text_content() or ""
+        hour, half = first.split()
+        begins = int(hour) % 12 + (12 if half == "pm" else 0)
+        now = int(state["now"][11:13]) - begins
+        line = page.locator(".ec-bg-event.now")
+        shown = 0 <= now < page.locator("#columns .ec-sidebar time").count()
+        expect(line).to_have_count(1 if shown else 0)
+    finally:
+        for each in context.pages:
+            each.close()
+        context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_change_shows_on_live_by_itself_and_its_time_is_free_again(opened: Opens, width: str) -> None:
+    that_day = day(45 if width == "desk" else 46)
+    name = f"Wolfeschlegelsteinhausenbergerdorff {width}"
+    with opened(width, signed_in=True) as page:
+        book(page, that_day, "10:00", name)
+        there = page.url
+        live = page.context.new_page()
+        live.goto("/dashboard/live")
+        expect(live.locator("#pulse")).to_contain_text("Live")
+        page.get_by_text("Cancel the appointment").click()
+        page.get_by_role("button", name="Cancel it").click()
+        expect(page.get_by_role("status")).to_contain_text("Cancelled")
+        change = live.locator("[data-part=changes] .row").filter(has_text=name)
+        expect(change).to_contain_text("free again")
+        expect(change).to_contain_text("Olivia Bright at the desk")
+        assert faults(live) == []
+        live.get_by_role("link", name=re.compile("changes? today")).click()
+        expect(change).to_be_in_viewport()
+        change.get_by_role("link", name=name).click()
+        assert live.url == there
+
+
+@pytest.mark.parametrize(("width", "scheme"), EVERY_LOOK)
+def test_nobody_is_shut_out_of_the_patients_pages(opened: Opens, width: str, scheme: str) -> None:
+    that_day = day(50 + EVERY_LOOK.index((width, scheme)))
+    name = f"Hubert Blaine Wolfeschlegelsteinhausenbergerdorff {width} {scheme}"
+    with opened(width, scheme, signed_in=True) as page:
+        book(page, that_day, "10:00", name)
+        page.get_by_role("link", name="the patient").click()
+        expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
+        page.get_by_label("A note for the staff").fill("Donaudampfschifffahrtsgesellschaftskapitaen\nlatex")
+        page.get_by_role("button", name="Keep the note").click()
+        expect(page.get_by_role("status")).to_contain_text("Noted.")
+        assert faults(page) == []
+        for there, what in (
+            ("/dashboard/patients", "Patients"),
+            (f"/dashboard/diary/new?day={that_day}", "Book"),
+        ):
+            page.goto(there)
+            page.locator("#q").fill(name)
+            page.get_by_role("button", name="Find").click()
+            expect(page.get_by_role("link", name=name)).to_be_visible()
+            assert "Hubert" not in page.url
+            assert faults(page) == [], what
+            page.get_by_role("link", name=name).click()
+            page.go_back()
+            expect(page.get_by_role("link", name=name)).to_be_visible()

@@ -13,7 +13,7 @@ from models.base import clock
 from models.booking import blocks, resources, standing
 from models.booking.blocks import Block
 from webapp.cli.changes import Change, locked_resource, possible
-from webapp.cli.common import Words, as_json, at, print_rows
+from webapp.cli.common import Words, as_json, at, print_json, print_rows
 
 #: How far ahead `list` looks if it is not told.
 _AHEAD = timedelta(days=90)
@@ -116,14 +116,18 @@ def list_(org_id: uuid.UUID, resource_id: str | None, days: int, *, as_json: boo
 @block.command("remove")
 @click.argument("org_id", type=click.UUID)
 @click.argument("block_id", type=click.UUID)
-def remove(org_id: uuid.UUID, block_id: uuid.UUID) -> None:
+@as_json
+def remove(org_id: uuid.UUID, block_id: uuid.UUID, *, as_json: bool) -> None:
     """Give the time of BLOCK_ID back."""
     with at(org_id) as (session, _):
         if not blocks.remove(session, org_id, block_id):
             raise click.ClickException(
                 f"there is no block {block_id}; `flask block list {org_id}` shows those there are"
             )
-    click.echo("its time is free again")
+    if as_json:
+        print_json({"removed": block_id})
+    else:
+        click.echo("its time is free again")
 
 
 def _wall(

@@ -1,19 +1,23 @@
-"""`flask patient …`: shows or erases everything that a clinic holds about one telephone number."""
+"""`flask patient …`: shows or erases all that a clinic holds about one telephone number, and keeps notes."""
 
 from __future__ import annotations
 
 import uuid
 
 import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from models.clinics import patient_notes
+from models.clinics.contacts import Contact
 from models.clinics.organizations import Organization
 from models.insight import privacy
-from webapp.cli.common import at, print_json, telephone
+from webapp.cli.common import Words, actor, as_json, at, print_json, print_rows, telephone
 
 
 @click.group("patient")
 def patient() -> None:
-    """One patient's data: export, erase."""
+    """One patient's data: export, erase, notes."""
 
 
 @patient.command("export")
@@ -35,7 +39,8 @@ def export(org_id: uuid.UUID, phone: str) -> None:
 @click.argument("phone")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--cancel", is_flag=True, help="Cancel the appointments to come as well.")
-def erase(org_id: uuid.UUID, phone: str, *, yes: bool, cancel: bool) -> None:
+@as_json
+def erase(org_id: uuid.UUID, phone: str, *, yes: bool, cancel: bool, as_json: bool) -> None:
     """Erase name, number and words of the number PHONE, everywhere in ORG_ID. It cannot be taken back."""
     with at(org_id) as (session, clinic):
         numbers = _numbers(clinic, phone)
@@ -44,7 +49,8 @@ def erase(org_id: uuid.UUID, phone: str, *, yes: bool, cancel: bool) -> None:
         except privacy.NothingHeld:
             raise _nothing(phone, clinic) from None
     if not yes:
-        click.confirm(f"Erase {numbers[0]} from {_spoken(held)} of {clinic.name}?", abort=True)
+        said = f"Erase {numbers[0]} from {_spoken(held)} of {clinic.name}?"
+        click.confirm(said, abort=True, err=as_json)
     with at(org_id) as (session, clinic):
         try:
             erased = privacy.erase(session, org_id, numbers, cancel=cancel)
@@ -59,7 +65,76 @@ def erase(org_id: uuid.UUID, phone: str, *, yes: bool, cancel: bool) -> None:
             ) from None
         except privacy.NothingHeld:
             raise _nothing(phone, clinic) from None
-    click.echo(f"erased from {_spoken(erased)}")
+    if as_json:
+        print_json({"erased": erased})
+    else:
+        click.echo(f"erased from {_spoken(erased)}")
+
+
+@patient.group("note")
+def note() -> None:
+    """Notes of the staff about a patient."""
+
+
+@note.command("add")
+@click.argument("org_id", type=click.UUID)
+@click.argument("phone")
+@click.argument("words", type=Words(patient_notes.LONGEST))
+@as_json
+def add_note(org_id: uuid.UUID, phone: str, words: str, *, as_json: bool) -> None:
+    """Keep WORDS about the patient with the number PHONE, for the staff only."""
+    with at(org_id) as (session, clinic):
+        contact = _contact(session, clinic, phone)
+        note_id = patient_notes.write(
+            session, org_id=org_id, contact_id=contact.id, body=words, writer=actor()
+        )
+    if as_json:
+        print_json({"id": note_id})
+    else:
+        click.echo(f"noted: {note_id}")
+
+
+@note.command("list")
+@click.argument("org_id", type=click.UUID)
+@click.argument("phone")
+@as_json
+def list_notes(org_id: uuid.UUID, phone: str, *, as_json: bool) -> None:
+    """The notes about the patient with the number PHONE, the latest first."""
+    with at(org_id) as (session, clinic):
+        contact = _contact(session, clinic, phone)
+        rows = [
+            {"id": each.id, "at": each.created_at.isoformat(), "by": each.writer, "words": each.body}
+            for each in patient_notes.list_of(session, org_id, contact.id)
+        ]
+    print_rows(rows, json_wanted=as_json, none="there are no notes about this patient")
+
+
+@note.command("remove")
+@click.argument("org_id", type=click.UUID)
+@click.argument("phone")
+@click.argument("note_id", type=click.UUID)
+@as_json
+def remove_note(org_id: uuid.UUID, phone: str, note_id: uuid.UUID, *, as_json: bool) -> None:
+    """Delete the note NOTE_ID about the patient with the number PHONE."""
+    with at(org_id) as (session, clinic):
+        contact = _contact(session, clinic, phone)
+        if not patient_notes.remove(session, org_id, contact.id, note_id):
+            raise click.ClickException(
+                f"there is no note {note_id}; `flask patient note list {org_id} PHONE` shows those there are"
+            )
+    if as_json:
+        print_json({"removed": note_id})
+    else:
+        click.echo("removed")
+
+
+def _contact(session: Session, clinic: Organization, phone: str) -> Contact:
+    found = session.scalar(
+        select(Contact).where(Contact.org_id == clinic.id, Contact.phone.in_(_numbers(clinic, phone)))
+    )
+    if found is None:
+        raise _nothing(phone, clinic)
+    return found
 
 
 def _numbers(clinic: Organization, said: str) -> list[str]:

@@ -230,6 +230,18 @@ def test_a_blocked_time_is_nobodys_until_the_block_is_removed(desk: Desk) -> Non
     assert "It was removed before." in desk.page("diary")
 
 
+def test_a_form_that_is_sent_twice_blocks_once_and_names_no_row_of_another_clinic(
+    desk: Desk, elsewhere: Desk
+) -> None:
+    theirs = id_in(elsewhere.block("10:00", "11:00", reason="Theirs"))
+    mine = id_in(desk.block("10:00", "11:00", once=theirs))
+    assert mine != theirs
+    assert id_in(desk.block("10:00", "11:00", once=theirs)) == mine
+    assert id_in(desk.block("14:00", "15:00", once=theirs)) != mine  # a page that one went back to
+    assert titles(desk) == ["Staff meeting", "Staff meeting"]
+    assert "no names of patients here" in desk.page("diary/block")
+
+
 def test_a_block_names_the_appointments_that_stand_in_it(desk: Desk) -> None:
     appointment = desk.booked("10:00", name="Tom Early")
     desk.booked("14:00", name="Not In It")

@@ -91,6 +91,24 @@ def test_a_move_keeps_the_service_whatever_the_form_says(app: Any, sql: Any) -> 
     assert desk.row(appointment, "service_id, resource_id, ends_at") == ("check-up", "cal-2", at("10:30"))
 
 
+def test_one_of_a_retired_service_is_moved_as_long_as_there_is_all_that_it_needs(desk: Desk) -> None:
+    appointment = desk.booked("10:00")
+    path = f"diary/appointments/{appointment}/move"
+    desk.sql.execute("UPDATE services SET retired_at = now() WHERE org_id = %s", [desk.org])
+    assert 'value="11:00"' in desk.page(f"{path}?day={DAY}")
+    assert desk.person.post(path, day=DAY, other="11:00").status_code == 303
+    assert desk.row(appointment, "scheduled_at, service_id") == (at("11:00"), "check-up")
+    assert "Choose a service and a time." in shown(desk.book("14:00"))  # and booked no more
+    desk.sql.execute(
+        "WITH r AS (INSERT INTO resources (org_id, id, kind, name, time_zone, retired_at)"
+        " VALUES (%s, 'room-1', 'room', 'Room', 'UTC', now()) RETURNING org_id, id)"
+        " INSERT INTO service_resources (org_id, service_id, resource_id)"
+        " SELECT org_id, 'check-up', id FROM r",
+        [desk.org],
+    )
+    assert desk.person.post(path, day=DAY, other="12:00").status_code == 400  # its room is gone
+
+
 def test_a_patient_who_is_here_is_not_moved_nor_cancelled(desk: Desk) -> None:
     soon = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
     appointment = desk.booked(f"{soon:%H:%M}", day=f"{soon:%Y-%m-%d}", outside="1")

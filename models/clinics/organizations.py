@@ -205,6 +205,17 @@ def get_integration_settings(session: Session, org_id: uuid.UUID) -> Integration
     return session.get(IntegrationSettings, org_id)
 
 
+def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSettings:
+    """The clinic's integration settings; made if there are none yet."""
+    found = get_integration_settings(session, org_id)
+    if found is None:
+        found = IntegrationSettings(org_id=org_id)
+        session.add(found)
+        session.flush()
+        session.refresh(found)
+    return found
+
+
 def every_twilio_account(session: Session) -> list[IntegrationSettings]:
     """The settings of all clinics that have a Twilio account."""
     return list(

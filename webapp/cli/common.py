@@ -16,10 +16,10 @@ from psycopg import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from models.base import phones
+from models.base.one_line import NotOneLine, one_line
 from models.base.session import Door, system_transaction, transaction
-from models.clinics import organizations
-from models.clinics.organizations import IntegrationSettings, Organization
+from models.clinics import limits, organizations
+from models.clinics.organizations import Organization
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,33 +83,18 @@ class Words(click.ParamType[str]):
         self.most = most
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        words = " ".join(str(value).split())
-        if not words:
-            self.fail("it is empty", param, ctx)
-        if not words.isprintable():
-            self.fail("it holds characters that cannot be shown", param, ctx)
-        if len(words) > self.most:
-            self.fail(f"it is longer than {self.most} characters", param, ctx)
-        return words
-
-
-def integration_settings(session: Session, org_id: uuid.UUID) -> IntegrationSettings:
-    """The clinic's integration settings; made if there are none yet."""
-    found = organizations.get_integration_settings(session, org_id)
-    if found is None:
-        found = IntegrationSettings(org_id=org_id)
-        session.add(found)
-        session.flush()
-        session.refresh(found)
-    return found
+        try:
+            return one_line(str(value), self.most)
+        except NotOneLine as error:
+            self.fail(str(error), param, ctx)
 
 
 def telephone(clinic: Organization, said: str) -> str:
     """The number in E.164. Raises ClickException for an impossible number."""
     try:
-        return phones.e164(said, region=clinic.region, sandbox=clinic.sandbox)
-    except phones.ImpossibleNumber as error:
-        raise click.ClickException(f"{said} is no telephone number: {error}") from None
+        return limits.telephone(clinic, said)
+    except limits.Unfit as error:
+        raise click.ClickException(str(error)) from None
 
 
 # --- secrets ------------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from typing import IO, Any
 import click
 
 from models.calls.facts import SCHEMA, parse_facts
-from models.clinics.organizations import IntegrationSettings, Organization
+from models.clinics.organizations import IntegrationSettings, Organization, integration_settings
 from models.leads import leads as lead_verbs
 from models.leads.scoring import ROLES, Evidence, Rules, Turn, as_objects, score
 from webapp.cli import lead_rules
-from webapp.cli.common import as_json, at, integration_settings, print_json, print_rows
+from webapp.cli.common import as_json, at, print_json, print_rows
 from webapp.cli.labelled_calls import export_labelled
 
 

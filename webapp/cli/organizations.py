@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
@@ -10,9 +9,11 @@ import click
 import phonenumbers
 from sqlalchemy import select
 
-from models.base import phones, sealing
+from models.base import sealing
 from models.base.session import transaction
-from models.clinics.organizations import IntegrationSettings, Organization
+from models.clinics import limits
+from models.clinics.limits import LEADS, LIMITS, PACE
+from models.clinics.organizations import IntegrationSettings, Organization, integration_settings
 from webapp.cli.common import (
     Words,
     actor,
@@ -20,40 +21,14 @@ from webapp.cli.common import (
     as_json,
     at,
     everywhere,
-    integration_settings,
     print_facts,
+    print_json,
     print_rows,
     secret,
     spoken_errors,
     telephone,
     whole_numbers,
 )
-
-MOST = 2**31 - 1
-LIMITS = {
-    "code_length": (4, 8, "Digits of a code."),
-    "code_tries": (1, 5, "Wrong codes after which a hold is given back."),
-    "codes_per_hold": (1, MOST, "Codes that may be sent for one hold."),
-    "codes_per_call": (1, MOST, "Codes that may be sent in one call."),
-    "codes_per_phone_a_day": (1, MOST, "Codes to one number, filled again over 24 hours."),
-    "codes_a_day": (1, MOST, "Codes to all numbers: a third at once, filled again by the hour."),
-    "codes_per_caller_an_hour": (1, MOST, "Codes that one caller may have sent to other numbers."),
-    "wrong_codes_per_phone_a_day": (1, MOST, "Wrong codes for one number, forgiven over 24 hours."),
-    "holds_per_phone": (1, MOST, "Times that one number may hold at once, and as many in its own calls."),
-    "unproved_holds": (0, MOST, "Times that one credential may hold before codes are asked for; 0: any."),
-    "unproved_holds_per_caller": (1, MOST, "Times that one caller may hold for others at once."),
-    "unproved_percent_of_day": (1, 100, "How much of a day may be held for numbers that are only said."),
-    "moves_per_appointment_a_day": (1, MOST, "Moves of one appointment by its link in 24 hours."),
-    "texts_per_phone_a_day": (1, MOST, "Texts about appointments to one number in 24 hours; more wait."),
-    "segments_a_day": (100, MOST, "Segments of SMS in 24 hours; one abroad counts four."),
-}
-#: In integration_settings.
-PACE = {"sms_per_second": (0, 1000, "SMS a second that its sender takes; 0 leaves the pace to the provider.")}
-LEADS = {
-    "hot_lead_threshold": (1, 100, "The score that makes a hot lead."),
-    "hot_lead_min_duration": (0, MOST, "Seconds that the call must have lasted longer than."),
-    "hot_lead_alerts_an_hour": (1, MOST, "Alerts by SMS in an hour; more are told together in one."),
-}
 
 
 class Days(click.ParamType[int]):
@@ -62,12 +37,10 @@ class Days(click.ParamType[int]):
     name = "days|ever"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        days = str(value).lower()
-        if days == "ever":
-            return 0
-        if not re.fullmatch("[0-9]{1,5}", days) or not 1 <= int(days) <= 36_500:
-            self.fail(f"{value!r} is neither a number of days from 1 to 36500 nor `ever`", param, ctx)
-        return int(days)
+        try:
+            return limits.days(str(value)) or 0
+        except limits.Unfit as error:
+            self.fail(str(error), param, ctx)
 
 
 class Country(click.ParamType[str]):
@@ -151,32 +124,36 @@ def list_(*, as_json: bool) -> None:
 def show(org_id: uuid.UUID, *, as_json: bool) -> None:
     """The settings of ORG_ID; for a secret only whether it is stored."""
     with at(org_id) as (session, clinic):
-        settings = integration_settings(session, org_id)
-        facts: dict[str, object] = {
-            "id": clinic.id,
-            "name": clinic.name,
-            "region": clinic.region,
-            "phone": clinic.phone,
-            "sandbox": clinic.sandbox,
-            **{name: getattr(clinic, name) for name in LIMITS},
-            "allowed_countries": clinic.countries,
-            "landlines_allowed": clinic.landlines_allowed,
-            "keep_words_days": clinic.keep_words_days or "ever",
-            "keep_patients_days": clinic.keep_patients_days or "ever",
-            "hot_lead_alert_phone": settings.hot_lead_alert_phone,
-            **{name: getattr(settings, name) for name in LEADS | PACE},
-            "sms_provider": settings.sms_provider,
-            "twilio_account_sid": settings.twilio_account_sid,
-            "twilio_auth_token": settings.twilio_auth_token_sealed is not None,
-            "twilio_api_key_sid": settings.twilio_api_key_sid,
-            "twilio_from_number": settings.twilio_from_number,
-            "twilio_messaging_service_sid": settings.twilio_messaging_service_sid,
-            "vapi_api_key": settings.vapi_api_key_sealed is not None,
-            "vapi_credential_id": settings.vapi_credential_id,
-            "vapi_phone_number_id": settings.vapi_phone_number_id,
-            "vapi_assistant_id": settings.vapi_assistant_id,
-        }
+        facts = _facts(clinic, integration_settings(session, org_id))
     print_facts(facts, json_wanted=as_json)
+
+
+def _facts(clinic: Organization, settings: IntegrationSettings) -> dict[str, object]:
+    """What `show` prints; of a secret only whether it is stored."""
+    return {
+        "id": clinic.id,
+        "name": clinic.name,
+        "region": clinic.region,
+        "phone": clinic.phone,
+        "sandbox": clinic.sandbox,
+        **{name: getattr(clinic, name) for name in LIMITS},
+        "allowed_countries": clinic.countries,
+        "landlines_allowed": clinic.landlines_allowed,
+        "keep_words_days": clinic.keep_words_days or "ever",
+        "keep_patients_days": clinic.keep_patients_days or "ever",
+        "hot_lead_alert_phone": settings.hot_lead_alert_phone,
+        **{name: getattr(settings, name) for name in LEADS | PACE},
+        "sms_provider": settings.sms_provider,
+        "twilio_account_sid": settings.twilio_account_sid,
+        "twilio_auth_token": settings.twilio_auth_token_sealed is not None,
+        "twilio_api_key_sid": settings.twilio_api_key_sid,
+        "twilio_from_number": settings.twilio_from_number,
+        "twilio_messaging_service_sid": settings.twilio_messaging_service_sid,
+        "vapi_api_key": settings.vapi_api_key_sealed is not None,
+        "vapi_credential_id": settings.vapi_credential_id,
+        "vapi_phone_number_id": settings.vapi_phone_number_id,
+        "vapi_assistant_id": settings.vapi_assistant_id,
+    }
 
 
 @organization.command("set")
@@ -205,9 +182,10 @@ def show(org_id: uuid.UUID, *, as_json: bool) -> None:
 )
 @click.option("--keep-words-days", type=Days(), help="Answers and texts of SMS are erased after so long.")
 @click.option("--keep-patients-days", type=Days(), help="A patient is erased so long after the last visit.")
-@click.option("--alert-phone", help="Whose telephone hears of a hot lead.")
+@click.option("--alert-phone", help="Whose telephone hears of a hot lead; none: no telephone.")
 @whole_numbers(LEADS | PACE)
-def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
+@as_json
+def set_(org_id: uuid.UUID, *, same_name: bool, as_json: bool, **given: Any) -> None:
     """Change the settings that are given, and nothing else."""
     countries, only_own = given.pop("allow_country"), given.pop("only_own_country")
     changed = {name: value for name, value in given.items() if value is not None}
@@ -218,28 +196,37 @@ def set_(org_id: uuid.UUID, *, same_name: bool, **given: Any) -> None:
     if "name" in changed and not same_name:
         _refuse_a_second(changed["name"], org_id)
     with at(org_id) as (session, clinic):
-        clinic.region = changed.pop("region", clinic.region)
         settings = integration_settings(session, org_id)
-        for name in ("keep_words_days", "keep_patients_days"):
-            if name in changed:
-                setattr(clinic, name, changed.pop(name) or None)
-        if "phone" in changed:
-            clinic.phone = telephone(clinic, changed.pop("phone"))
-        if "alert_phone" in changed:
-            settings.hot_lead_alert_phone = _telephone_of_an_owner(clinic, changed.pop("alert_phone"))
         if countries or only_own:
             clinic.allowed_countries = list(dict.fromkeys(countries))
-        for name, value in changed.items():
+        _put(clinic, settings, changed)
+        facts = _facts(clinic, settings)
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo("changed; see it with: flask organization show " + str(org_id))
+
+
+def _put(clinic: Organization, settings: IntegrationSettings, changed: dict[str, Any]) -> None:
+    clinic.region = changed.pop("region", clinic.region)  # first, since numbers are read by it
+    for name, value in changed.items():
+        if name == "phone":
+            clinic.phone = telephone(clinic, value)
+        elif name == "alert_phone":
+            settings.hot_lead_alert_phone = _alert_phone(clinic, value)
+        elif name in ("keep_words_days", "keep_patients_days"):
+            setattr(clinic, name, value or None)
+        else:
             setattr(settings if name in LEADS | PACE else clinic, name, value)
-    click.echo("changed; see it with: flask organization show " + str(org_id))
 
 
-def _telephone_of_an_owner(clinic: Organization, said: str) -> str:
-    """A mobile or a landline: a premium-rate number would earn from every hot lead."""
-    number = telephone(clinic, said)
-    if not phones.may_be_rung(number):
-        raise click.ClickException(f"{said} is a number that texts cannot be sent to")
-    return number
+def _alert_phone(clinic: Organization, said: str) -> str | None:
+    if said.strip().lower() == "none":
+        return None
+    try:
+        return limits.alert_phone(clinic, said)
+    except limits.Unfit as error:
+        raise click.ClickException(str(error)) from None
 
 
 @organization.command("vapi")

@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from models.base import sealing
+from models.clinics.organizations import integration_settings
 from models.messaging import senders
 from models.notices import retries
-from webapp.cli.common import as_json, at, everywhere, integration_settings, print_rows, secret
+from webapp.cli.common import as_json, at, everywhere, print_rows, secret
 from webapp.nudge import nudge
 
 _TROUBLE = text(

@@ -8,9 +8,9 @@ import uuid
 import click
 
 from models.base import sealing
-from models.clinics.organizations import IntegrationSettings
+from models.clinics.organizations import IntegrationSettings, integration_settings
 from models.messaging import senders
-from webapp.cli.common import at, integration_settings, secret, telephone
+from webapp.cli.common import at, secret, telephone
 
 
 class Sid(click.ParamType[str]):

@@ -133,6 +133,17 @@ def test_nothing_to_change_is_said_to_be_so(operator: Operator, clinic: str) -> 
         assert "nothing was given" in operator.fails(*words, clinic)
 
 
+def test_the_alert_phone_is_taken_away_and_the_clinic_printed_for_a_program(
+    operator: Operator, clinic: str
+) -> None:
+    changed = operator.reads("organization", "set", clinic, "--alert-phone", "07700 900123")
+    assert changed["hot_lead_alert_phone"] == "+447700900123"
+    assert changed == operator.reads("organization", "show", clinic)
+    assert (
+        operator.reads("organization", "set", clinic, "--alert-phone", "none")["hot_lead_alert_phone"] is None
+    )
+
+
 def test_what_vapi_needs_is_kept_and_its_key_sealed(operator: Operator, clinic: str) -> None:
     operator.does(
         "organization",

@@ -32,6 +32,8 @@ class StaffUser(Base):
         CheckConstraint("totp_since IS NULL OR totp_sealed IS NOT NULL", name="second_factor"),
         UniqueConstraint("org_id", "id"),  # for foreign keys that stay within one clinic
         UniqueConstraint("email"),  # a person signs in with an address and names no clinic
+        CheckConstraint("num_nonnulls(invitation_digest, invited_until) IN (0, 2)", name="invitation"),
+        UniqueConstraint("invitation_digest"),
     )
 
     id: Mapped[Id]
@@ -50,9 +52,17 @@ class StaffUser(Base):
     totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
     #: Digests of the recovery codes that are left.
     recovery_digests: Mapped[list[str]] = mapped_column(server_default="[]")
+    #: SHA-256 of the token in the link with which this person sets a password, and the time until which it
+    #: works (models/clinics/invitations.py).
+    invitation_digest: Mapped[str | None]
+    invited_until: Mapped[datetime | None]
     last_seen_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+
+
+class NotAnAddress(ValueError):
+    """The text is no e-mail address."""
 
 
 class WeakPassword(ValueError):
@@ -60,6 +70,8 @@ class WeakPassword(ValueError):
 
 
 SHORTEST, LONGEST = 12, 1024
+#: Characters of the longest e-mail address (RFC 5321).
+LONGEST_EMAIL = 254
 
 #: 19 MiB and two passes, OWASP's minimum: sixteen sign-ins at once must fit into a small machine.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -67,6 +79,17 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 def normal_email(email: str) -> str:
     return email.strip().lower()
+
+
+def check_email(email: str) -> str:
+    """The address as it is stored. Raises NotAnAddress."""
+    address = normal_email(email)
+    local, _, domain = address.partition("@")
+    if not local or "." not in domain or not address.isprintable() or " " in address:
+        raise NotAnAddress
+    if len(address) > LONGEST_EMAIL:
+        raise NotAnAddress
+    return address
 
 
 def find(session: Session, org_id: uuid.UUID, email: str) -> StaffUser | None:
@@ -109,10 +132,26 @@ def check_password(password: str, *, email: str, name: str = "") -> None:
 
 
 def set_password(user: StaffUser, password: str) -> None:
-    """Set a password and end every session of this person. Raises WeakPassword."""
+    """Set a password, and end every session and the link of this person. Raises WeakPassword."""
+    set_hash(user, hash_of(user, password))
+
+
+def hash_of(user: StaffUser, password: str) -> str:
+    """The hash of a new password for this person, which takes long. Raises WeakPassword."""
     check_password(password, email=user.email, name=user.name)
-    user.password_hash = _hasher.hash(_normal(password))
+    return _hasher.hash(_normal(password))
+
+
+def set_hash(user: StaffUser, hashed: str) -> None:
+    """Set a password that `hash_of` has hashed, and end every session and the link of this person."""
+    user.password_hash = hashed
     user.session_epoch += 1
+    forget_invitation(user)
+
+
+def forget_invitation(user: StaffUser) -> None:
+    """End the link with which this person could set a password."""
+    user.invitation_digest = user.invited_until = None
 
 
 def verify(user: StaffUser | None, password: str) -> bool:
@@ -136,8 +175,14 @@ def rehash(user: StaffUser, password: str) -> None:
 
 
 def disable(session: Session, user: StaffUser) -> None:
-    """Refuse sign-in to this person, and end every session."""
+    """Refuse sign-in to this person, and end every session and the link to set a password."""
     user.disabled_at = user.disabled_at or session.scalar(select(func.now()))
+    user.session_epoch += 1
+    forget_invitation(user)
+
+
+def end_sessions(user: StaffUser) -> None:
+    """End every session of this person."""
     user.session_epoch += 1
 
 

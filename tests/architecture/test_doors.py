@@ -32,6 +32,7 @@ DOORS = {
     ("webapp.staff.tries.failed", Door.SIGN_IN),
     ("webapp.staff.tries.find", Door.SIGN_IN),
     ("webapp.feeds.published._find", Door.PUBLISHED_CALENDAR),
+    ("webapp.staff.tries.invited", Door.SIGN_IN),
     ("webapp.ops.health._database", Door.READINESS),
     ("webapp.ops.health._queues", Door.READINESS),
     ("webapp.ops.metrics.metrics", Door.METRICS),

@@ -25,6 +25,7 @@ from models.messaging import receipts
 from tests.factories import code_of
 from tests.security import ground
 from tests.security.ground import Clinic, Everything, bare_body, found, instant, post, vapi_body
+from tests.security.routes_of_team import TEAM
 from webapp import guesses
 from webapp.agents.tools import BY_NAME, TOOLS
 
@@ -115,6 +116,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
         ),
         ("calendar_id",),
     ),
+    **TEAM,
     "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),

@@ -9,6 +9,7 @@ from flask.cli import with_appcontext
 
 from webapp.cli import (
     assistant,
+    audit,
     blocks,
     calendars,
     closures,
@@ -42,6 +43,7 @@ COMMANDS = (
     credentials.credential,
     twilio.twilio,
     staff.staff,
+    audit.audit,
     sms.sms,
     secrets.secrets,
     patients.patient,

@@ -27,6 +27,8 @@ OPEN = {
     "dashboard.ask_to_sign_in",
     "dashboard.second_factor",
     "dashboard.ask_for_second_factor",
+    "dashboard.invitation",
+    "dashboard.accept_invitation",
 }
 
 #: The forms of one's own account, which are everybody's.

@@ -36,6 +36,7 @@ from webapp.staff import (
     csv_files,
     diary,
     holds,
+    invitation,
     judgements,
     live_pages,
     patients,
@@ -48,7 +49,7 @@ from webapp.unit_of_work import Busy, DatabaseAway, OutcomeUnknown
 
 log = logging.getLogger(__name__)
 #: The other modules with pages: importing them has added these to the blueprint.
-_OTHERS = (account, booking, diary, holds, judgements, live_pages, patients, sign_in)
+_OTHERS = (account, booking, diary, holds, invitation, judgements, live_pages, patients, sign_in)
 blueprint.register_blueprint(settings.blueprint)
 T = TypeVar("T")
 R = TypeVar("R", reports.CallRow, reports.Trouble)

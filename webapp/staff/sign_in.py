@@ -42,6 +42,11 @@ def sign_in() -> ResponseReturnValue:
     if user is None:
         page = render_template("dashboard/sign_in.html", problem="wrong", email=email)
         return page, HTTPStatus.FORBIDDEN
+    return let_in(user, device, password=password)
+
+
+def let_in(user: StaffUser, device: Device, *, password: str) -> ResponseReturnValue:
+    """The answer to a person who has just proved or set this password: the code is asked for, if it is on."""
     if factor.is_on(user):
         session.clear()
         session["half"] = [str(user.org_id), str(user.id), user.session_epoch, time.time()]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from flask import request
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from models.base import clock
 from models.base.audit import AuditEntry
 from models.base.session import Door
-from models.clinics import second_factor, sign_in_limits, staff, staff_sessions
+from models.clinics import invitations, second_factor, sign_in_limits, staff, staff_sessions
 from models.clinics.sign_in_limits import Counted
 from models.clinics.staff import StaffUser
 from webapp import attacks
@@ -28,9 +29,6 @@ from webapp.state import per_app
 from webapp.turns import NoTurn, Turns
 from webapp.unit_of_work import Busy, in_system_transaction, in_transaction
 
-#: Characters of the longest e-mail address (RFC 5321).
-_LONGEST_EMAIL = 254
-
 #: Passwords that are hashed at once, each for some 50 ms and in 19 MiB: a flood of tries must
 #: leave the processor to the telephone calls.
 hashing = per_app(lambda: Turns(2, waiting=8))
@@ -38,6 +36,10 @@ hashing = per_app(lambda: Turns(2, waiting=8))
 _hashers = ThreadPoolExecutor(2, thread_name_prefix="password")
 #: Seconds that a try may wait for its turn.
 LONGEST_WAIT = 3.0
+
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Failure(StrEnum):
@@ -61,7 +63,7 @@ def find(email: str, password: str, device: Device) -> StaffUser | None:
     Raises TooSoon, Busy or DatabaseAway.
     """
     typed = staff.normal_email(email)
-    typed = typed if len(typed) <= _LONGEST_EMAIL and typed.isprintable() else ""
+    typed = typed if len(typed) <= staff.LONGEST_EMAIL and typed.isprintable() else ""
     network = group(request.remote_addr or "")
 
     def count(at: Session) -> tuple[StaffUser | None, list[Counted], int | None]:
@@ -85,6 +87,51 @@ def find(email: str, password: str, device: Device) -> StaffUser | None:
         return None
     in_system_transaction(Door.SIGN_IN, lambda at: sign_in_limits.succeeded(at, *counted))
     return user
+
+
+def invited(token: str) -> StaffUser | None:
+    """The person whose link to set a password has this token, or None. A wrong token counts for its network
+    like a wrong password.
+
+    Raises TooSoon, Busy or DatabaseAway.
+    """
+    counted = sign_in_limits.NETWORK.of(group(request.remote_addr or ""))
+
+    def look(at: Session) -> tuple[StaffUser | None, int | None]:
+        wait = sign_in_limits.try_once(at, counted)
+        user = None if wait else invitations.find(at, token)
+        if user:
+            sign_in_limits.succeeded(at, counted)
+        return user, wait
+
+    user, wait = in_system_transaction(Door.SIGN_IN, look)
+    if user is None:
+        attacks.count(attacks.Kind.LIMITED_SIGN_IN if wait else attacks.Kind.FAILED_SIGN_IN)
+    if wait:
+        raise TooSoon(wait)
+    return user
+
+
+def set_password(user: StaffUser, token: str, password: str) -> StaffUser | None:
+    """Set the password of the person whose link has this token, which ends the link. Returns the row as it is
+    now; None if the link has ended meanwhile.
+
+    Raises WeakPassword, Busy or DatabaseAway.
+    """
+    staff.check_password(password, email=user.email, name=user.name)  # before it waits for its turn
+    hashed = _in_turn(staff.hash_of, user, password)
+
+    def put(at: Session) -> StaffUser | None:
+        row = invitations.find_locked(at, token)
+        if row is not None:
+            staff.set_hash(row, hashed)
+            at.flush()
+        return row
+
+    def happened(at: Session, _: StaffUser | None) -> bool:
+        return at.get_one(StaffUser, user.id).password_hash == hashed
+
+    return in_transaction(user.org_id, put, actor=f"staff {user.email}", happened=happened)
 
 
 def code_is_right(user: StaffUser, code: str, device: Device) -> bool:
@@ -153,9 +200,14 @@ def _has_code(user: StaffUser, code: str) -> bool:
 
 
 def _verified(user: StaffUser | None, password: str) -> bool:
+    return _in_turn(staff.verify, user, password)
+
+
+def _in_turn(work: Callable[[U, str], T], user: U, password: str) -> T:
+    """Hash a password on one of the threads for it. Raises Busy after LONGEST_WAIT."""
     try:
         with hashing().turn(longest=LONGEST_WAIT):
-            return _hashers.submit(staff.verify, user, password).result()
+            return _hashers.submit(work, user, password).result()
     except NoTurn:
         raise Busy from None
 

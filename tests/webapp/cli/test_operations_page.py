@@ -30,7 +30,8 @@ def typed(operator: Operator) -> dict[str, str]:
     phone = phone_number()
     credential = ""
     variables: dict[str, str] = {}
-    known = {"owner@example.com": f"owner-{uuid.uuid4()}@example.com", "+44 7700 900123": phone}
+    known = {f"{who}@example.com": f"{who}-{uuid.uuid4()}@example.com" for who in ("owner", "desk")}
+    known["+44 7700 900123"] = phone
     for variable, words in commands():
         filled = [re.sub(r"\b2026\b", YEAR, known.get(word, word)) for word in words]
         for name, value in variables.items():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+import settings
 from models.base.session import Door, system_transaction
-from models.clinics import second_factor, staff
+from models.clinics import invitations, second_factor, staff
 from tests.webapp.cli.commands import ACTOR, Operator
 
 PASSWORD = "correct horse battery"
@@ -33,6 +36,7 @@ def test_somebody_is_let_in_and_out_and_in_again(operator: Operator, clinic: str
         "role": "owner",
         "password": True,
         "second_factor": False,
+        "link_until": None,
         "last_seen": None,
         "disabled": None,
     }
@@ -108,3 +112,37 @@ def test_the_second_factor_of_one_who_lost_it(operator: Operator, clinic: str, e
     kept = "SELECT concat(totp_sealed, totp_since, recovery_digests) FROM staff_users WHERE email = %s"
     assert operator.value(kept, email) == "[]"
     assert f"{email}x is not there" in operator.fails("staff", "reset-second-factor", clinic, email + "x")
+
+
+def test_a_link_is_made_for_a_new_person_and_for_one_who_forgot(
+    operator: Operator, clinic: str, email: str
+) -> None:
+    invite = ("staff", "invite", clinic, email)
+    assert f"{email} is not there" in operator.fails(*invite)
+    first = operator.does(*invite, "--name", "Jo", "--role", "owner")
+    address = f"{settings.get().public_base_url}/dashboard/invitation/"
+    assert first.startswith(address)
+    assert "there already" in operator.fails(*invite, "--name", "Jo")
+    second = operator.reads(*invite)
+    assert second["link"].startswith(address)
+    assert second["link"] != first
+    assert (second["role"], second["password"], bool(second["link_until"])) == ("owner", False, True)
+    with system_transaction(Door.OPERATOR) as session:
+        assert invitations.find(session, first.removeprefix(address)) is None
+        assert invitations.find(session, second["link"].removeprefix(address)) is not None
+    operator.does("staff", "password", clinic, email, typed=PASSWORD + "\n")  # which ends the link
+    assert operator.reads("staff", "list", clinic)[0]["link_until"] is None
+    operator.does("staff", "disable", clinic, email)
+    assert "flask staff enable" in operator.fails(*invite)
+    assert "is no e-mail address" in operator.fails("staff", "invite", clinic, "jo", "--name", "Jo")
+
+
+def test_each_change_prints_the_person_for_a_program(operator: Operator, clinic: str, email: str) -> None:
+    added = operator.run("staff", "add", clinic, email, "--name", "Jo", "--json", typed=PASSWORD)
+    assert json.loads(added.stdout)["email"] == email
+    assert operator.reads("staff", "role", clinic, email, "read_only")["role"] == "read_only"
+    assert operator.reads("staff", "disable", clinic, email)["disabled"]
+    assert operator.reads("staff", "enable", clinic, email)["disabled"] is None
+    before = operator.value("SELECT session_epoch FROM staff_users WHERE email = %s", email)
+    assert operator.reads("staff", "sign-out", clinic, email)["email"] == email
+    assert operator.value("SELECT session_epoch FROM staff_users WHERE email = %s", email) == before + 1

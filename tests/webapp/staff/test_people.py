@@ -18,6 +18,7 @@ from tests.webapp.staff.browsers import PASSWORD, Person, employ, token_in
 from webapp.staff import guard
 
 WRONG = "not this one at all"
+INVITATION = f"/dashboard/invitation/{'0' * 48}"
 
 
 def routes(app: Flask, method: str) -> list[str]:
@@ -32,6 +33,8 @@ def routes(app: Flask, method: str) -> list[str]:
         "resource_id": "somebody",
         "service_id": "some-service",
         "calendar_id": uuid.uuid4(),
+        "staff_id": uuid.uuid4(),
+        "token": "0" * 48,
     }
     adapter = app.url_map.bind("localhost")
     return sorted(
@@ -191,12 +194,14 @@ def test_every_page_but_the_first_is_for_whoever_is_signed_in(app: Flask, client
             assert response.status_code == 200
         elif path == "/dashboard/sign-in/code":
             assert response.location == "/dashboard/sign-in"
+        elif path == INVITATION:
+            assert response.status_code == 404
         elif path in {"/dashboard/live/state", "/dashboard/live/stream", "/dashboard/diary/entries"}:
             assert response.status_code == 401, path
         else:
             assert (response.status_code, response.location) == (303, "/dashboard/sign-in"), path
         response.close()
-    for path in set(routes(app, "POST")) - {"/dashboard/sign-in", "/dashboard/sign-in/code"}:
+    for path in set(routes(app, "POST")) - {"/dashboard/sign-in", "/dashboard/sign-in/code", INVITATION}:
         assert client.post(path).location == "/dashboard/sign-in", path
 
 
@@ -213,7 +218,7 @@ def test_each_form_without_its_token_is_refused(app: Flask, person: Person) -> N
 def test_one_who_may_only_look_changes_nothing_but_their_own_account(app: Flask, person: Person) -> None:
     looker = employ(app, person.org, "Lou", StaffRole.READ_ONLY)
     looker.sign_in()
-    own = {f"/dashboard/{path}" for path in ("sign-in", "sign-in/code", "sign-out")}
+    own = {INVITATION, *(f"/dashboard/{path}" for path in ("sign-in", "sign-in/code", "sign-out"))}
     own |= {"/dashboard/patients"}  # which only looks
     forms = [path for path in routes(app, "POST") if path not in own and "/account/" not in path]
     assert len(forms) >= 12
@@ -317,4 +322,4 @@ def test_two_clinics_may_have_somebody_each(app: Flask, person: Person) -> None:
     colleague = employ(app, person.org, "Sam")
     colleague.sign_in()
     assert "Sam" in colleague.get("live").text
-    assert len(guard.OPEN) == 4
+    assert len(guard.OPEN) == 6

@@ -14,6 +14,7 @@ from webapp.staff.settings import (
     overview,
     people,
     phone,
+    record,
     services,
     team,
 )
@@ -21,4 +22,4 @@ from webapp.staff.settings.owners import blueprint
 
 __all__ = ["blueprint"]
 
-_PAGES = (calendars, clinic, closures, feeds_out, importing, overview, people, phone, services, team)
+_PAGES = (calendars, clinic, closures, feeds_out, importing, overview, people, phone, record, services, team)

@@ -32,6 +32,7 @@ PAGES = (
     ("importing", "Import"),
     ("clinic", "Clinic"),
     ("team", "Team"),
+    ("record", "Changes made"),
 )
 
 

@@ -53,6 +53,7 @@ class BookedBy(StrEnum):
     PHONE = "phone"
     LINK = "link"
     DESK = "desk"
+    IMPORT = "import"  # from the clinic's former diary
 
 
 class Appointment(Base):
@@ -64,7 +65,7 @@ class Appointment(Base):
         CheckConstraint("minutes_before >= 0 AND minutes_after >= 0", name="buffers"),
         # An appointment by phone had its code read back; one of the desk has somebody who answers for it.
         CheckConstraint("booked_by <> 'phone' OR hold_id IS NOT NULL", name="phone_has_its_hold"),
-        CheckConstraint("booked_by <> 'desk' OR booker IS NOT NULL", name="desk_has_a_name"),
+        CheckConstraint("booked_by NOT IN ('desk', 'import') OR booker IS NOT NULL", name="desk_has_a_name"),
         CheckConstraint(r"(seat > 0) = (overruled IS NOT NULL) AND overruled ~ '\S'", name="overruled"),
         ForeignKeyConstraint(["org_id", "calendar_id"], ["calendars.org_id", "calendars.id"]),
         ForeignKeyConstraint(["org_id", "service_id"], ["services.org_id", "services.id"]),
@@ -86,6 +87,13 @@ class Appointment(Base):
         Index("uq_appointments_hold_id", "hold_id", unique=True),
         Index("ix_appointments_org_id_call_sid", "org_id", "call_sid"),
         Index("ix_appointments_org_id_patient_phone", "org_id", "patient_phone"),
+        Index(
+            "uq_appointments_org_id_imported_id",
+            "org_id",
+            "imported_id",
+            unique=True,
+            postgresql_where=text("imported_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -113,6 +121,8 @@ class Appointment(Base):
     booker: Mapped[str | None]
     #: Why the desk put it beside another one, on a seat of its own; null on the first seat.
     overruled: Mapped[str | None]
+    #: Of an imported one: a digest by which another import knows it (models/booking/imports/matching.py).
+    imported_id: Mapped[str | None]
     confirmation_message_id: Mapped[uuid.UUID]
     # A trigger copies these three from the confirmation's row.
     confirmation_sms_sent: Mapped[bool] = mapped_column(server_default="false")

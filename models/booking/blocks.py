@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, delete, select
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -40,6 +40,13 @@ class Block(Base):
         CheckConstraint("ends_at > starts_at AND ends_at <= starts_at + interval '3660 days'", name="length"),
         CheckConstraint(r"reason ~ '\S'", name="reason"),
         Index("ix_blocks_org_id_resource_id_ends_at", "org_id", "resource_id", "ends_at"),
+        Index(
+            "uq_blocks_org_id_imported_id",
+            "org_id",
+            "imported_id",
+            unique=True,
+            postgresql_where=text("imported_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -49,6 +56,8 @@ class Block(Base):
     ends_at: Mapped[datetime]
     reason: Mapped[str]
     source: Mapped[BlockSource] = mapped_column(EnumText(BlockSource), server_default="desk")
+    #: As for an appointment. The reason of an imported block may be a patient's name.
+    imported_id: Mapped[str | None]
     created_at: Mapped[CreatedAt]
 
 

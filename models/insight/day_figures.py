@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.base import clock
 from models.calls.calls import BY_SIGNATURE
+from models.messaging.states import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ _DAYS = """
            round(100.0 * count(a.id) FILTER (WHERE a.confirmation_sms_sent) / nullif(count(a.id), 0), 2)
              AS rate, coalesce(c.moved, 0) AS moved, coalesce(c.cancelled, 0) AS cancelled
       FROM generate_series(CAST(:first AS date), CAST(:last AS date), interval '1 day') d
-      LEFT JOIN appointments a ON a.org_id = :org AND a.created_at >= :since
+      LEFT JOIN appointments a ON a.org_id = :org AND a.created_at >= :since AND a.booked_by <> 'import'
            AND (a.created_at AT TIME ZONE CAST(:zone AS text))::date = d::date
       LEFT JOIN (
         SELECT (created_at AT TIME ZONE CAST(:zone AS text))::date AS day,
@@ -94,9 +95,10 @@ _DAYS = """
              ON c.day = d::date
      GROUP BY d, c.moved, c.cancelled ORDER BY d DESC
 """
-_DELIVERY = """
+_DELIVERY = f"""
     SELECT kind, status, count(*) AS messages FROM sms_messages
-     WHERE org_id = :org AND created_at >= :since GROUP BY kind, status ORDER BY kind, count(*) DESC, status
+     WHERE org_id = :org AND created_at >= :since AND cause <> '{Cause.IMPORTED.value}'
+     GROUP BY kind, status ORDER BY kind, count(*) DESC, status
 """
 # A request without a call id counts as a call of its own; a call at a later step counts at the earlier steps.
 _FUNNEL = f"""

@@ -189,6 +189,7 @@ _BOOKINGS = """
              AND was_at <> is_at ORDER BY id DESC LIMIT 1) AS moved_from
       FROM sms_messages m
       JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id AND a.created_at >= :today
+           AND a.booked_by <> 'import'
       JOIN resources r ON r.org_id = a.org_id AND r.id = a.resource_id
       JOIN sms_messages now_sms ON now_sms.id = coalesce(
            CASE a.status WHEN 'cancelled' THEN
@@ -255,7 +256,8 @@ _VERSION = text(f"""
         WHERE org_id = :org AND hold_is_live(status, expires_at, app_clock())),
       (SELECT string_agg(m.id::text || ':' || m.xmin::text || ':' || a.xmin::text, ',' ORDER BY m.id)
          FROM sms_messages m JOIN appointments a ON a.id = m.appointment_id AND a.org_id = m.org_id
-        WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today),
+        WHERE m.org_id = :org AND m.kind = 'confirmation' AND m.created_at >= :today
+          AND a.booked_by <> 'import'),
       (SELECT string_agg(concat_ws(':', id, xmin::text, scheduled_at <= app_clock()), ',' ORDER BY id)
          FROM appointments
         WHERE org_id = :org AND scheduled_at >= :today AND scheduled_at < :tomorrow),

@@ -72,6 +72,8 @@ class Cause(StrEnum):
     CLINIC_HAD_MANY = "the texts of the day are used up, so it waits"
     #: For an alert that never goes out, because another alert tells of its leads.
     TOGETHER = "another alert tells of it, too"
+    #: For the confirmation of an appointment that was brought in from the clinic's former diary.
+    IMPORTED = "it was imported, and its patient knows of it"
 
 
 def can_become(before: SmsStatus, after: SmsStatus, *, accepted: bool) -> bool:

@@ -79,7 +79,7 @@ def _never_again(session: Session, message: SmsMessage, now: datetime) -> str | 
     """Why a message must not be sent again; None if that depends on its status."""
     # A late receipt may have changed the cause of a message to an erased patient.
     cause = Cause.ERASED if is_erased(message.to_phone) else message.cause
-    if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW):
+    if cause in (Cause.SUPERSEDED, Cause.TOGETHER, Cause.ERASED, Cause.SENT_ANEW, Cause.IMPORTED):
         return f"it is not to be sent any more: {cause}"
     if message.provider_id is not None and not may_be_sent_anew(message.status, message.error_meaning):
         return f"the provider accepted it as {message.provider_id}: it is {message.status}"

@@ -18,6 +18,7 @@ from webapp.cli import (
     doctor,
     holds,
     holidays,
+    imports,
     leads,
     organizations,
     patients,
@@ -51,6 +52,7 @@ COMMANDS = (
     assistant.vapi,
     leads.leads,
     holds.hold,
+    imports.import_,
 )
 
 

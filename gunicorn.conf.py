@@ -56,9 +56,11 @@ class DrainingWorker(PatientWorker):
     """
 
     def gate(self) -> Gate:
-        from webapp.agents.standing import Door  # noqa: PLC0415 -- the master has no application
+        # The master has no application.
+        from webapp.agents.standing import Door  # noqa: PLC0415
+        from webapp.staff import uploads  # noqa: PLC0415
 
-        return Door(self.wsgi)
+        return Door(self.wsgi, [uploads.judge_for(self.wsgi)])
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 (gunicorn's signature)
         if enabled or self.alive:

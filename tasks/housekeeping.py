@@ -6,6 +6,7 @@ import logging
 
 from celeryconfig import Task
 from models.base.session import Door, system_transaction
+from models.booking.imports import uploads
 from models.clinics import allowances, sign_in_limits, staff_sessions
 from models.insight import retention
 from tasks.app import app
@@ -25,6 +26,7 @@ def keep_house() -> None:
         staff_sessions.forget_the_old(session, MOST)
         sign_in_limits.forget_the_forgiven(session, MOST)
         allowances.forget_the_full(session, MOST)
+        uploads.forget_the_old(session, MOST)
     if tidied:
         log.info(
             "erased %d answers, %d texts, what %d visits were for, the words of %d calls, and %d patients",

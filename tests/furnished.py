@@ -27,6 +27,8 @@ NO_TOOL_WRITES = {
     " WHERE org_id = %(org)s GROUP BY org_id",
     "published_calendars": "INSERT INTO published_calendars (org_id, with_names, token_digest)"
     " VALUES (%(org)s, true, %(any)s)",
+    "import_files": "INSERT INTO import_files (org_id, id, kind, file_name, body, choices, created_at)"
+    " VALUES (%(org)s, gen_random_uuid(), 'csv', '', '', '{}', now())",
     "vapi_syncs": "INSERT INTO vapi_syncs (org_id, synced_until) VALUES (%(org)s, now())",
     "hot_lead_alerts": "INSERT INTO hot_lead_alerts (org_id, call_id, lead_score)"
     " VALUES (%(org)s, %(call)s, 90)",

@@ -37,6 +37,7 @@ from models.booking import holds
 from models.booking.appointments import EXPECTED, Appointment, AppointmentStatus
 from models.booking.changes import AppointmentChange
 from models.booking.holds import AppointmentHold, HoldStatus
+from models.booking.imports import uploads
 from models.booking.links import PatientLink
 from models.calls.calls import BY_SIGNATURE, Call, ToolCall
 from models.clinics.contacts import Contact
@@ -68,6 +69,7 @@ PERSONAL = {
     "hot_lead_alerts": {"lead_name", "lead_phone"},
     "opt_outs": {"phone"},
     "patient_notes": {"body"},
+    "import_files": {"file_name", "choices"},
 }
 
 #: Columns that are of no use outside, and better not handed out.
@@ -266,6 +268,8 @@ def erase(
             holds.release(session, org_id=org_id, hold_id=hold.id)
     session.flush()
     names = held.names
+    # Kept for an hour at most; whether the patient is in it is not looked for.
+    uploads.forget(session, org_id)
     _settle_sms(session, org_id, held)
     _erase_rows(session, org_id, held)
     named.erase(session, org_id, names)

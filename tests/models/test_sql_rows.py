@@ -367,6 +367,7 @@ def test_every_enum_column_was_walked() -> None:
         ("appointment_changes", "change"),
         ("appointment_holds", "status"),
         ("blocks", "source"),
+        ("import_files", "kind"),
         ("opt_outs", "source"),
         ("patient_links", "outcome"),
         ("resources", "kind"),

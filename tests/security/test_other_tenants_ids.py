@@ -86,7 +86,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
             f"/dashboard/settings{page}"
             for page in (
                 *("", "/standing", "/people", "/services", "/phone", "/closures"),
-                *("/closures/holidays",),
+                *("/closures/holidays", "/importing/file/forget"),
                 *("/calendars", "/importing", "/clinic", "/team"),
             )
         ),
@@ -117,6 +117,8 @@ ROUTES: dict[str, tuple[str, ...]] = {
         ("calendar_id",),
     ),
     **TEAM,
+    "/dashboard/settings/importing/file": ("upload",),
+    "/dashboard/settings/importing/file/import": ("upload",),
     "/dashboard/account/sessions/<uuid:session_id>/end": ("session_id",),
     "/dashboard/leads/<path:call_id>": ("call_id",),
     "/dashboard/leads/<path:call_id>/called-back": ("call_id",),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Callable, Sequence
 from io import BytesIO
+from typing import Any
 from urllib.parse import parse_qs
 
 from flask import Request
@@ -26,13 +28,19 @@ log = logging.getLogger(__name__)
 MOST_OF_A_BODY = max(platform.most_of_a_body for platform in platforms.PLATFORMS) + 1
 
 
+#: Judges the sender of a large body to a path, by the head as a WSGI environment; None for a path that it does
+#: not know.
+Judge = Callable[[str, dict[str, Any]], Standing | None]
+
+
 class Door:
     """What the web server asks of one application (webserver.standing.Gate)."""
 
     MOST_OF_A_BODY = MOST_OF_A_BODY
 
-    def __init__(self, app: Application) -> None:
-        self._state = app.state
+    def __init__(self, app: Application, others: Sequence[Judge] = ()) -> None:
+        """`others` judge what is sent elsewhere than to the agents' addresses."""
+        self._state, self._others = app.state, others
         with self._state.at_work():
             self._proxies = settings.get().proxies_in_front
         secrets = (name.upper() for platform in platforms.PLATFORMS for name in platform.secret_headers)
@@ -63,8 +71,6 @@ class Door:
         next, counts a wrong one.
         """
         platform = next((each for each in platforms.PLATFORMS if each.is_asked_at(path)), None)
-        if platform is None:
-            return Standing.SMALL
         environ = {
             "REQUEST_METHOD": "POST",
             "PATH_INFO": path,
@@ -78,7 +84,10 @@ class Door:
         environ |= {f"HTTP_{name.replace('-', '_')}": value for name, value in headers}
         try:
             with self._state.at_work():
-                return _judged(platform, Request(environ))
+                if platform is not None:
+                    return _judged(platform, Request(environ))
+                found = (each(path, environ) for each in self._others)
+                return next((each for each in found if each is not None), Standing.SMALL)
         except (credentials.Unauthorized, Busy, DatabaseAway):
             return Standing.REFUSED
         except Exception:

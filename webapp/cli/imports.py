@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 import uuid
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy.orm import Session
 
-from models.base import clock
-from models.booking import resources, services
-from models.booking.imports import judging, matching, putting, reading
+from models.booking import resources
+from models.booking.imports import judging, matching, putting
 from models.booking.imports.entries import MOST_BYTES, File, Kind, Unreadable
 from models.booking.imports.judging import Report
 from models.booking.imports.matching import NEW, Choices
@@ -23,9 +21,6 @@ from models.clinics import calendars
 from models.clinics.organizations import Organization
 from webapp.cli.changes import possible
 from webapp.cli.common import actor, as_json, at, print_json, print_rows
-
-#: How much of a calendar's past is read with --with-past.
-_PAST = timedelta(days=3660)
 
 
 @click.command("import")
@@ -81,20 +76,8 @@ def import_(
 
 
 def _read(session: Session, clinic: Organization, data: bytes, kind: Kind, *, with_past: bool) -> File:
-    now = clock.now(session)
-    names = [
-        word for each in services.list_of_clinic(session, clinic.id) for word in (each.name, *each.words)
-    ]
     try:
-        return reading.read(
-            data,
-            kind,
-            zone=calendars.zone(session, clinic.id),
-            region=clinic.region,
-            now=now,
-            since=now - _PAST if with_past else now,
-            services=names,
-        )
+        return matching.read(session, clinic, data, kind, with_past=with_past)
     except Unreadable as problem:
         raise click.ClickException(str(problem)) from None
 

@@ -49,13 +49,15 @@ FOR_OWNERS = {"dashboard.erase"}
 #: The endpoints that scripts ask. Like a form of htmx they get 401, since they cannot follow to the sign-in.
 _FOR_SCRIPTS = {"dashboard.live_state", "dashboard.live_stream", "dashboard.diary_entries"}
 
+#: Bytes of a form, and of the forms that may have more, by endpoint.
 MOST_BYTES = 16 * 1024
+MORE_BYTES: dict[str, int] = {}
 
 
 @blueprint.before_request
 def _check() -> ResponseReturnValue | None:
     """Let a request through only if it is signed in, and a form only with the session's token."""
-    request.max_content_length = MOST_BYTES
+    request.max_content_length = MORE_BYTES.get(request.endpoint or "", MOST_BYTES)
     if request.endpoint not in OPEN:
         g.signed = people.current()
         if g.signed is None:

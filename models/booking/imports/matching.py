@@ -6,14 +6,19 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from models.base import clock
 from models.booking import resources, services
+from models.booking.imports import reading
 from models.booking.imports.columns import plain
-from models.booking.imports.entries import Entry, File
+from models.booking.imports.entries import Entry, File, Kind
 from models.booking.resources import ResourceKind
+from models.clinics import calendars
+from models.clinics.organizations import Organization
 
 #: Instead of an id: make one of that name, or leave it out (a room: import without one).
 NEW = "+"
@@ -48,6 +53,27 @@ class Choices:
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Choices:
         return cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
+
+
+#: How much of a calendar's past is read where it is wanted.
+_PAST = timedelta(days=3660)
+
+
+def read(session: Session, clinic: Organization, data: bytes, kind: Kind, *, with_past: bool = False) -> File:
+    """Read a file as this clinic's: in its zone, its country and the words for its services. Raises
+    Unreadable.
+    """
+    now = clock.now(session)
+    offered = services.list_of_clinic(session, clinic.id)
+    return reading.read(
+        data,
+        kind,
+        zone=calendars.zone(session, clinic.id),
+        region=clinic.region,
+        now=now,
+        since=now - _PAST if with_past else now,
+        services=[word for each in offered for word in (each.name, *each.words)],
+    )
 
 
 def guess(session: Session, org_id: uuid.UUID, file: File, *, person: str | None = None) -> Choices:

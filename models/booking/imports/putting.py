@@ -58,9 +58,10 @@ def put(
     *,
     booker: str,
     seen: str | None,
+    most: int | None = None,
 ) -> Report:
     """Import what is not refused. `booker` answers for it. `seen` is Report.seen of the refusals that were
-    agreed to, or None for any.
+    agreed to, or None for any. `most` is how many may be imported at once.
 
     Waits for claims of the same people and rooms, at most the lock timeout each (LockNotAvailable after it).
     Raises NotAsSeen, and Impossible if something new cannot be made; then the transaction must not commit.
@@ -68,6 +69,8 @@ def put(
     locks.take(session, func.hashtextextended(f"import/{clinic.id}", 0))
     first = judging.judge(session, clinic, file, choices, zone)
     _assert_seen(first, seen)
+    if most is not None and len(first.planned) > most:
+        raise Impossible(f"the file has more than {most:,} rows to import; export fewer months")
     choices = _Maker(session, clinic, zone).make(first, choices, judging.lengths(file))
     _lock(session, clinic.id, choices, first)
     report = judging.judge(session, clinic, file, choices, zone)
@@ -200,7 +203,7 @@ def _contacts(
         ]
         session.execute(upsert(Contact).values(rows).on_conflict_do_nothing())
         query = select(Contact.phone, Contact.id).where(Contact.org_id == org_id, Contact.phone.in_(part))
-        found |= dict(session.execute(query).tuples().all())
+        found |= {row.phone: row.id for row in session.execute(query)}
     return found
 
 

@@ -41,7 +41,7 @@ def read(
     if len(data) > MOST_BYTES:
         raise Unreadable("the file is larger than 5 MB; export it in parts, by date")
     if not data.strip():
-        raise Unreadable("the file is empty")
+        raise Unreadable("no file was chosen, or it is empty")
     for begins, what in _NO_TEXT.items():
         if data.startswith(begins):
             raise Unreadable(f"this is {what} and no text; save it as CSV and choose that file")

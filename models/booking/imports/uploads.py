@@ -72,7 +72,6 @@ def get_or_none(
 def forget(session: Session, org_id: uuid.UUID) -> None:
     """Erase the clinic's file, if it has one."""
     session.execute(delete(ImportFile).where(ImportFile.org_id == org_id))
-    session.expire_all()
 
 
 def forget_the_old(session: Session, limit: int) -> None:

@@ -26,7 +26,7 @@ IMPERSONAL = {
     },
     "appointments": {
         *("calendar_id", "service_id", "resource_id", "other_resources", "call_sid", "confirmation_sms_id"),
-        "booker",
+        *("booker", "imported_id"),
     },
     "calls": {
         *("id", "status", "ended_reason", "call_type", "assistant_id", "phone_number_id", "lead_band"),
@@ -39,6 +39,7 @@ IMPERSONAL = {
     "patient_notes": {"writer"},
     "appointment_changes": {"actor", "was_resource_id", "is_resource_id"},
     "attack_counts": {"kind"},
+    "import_files": {"kind"},
     "inbound_wishes": {"provider_id"},
     "sign_in_limits": {"digest"},
     "signed_requests": {"signature", "path"},

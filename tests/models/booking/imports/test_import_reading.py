@@ -25,8 +25,8 @@ def read(
     )
 
 
-def of(name: str, region: str = "GB", **more: tuple[str, ...]) -> File:
-    return read((FILES / name).read_bytes(), region=region, **more)
+def of(name: str, region: str = "GB", services: tuple[str, ...] = ()) -> File:
+    return read((FILES / name).read_bytes(), region=region, services=services)
 
 
 def starts(file: File) -> list[str]:

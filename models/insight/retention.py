@@ -26,6 +26,7 @@ from sqlalchemy.sql.expression import cast
 
 from models.base.erased import MARK
 from models.booking.appointments import Appointment
+from models.booking.blocks import Block
 from models.booking.holds import AppointmentHold
 from models.booking.services import Service
 from models.calls.calls import BY_SIGNATURE, Call, ToolCall
@@ -38,6 +39,10 @@ from models.leads.leads import HotLeadAlert
 from models.messaging import handling
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
+
+
+#: The reason of an imported block once what the old diary said of it is forgotten.
+IMPORTED = "imported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def tidy(session: Session, *, words: int = 2000, patients: int = 50) -> Tidied:
     return Tidied(
         answers=_forget_answers(session, words),
         texts=_forget_texts(session, words),
-        visits=_forget_visits(session, words),
+        visits=_forget_visits(session, words) + _forget_blocks(session, min(words, 200)),
         calls=_forget_calls(session, words),
         patients=_forget_patients(session, patients),
     )
@@ -127,9 +132,15 @@ def _forget_visits(session: Session, limit: int) -> int:
     return _forget(session, Appointment, Appointment.ends_at, said, limit=limit, service_type=None)
 
 
+def _forget_blocks(session: Session, limit: int) -> int:
+    """Forget the reasons of imported blocks, which may be patients' names."""
+    named = and_(Block.imported_id.is_not(None), Block.reason != IMPORTED)
+    return _forget(session, Block, Block.ends_at, named, limit=limit, reason=IMPORTED)
+
+
 def _forget(
     session: Session,
-    entity: type[ToolCall | SmsMessage | Appointment],
+    entity: type[ToolCall | SmsMessage | Appointment | Block],
     since: InstrumentedAttribute[datetime],
     which: ColumnElement[bool],
     *,

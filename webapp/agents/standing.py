@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 MOST_OF_A_BODY = max(platform.most_of_a_body for platform in platforms.PLATFORMS) + 1
 
 
-#: Judges the sender of a large body to a path, by the head as a WSGI environment; None for a path that it does
-#: not know.
+#: Judges the sender of a large body to a path, by the head as a WSGI environment; None for a path that it
+#: does not know.
 Judge = Callable[[str, dict[str, Any]], Standing | None]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import tempfile
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from flask.testing import FlaskClient
 
@@ -25,13 +27,24 @@ def commands() -> list[tuple[str, list[str]]]:
     return [(variable, shlex.split(line)[1:]) for variable, line in lines]
 
 
+def files() -> dict[str, str]:
+    """The files that the page names, with a row and an event in them."""
+    folder = Path(tempfile.mkdtemp())
+    rows = f"Date,Time,Duration,Patient,Mobile,Service,Provider\n{YEAR}-12-08,09:00,30,Jo,07700 900124,Check-up,Lee\n"
+    event = f"UID:1\nDTSTAMP:{YEAR}0101T000000Z\nDTSTART:{YEAR}1208T090000Z\nDTEND:{YEAR}1208T100000Z\nSUMMARY:Away\n"
+    lines = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}END:VEVENT\nEND:VCALENDAR\n"
+    for name, text in (("diary.csv", rows), ("calendar.ics", lines.replace("\n", "\r\n"))):
+        (folder / name).write_text(text)
+    return {name: str(folder / name) for name in ("diary.csv", "calendar.ics")}
+
+
 def typed(operator: Operator) -> dict[str, str]:
     """Type every command of the page. Returns the variables."""
     phone = phone_number()
     credential = ""
     variables: dict[str, str] = {}
     known = {f"{who}@example.com": f"{who}-{uuid.uuid4()}@example.com" for who in ("owner", "desk")}
-    known["+44 7700 900123"] = phone
+    known |= {"+44 7700 900123": phone, **files()}
     for variable, words in commands():
         filled = [re.sub(r"\b2026\b", YEAR, known.get(word, word)) for word in words]
         for name, value in variables.items():

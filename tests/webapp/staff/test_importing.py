@@ -1,4 +1,4 @@
-"""Bringing a diary by the settings page: a file, its names, the dry run, the import; and what may not happen."""
+"""Bringing a diary by the settings page: a file, its names, the dry run, the import; and what may not be."""
 
 from __future__ import annotations
 

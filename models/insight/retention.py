@@ -40,7 +40,6 @@ from models.messaging import handling
 from models.messaging.messages import SmsMessage
 from models.messaging.states import SmsStatus
 
-
 #: The reason of an imported block once what the old diary said of it is forgotten.
 IMPORTED = "imported"
 

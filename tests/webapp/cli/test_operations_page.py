@@ -30,8 +30,10 @@ def commands() -> list[tuple[str, list[str]]]:
 def files() -> dict[str, str]:
     """The files that the page names, with a row and an event in them."""
     folder = Path(tempfile.mkdtemp())
-    rows = f"Date,Time,Duration,Patient,Mobile,Service,Provider\n{YEAR}-12-08,09:00,30,Jo,07700 900124,Check-up,Lee\n"
-    event = f"UID:1\nDTSTAMP:{YEAR}0101T000000Z\nDTSTART:{YEAR}1208T090000Z\nDTEND:{YEAR}1208T100000Z\nSUMMARY:Away\n"
+    header = "Date,Time,Duration,Patient,Mobile,Service,Provider"
+    rows = f"{header}\n{YEAR}-12-08,09:00,30,Jo,07700 900124,Check-up,Lee\n"
+    at = f"DTSTAMP:{YEAR}0101T000000Z\nDTSTART:{YEAR}1208T090000Z\nDTEND:{YEAR}1208T100000Z\n"
+    event = f"UID:1\n{at}SUMMARY:Away\n"
     lines = f"BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VEVENT\n{event}END:VEVENT\nEND:VCALENDAR\n"
     for name, text in (("diary.csv", rows), ("calendar.ics", lines.replace("\n", "\r\n"))):
         (folder / name).write_text(text)

@@ -176,8 +176,8 @@ def test_a_file_that_cannot_be_read_comes_back_with_a_sentence(owner: Desk) -> N
 def test_a_file_that_is_too_large_is_refused_by_its_head(owner: Desk) -> None:
     answer = owner.person.client.post(
         "/dashboard/settings/importing",
-        headers={"Content-Length": str(200 * 1024 * 1024), "Content-Type": "multipart/form-data; boundary=x"},
-        input_stream=io.BytesIO(b""),
+        content_type="multipart/form-data; boundary=x",
+        environ_overrides={"CONTENT_LENGTH": str(200 * 1024 * 1024)},
     )
     assert answer.status_code == 413
     # A file of 5 MB is taken to this form, and to no other.

@@ -36,7 +36,7 @@ def rows(times: list[datetime]) -> bytes:
 def import_(org: str, data: bytes, seen: str | None) -> Report:
     with transaction(uuid.UUID(org), actor="staff jo") as session:
         found = session.get_one(Organization, uuid.UUID(org))
-        file = matching.read(session, found, data, Kind.CSV)
+        file = matching.ground(session, found).read(data, Kind.CSV)
         choices = matching.guess(session, found.id, file)
         zone = calendars.zone(session, found.id)
         return putting.put(session, found, file, choices, zone, booker="staff jo", seen=seen)
@@ -125,7 +125,7 @@ def test_without_its_locks_the_constraint_alone_keeps_an_import_from_a_taken_tim
                     "SELECT FROM pg_stat_activity WHERE wait_event = 'transactionid'"
                 ).fetchall():
                     assert not bringing.done(), bringing.result()
-            with pytest.raises(Exception, match="ex_occupancies_no_overlap"):
+            with pytest.raises(Exception, match="cal-1 is taken between"):
                 bringing.result(120)
         assert [each.kind for each in sittings(watcher, org)] == ["hold"]
         check(watcher, org)

@@ -17,7 +17,6 @@ from models.booking.imports.entries import MOST_BYTES, File, Kind, Unreadable
 from models.booking.imports.judging import Report
 from models.booking.imports.matching import NEW, Choices
 from models.booking.resources import ResourceKind
-from models.clinics import calendars
 from models.clinics.organizations import Organization
 from webapp.cli.changes import possible
 from webapp.cli.common import actor, as_json, at, print_json, print_rows
@@ -57,10 +56,12 @@ def import_(
     if path.stat().st_size > MOST_BYTES:
         raise click.ClickException("the file is larger than 5 MB; export it in parts, by date")
     data = path.read_bytes()
+    with at(org_id) as (session, clinic):
+        ground = matching.ground(session, clinic)
     try:
+        file = ground.read(data, Kind(kind), with_past=with_past)
         with at(org_id) as (session, clinic), possible():
-            zone = calendars.zone(session, org_id)
-            file = _read(session, clinic, data, Kind(kind), with_past=with_past)
+            zone = ground.zone
             choices = _choices(session, clinic, file, person, make_new=make_new, with_past=with_past)
             if dry_run:
                 report = judging.judge(session, clinic, file, choices, zone)
@@ -68,18 +69,13 @@ def import_(
                 seen = None if others else judging.seen(())
                 report = putting.put(session, clinic, file, choices, zone, booker=actor(), seen=seen)
         done = not dry_run
+    except Unreadable as problem:
+        raise click.ClickException(str(problem)) from None
     except putting.NotAsSeen as refused:
         report, done = refused.report, False
     _say(report, done=done, dry_run=dry_run, json_wanted=as_json)
     if report.refused:
         sys.exit(1)
-
-
-def _read(session: Session, clinic: Organization, data: bytes, kind: Kind, *, with_past: bool) -> File:
-    try:
-        return matching.read(session, clinic, data, kind, with_past=with_past)
-    except Unreadable as problem:
-        raise click.ClickException(str(problem)) from None
 
 
 def _choices(

@@ -11,8 +11,9 @@ from enum import StrEnum
 MOST_BYTES = 5 * 1024 * 1024
 MOST_ROWS = 20_000
 
-#: The most events of a calendar file, each time of one that recurs included: they take longer to read.
-MOST_EVENTS = 5_000
+#: The most events of a calendar file, and the most times of all that recur: they take longer to read.
+MOST_EVENTS = 10_000
+MOST_TIMES = 3_000
 
 #: The longest text of a cell that is of use.
 LONGEST_TEXT = 500

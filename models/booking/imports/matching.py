@@ -6,8 +6,9 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
@@ -59,21 +60,32 @@ class Choices:
 _PAST = timedelta(days=3660)
 
 
-def read(session: Session, clinic: Organization, data: bytes, kind: Kind, *, with_past: bool = False) -> File:
-    """Read a file as this clinic's: in its zone, its country and the words for its services. Raises
-    Unreadable.
-    """
-    now = clock.now(session)
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What of a clinic a file is read by: its zone, its country, and the words for its services."""
+
+    zone: ZoneInfo
+    region: str
+    now: datetime
+    services: tuple[str, ...]
+
+    def read(self, data: bytes, kind: Kind, *, with_past: bool = False) -> File:
+        """Raises Unreadable. Takes seconds for a large file: no transaction may be open meanwhile."""
+        return reading.read(
+            data,
+            kind,
+            zone=self.zone,
+            region=self.region,
+            now=self.now,
+            since=self.now - _PAST if with_past else self.now,
+            services=self.services,
+        )
+
+
+def ground(session: Session, clinic: Organization) -> Ground:
     offered = services.list_of_clinic(session, clinic.id)
-    return reading.read(
-        data,
-        kind,
-        zone=calendars.zone(session, clinic.id),
-        region=clinic.region,
-        now=now,
-        since=now - _PAST if with_past else now,
-        services=[word for each in offered for word in (each.name, *each.words)],
-    )
+    words = tuple(word for each in offered for word in (each.name, *each.words))
+    return Ground(calendars.zone(session, clinic.id), clinic.region, clock.now(session), words)
 
 
 def guess(session: Session, org_id: uuid.UUID, file: File, *, person: str | None = None) -> Choices:

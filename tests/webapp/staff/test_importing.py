@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import uuid
 from datetime import UTC, datetime
@@ -48,11 +47,15 @@ def opened(app: Flask, sql: psycopg.Connection[tuple[Any, ...]]) -> Desk:
     return Desk(app, sql, person)
 
 
-def send(desk: Desk, data: bytes | str, name: str = "diary.csv") -> TestResponse:
+def send(desk: Desk, data: bytes | str, name: str = "diary.csv", path: str = "importing") -> TestResponse:
     content = data.encode() if isinstance(data, str) else data
-    token = token_in(desk.person.get("reports"))
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    token = part % (b"csrf", b"", token_in(desk.person.get("reports")).encode())
+    file = part % (b"file", f'; filename="{name}"'.encode(), content)
     return desk.person.client.post(
-        "/dashboard/settings/importing", data={"csrf": token, "file": (io.BytesIO(content), name)}
+        f"/dashboard/settings/{path}",
+        data=token + file + b"--x--\r\n",
+        content_type="multipart/form-data; boundary=x",
     )
 
 
@@ -184,10 +187,7 @@ def test_a_file_that_is_too_large_is_refused_by_its_head(owner: Desk) -> None:
     row = f"{DAY},09:00,30,Anna Quince {'x' * 180},07700 900101,Check-up,cal-1"
     large = csv_of(HEADER, *[row] * 15_000)
     assert send(owner, large).status_code == 303
-    token = token_in(owner.person.get("reports"))
-    form = {"csrf": token, "file": (io.BytesIO(large.encode()), "x.csv")}
-    answer = owner.person.client.post("/dashboard/settings/importing/file/forget", data=form)
-    assert answer.status_code == 413
+    assert send(owner, large, path="importing/file/forget").status_code == 413
 
 
 def test_only_an_owner_sees_the_page_or_sends_a_file(owner: Desk) -> None:

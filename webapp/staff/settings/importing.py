@@ -20,7 +20,7 @@ from models.booking.hours import Impossible
 from models.booking.imports import judging, matching, putting, reading, uploads
 from models.booking.imports.entries import File, Kind, Unreadable, one_line
 from models.booking.imports.judging import Report
-from models.booking.imports.matching import NEW, OUT, Choices
+from models.booking.imports.matching import NEW, OUT, Choices, Ground
 from models.booking.imports.uploads import ImportFile
 from models.booking.resources import ResourceKind
 from models.clinics import calendars
@@ -84,15 +84,14 @@ def upload() -> ResponseReturnValue:
     name = one_line(sent.filename or "", 120) if sent else ""
 
     def keep(at: Session, org_id: uuid.UUID) -> None:
-        kind = reading.kind_of(data)
-        clinic = _clinic(at, org_id)
-        file = matching.read(at, clinic, data, kind)
         choices = matching.guess(at, org_id, file)
         if kind is Kind.ICS and choices.people.get("") == NEW:
             choices = replace(choices, people={"": OUT})
         uploads.keep(at, org_id, kind=kind, file_name=name, body=data, choices=choices)
 
     try:
+        kind = reading.kind_of(data)
+        file = in_clinic(_ground).read(data, kind)
         in_clinic(keep)
     except Unreadable as problem:
         wrong = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
@@ -106,9 +105,16 @@ def upload() -> ResponseReturnValue:
 @blueprint.get("/importing/file")
 def imported_file() -> ResponseReturnValue:
     """What the names of the kept file stand for, and what would become of its rows."""
-    look = in_clinic(_look)
-    if look is None:
+    kept = _read(in_clinic(uploads.get_or_none))
+    if kept is None:
         return _gone()
+    row, file, choices = kept
+
+    def look_at(at: Session, org_id: uuid.UUID) -> Look:
+        report = judging.judge(at, _clinic(at, org_id), file, choices, calendars.zone(at, org_id))
+        return Look(row, report, _questions(at, org_id, file, choices), choices)
+
+    look = in_clinic(look_at)
     return render_template(
         "dashboard/settings/importing_file.html",
         page="importing",
@@ -122,12 +128,15 @@ def imported_file() -> ResponseReturnValue:
 @blueprint.post("/importing/file")
 def match() -> ResponseReturnValue:
     """Keep what was chosen for each name."""
+    kept = _read(in_clinic(_kept))
+    if kept is None:
+        return _gone()
+    _, file, choices = kept
 
     def work(at: Session, org_id: uuid.UUID) -> bool:
         row = _kept(at, org_id, for_update=True)
         if row is None:
             return False
-        file, choices = _read(at, org_id, row)
         chosen = {
             sort: {**getattr(choices, sort), **_answers(questions)}
             for sort, questions in _questions(at, org_id, file, choices).items()
@@ -145,12 +154,16 @@ def match() -> ResponseReturnValue:
 def run_import() -> ResponseReturnValue:
     """Put the kept file into the diary, if no more is refused than the page has shown."""
     seen = None if request.form.get("others") == "1" else request.form.get("seen", "")
+    kept = _read(in_clinic(_kept))
+    if kept is None:
+        return _gone()
+    _, file, choices = kept
 
     def work(at: Session, org_id: uuid.UUID) -> Report | None:
         row = _kept(at, org_id, for_update=True)
-        if row is None:
+        # The choices may be others than those by which it was read.
+        if row is None or Choices.read(row.choices) != choices:
             return None
-        file, choices = _read(at, org_id, row)
         zone = calendars.zone(at, org_id)
         booker = signed().actor
         report = putting.put(
@@ -209,18 +222,16 @@ def _kept(at: Session, org_id: uuid.UUID, *, for_update: bool = False) -> Import
     return uploads.get_or_none(at, org_id, upload_id, for_update=for_update) if upload_id else None
 
 
-def _read(at: Session, org_id: uuid.UUID, row: ImportFile) -> tuple[File, Choices]:
-    choices = Choices.read(row.choices)
-    return matching.read(at, _clinic(at, org_id), row.body, row.kind, with_past=choices.with_past), choices
+def _ground(at: Session, org_id: uuid.UUID) -> Ground:
+    return matching.ground(at, _clinic(at, org_id))
 
 
-def _look(at: Session, org_id: uuid.UUID) -> Look | None:
-    row = uploads.get_or_none(at, org_id)
+def _read(row: ImportFile | None) -> tuple[ImportFile, File, Choices] | None:
+    """What is in a kept file, which is read while no transaction is open."""
     if row is None:
         return None
-    file, choices = _read(at, org_id, row)
-    report = judging.judge(at, _clinic(at, org_id), file, choices, calendars.zone(at, org_id))
-    return Look(row, report, _questions(at, org_id, file, choices), choices)
+    choices = Choices.read(row.choices)
+    return row, in_clinic(_ground).read(row.body, row.kind, with_past=choices.with_past), choices
 
 
 def _done(report: Report) -> str:

@@ -85,8 +85,12 @@ def name_of_new(chosen: str) -> str:
 
 def judge(session: Session, clinic: Organization, file: File, choices: Choices, zone: ZoneInfo) -> Report:
     """`zone` is that in which the report tells times."""
+    session.execute(_PATIENT)
     return _Judge(session, clinic, choices, zone).judge(file)
 
+
+#: A file of many rows is judged for seconds between two statements of its transaction.
+_PATIENT = text("SET LOCAL idle_in_transaction_session_timeout = '30s'")
 
 _KNOWN = text("""
     SELECT imported_id, scheduled_at AS starts_at, resource_id, status = 'cancelled' AS over

@@ -92,6 +92,7 @@ def read(
         if isinstance(error, Unreadable):
             raise
         raise Unreadable("an event of the file has a date or a rule that cannot be read") from None
+    file.entries.sort(key=lambda each: each.starts_at)
     return file
 
 

@@ -25,9 +25,9 @@ TIMES = 16
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
-def rows(times: list[datetime]) -> bytes:
+def rows(times: list[datetime], person: str = "cal-1") -> bytes:
     lines = [
-        f"{each:%Y-%m-%d},{each:%H:%M},30,Patient {place},07700 9{place:05},Check-up,cal-1"
+        f"{each:%Y-%m-%d},{each:%H:%M},30,Patient {place},07700 9{place:05},Check-up,{person}"
         for place, each in enumerate(times)
     ]
     return "\n".join(("Date,Time,Duration,Name,Mobile,Service,With", *lines)).encode()
@@ -91,9 +91,10 @@ def test_an_import_races_sixteen_callers_for_the_same_times(
     assert won <= 6 * TIMES
 
 
-def test_two_imports_of_one_file_at_once_import_it_once(sql: Connection) -> None:
+@pytest.mark.parametrize("person", ["cal-1", "Dr Nina New"])
+def test_two_imports_of_one_file_at_once_import_it_once(sql: Connection, person: str) -> None:
     org = clinic()
-    data = rows([SLOT + place * HALF_AN_HOUR for place in range(8)])
+    data = rows([SLOT + place * HALF_AN_HOUR for place in range(8)], person)
     with ThreadPoolExecutor(4) as pool:
         reports = [each.result(120) for each in [pool.submit(import_, org, data, None) for _ in range(4)]]
     assert sorted(len(each.appointments) for each in reports) == [0, 0, 0, 8]

@@ -12,6 +12,7 @@ import models.booking.appointments
 import models.booking.blocks
 import models.booking.changes
 import models.booking.holds
+import models.booking.imports.uploads
 import models.booking.links
 import models.booking.occupancies
 import models.booking.published

@@ -65,13 +65,12 @@ def upgrade() -> None:
         "CREATE TRIGGER audit AFTER INSERT OR DELETE OR UPDATE ON import_files"
         " FOR EACH ROW EXECUTE FUNCTION write_audit('org_id')"
     )
-    op.execute((SQL / "sms_trouble_v6.sql").read_text())
+    _view("sms_trouble_v6")
 
 
 def downgrade() -> None:
     """What was imported stays, as booked at the desk."""
-    view = (SQL / "sms_trouble_v5.sql").read_text()
-    op.execute(view[view.index("CREATE OR REPLACE VIEW") :])
+    _view("sms_trouble_v5")
     op.drop_table("import_files")
     for table in ("appointments", "blocks"):
         op.drop_index(op.f(f"uq_{table}_org_id_imported_id"), table)
@@ -83,6 +82,11 @@ def downgrade() -> None:
     _one_of("sms_messages", "cause", *CAUSES)
     _named("booked_by <> 'desk' OR booker IS NOT NULL")
     _one_of("appointments", "booked_by", *BOOKED_BY)
+
+
+def _view(name: str) -> None:
+    text = (SQL / f"{name}.sql").read_text()
+    op.execute(text[text.index("CREATE OR REPLACE VIEW") :])
 
 
 def _one_of(table: str, column: str, *names: str) -> None:

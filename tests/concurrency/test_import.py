@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from models.base.session import transaction
-from models.booking.imports import judging, matching, putting
+from models.booking.imports import matching, putting
 from models.booking.imports.entries import Kind
-from models.booking.imports.judging import Report
+from models.booking.imports.reports import Report, seen
 from models.clinics import calendars
 from models.clinics.organizations import Organization
 from tests.concurrency.databases import new_database
@@ -33,13 +33,13 @@ def rows(times: list[datetime], person: str = "cal-1") -> bytes:
     return "\n".join(("Date,Time,Duration,Name,Mobile,Service,With", *lines)).encode()
 
 
-def import_(org: str, data: bytes, seen: str | None) -> Report:
+def import_(org: str, data: bytes, agreed: str | None) -> Report:
     with transaction(uuid.UUID(org), actor="staff jo") as session:
         found = session.get_one(Organization, uuid.UUID(org))
         file = matching.ground(session, found).read(data, Kind.CSV)
         choices = matching.guess(session, found.id, file)
         zone = calendars.zone(session, found.id)
-        return putting.put(session, found, file, choices, zone, booker="staff jo", seen=seen)
+        return putting.put(session, found, file, choices, zone, booker="staff jo", seen=agreed)
 
 
 @pytest.mark.parametrize("others", [True, False])
@@ -69,7 +69,7 @@ def test_an_import_races_sixteen_callers_for_the_same_times(
             ) -> Report | None:
                 together.wait()
                 try:
-                    return import_(org, rows(times), None if others else judging.seen(()))
+                    return import_(org, rows(times), None if others else seen(()))
                 except putting.NotAsSeen:
                     return None
 

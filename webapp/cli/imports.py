@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from models.booking import resources
 from models.booking.imports import judging, matching, putting
 from models.booking.imports.entries import MOST_BYTES, File, Kind, Unreadable
-from models.booking.imports.judging import Report
 from models.booking.imports.matching import NEW, Choices
+from models.booking.imports.reports import Report, seen
 from models.booking.resources import ResourceKind
 from models.clinics.organizations import Organization
 from webapp.cli.changes import possible
@@ -66,8 +66,8 @@ def import_(
             if dry_run:
                 report = judging.judge(session, clinic, file, choices, zone)
             else:
-                seen = None if others else judging.seen(())
-                report = putting.put(session, clinic, file, choices, zone, booker=actor(), seen=seen)
+                agreed = None if others else seen(())
+                report = putting.put(session, clinic, file, choices, zone, booker=actor(), seen=agreed)
         done = not dry_run
     except Unreadable as problem:
         raise click.ClickException(str(problem)) from None

@@ -5,10 +5,9 @@ The import judges by the same code, once it has the locks.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,67 +19,14 @@ from models.base import clock, phones
 from models.booking import bookables, by_hand, resources, services
 from models.booking.imports.columns import plain
 from models.booking.imports.diary import Free, Taken
-from models.booking.imports.entries import Entry, File, Problem, State, one_line
+from models.booking.imports.entries import Entry, File, Problem, one_line
 from models.booking.imports.matching import NEW, OUT, Choices, imported_id
+from models.booking.imports.reports import NEW_ROOM, Planned, Report, lengths, name_of_new
 from models.booking.resources import Resource, ResourceKind
 from models.booking.services import LIMITS, Service
 from models.clinics.organizations import Organization
 
 LONGEST = timedelta(hours=8)
-
-#: Before the name of a room that is yet to be made, so that it is not taken for a person.
-NEW_ROOM = f"{NEW}room/"
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An entry that would be imported: as an appointment, or as a block where `reason` says why."""
-
-    entry: Entry
-    imported_id: str
-    starts_at: datetime
-    ends_at: datetime
-    #: The person first. An id may be that of one who is yet to be made (NEW and the name).
-    resources: tuple[str, ...]
-    service: str = ""
-    phone: str = ""
-    reason: str = ""
-    minutes_before: int = 0
-    minutes_after: int = 0
-
-
-@dataclass(slots=True)
-class Report:
-    """What would become of a file, or has become of it."""
-
-    appointments: list[Planned] = field(default_factory=list)
-    blocks: list[Planned] = field(default_factory=list)
-    #: Past appointments, which come in as completed or as not kept.
-    past: list[Planned] = field(default_factory=list)
-    refused: list[Problem] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    #: Lines of appointments that lie outside their person's hours.
-    outside_hours: list[int] = field(default_factory=list)
-
-    @property
-    def planned(self) -> list[Planned]:
-        return [*self.appointments, *self.past, *self.blocks]
-
-    @property
-    def seen(self) -> str:
-        """A digest of what is refused: whoever has seen it, agrees that these stay behind."""
-        return seen(self.refused)
-
-
-def seen(refused: Sequence[Problem]) -> str:
-    told = "\n".join(sorted(f"{each.line} {each.code}" for each in refused))
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
-
-
-def name_of_new(chosen: str) -> str:
-    """The name of a person, room or service that is yet to be made."""
-    return chosen.removeprefix(NEW_ROOM).removeprefix(NEW)
 
 
 def judge(session: Session, clinic: Organization, file: File, choices: Choices, zone: ZoneInfo) -> Report:
@@ -399,13 +345,3 @@ class _Judge:
             if each.resources[0] not in times
             or not times[each.resources[0]].is_open(each.starts_at, each.ends_at)
         )
-
-
-def lengths(file: File) -> dict[str, int]:
-    """The most frequent length, in minutes, of each service that the file names."""
-    counts: dict[str, Counter[int]] = defaultdict(Counter)
-    for each in file.entries:
-        if each.length and not each.block and each.state is not State.CANCELLED:
-            counts[each.service][each.length // timedelta(minutes=1)] += 1
-    least, most = LIMITS["minutes"]
-    return {name: min(max(found.most_common(1)[0][0], least), most) for name, found in counts.items()}

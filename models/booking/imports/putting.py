@@ -24,8 +24,8 @@ from models.booking.hours import Impossible
 from models.booking.imports import judging
 from models.booking.imports.columns import plain
 from models.booking.imports.entries import File, State
-from models.booking.imports.judging import NEW_ROOM, Planned, Report, name_of_new
 from models.booking.imports.matching import MOST_NEW, NEW, Choices
+from models.booking.imports.reports import NEW_ROOM, Planned, Report, lengths, name_of_new
 from models.booking.resources import ResourceKind
 from models.booking.services import UNNAMED, ServiceResource
 from models.clinics import calendars
@@ -71,7 +71,7 @@ def put(
     _assert_seen(first, seen)
     if most is not None and len(first.planned) > most:
         raise Impossible(f"the file has more than {most:,} rows to import; export fewer months")
-    choices = _Maker(session, clinic, zone).make(first, choices, judging.lengths(file))
+    choices = _Maker(session, clinic, zone).make(first, choices, lengths(file))
     _lock(session, clinic.id, choices, first)
     report = judging.judge(session, clinic, file, choices, zone)
     _assert_seen(report, seen)

@@ -19,8 +19,8 @@ from models.booking import resources, services
 from models.booking.hours import Impossible
 from models.booking.imports import judging, matching, putting, reading, uploads
 from models.booking.imports.entries import File, Kind, Unreadable, one_line
-from models.booking.imports.judging import Report
 from models.booking.imports.matching import NEW, OUT, Choices, Ground
+from models.booking.imports.reports import Report
 from models.booking.imports.uploads import ImportFile
 from models.booking.resources import ResourceKind
 from models.clinics import calendars

@@ -129,7 +129,7 @@ def _parsed(data: bytes) -> Calendar:
         found = Calendar.from_ical(data)
         standard: Calendar = x_wr_timezone.to_standard(found)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise Unreadable("this is no calendar file that can be read; export it anew as .ics") from None
+        raise Unreadable("this is no calendar file that can be read; export it again as .ics") from None
     return standard
 
 

@@ -42,7 +42,7 @@ _AT_ONCE = 250
 
 
 class NotAsSeen(Exception):
-    """More or something else is refused than whoever asked has agreed to; nothing was imported."""
+    """Other rows are refused than the caller has agreed to; nothing was imported."""
 
     def __init__(self, report: Report) -> None:
         super().__init__("nothing was imported")

@@ -53,7 +53,7 @@ class Report:
 
     @property
     def seen(self) -> str:
-        """A digest of what is refused: whoever has seen it, agrees that these stay behind."""
+        """A digest of what is refused, by which a person agrees that these rows stay behind."""
         return seen(self.refused)
 
 

@@ -70,7 +70,7 @@ def read_date(text: str) -> tuple[Written, str]:
         )
         return Written(year, month, day, day_first=False), _rest(text, found)
     if found := _NUMBERS.match(text):
-        # Whoever writes dots writes the day first.
+        # With dots the day comes first everywhere.
         dots = found[2] == "." or None
         return Written(_year(found[4]), int(found[1]), int(found[3]), day_first=dots), _rest(text, found)
     if (found := _DAY_WORD.match(text)) and (named := _MONTHS.get(found[2].lower())):
@@ -99,7 +99,7 @@ def day_comes_first(dates: Iterable[Written], region: str) -> tuple[bool, str]:
         return day, f"Dates are read as {order}: the file has a day above 12 in that place."
     first = region not in _MONTH_FIRST
     order = "day, month, year" if first else "month, day, year"
-    why = "the file itself is not of one mind" if day else "nothing in the file decides it"
+    why = "the file contradicts itself" if day else "nothing in the file decides it"
     return first, f"Dates are read as {order}, as is usual in {region}: {why}. Look at the first ones."
 
 

@@ -271,3 +271,35 @@ def test_imports_are_no_bookings_of_the_day(owner: Desk) -> None:
     lines = owner.person.get("reports.csv").text.splitlines()
     [line] = [each for each in lines if each.startswith(today)]
     assert line.split(",")[1] == "0"
+
+
+def test_a_calendar_is_that_of_the_person_who_is_chosen(owner: Desk) -> None:
+    data = (FILES / "calendar.ics").read_bytes().replace(b"2030", str(YEAR).encode())
+    send(owner, data, "jane.ics")
+    page = owner.page("settings/importing/file")
+    assert "Whose calendar it is" in page
+    assert "The row names no person" in page
+    owner.person.post("settings/importing/file", upload=kept(owner), **{"person-0": "cal-2"})
+    assert go(owner).status_code == 303
+    booked = owner.sql.execute(
+        "SELECT patient_name, resource_id FROM appointments WHERE org_id = %s ORDER BY 1", [owner.org]
+    ).fetchall()
+    assert booked == [("Anna Quince", "cal-2"), ("Ben Reed", "cal-2")]
+    assert owner.count("blocks") == 4
+    # Nobody can book over the lunch.
+    taken = owner.claim("12:00", calendar="cal-2", slotId=f"{YEAR}-05-13T12:00:00Z")
+    assert taken["code"] == "slot_taken"
+
+
+def test_the_name_in_the_reason_of_a_block_is_forgotten_with_the_words_of_calls(owner: Desk) -> None:
+    send(owner, csv_of(HEADER, f"{DAY},09:00,30,Anna Quince,,Check-up,cal-1"))
+    go(owner)
+    reason = "SELECT reason FROM blocks WHERE org_id = %s"
+    assert owner.sql.execute(reason, [owner.org]).fetchall() == [("Anna Quince (no telephone number)",)]
+    owner.sql.execute(
+        "UPDATE blocks SET starts_at = starts_at - interval '3 years', ends_at = ends_at - interval '3 years'"
+        " WHERE org_id = %s",
+        [owner.org],
+    )
+    keep_house()
+    assert owner.sql.execute(reason, [owner.org]).fetchall() == [("imported",)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
+from models.booking import feed_readings as _feeds
 from models.calls import calls as _calls
 from models.messaging import messages as _messages
 from runtime import thrifty_redis as _transport  # noqa: F401 (named below, and looked up later)
@@ -29,6 +30,7 @@ class Queue(StrEnum):
     OTP = "otp"  # codes: they have a process of their own, so that no code waits behind a slow confirmation
     SMS = "sms"  # every other SMS
     CALLS = "calls"  # scoring calls, and fetching reports that were lost
+    FEEDS = "feeds"  # reading calendars from elsewhere, one at a time
     HOUSEKEEPING = "housekeeping"  # what beat starts
 
 
@@ -42,10 +44,19 @@ class Task(StrEnum):
     SCORE_CALL = "leads.score_call"
     SWEEP_CALLS = "leads.sweep_calls"
     FETCH_REPORTS = "leads.fetch_reports"
+    SWEEP_FEEDS = "feeds.sweep_feeds"
+    READ_FEED = "feeds.read_feed"
 
 
 #: Every task module by name: a task must be registered even if no other module imports it.
-imports = ("tasks.beat", "tasks.messaging", "tasks.booking", "tasks.housekeeping", "tasks.calls")
+imports = (
+    "tasks.beat",
+    "tasks.messaging",
+    "tasks.booking",
+    "tasks.housekeeping",
+    "tasks.calls",
+    "tasks.feeds",
+)
 
 task_queues = [KombuQueue(queue.value, Exchange(queue.value), routing_key=queue.value) for queue in Queue]
 task_default_queue = Queue.HOUSEKEEPING.value
@@ -61,6 +72,8 @@ task_routes = {
     Task.SCORE_CALL: {"queue": Queue.CALLS.value},
     Task.SWEEP_CALLS: {"queue": Queue.HOUSEKEEPING.value},
     Task.FETCH_REPORTS: {"queue": Queue.CALLS.value},
+    Task.SWEEP_FEEDS: {"queue": Queue.HOUSEKEEPING.value},
+    Task.READ_FEED: {"queue": Queue.FEEDS.value},
 }
 
 
@@ -76,10 +89,12 @@ class Nudge:
     wait: float
 
 
-def nudge_of(due: _messages.Due | _calls.Due) -> Nudge:
+def nudge_of(due: _messages.Due | _calls.Due | _feeds.Due) -> Nudge:
     """The task, the queue and the arguments for a row that is due, at once or after a wait."""
     if isinstance(due, _calls.Due):
         task, queue, row = Task.SCORE_CALL, Queue.CALLS, {"call_id": due.call_id}
+    elif isinstance(due, _feeds.Due):
+        task, queue, row = Task.READ_FEED, Queue.FEEDS, {"feed_id": str(due.feed_id)}
     else:
         queue = Queue.OTP if due.urgent else Queue.SMS
         task, row = Task.DELIVER_SMS, {"message_id": str(due.message_id)}
@@ -94,6 +109,7 @@ BEAT_EVERY = {
     Task.EXPIRE_HOLDS: timedelta(seconds=30),
     Task.SWEEP_CALLS: timedelta(seconds=5),
     Task.FETCH_REPORTS: timedelta(minutes=1),
+    Task.SWEEP_FEEDS: timedelta(seconds=15),
     Task.KEEP_HOUSE: timedelta(hours=1),
 }
 # Without `expires`, which would compare beat's clock with the worker's: see tasks/beat.py.

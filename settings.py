@@ -151,6 +151,9 @@ class Settings(BaseSettings):
         description="requests of one credential that a web process receives or works on at once; 0: any",
     )
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="a larger tool call is refused")
+    feed_loopback: bool = Field(
+        default=False, description="for tests only: fetch calendars from this machine, on any port"
+    )
     metrics_token: str = Field(
         default="", description="bearer token for /metrics; without one it is there in development only"
     )
@@ -220,11 +223,8 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "public_base_url",
-        "twilio_api_base_url",
-        "vapi_api_base_url",
-        "sentry_dsn",
-        "otel_exporter_otlp_endpoint",
+        *("public_base_url", "twilio_api_base_url", "vapi_api_base_url"),
+        *("sentry_dsn", "otel_exporter_otlp_endpoint"),
     )
     @classmethod
     def _is_of_a_web_server(cls, value: str, info: ValidationInfo) -> str:

@@ -22,6 +22,7 @@ import models.calls.calls
 import models.calls.syncs
 import models.clinics.allowances
 import models.clinics.attacks
+import models.clinics.calendar_feeds
 import models.clinics.calendars
 import models.clinics.contacts
 import models.clinics.organizations

@@ -53,6 +53,14 @@ def _of_a_longest_wait(value: float) -> None:
         )
 
 
+def _of_feed_loopback(value: bool) -> None:  # noqa: FBT001 (the value of the setting)
+    if value:
+        raise ValueError(
+            "in production it must not be set: the address of a calendar could then reach what runs on this"
+            " machine"
+        )
+
+
 #: The rule for each field, by name. A rule raises ValueError, and is given only values of the right form.
 RULES: Mapping[str, Callable[[Any], None]] = {
     "secret_key": _of_a_key,
@@ -64,6 +72,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "vapi_api_base_url": _of_an_address,
     "sentry_dsn": _of_an_address,
     "otel_exporter_otlp_endpoint": _of_an_address,
+    "feed_loopback": _of_feed_loopback,
     "lock_timeout": _of_a_longest_wait,
     "statement_timeout": _of_a_longest_wait,
 }

@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PORTS = {"WEB_PORT": 3001, "INBOX_PORT": 3002, "FLOWER_PORT": 5555, "PG_PORT": 5433, "REDIS_PORT": 6390}
 PROCESSES = ("web", "worker", "worker_otp", "beat", "flower")  # of the Procfile
 SERVERS = ("DATABASE_URL", "SYSTEM_DATABASE_URL", "REDIS_URL")
-QUEUES = {"otp", "sms", "calls", "housekeeping"}
+QUEUES = {"otp", "sms", "calls", "feeds", "housekeeping"}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_LIMIT = 300.0  # seconds; for a busy machine only, since a process that cannot start is told at once
 

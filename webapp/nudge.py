@@ -12,6 +12,7 @@ from celery.exceptions import OperationalError as BrokerError
 
 import celeryconfig
 import settings
+from models.booking import feed_readings
 from models.calls import calls
 from models.messaging import messages
 from webapp.state import per_app
@@ -19,7 +20,7 @@ from webapp.state import per_app
 log = logging.getLogger(__name__)
 
 #: Rows that a worker can be nudged for.
-Due = messages.Due | calls.Due
+Due = messages.Due | calls.Due | feed_readings.Due
 
 #: Seconds without another attempt after Redis failed to answer, so that only one request waits for it.
 BREAK = 10.0

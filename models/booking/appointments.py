@@ -305,15 +305,19 @@ def _move(
 def find_bookable(session: Session, appointment: Appointment) -> Bookable | None:
     """What an appointment can be moved within: its service with the same person, as long as it is now.
 
-    With whoever can do it where that person no longer does. None if the service is offered no more.
+    With whoever can do it where that person no longer does. None if the service is offered no more, or if
+    that person's calendar from elsewhere could not be read for too long.
     """
     calendar = calendars.get_or_none(session, appointment.org_id, appointment.calendar_id)
     if calendar is None:
         return None
     service = appointment.service_id
-    found = bookables.find(
-        session, calendar, service_id=service, person=appointment.resource_id
-    ) or bookables.find(session, calendar, service_id=service)
+    person = appointment.resource_id
+    found = bookables.find(session, calendar, service_id=service, person=person)
+    if found is None and not bookables.find(
+        session, calendar, service_id=service, person=person, at_desk=True
+    ):
+        found = bookables.find(session, calendar, service_id=service)
     return found and as_long_as(found, appointment)
 
 

@@ -30,6 +30,8 @@ LONGEST_BLOCK = timedelta(days=3660)
 
 class BlockSource(StrEnum):
     DESK = "desk"
+    #: From a calendar elsewhere (models/booking/feeds.py), with its label as the reason.
+    FEED = "feed"
 
 
 class Block(Base):
@@ -39,6 +41,8 @@ class Block(Base):
         ForeignKeyConstraint(["org_id", "resource_id"], ["resources.org_id", "resources.id"]),
         CheckConstraint("ends_at > starts_at AND ends_at <= starts_at + interval '3660 days'", name="length"),
         CheckConstraint(r"reason ~ '\S'", name="reason"),
+        ForeignKeyConstraint(["org_id", "feed_id"], ["calendar_feeds.org_id", "calendar_feeds.id"]),
+        CheckConstraint("(source = 'feed') = (feed_id IS NOT NULL)", name="feed"),
         Index("ix_blocks_org_id_resource_id_ends_at", "org_id", "resource_id", "ends_at"),
         Index(
             "uq_blocks_org_id_imported_id",
@@ -58,6 +62,7 @@ class Block(Base):
     source: Mapped[BlockSource] = mapped_column(EnumText(BlockSource), server_default="desk")
     #: As for an appointment. The reason of an imported block may be a patient's name.
     imported_id: Mapped[str | None]
+    feed_id: Mapped[uuid.UUID | None]
     created_at: Mapped[CreatedAt]
 
 
@@ -131,7 +136,16 @@ def get_or_none(session: Session, org_id: uuid.UUID, block_id: uuid.UUID) -> Blo
 
 
 def remove(session: Session, org_id: uuid.UUID, block_id: uuid.UUID) -> bool:
-    """Give the time of a block back. False if there is no such block."""
+    """Give the time of a block back. False if there is no such block.
+
+    Raises Impossible for a block of a feed, which the next reading would make again.
+    """
+    block = get_or_none(session, org_id, block_id)
+    if block and block.source is BlockSource.FEED:
+        raise Impossible(
+            f"this time comes from the calendar {block.reason}; change it there, or turn that calendar off"
+            " in the settings"
+        )
     removed = session.execute(
         delete(Block).where(Block.org_id == org_id, Block.id == block_id).returning(Block.id)
     )

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from models.booking.openings import A_DAY, Different, Period, Timetable
 from models.booking.resources import ResourceKind
+from models.clinics.calendar_feeds import IS_UNREAD
 from models.clinics.calendars import Calendar
 
 
@@ -63,7 +64,7 @@ class Bookable:
         return self.timetables[resource_id].name
 
 
-_READ = text("""
+_READ = text(f"""
     WITH asked AS (
         SELECT c.id AS calendar, c.time_zone AS zone, c.resource_id AS resource, c.hold_minutes,
                c.service_id AS own, s.*
@@ -90,6 +91,9 @@ _READ = text("""
                                   WHERE s.org_id = :org AND s.by_phone AND s.retired_at IS NULL),
              'able', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone) ORDER BY id COLLATE "C")
                         FROM able),
+             'unread', (SELECT jsonb_agg(DISTINCT f.resource_id)
+                          FROM calendar_feeds f JOIN organizations o ON o.id = f.org_id
+                         WHERE f.org_id = :org AND {IS_UNREAD}),
              'named', (SELECT jsonb_agg(jsonb_build_array(id, kind, name, time_zone)) FROM named),
              'hours', (SELECT jsonb_agg(jsonb_build_array(
                                 resource_id, weekday, from_minute, until_minute, room_id))
@@ -115,17 +119,21 @@ def find(
     person: str | None = None,
     anyone: bool = False,
     retired: bool = False,
+    at_desk: bool = False,
 ) -> Bookable | None:
     """What a calendar offers of a service, by default its own; `person` is the id of the one who shall do it.
 
     A calendar that names a resource offers that one, if it can do the service and nobody else is asked for;
-    with `anyone` it offers everybody. `retired`: also a service that is offered no more. None if there is no
-    such service, nobody does it, or the one who is asked for does not.
+    with `anyone` it offers everybody. `retired`: also a service that is offered no more. People whose calendar
+    from elsewhere could not be read for too long are left out, since nobody knows when they are busy;
+    `at_desk` they are not. None if there is no such service, nobody does it, or the one who is asked for does
+    not.
     """
     values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id, "retired": retired}
     found = session.execute(_READ, values).scalar_one_or_none()
     if not found:
         return None
+    unread = set() if at_desk else set(found["unread"] or ())
     able: dict[ResourceKind, list[str]] = defaultdict(list)
     of_other_zones = set()
     for resource_id, kind, _, zone in found["able"] or ():
@@ -135,13 +143,15 @@ def find(
     if not able:
         return None
     first = min(able, key=_KINDS.index)
+    able = {kind: [each for each in ids if each not in unread] for kind, ids in able.items()}
+    found["named"] = [each for each in found["named"] or () if each[0] not in unread]
     leaders = [each for each in able.pop(first) if each not in of_other_zones]
     has_others = found["by_phone_in_all"] > 1 or len(leaders) > 1
     if person is not None:
         leaders = [each for each in leaders if each == person]
     elif found["resource"] in leaders and not anyone:
         leaders = [found["resource"]]
-    if not leaders:
+    if not leaders or not all(able.values()):
         return None
     rules = {name: found[name] for name in _RULES}
     return Bookable(

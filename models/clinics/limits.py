@@ -47,6 +47,9 @@ LIMITS = {
     "texts_per_phone_a_day": Bounds(
         1, MOST, "Texts about appointments to one number in 24 hours; more wait."
     ),
+    "feed_limit_hours": Bounds(
+        1, 336, "Hours after which a person whose calendar cannot be read is not offered."
+    ),
     "segments_a_day": Bounds(100, MOST, "Segments of SMS in 24 hours; one abroad counts four."),
 }
 #: Columns of `integration_settings`.

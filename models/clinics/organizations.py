@@ -21,6 +21,7 @@ class Organization(Base):
         CheckConstraint("code_length BETWEEN 4 AND 8", name="code_length"),
         CheckConstraint("code_tries BETWEEN 1 AND 5", name="code_tries"),
         CheckConstraint("unproved_percent_of_day BETWEEN 1 AND 100", name="unproved_percent_of_day"),
+        CheckConstraint("feed_limit_hours BETWEEN 1 AND 336", name="feed_limit_hours"),
         CheckConstraint("keep_words_days >= 1", name="keep_words_days"),
         CheckConstraint("keep_patients_days >= 1", name="keep_patients_days"),
     )
@@ -61,6 +62,8 @@ class Organization(Base):
     unproved_holds_per_caller: Mapped[int] = mapped_column(server_default="5")
     #: Percent of the unbooked slots of a calendar's day that may be held for numbers that were only said.
     unproved_percent_of_day: Mapped[int] = mapped_column(server_default="50")
+    #: A person whose calendar from elsewhere was not read well for so long is not offered to callers.
+    feed_limit_hours: Mapped[int] = mapped_column(server_default="24")
     #: Whether codes may go to fixed lines and VoIP numbers, and not only to mobiles.
     landlines_allowed: Mapped[bool] = mapped_column(server_default="false")
     #: ISO 3166 codes of the only countries to whose numbers codes may go; empty: the countries that share the

@@ -10,14 +10,15 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models.base import sealing
-from models.clinics import second_factor
+from models.clinics import calendar_feeds, second_factor
+from models.clinics.calendar_feeds import CalendarFeed
 from models.clinics.organizations import SIGNING_KEY, IntegrationSettings, VapiCredential
 from models.clinics.staff import StaffUser
 
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    column: InstrumentedAttribute[str | None]
+    column: InstrumentedAttribute[str | None] | InstrumentedAttribute[str]
     #: The primary key of its table.
     key: InstrumentedAttribute[uuid.UUID]
     org_id: InstrumentedAttribute[uuid.UUID]
@@ -39,6 +40,7 @@ SEALED = (
     _of_settings(IntegrationSettings.sms_account_sealed, "sms_account"),
     _of_settings(IntegrationSettings.vapi_api_key_sealed, "vapi_api_key"),
     SealedColumn(VapiCredential.secret_sealed, VapiCredential.id, VapiCredential.org_id, SIGNING_KEY),
+    SealedColumn(CalendarFeed.address_sealed, CalendarFeed.id, CalendarFeed.org_id, calendar_feeds.ADDRESS),
     SealedColumn(StaffUser.totp_sealed, StaffUser.id, StaffUser.org_id, second_factor.PURPOSE),
 )
 

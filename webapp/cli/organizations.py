@@ -31,6 +31,7 @@ from webapp.cli.common import (
 )
 
 
+
 class Days(click.ParamType[int]):
     """A number of days, or `ever`, which becomes 0."""
 

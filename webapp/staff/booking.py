@@ -176,7 +176,13 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
     calendar = _calendar(at, org_id, person)
     bookable = (
         bookables.find(
-            at, calendar, service_id=service, person=person, anyone=True, retired=_may_be_retired(at, moved)
+            at,
+            calendar,
+            service_id=service,
+            person=person,
+            anyone=True,
+            retired=_may_be_retired(at, moved),
+            at_desk=True,
         )
         if calendar
         else None

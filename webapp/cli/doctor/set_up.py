@@ -33,7 +33,7 @@ def check_calendars(session: Session, clinic: Organization, _: IntegrationSettin
         except (ValueError, OSError, LookupError):
             yield missing(f"calendar {row.id}", f"no such zone: {row.time_zone}", f"{change} --zone …")
             continue
-        bookable = bookables.find(session, row)
+        bookable = bookables.find(session, row, at_desk=True)
         if bookable is None:
             yield missing(f"calendar {row.id}", "nobody does its service", f"{change} --service …")
         elif days := {day for each in bookable.leaders for day in bookable.timetables[each].weekly}:

@@ -1,0 +1,387 @@
+"""A calendar from elsewhere becomes busy times of its person: read by a task, from a real server."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+
+import settings
+from models.base.session import Door, system_transaction, transaction
+from models.booking import blocks, feed_readings, feed_states, feeds
+from models.booking.hours import Impossible
+from models.clinics.calendar_feeds import FeedProblem
+from tasks.feeds import read_feed, sweep_feeds
+from tests.conftest import Clock
+from tests.factories import create_clinic, reserve
+from tests.factories import slot as slot_id
+from tests.tasks.elsewhere import Authority, Elsewhere, calendar, event, running, status
+
+#: On the grid of the clinics of tests/factories.py.
+DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=14)
+
+
+def at(hour: int, minute: int = 0) -> datetime:
+    return DAY + timedelta(hours=hour, minutes=minute)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def elsewhere(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection
+) -> Iterator[Elsewhere]:
+    sql.execute("UPDATE calendar_feeds SET is_on = false")  # those of other tests
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    monkeypatch.setenv("FEED_LOOPBACK", "true")
+    settings.of_process.cache_clear()
+    with running(authority) as server:
+        yield server
+    monkeypatch.undo()
+    settings.of_process.cache_clear()
+
+
+@pytest.fixture
+def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the tasks publish, in place of a worker."""
+    published: list[Any] = []
+    monkeypatch.setattr(
+        "tasks.app.app.send_task",
+        lambda name, **more: published.append((name, more["kwargs"], more["queue"])),
+    )
+    return published
+
+
+class Clinic:
+    """With one person, cal-1, whose calendar is elsewhere."""
+
+    def __init__(self, sql: psycopg.Connection, elsewhere: Elsewhere, **clinic: Any) -> None:
+        self.sql, self.id = sql, create_clinic(**clinic)
+        self.org_id = uuid.UUID(self.id)
+        self.feed_id = self.add(elsewhere.address)
+
+    def add(self, address: str, label: str = "Google") -> uuid.UUID:
+        with transaction(self.org_id) as session:
+            return feeds.add(
+                session, org_id=self.org_id, resource_id="cal-1", address=address, label=label
+            ).id
+
+    def read(self, feed_id: uuid.UUID | None = None) -> None:
+        with transaction(self.org_id) as session:
+            feeds.ask_for(session, self.org_id, feed_id or self.feed_id)
+        read_feed.run(org_id=self.id, feed_id=str(feed_id or self.feed_id))
+
+    @property
+    def busy(self) -> list[tuple[datetime, datetime]]:
+        return self.sql.execute(
+            "SELECT starts_at, ends_at FROM blocks WHERE org_id = %s AND source = 'feed' ORDER BY 1",
+            [self.id],
+        ).fetchall()
+
+    @property
+    def taken(self) -> list[tuple[datetime, datetime]]:
+        return self.sql.execute(
+            "SELECT starts_at, ends_at FROM occupancies WHERE org_id = %s AND block_id IS NOT NULL ORDER BY 1",
+            [self.id],
+        ).fetchall()
+
+    def row(self, *names: str) -> Any:
+        return self.sql.execute(
+            f"SELECT {', '.join(names)} FROM calendar_feeds WHERE id = %s".encode(), [self.feed_id]
+        ).fetchone()
+
+
+@pytest.fixture
+def clinic(sql: psycopg.Connection, elsewhere: Elsewhere, nudged: list[Any]) -> Clinic:
+    return Clinic(sql, elsewhere)
+
+
+def test_busy_times_become_blocks_that_name_no_patient(clinic: Clinic, elsewhere: Elsewhere) -> None:
+    elsewhere.body = calendar(event(1, at(9)), event(2, at(9, 30)), event(3, at(12), 60))
+    clinic.read()
+    assert clinic.busy == clinic.taken == [(at(9), at(10)), (at(12), at(13))]
+    assert clinic.sql.execute(
+        "SELECT DISTINCT reason FROM blocks WHERE org_id = %s", [clinic.id]
+    ).fetchall() == [("Google",)]
+    assert clinic.row("problem", "events", "failures", "taken_at") == (None, 3, 0, None)
+    for (row,) in clinic.sql.execute("SELECT f::text FROM calendar_feeds f WHERE org_id = %s", [clinic.id]):
+        assert "Miller" not in row
+        assert "s3cr3t" not in row
+
+
+def test_what_did_not_change_is_not_written_again(clinic: Clinic, elsewhere: Elsewhere) -> None:
+    elsewhere.body = calendar(*(event(n, at(1) + timedelta(hours=n)) for n in range(500)))
+    clinic.read()
+    before = _written(clinic)
+    assert len(clinic.busy) == 500
+    clinic.read()  # the same body
+    assert _written(clinic) == before
+    elsewhere.body = calendar(*(event(n, at(1) + timedelta(hours=n)) for n in reversed(range(500))))
+    clinic.read()  # another body with the same times
+    assert _written(clinic) == before
+    elsewhere.body = calendar(*(event(n, at(1) + timedelta(hours=n)) for n in range(1, 501)))
+    clinic.read()
+    assert len(_written(clinic) - before) == len(before - _written(clinic)) == 1
+
+
+def _written(clinic: Clinic) -> set[Any]:
+    return set(
+        clinic.sql.execute("SELECT id, xmin::text FROM blocks WHERE org_id = %s", [clinic.id]).fetchall()
+    )
+
+
+def test_an_answer_that_nothing_changed_is_a_reading_too(
+    clinic: Clinic, elsewhere: Elsewhere, clock: Clock
+) -> None:
+    clock.stop()
+    elsewhere.body, elsewhere.headers = calendar(event(1, at(9))), {"ETag": '"1"'}
+    clinic.read()
+    [first] = clinic.row("read_at")
+    clock.forward(30)
+    clinic.read()
+    assert elsewhere.asked[-1]["If-None-Match"] == '"1"'
+    assert clinic.row("read_at") == (first + timedelta(seconds=30),)
+    assert clinic.busy == [(at(9), at(9, 30))]
+    # On the next day it is worked out once more, since the days that are looked at have moved on.
+    clock.forward(24 * 3600)
+    clinic.read()
+    assert "If-None-Match" not in elsewhere.asked[-1]
+
+
+def test_what_was_booked_stands_and_is_shown_and_its_time_is_taken_when_it_ends(
+    clinic: Clinic, elsewhere: Elsewhere, client: FlaskClient, sql: psycopg.Connection
+) -> None:
+    hold = reserve(client, clinic.id, slotId=slot_id(hour=10))["holdId"]
+    elsewhere.body = calendar(event(1, at(9, 30), 60))
+    clinic.read()
+    assert clinic.busy == [(at(9, 30), at(10, 30))]
+    assert clinic.taken == [(at(9, 30), at(10))]  # the hold has the rest until it runs out
+    sql.execute("UPDATE appointment_holds SET status = 'released' WHERE id = %s", [hold])
+    assert clinic.taken == [(at(9, 30), at(10)), (at(10), at(10, 30))]
+    assert reserve(client, clinic.id, slotId=slot_id(hour=10))["success"] is False
+
+
+def test_an_appointment_in_a_busy_time_is_shown_and_never_dropped(
+    clinic: Clinic, elsewhere: Elsewhere, sql: psycopg.Connection
+) -> None:
+    from tests.concurrency.racing import insert_appointment  # noqa: PLC0415
+
+    appointment = insert_appointment(sql, clinic.id, at(10), "cal-1")
+    elsewhere.body = calendar(event(1, at(9, 30), 60))
+    clinic.read()
+    with transaction(clinic.org_id) as session:
+        met = feed_states.find_met(session, clinic.org_id)
+        assert [(feed, each.id) for feed, each in met] == [(clinic.feed_id, appointment)]
+    sql.execute("UPDATE appointments SET status = 'cancelled' WHERE id = %s", [appointment])
+    assert clinic.taken == [(at(9, 30), at(10)), (at(10), at(10, 30))]
+
+
+def test_the_desks_blocks_are_left_alone_and_the_feeds_cannot_be_removed_at_the_desk(
+    clinic: Clinic, elsewhere: Elsewhere
+) -> None:
+    with transaction(clinic.org_id) as session:
+        desk = blocks.make(
+            session,
+            org_id=clinic.org_id,
+            resource_id="cal-1",
+            starts_at=at(9),
+            ends_at=at(10),
+            reason="Lunch",
+        ).block_id
+    elsewhere.body = calendar(event(1, at(9), 60))
+    clinic.read()
+    [(own,)] = clinic.sql.execute(
+        "SELECT id FROM blocks WHERE org_id = %s AND source = 'feed'", [clinic.id]
+    ).fetchall()
+    with pytest.raises(Impossible, match="Google"), transaction(clinic.org_id) as session:
+        blocks.remove(session, clinic.org_id, own)
+    elsewhere.body = calendar()
+    clinic.read()
+    assert clinic.sql.execute("SELECT id FROM blocks WHERE org_id = %s", [clinic.id]).fetchall() == [(desk,)]
+    assert clinic.taken == [(at(9), at(10))]
+
+
+def test_turned_off_or_removed_it_gives_its_time_back(clinic: Clinic, elsewhere: Elsewhere) -> None:
+    elsewhere.body = calendar(event(1, at(9)))
+    clinic.read()
+    with transaction(clinic.org_id) as session:
+        feeds.change(session, clinic.org_id, clinic.feed_id, is_on=False)
+    assert clinic.busy == clinic.taken == []
+    clinic.read()
+    assert clinic.busy == []
+    with transaction(clinic.org_id) as session:
+        feeds.change(session, clinic.org_id, clinic.feed_id, is_on=True, label="Outlook")
+    clinic.read()
+    assert clinic.taken == [(at(9), at(9, 30))]
+    with transaction(clinic.org_id) as session:
+        assert feeds.remove(session, clinic.org_id, clinic.feed_id)
+        assert not feeds.remove(session, clinic.org_id, clinic.feed_id)
+    assert clinic.busy == clinic.taken == []
+
+
+def test_a_reading_that_another_change_overtook_writes_nothing(clinic: Clinic, elsewhere: Elsewhere) -> None:
+    def answer(handler: Any) -> None:
+        with transaction(clinic.org_id) as session:
+            feeds.change(session, clinic.org_id, clinic.feed_id, is_on=False)
+        elsewhere.answer = None
+        elsewhere.get(handler)
+
+    elsewhere.body, elsewhere.answer = calendar(event(1, at(9))), answer
+    clinic.read()
+    assert clinic.busy == []
+    assert clinic.row("read_at") == (None,)
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"<html><title>Sign in</title></html>", FeedProblem.NOT_A_CALENDAR),
+        (calendar()[:-8], FeedProblem.UNREADABLE),
+        (calendar(*(event(n, at(9)) for n in range(5001))), FeedProblem.TOO_MANY_EVENTS),
+    ],
+)
+def test_what_cannot_be_read_changes_nothing_and_is_said(
+    clinic: Clinic,
+    elsewhere: Elsewhere,
+    caplog: pytest.LogCaptureFixture,
+    body: bytes,
+    why: FeedProblem,
+) -> None:
+    elsewhere.body = calendar(event(1, at(9)))
+    clinic.read()
+    elsewhere.body = body
+    with caplog.at_level(logging.INFO):
+        clinic.read()
+    assert clinic.row("problem", "failures") == (why.value, 1)
+    assert clinic.busy == [(at(9), at(9, 30))]
+    assert "s3cr3t" not in caplog.text
+    elsewhere.body = calendar()
+    clinic.read()
+    assert clinic.row("problem", "failures") == (None, 0)
+
+
+def test_every_problem_has_a_sentence() -> None:
+    assert set(feed_states.SENTENCES) == set(FeedProblem)
+    assert all(sentence.endswith(".") for sentence in feed_states.SENTENCES.values())
+
+
+def test_it_is_tried_less_and_less_often_up_to_an_hour(
+    clinic: Clinic, elsewhere: Elsewhere, clock: Clock
+) -> None:
+    clock.stop()
+    elsewhere.answer = status(500)
+    waits = []
+    for _ in range(6):
+        clinic.read()
+        [wait] = clinic.row("extract(epoch FROM due_at - asked_at)::float / 60")
+        waits.append(wait)
+    for wait, meant in zip(waits, (10, 20, 40, 60, 60, 60), strict=True):
+        assert meant * 0.9 <= wait <= meant * 1.1
+    assert len(set(waits)) == len(waits)  # each a little different
+    elsewhere.answer = None
+    clinic.read()
+    assert clinic.row("due_at - asked_at < interval '11 minutes 1 second'") == (True,)
+
+
+def test_a_reading_that_never_ended_is_said_to(clinic: Clinic, clock: Clock) -> None:
+    clock.stop()
+    _take(clinic)
+    assert _take(clinic) is None  # it is being read
+    clock.forward(41)
+    assert _take(clinic)
+    assert clinic.row("problem", "failures") == ("interrupted", 1)
+
+
+def _take(clinic: Clinic) -> Any:
+    with system_transaction(Door.SWEEP) as session:
+        return feed_readings.take(session, clinic.org_id, clinic.feed_id)
+
+
+def test_an_address_that_another_key_sealed_is_said_to(clinic: Clinic) -> None:
+    clinic.sql.execute("UPDATE calendar_feeds SET address_sealed = 'v2.x.y' WHERE id = %s", [clinic.feed_id])
+    clinic.read()
+    assert clinic.row("problem") == ("cannot_unseal",)
+
+
+# --- whose turn it is -----------------------------------------------------------------------------
+
+
+def test_only_what_is_due_is_queued_and_each_nudges_the_next(
+    clinic: Clinic, elsewhere: Elsewhere, nudged: list[Any]
+) -> None:
+    second = clinic.add(elsewhere.address + "?2")
+    clinic.sql.execute("UPDATE calendar_feeds SET due_at = due_at - interval '1 min' WHERE id = %s", [second])
+
+    def of(feed_id: uuid.UUID) -> tuple[str, dict[str, str], str]:
+        return "feeds.read_feed", {"org_id": clinic.id, "feed_id": str(feed_id)}, "feeds"
+
+    sweep_feeds.run()
+    assert nudged == [of(second)]
+    read_feed.run(org_id=clinic.id, feed_id=str(second))
+    assert nudged == [of(second), of(clinic.feed_id)]
+    read_feed.run(org_id=clinic.id, feed_id=str(clinic.feed_id))
+    read_feed.run(org_id=clinic.id, feed_id=str(clinic.feed_id))  # a nudge that came twice
+    sweep_feeds.run()
+    assert len(nudged) == 2
+    assert len(elsewhere.asked) == 2
+
+
+def test_one_is_read_at_a_time(clinic: Clinic, elsewhere: Elsewhere, nudged: list[Any]) -> None:
+    second = clinic.add(elsewhere.address + "?2")
+    assert _take(clinic)
+    sweep_feeds.run()
+    read_feed.run(org_id=clinic.id, feed_id=str(second))
+    assert nudged == elsewhere.asked == []
+
+
+def test_nobody_reads_the_calendar_of_somebody_who_is_retired(clinic: Clinic, nudged: list[Any]) -> None:
+    clinic.sql.execute("UPDATE resources SET retired_at = now() WHERE org_id = %s", [clinic.id])
+    sweep_feeds.run()
+    assert nudged == []
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (" https://a.test/x.ics\n", "https://a.test/x.ics"),
+        ("webcal://a.test/x.ics", "https://a.test/x.ics"),
+        ("http://a.test/x.ics", None),
+        ("a.test/x.ics", None),
+        ("https://", None),
+        ("https://me:pw@a.test/", None),
+        ("https://a.test/a b", None),
+        ("https://a.test:x/", None),
+        ("", None),
+        ("https://a.test/" + "a" * 2000, None),
+    ],
+)
+def test_what_is_pasted_is_an_address_or_is_refused(given: str, meant: str | None) -> None:
+    if meant:
+        assert feeds.address_of(given) == meant
+    else:
+        with pytest.raises(Impossible):
+            feeds.address_of(given)
+
+
+def test_one_person_has_a_calendar_once_and_at_most_ten(clinic: Clinic, elsewhere: Elsewhere) -> None:
+    with pytest.raises(Impossible, match="already"):
+        clinic.add(elsewhere.address)
+    for number in range(9):
+        clinic.add(f"https://a.test/{number}")
+    with pytest.raises(Impossible, match="10 calendars"):
+        clinic.add("https://a.test/more")

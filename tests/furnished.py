@@ -29,6 +29,8 @@ NO_TOOL_WRITES = {
     " VALUES (%(org)s, true, %(any)s)",
     "import_files": "INSERT INTO import_files (org_id, id, kind, file_name, body, choices, created_at)"
     " VALUES (%(org)s, gen_random_uuid(), 'csv', '', '', '{}', now())",
+    "calendar_feeds": "INSERT INTO calendar_feeds (org_id, resource_id, label, address_sealed, is_on)"
+    " SELECT org_id, min(id), 'Google', %(any)s, false FROM resources WHERE org_id = %(org)s GROUP BY org_id",
     "vapi_syncs": "INSERT INTO vapi_syncs (org_id, synced_until) VALUES (%(org)s, now())",
     "hot_lead_alerts": "INSERT INTO hot_lead_alerts (org_id, call_id, lead_score)"
     " VALUES (%(org)s, %(call)s, 90)",

@@ -23,6 +23,8 @@ DOORS = {
     ("tasks.booking.expire_holds", Door.SWEEP),
     ("tasks.housekeeping.keep_house", Door.SWEEP),
     ("tasks.calls._next", Door.SWEEP),
+    ("tasks.feeds._next", Door.SWEEP),
+    ("tasks.feeds.read_feed", Door.SWEEP),
     ("tasks.calls.sweep_calls", Door.SWEEP),
     ("tasks.messaging._ask_about_each", Door.SWEEP),
     ("tasks.messaging.sweep_sms", Door.SWEEP),

@@ -138,6 +138,12 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "/dashboard/patients/<uuid:contact_id>/notes": ("contact_id",),
     "/dashboard/diary/blocks/<uuid:block_id>": ("block_id",),
     "/dashboard/diary/blocks/<uuid:block_id>/remove": ("block_id",),
+    **{
+        f"/dashboard/settings/calendars/feeds/<uuid:feed_id>/{deed}": ("feed_id",)
+        for deed in ("read", "change", "turn", "remove")
+    },
+    "/dashboard/settings/calendars/feeds": (),
+    "/dashboard/settings/calendars/feed-limit": (),
     **dict.fromkeys(
         (
             f"/dashboard/diary/appointments/<uuid:appointment_id>{page}"

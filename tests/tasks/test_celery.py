@@ -18,9 +18,11 @@ import redis
 import celeryconfig
 import settings
 from celeryconfig import Queue, Task
+from models.booking import feed_readings, ics
 from models.calls import calls
 from models.clinics import sweeps
 from models.messaging import outbox, timing
+from tasks import safe_fetch
 from tasks.app import app
 from tasks.beat import Sweep
 from tasks.messaging import PATIENCE, RETRIES, RETRY_FIRST, RETRY_LONGEST, RUN, STALE, deliver_sms, sweep_sms
@@ -64,6 +66,8 @@ def test_times_fit_into_each_other() -> None:
     """A claim outlasts its task, and a run of questions ends before Celery stops it."""
     assert app.conf.task_soft_time_limit < app.conf.task_time_limit < timing.LEASE.total_seconds()
     assert app.conf.task_soft_time_limit > RUN + PATIENCE
+    assert app.conf.task_soft_time_limit > safe_fetch.SECONDS + ics.SECONDS
+    assert app.conf.task_time_limit < feed_readings.LEASE.total_seconds()
     assert settings.Settings.model_fields["twilio_timeout"].default < app.conf.task_soft_time_limit
     assert app.conf.worker_soft_shutdown_timeout < 30  # a platform kills after 30 seconds
     assert timing.GRACE > timing.LEASE
@@ -85,6 +89,7 @@ def test_each_sweep_comes_as_often_as_what_waits_for_it_can_wait() -> None:
         "sms.reconcile_sms": 15,
         "sms.check_receipts": 30,
         "leads.fetch_reports": 60,
+        "feeds.sweep_feeds": 15,
         "housekeeping.keep_house": 3600,
     }
 
@@ -118,6 +123,8 @@ def test_every_task_waits_in_the_queue_that_is_meant_for_it() -> None:
         "leads.score_call": "calls",
         "leads.sweep_calls": "housekeeping",
         "leads.fetch_reports": "calls",
+        "feeds.sweep_feeds": "housekeeping",
+        "feeds.read_feed": "feeds",
     }
     app.loader.import_default_modules()
     routed = {task: app.amqp.router.route({}, task)["queue"].name for task in expected}
@@ -139,13 +146,15 @@ def test_workers_tell_flower_and_take_a_platforms_sigterm(line: str) -> None:
 def test_one_clinic_leaves_a_process_to_the_others() -> None:
     for queue, processes in ((Queue.OTP, outbox.PROCESSES[True]), (Queue.SMS, outbox.PROCESSES[False])):
         [line] = [line for line in WORKERS if re.search(rf"-Q \S*\b{queue.value}\b", line)]
-        assert int(re.findall(r"-c (\d+)", line)[0]) == processes >= 2
+        # Calendars from elsewhere are read beside the SMS, by processes that count for no clinic.
+        of_feeds = feed_readings.AT_ONCE if Queue.FEEDS.value in line else 0
+        assert int(re.findall(r"-c (\d+)", line)[0]) - of_feeds == processes >= 2
 
 
 def test_questions_to_twilio_leave_a_process_for_the_sms() -> None:
     """The two tasks that ask have at most one run each, on one process each."""
     [line] = [line for line in WORKERS if Queue.HOUSEKEEPING.value in line]
-    assert int(re.findall(r"-c (\d+)", line)[0]) >= 3
+    assert int(re.findall(r"-c (\d+)", line)[0]) - feed_readings.AT_ONCE >= 3
     for task in (Task.RECONCILE_SMS, Task.CHECK_RECEIPTS):
         assert SCHEDULE[task]["schedule"].total_seconds() > RUN + PATIENCE
 

@@ -77,7 +77,7 @@ class Clinic:
 
     def read(self, feed_id: uuid.UUID | None = None) -> None:
         with transaction(self.org_id) as session:
-            feeds.ask_for(session, self.org_id, feed_id or self.feed_id)
+            feed_readings.ask_for(session, self.org_id, feed_id or self.feed_id)
         read_feed.run(org_id=self.id, feed_id=str(feed_id or self.feed_id))
 
     @property
@@ -90,7 +90,8 @@ class Clinic:
     @property
     def taken(self) -> list[tuple[datetime, datetime]]:
         return self.sql.execute(
-            "SELECT starts_at, ends_at FROM occupancies WHERE org_id = %s AND block_id IS NOT NULL ORDER BY 1",
+            "SELECT starts_at, ends_at FROM occupancies WHERE org_id = %s AND block_id IS NOT NULL"
+            " ORDER BY 1",
             [self.id],
         ).fetchall()
 

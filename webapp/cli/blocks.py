@@ -119,7 +119,7 @@ def list_(org_id: uuid.UUID, resource_id: str | None, days: int, *, as_json: boo
 @as_json
 def remove(org_id: uuid.UUID, block_id: uuid.UUID, *, as_json: bool) -> None:
     """Give the time of BLOCK_ID back."""
-    with at(org_id) as (session, _):
+    with at(org_id) as (session, _), possible():
         if not blocks.remove(session, org_id, block_id):
             raise click.ClickException(
                 f"there is no block {block_id}; `flask block list {org_id}` shows those there are"

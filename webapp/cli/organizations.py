@@ -31,7 +31,6 @@ from webapp.cli.common import (
 )
 
 
-
 class Days(click.ParamType[int]):
     """A number of days, or `ever`, which becomes 0."""
 

@@ -12,8 +12,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from models.base import clock
-from models.booking import appointments, blocks, by_hand, resources
+from models.booking import appointments, blocks, by_hand, feed_states, resources
 from models.booking.appointments import AppointmentStatus
+from models.booking.hours import Impossible
 from models.booking.openings import instant
 from models.clinics import calendars
 from models.insight import diary as diaries
@@ -50,6 +51,7 @@ def diary() -> ResponseReturnValue:
         before=found.first - step,
         after=found.first + step,
         now=now,
+        unread=in_clinic(feed_states.find_unread),
     )
 
 
@@ -314,13 +316,11 @@ def remove_block(block_id: uuid.UUID) -> ResponseReturnValue:
     def is_gone(at: Session, removed: object) -> bool:
         return bool(removed) and blocks.get_or_none(at, signed().org_id, block_id) is None
 
-    def remove(at: Session, org_id: uuid.UUID) -> bool:
-        found = blocks.get_or_none(at, org_id, block_id)
-        if found and found.source is not blocks.BlockSource.DESK:
-            abort(HTTPStatus.CONFLICT, "That block was not made at the desk, and cannot be removed here.")
-        return blocks.remove(at, org_id, block_id)
-
-    removed = in_clinic(remove, happened=is_gone)
+    try:
+        removed = in_clinic(lambda at, org_id: blocks.remove(at, org_id, block_id), happened=is_gone)
+    except Impossible as problem:
+        flash(f"Not removed: {problem}.", "not_done")
+        return redirect(url_for("dashboard.block", block_id=block_id), HTTPStatus.SEE_OTHER)
     flash(
         "Removed. The time can be booked again." if removed else "It was removed before.",
         "done" if removed else "not_done",

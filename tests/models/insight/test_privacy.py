@@ -53,6 +53,7 @@ IMPERSONAL = {
 OF_THE_CLINIC = {
     "audit_log",
     "blocks",
+    "calendar_feeds",
     "calendars",
     "hours_exceptions",
     "integration_settings",

@@ -29,6 +29,7 @@ def routes(app: Flask, method: str) -> list[str]:
         "hold_id": uuid.uuid4(),
         "appointment_id": uuid.uuid4(),
         "block_id": uuid.uuid4(),
+        "feed_id": uuid.uuid4(),
         "contact_id": uuid.uuid4(),
         "resource_id": "somebody",
         "service_id": "some-service",

@@ -63,6 +63,7 @@ def examine(org_id: uuid.UUID) -> Findings:
 CLINIC_CHECKS = (
     set_up.check_calendars,
     set_up.check_diary,
+    set_up.check_feeds,
     vapi.check_credentials,
     provider.check_provider,
     set_up.check_alert_phone,

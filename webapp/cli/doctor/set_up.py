@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models.base import phones
-from models.booking import bookables, gaps, standing
+from models.booking import bookables, feed_states, gaps, standing
 from models.clinics import calendars
 from models.clinics.organizations import IntegrationSettings, Organization
 from models.clinics.staff import StaffUser
@@ -51,6 +51,24 @@ def check_diary(session: Session, clinic: Organization, _: IntegrationSettings) 
             f"{len(outside)} stand outside hours, under a block, or with a person or service that is retired",
             f"flask diary outside {clinic.id}",
         )
+
+
+def check_feeds(session: Session, clinic: Organization, _: IntegrationSettings) -> Findings:
+    unread = {each.feed_id: each for each in feed_states.find_unread(session, clinic.id)}
+    for state in feed_states.states(session, clinic.id):
+        feed, what = state.feed, f"calendar {state.feed.label} of {state.name}"
+        why = feed_states.SENTENCES[feed.problem] if feed.problem else "no worker has read it"
+        if feed.id in unread:
+            since = unread[feed.id].since.isoformat(timespec="minutes")
+            yield required(clinic)(
+                what,
+                f"not read since {since}, so callers are not offered {state.name}. {why}",
+                f"flask feed list {clinic.id}",
+            )
+        elif feed.is_on and feed.problem:
+            yield warning(what, why, f"flask feed read {clinic.id} {feed.id}")
+        elif feed.is_on and feed.read_at:
+            yield ok(what, f"{state.busy} busy times to come")
 
 
 def check_alert_phone(_: Session, clinic: Organization, row: IntegrationSettings) -> Findings:

@@ -9,6 +9,7 @@ from webapp.staff.settings import (
     calendars,
     clinic,
     closures,
+    feeds_in,
     feeds_out,
     importing,
     overview,
@@ -22,4 +23,17 @@ from webapp.staff.settings.owners import blueprint
 
 __all__ = ["blueprint"]
 
-_PAGES = (calendars, clinic, closures, feeds_out, importing, overview, people, phone, record, services, team)
+_PAGES = (
+    calendars,
+    clinic,
+    closures,
+    feeds_in,
+    feeds_out,
+    importing,
+    overview,
+    people,
+    phone,
+    record,
+    services,
+    team,
+)

@@ -124,10 +124,10 @@ def find(
     """What a calendar offers of a service, by default its own; `person` is the id of the one who shall do it.
 
     A calendar that names a resource offers that one, if it can do the service and nobody else is asked for;
-    with `anyone` it offers everybody. `retired`: also a service that is offered no more. People whose calendar
-    from elsewhere could not be read for too long are left out, since nobody knows when they are busy;
-    `at_desk` they are not. None if there is no such service, nobody does it, or the one who is asked for does
-    not.
+    with `anyone` it offers everybody. `retired`: also a service that is offered no more. People whose
+    calendar from elsewhere could not be read for too long are left out, since nobody knows when they are
+    busy; `at_desk` they are not. None if there is no such service, nobody does it, or the one who is asked
+    for does not.
     """
     values = {"org": calendar.org_id, "calendar": calendar.id, "service": service_id, "retired": retired}
     found = session.execute(_READ, values).scalar_one_or_none()

@@ -68,7 +68,8 @@ def typed(operator: Operator) -> dict[str, str]:
             continue
         if filled[:2] == ["organization", "create"]:
             filled.append("--same-name")  # another test has typed the page before
-        printed = operator.does(*filled, typed="a secret, typed or piped\n")
+        secret = "https://calendar.test/basic.ics" if filled[0] == "feed" else "a secret, typed or piped"
+        printed = operator.does(*filled, typed=f"{secret}\n")
         if variable:
             variables[variable] = printed
     return variables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
+from collections.abc import Iterator
 
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InternalError, OperationalError
@@ -13,7 +14,7 @@ from celeryconfig import Task
 from models.base import sealing
 from models.base.session import Door, system_transaction, transaction
 from models.booking import feed_readings, ics
-from models.booking.feed_readings import Due, Read, Taken
+from models.booking.feed_readings import Due, Read, Recorded, Taken
 from models.clinics.calendar_feeds import ADDRESS, FeedProblem
 from tasks import safe_fetch
 from tasks.app import app
@@ -45,14 +46,23 @@ def read_feed(*, org_id: str, feed_id: str) -> None:
     if taken is None:
         return
     outcome = _read(taken)
-    with transaction(taken.org_id, actor=Task.READ_FEED.value) as session:
-        recorded = feed_readings.record(session, taken, outcome)
+    for recorded in _record(taken, outcome):
+        if recorded.added or recorded.removed:
+            log.info("feed %s: %d busy times more, %d less", feed_id, recorded.added, recorded.removed)
     if isinstance(outcome, FeedProblem):
         log.warning("feed %s was not read: %s", feed_id, outcome.value)
-    elif recorded and (recorded.added or recorded.removed):
-        log.info("feed %s: %d busy times more, %d less", feed_id, recorded.added, recorded.removed)
     if due := _next():
         nudge(due)
+
+
+def _record(taken: Taken, outcome: Read | FeedProblem) -> Iterator[Recorded]:
+    """End a reading, in as many short transactions as it takes."""
+    recorded: Recorded | None = Recorded(is_all=False)
+    while recorded and not recorded.is_all:
+        with transaction(taken.org_id, actor=Task.READ_FEED.value) as session:
+            recorded = feed_readings.record(session, taken, outcome)
+        if recorded:
+            yield recorded
 
 
 def _next() -> Due | None:

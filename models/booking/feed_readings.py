@@ -33,6 +33,9 @@ AT_ONCE = 1
 #: The longest wait after a failure, unless the feed is read less often anyway.
 LONGEST_WAIT = timedelta(hours=1)
 
+#: So many blocks are changed in one transaction, since claims of the resource wait for it.
+PORTION = 100
+
 #: No busy time is looked for further ahead.
 MOST_DAYS = 730
 
@@ -165,16 +168,18 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How many blocks were added and removed."""
+    """How many blocks were added and removed, and whether that was all."""
 
     added: int = 0
     removed: int = 0
+    is_all: bool = True
 
 
 def record(session: Session, taken: Taken, outcome: Read | FeedProblem) -> Recorded | None:
     """End a reading. None if the feed was taken by another, turned off or removed meanwhile.
 
     Blocks change only where the busy times have: the same calendar writes none. Blocks that are over stay.
+    Of more than PORTION changes only so many are made, and the reading goes on: commit, and record it again.
     Waits for claims of the resource, at most the lock timeout (LockNotAvailable after it).
     """
     if isinstance(outcome, FeedProblem) or outcome.reading is None:
@@ -199,6 +204,9 @@ def record(session: Session, taken: Taken, outcome: Read | FeedProblem) -> Recor
         feed.etag, feed.last_modified = outcome.etag, outcome.last_modified
         if outcome.reading is not None:
             recorded = _become_busy(session, feed, outcome.reading.spans, now)
+            if not recorded.is_all:
+                feed.taken_at = taken.taken_at
+                return recorded
             feed.events, feed.digest, feed.worked_out_at = outcome.reading.events, outcome.digest, now
     feed.due_at = now + _wait(feed)
     session.flush()
@@ -222,9 +230,27 @@ def _become_busy(session: Session, feed: CalendarFeed, spans: Sequence[Span], no
             select(Block.id, Block.starts_at, Block.ends_at).where(*feeds.to_come(feed))
         )
     }
-    if gone := [block_id for span, block_id in known.items() if span not in wanted]:
-        session.execute(_GONE, {"org": feed.org_id, "ids": gone})
-    if new := sorted(wanted - known.keys()):
+    new = sorted(wanted - known.keys())
+    gone = [block_id for span, block_id in known.items() if span not in wanted]
+    if len(new) + len(gone) <= PORTION:
+        _remove(session, feed, gone)
+        _add(session, feed, new)
+        return Recorded(len(new), len(gone))
+    # What is new first, so that between two transactions no time is free that was busy and stays so.
+    new = new[:PORTION]
+    gone = gone[: PORTION - len(new)]
+    _add(session, feed, new)
+    _remove(session, feed, gone)
+    return Recorded(len(new), len(gone), is_all=False)
+
+
+def _remove(session: Session, feed: CalendarFeed, gone: Sequence[uuid.UUID]) -> None:
+    if gone:
+        session.execute(_GONE, {"org": feed.org_id, "ids": list(gone)})
+
+
+def _add(session: Session, feed: CalendarFeed, new: Sequence[Span]) -> None:
+    if new:
         values = {
             "org": feed.org_id,
             "resource": feed.resource_id,
@@ -234,7 +260,6 @@ def _become_busy(session: Session, feed: CalendarFeed, spans: Sequence[Span], no
             "ends": [ends for _, ends in new],
         }
         session.execute(_NEW, values)
-    return Recorded(len(new), len(gone))
 
 
 # One statement each, whatever their number: the trigger takes its locks once for a statement.

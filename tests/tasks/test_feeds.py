@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 import settings
 from models.base.session import Door, system_transaction, transaction
-from models.booking import blocks, feed_readings, feed_states, feeds
+from models.booking import blocks, feed_readings, feed_states, feeds, ics
 from models.booking.hours import Impossible
 from models.clinics.calendar_feeds import FeedProblem
 from tasks.feeds import read_feed, sweep_feeds
@@ -132,6 +132,37 @@ def test_what_did_not_change_is_not_written_again(clinic: Clinic, elsewhere: Els
     elsewhere.body = calendar(*(event(n, at(1) + timedelta(hours=n)) for n in range(1, 501)))
     clinic.read()
     assert len(_written(clinic) - before) == len(before - _written(clinic)) == 1
+
+
+def test_a_calendar_of_many_new_times_holds_nobody_up_for_long(clinic: Clinic, elsewhere: Elsewhere) -> None:
+    """It is written in portions, and what stays busy is free between no two of them."""
+    elsewhere.body = calendar(*(event(n, at(1) + timedelta(hours=n)) for n in range(250)))
+    clinic.read()
+    assert len(clinic.busy) == len(clinic.taken) == 250
+    # Every time begins ten minutes earlier: all blocks are others, and twenty minutes of each stay busy.
+    moved = [(at(0, 50) + timedelta(hours=n), at(1, 20) + timedelta(hours=n)) for n in range(250)]
+    with system_transaction(Door.SWEEP) as session:
+        feed_readings.ask_for(session, clinic.org_id, clinic.feed_id)
+    taken = _take(clinic)
+    outcome = feed_readings.Read(ics.Reading(tuple(moved), 250, 0))
+    portions = 0
+    recorded = feed_readings.Recorded(is_all=False)
+    while not recorded.is_all:
+        with transaction(clinic.org_id) as session:
+            found = feed_readings.record(session, taken, outcome)
+        assert found is not None
+        recorded, portions = found, portions + 1
+        assert recorded.added + recorded.removed <= feed_readings.PORTION
+        [(free,)] = clinic.sql.execute(
+            "SELECT count(*) FROM generate_series(0, 249) n WHERE NOT EXISTS (SELECT FROM occupancies o"
+            " WHERE o.org_id = %s AND o.starts_at <= %s + n * interval '1 hour'"
+            " AND o.ends_at > %s + n * interval '1 hour')",
+            [clinic.id, at(1, 5), at(1, 5)],
+        ).fetchall()
+        assert free == 0
+    assert portions == 5
+    assert clinic.busy == moved
+    assert clinic.row("taken_at", "events") == (None, 250)
 
 
 def _written(clinic: Clinic) -> set[Any]:

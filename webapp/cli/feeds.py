@@ -17,8 +17,6 @@ from webapp.cli.changes import locked_resource, possible
 from webapp.cli.common import Words, as_json, at, print_facts, print_rows, secret
 from webapp.nudge import nudge
 
-_every = click.IntRange(SOONEST, LATEST)
-
 
 @click.group("feed")
 def feed() -> None:
@@ -29,7 +27,13 @@ def feed() -> None:
 @click.argument("org_id", type=click.UUID)
 @click.argument("resource_id")
 @click.option("--label", type=Words(), required=True, help="What the diary shows at busy times.")
-@click.option("--every", type=_every, default=USUAL, show_default=True, help="Minutes between two readings.")
+@click.option(
+    "--every",
+    type=click.IntRange(SOONEST, LATEST),
+    default=USUAL,
+    show_default=True,
+    help="Minutes between two readings.",
+)
 @as_json
 def add(org_id: uuid.UUID, resource_id: str, label: str, every: int, *, as_json: bool) -> None:
     """Add a calendar of RESOURCE_ID. Its address, a secret, is read from standard input."""
@@ -99,7 +103,7 @@ def _is_read(due: Due, before: datetime | None, wait: int) -> bool:
 @click.argument("org_id", type=click.UUID)
 @click.argument("feed_id", type=click.UUID)
 @click.option("--label", type=Words(), help="What the diary shows at busy times.")
-@click.option("--every", type=_every, help="Minutes between two readings.")
+@click.option("--every", type=click.IntRange(SOONEST, LATEST), help="Minutes between two readings.")
 @click.option("--on/--off", "is_on", default=None, help="Off, it is not read, and its time can be booked.")
 @as_json
 def set_(

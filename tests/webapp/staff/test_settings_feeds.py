@@ -11,6 +11,8 @@ import pytest
 from models.clinics.staff import StaffRole
 from tests.conftest import Clock
 from tests.webapp.staff.desk import DAY, Desk, at
+from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
+from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
 
 ADDRESS = "https://calendar.test/private-s3cr3tt0ken/basic.ics"
 FEEDS = "settings/calendars"

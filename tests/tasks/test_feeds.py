@@ -384,30 +384,7 @@ def test_nobody_reads_the_calendar_of_somebody_who_is_retired(clinic: Clinic, nu
     assert nudged == []
 
 
-# --- addresses ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [
-        (" https://a.test/x.ics\n", "https://a.test/x.ics"),
-        ("webcal://a.test/x.ics", "https://a.test/x.ics"),
-        ("http://a.test/x.ics", None),
-        ("a.test/x.ics", None),
-        ("https://", None),
-        ("https://me:pw@a.test/", None),
-        ("https://a.test/a b", None),
-        ("https://a.test:x/", None),
-        ("", None),
-        ("https://a.test/" + "a" * 2000, None),
-    ],
-)
-def test_what_is_pasted_is_an_address_or_is_refused(given: str, meant: str | None) -> None:
-    if meant:
-        assert feeds.address_of(given) == meant
-    else:
-        with pytest.raises(Impossible):
-            feeds.address_of(given)
+# --- the set-up ----------------------------------------------------------------------------------
 
 
 def test_one_person_has_a_calendar_once_and_at_most_ten(clinic: Clinic, elsewhere: Elsewhere) -> None:

@@ -121,7 +121,7 @@ def remove_feed(feed_id: uuid.UUID) -> ResponseReturnValue:
 
 @blueprint.post("/calendars/feed-limit")
 def change_feed_limit() -> ResponseReturnValue:
-    def limit(at: Session, org_id: uuid.UUID, made: SetUpChange) -> Due | None:
+    def limit(at: Session, org_id: uuid.UUID, made: SetUpChange) -> int:
         hours = _number("hours")
         if not 1 <= hours <= MOST_HOURS:
             raise Impossible(f"give a number of hours from 1 to {MOST_HOURS}, which are 14 days")
@@ -129,9 +129,9 @@ def change_feed_limit() -> ResponseReturnValue:
         if clinic:
             clinic.feed_limit_hours = hours
         made.done()
-        return Due(org_id, org_id)
+        return hours
 
-    return _answer(change(limit, "Changed."), is_due=False)
+    return _refused() if change(limit, "Changed.") is None else _back()
 
 
 def _changed(
@@ -149,13 +149,16 @@ def _changed(
     return _answer(change(within, said))
 
 
-def _answer(due: Due | None, *, is_due: bool = True) -> ResponseReturnValue:
+def _answer(due: Due | None) -> ResponseReturnValue:
     if due is None:
-        page = render_template("dashboard/settings/calendars.html", **context())
-        return page, HTTPStatus.BAD_REQUEST
-    if is_due:
-        nudge(due)  # of one that is off or gone, the worker finds nothing to do
+        return _refused()
+    nudge(due)  # of one that is off or gone, the worker finds nothing to do
     return _back()
+
+
+def _refused() -> ResponseReturnValue:
+    """The page with what was typed; `change` has said what is wrong."""
+    return render_template("dashboard/settings/calendars.html", **context()), HTTPStatus.BAD_REQUEST
 
 
 def _back() -> ResponseReturnValue:

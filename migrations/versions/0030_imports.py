@@ -13,7 +13,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0030_imports"
-down_revision = "0028_desk"
+down_revision = "0029_worth"
 branch_labels = None
 depends_on = None
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0031_calendar_feeds"
-down_revision = "0028_desk"
+down_revision = "0030_imports"
 branch_labels = None
 depends_on = None
 

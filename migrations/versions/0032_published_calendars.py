@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0032_published_calendars"
-down_revision = "0029_worth"
+down_revision = "0031_calendar_feeds"
 branch_labels = None
 depends_on = None
 

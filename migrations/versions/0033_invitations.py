@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0033_invitations"
-down_revision = "0028_desk"
+down_revision = "0032_published_calendars"
 branch_labels = None
 depends_on = None
 

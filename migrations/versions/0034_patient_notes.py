@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0034_patient_notes"
-down_revision = "0028_desk"
+down_revision = "0033_invitations"
 branch_labels = None
 depends_on = None
 

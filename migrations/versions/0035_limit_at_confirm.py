@@ -1,7 +1,7 @@
 """A confirmation waits for claims of a service that has a limit for each day, so that the limit is exact.
 
 Revision ID: 0035_limit_at_confirm
-Revises: 0032_published_calendars
+Revises: 0034_patient_notes
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0035_limit_at_confirm"
-down_revision = "0032_published_calendars"
+down_revision = "0034_patient_notes"
 branch_labels = None
 depends_on = None
 

@@ -19,7 +19,7 @@ from tests.factories import create_clinic
 from tests.places import ROOT
 from tests.surroundings import environment
 
-BEFORE = "0028_desk"
+BEFORE = "0029_worth"
 
 
 def test_imported_appointments_and_blocks_go_down_and_up(database_url: str) -> None:

@@ -75,7 +75,7 @@ def read(org_id: uuid.UUID, feed_id: uuid.UUID, wait: int, *, as_json: bool) -> 
     """Have a worker read FEED_ID now. With --wait, exit 1 unless it was read well by then."""
     with at(org_id) as (session, _):
         found = feeds.get_or_none(session, org_id, feed_id)
-        asked_at = found and found.asked_at
+        asked_at = found.asked_at if found else None
         due = feed_readings.ask_for(session, org_id, feed_id)
     if due is None:
         raise click.ClickException(f"there is no such calendar that is on; see `flask feed list {org_id}`")

@@ -31,7 +31,7 @@ def test_each_attack_has_its_file_and_its_test() -> None:
     tables = re.findall(
         r"^\| (?:attack|mistake) \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE.read_text(), re.MULTILINE
     )
-    assert len(tables) == 6
+    assert len(tables) == 7
     for line in "".join(tables).splitlines():
         _, _, _, where, test, _ = re.split(r"(?<!\\)\|", line)
         assert re.search(r"`[\w/]+\.(py|sql)`", where), line

@@ -18,7 +18,8 @@ AUDITED = "email, name, role, password_hash, disabled_at, totp_since, recovery_d
 
 #: The entries of daily work, which the index leaves out (models/base/audit.py).
 DAILY = (
-    "table_name = ANY ('{appointments,appointment_holds,blocks,calls,contacts,opt_outs,sms_senders}'::text[])"
+    "table_name = ANY ('{appointments,appointment_holds,blocks,calls,contacts,opt_outs,patient_notes,"
+    "sms_senders}'::text[])"
 )
 
 

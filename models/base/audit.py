@@ -13,7 +13,8 @@ from models.base.tables import Base, CreatedAt
 #: The entries of a clinic's daily work, which are most of them. An index has all others, and a query uses it
 #: only if it has these words.
 DAILY = (
-    "table_name = ANY ('{appointments,appointment_holds,blocks,calls,contacts,opt_outs,sms_senders}'::text[])"
+    "table_name = ANY ('{appointments,appointment_holds,blocks,calls,contacts,opt_outs,patient_notes,"
+    "sms_senders}'::text[])"
 )
 
 

@@ -108,7 +108,7 @@ def _who(actor: str, people: dict[str, str]) -> str:
 
 # --- what ---------------------------------------------------------------------------------------
 
-#: The thing that a row is. One that is not listed is called by the name of its table.
+#: The thing that a row of an audited table is.
 THINGS = {
     "organizations": "the clinic",
     "integration_settings": "alerts and connections",
@@ -127,6 +127,10 @@ THINGS = {
     "appointment_holds": "hold",
     "sms_senders": "sending of SMS",
     "opt_outs": "patients who want no SMS",
+    "patient_notes": "note on a patient",
+    "import_files": "file to import",
+    "calendar_feeds": "calendar from elsewhere",
+    "published_calendars": "published calendar",
 }
 
 #: Columns whose names say too little, or too much of the machinery.
@@ -171,6 +175,12 @@ COLUMNS = {
     "by_phone": "bookable by phone",
     "by_link": "bookable by link",
     "words": "other names",
+    "address_sealed": "address",
+    "is_on": "turned on or off",
+    "every_minutes": "how often it is read",
+    "token_digest": "link",
+    "with_names": "with names or busy times only",
+    "feed_limit_hours": "how old a calendar from elsewhere may be",
 }
 
 #: Not of interest beside what caused them.
@@ -194,7 +204,10 @@ _NAMES = {
         for each in ("resources", "services", "calendars")
     },
     "staff_users": text(_BY_UUID.format(table="staff_users", name="name")),
-    "vapi_credentials": text(_BY_UUID.format(table="vapi_credentials", name="label")),
+    **{
+        each: text(_BY_UUID.format(table=each, name="label"))
+        for each in ("vapi_credentials", "calendar_feeds")
+    },
     **{each: text(_OF_RESOURCE.format(table=each)) for each in _WITH_OF},
 }
 
@@ -213,7 +226,7 @@ def _names(session: Session, org_id: uuid.UUID, entries: Sequence[AuditEntry]) -
 
 def _sentence(entry: AuditEntry, names: dict[tuple[str, str], str]) -> str:
     name = names.get((entry.table_name, entry.row_id))
-    thing = THINGS.get(entry.table_name) or entry.table_name.replace("_", " ")
+    thing = THINGS[entry.table_name]
     if name:
         thing += f" of {name}" if entry.table_name in _WITH_OF else f" {name}"
     if entry.action not in _VERBS:  # a failed sign-in, which says itself what it is

@@ -285,7 +285,10 @@ def refused(error: HTTPException) -> Response:
     """The page for a request that failed, also where no page of the dashboard was asked for."""
     status = HTTPStatus(error.code or HTTPStatus.BAD_REQUEST)
     if status is HTTPStatus.NOT_FOUND and request.url_rule:
-        title, text = "Not here", "There is no such call or message in your clinic."
+        title, text = (
+            "Not here",
+            "Your clinic has nothing here. Perhaps it was removed, or erased.",
+        )
     elif status is HTTPStatus.NOT_FOUND:
         title, text = "No such page", "There is no page at this address. Perhaps a part of it is missing."
     else:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import sys
+import uuid
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
 
+from models.base.session import transaction
+from models.booking import resources, services, set_up
+from models.booking.resources import ResourceKind
 from models.clinics.staff import StaffRole
-from tests.factories import create_clinic
+from tests.factories import EVERY_DAY, create_clinic
 from tests.places import ROOT
 from tests.webapp.cli.test_diary_resources import book
 from tests.webapp.staff.browsers import employ
 from tests.webapp.staff.owning import Owner, at_once, employ_owner, owner, stranger_owner
+from webapp.staff.settings import owners
 
 __all__ = ["owner", "stranger_owner"]
 
@@ -280,3 +286,29 @@ def test_no_process_loads_the_library_before_somebody_asks_for_holidays() -> Non
     code = code if (ROOT / "tasks/app.py").exists() else code.replace(", tasks.app", "")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout.strip().splitlines() or [done.stderr])[-1] == "[]"
+
+
+def test_a_change_that_leaves_much_without_an_offer_says_the_first_of_it_and_how_much_more(
+    owner: Owner,
+) -> None:
+    """What is said travels in the session's cookie, and browsers drop one of more than 4 KB."""
+    with transaction(uuid.UUID(owner.org)) as session:
+        for number in range(30):
+            set_up.add_resource(
+                session,
+                org_id=uuid.UUID(owner.org),
+                resource_id=f"dentist-{number}",
+                kind=ResourceKind.PERSON,
+                name=f"Dentist {number} {'of a long name' * 3}",
+                time_zone="UTC",
+                opening=EVERY_DAY,
+            )
+        (service,) = services.list_of_clinic(session, uuid.UUID(owner.org))
+        able = [each.id for each in resources.list_of_clinic(session, uuid.UUID(owner.org))]
+        set_up.set_resources(session, uuid.UUID(owner.org), service.id, able)
+    answer = owner.sends("closures/new", **closing(from_day=TODAY, until_day=TODAY + timedelta(days=60)))
+    assert answer.status_code == 303
+    assert len(answer.headers["Set-Cookie"]) < 4000
+    page = html.unescape(owner.person.client.get(answer.location).text)
+    assert page.count("has no hours in the next four weeks") == owners.MOST_NOTES
+    assert "First steps has 28 more" in page

@@ -204,3 +204,8 @@ def test_the_settings_are_read_by_an_index_of_their_own(owner: Person, sql: Sql)
         [(statement, parameters)] = asked
         plan = session.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
     assert "ix_audit_log_settings" in "\n".join(plan)
+
+
+def test_every_audited_table_has_a_word_of_its_own(sql: Sql) -> None:
+    rows = sql.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'audit'").fetchall()
+    assert {name for (name,) in rows} == set(record.THINGS)

@@ -21,6 +21,9 @@ T = TypeVar("T")
 #: Within the dashboard's blueprint, whose checks come first: its endpoints are dashboard.settings.<name>.
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
+#: How many notes of one change are shown: they travel in a cookie, for which browsers have 4 KB.
+MOST_NOTES = 4
+
 #: The pages by endpoint, in the order of the tabs.
 PAGES = (
     ("overview", "First steps"),
@@ -74,6 +77,9 @@ def change(
     if count := len({each.appointment.id for each in made[0].standing}):
         which = "1 appointment stands" if count == 1 else f"{count} appointments stand"
         flash(f"{which} that would not be offered any more. Ring the patients, or move them.", "stands")
-    for note in made[0].notes:
+    notes = made[0].notes
+    for note in notes[:MOST_NOTES]:
         flash(f"{note[:1].upper()}{note[1:]}.", "not_done")
+    if len(notes) > MOST_NOTES:
+        flash(f"First steps has {len(notes) - MOST_NOTES} more that offers nothing now.", "not_done")
     return result

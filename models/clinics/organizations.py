@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Row, bindparam, func, or_, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Row, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.sql.elements import ColumnElement
 
 from models.base.phones import home_regions
 from models.base.tables import Base, CreatedAt, EnumText, Id, one_of
@@ -266,6 +267,22 @@ def signing_name(session: Session, org_id: uuid.UUID) -> uuid.UUID | None:
         .order_by(VapiCredential.created_at)
         .limit(1)
     )
+
+
+def can_text(org_id: uuid.UUID) -> ColumnElement[bool]:
+    """A condition: the clinic has an account to send SMS with, and something to send them from."""
+    account = IntegrationSettings
+    sender = func.coalesce(account.twilio_from_number, account.twilio_messaging_service_sid)
+    return exists().where(
+        account.org_id == org_id,
+        account.sms_account_sealed.is_not(None)
+        | (account.twilio_account_sid.is_not(None) & sender.is_not(None)),
+    )
+
+
+def lets_calls_in(org_id: uuid.UUID) -> ColumnElement[bool]:
+    """A condition: the clinic has a credential that is not revoked."""
+    return exists().where(VapiCredential.org_id == org_id, VapiCredential.revoked_at.is_(None))
 
 
 def credentials_in_force(session: Session, org_id: uuid.UUID) -> Sequence[Row[Any]]:

@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from models.base import clock
-from models.booking.appointments import Appointment
+from models.booking.appointments import Appointment, BookedBy
 from models.booking.resources import HoursException, Resource, ResourceHours, ResourceKind
 from models.booking.services import Service, ServiceResource
+from models.clinics import organizations
+from models.clinics.calendar_feeds import CalendarFeed
 from models.clinics.calendars import Calendar
-from models.clinics.organizations import IntegrationSettings, VapiCredential
+from models.clinics.organizations import IntegrationSettings
 from models.clinics.staff import StaffUser
 
 
@@ -73,7 +75,8 @@ def find_done(session: Session, org_id: uuid.UUID) -> dict[Step, bool]:
             ~HoursException.is_open,
             HoursException.day >= clock.now(session).date(),
         ),
-        Step.IMPORT: exists().where(Appointment.org_id == org_id),
+        Step.IMPORT: exists().where(Appointment.org_id == org_id, Appointment.booked_by == BookedBy.IMPORT),
+        Step.FEEDS: exists().where(CalendarFeed.org_id == org_id, CalendarFeed.is_on),
         Step.ALERT_PHONE: exists().where(
             settings.org_id == org_id, settings.hot_lead_alert_phone.is_not(None)
         ),
@@ -81,20 +84,11 @@ def find_done(session: Session, org_id: uuid.UUID) -> dict[Step, bool]:
         .select_from(StaffUser)
         .where(StaffUser.org_id == org_id, StaffUser.disabled_at.is_(None))
         .scalar_subquery(),
-        Step.SMS: exists().where(
-            settings.org_id == org_id,
-            settings.sms_account_sealed.is_not(None)
-            | (
-                settings.twilio_account_sid.is_not(None)
-                & func.coalesce(settings.twilio_from_number, settings.twilio_messaging_service_sid).is_not(
-                    None
-                )
-            ),
-        ),
-        Step.VOICE: exists().where(VapiCredential.org_id == org_id, VapiCredential.revoked_at.is_(None)),
+        Step.SMS: organizations.can_text(org_id),
+        Step.VOICE: organizations.lets_calls_in(org_id),
     }
     row = session.execute(select(*(each.label(step) for step, each in conditions.items()))).one()
-    return {step: bool(row._mapping.get(step.value, False)) for step in Step}
+    return {step: bool(row._mapping[step.value]) for step in Step}
 
 
 def find_next(done: dict[Step, bool]) -> Step | None:

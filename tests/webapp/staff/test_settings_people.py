@@ -314,3 +314,45 @@ def test_a_new_clinic_is_proposed_its_countrys_clock(owner: Owner) -> None:
     page = new.does("people", kind="person", name="Anna", zone="Europe/London")
     assert "the clinic has none yet that could be booked" in page
     assert "callers book by a calendar" in page
+
+
+RUBBISH = ("\x00", "9999-12-31", "0001-01-01", "24:00", "-1", "../..", "\ud800", "١٢:٣٠", "x" * 5000, "<b>")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("people", ("kind", "name", "zone")),
+        ("people/cal-1", ("name", "zone", "seen")),
+        ("people/cal-1/hours", ("mon_from", "mon_until", "mon_room", "copy", "seen")),
+        ("people/cal-1/services", ("service", "seen")),
+        ("closures/new", ("for", "from_day", "until_day", "what", "from_time", "until_time", "room", "back")),
+        ("closures/take-back", ("id", "back")),
+        ("closures/holidays", ("subdivision", "day")),
+    ],
+)
+def test_rubbish_is_never_an_error_of_ours(owner: Owner, path: str, fields: tuple[str, ...]) -> None:
+    right = {
+        "kind": "person",
+        "name": "Ann",
+        "zone": "UTC",
+        "mon_from": "09:00",
+        "mon_until": "10:00",
+        "service": "check-up",
+        "from_day": DAY.isoformat(),
+        "what": "open",
+        "from_time": "18:00",
+        "until_time": "19:00",
+        "day": DAY.isoformat(),
+    }
+    good = {name: right[name] for name in fields if name in right}
+    for field in fields:
+        for value in RUBBISH:
+            form = {
+                name: each.encode("utf-8", "surrogatepass") for name, each in {**good, field: value}.items()
+            }
+            answer = owner.sends(path, **form)  # type: ignore[arg-type]
+            assert answer.status_code in {200, 303, 400}, (field, value[:20], answer.status_code)
+            if answer.status_code == 303:
+                assert owner.person.client.get(answer.location).status_code in {200, 404}
+    assert "<b>" not in owner.person.get("settings/people").text

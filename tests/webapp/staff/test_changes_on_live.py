@@ -135,7 +135,7 @@ def noon(desk: Desk, clock: Clock) -> datetime:
 
 def test_todays_appointments_and_the_bookings_made_today_are_two_things(desk: Desk, noon: datetime) -> None:
     yesterday = noon - timedelta(days=1)
-    todays: tuple[tuple[int, str, dict[str, Any]], ...] = (
+    days: tuple[tuple[int, str, dict[str, Any]], ...] = (
         (1, "Ann Next", {}),
         (2, "Bob Later", {}),
         (-1, "Cleo Begun", {}),
@@ -146,7 +146,7 @@ def test_todays_appointments_and_the_bookings_made_today_are_two_things(desk: De
         (13, "Hal Tomorrow", {}),
         (-13, "Ida Yesterday", {}),
     )
-    for hours, name, values in todays:
+    for hours, name, values in days:
         start = noon + timedelta(hours=hours)
         add_booking(desk.sql, desk.org, start, booked_at=yesterday, patient_name=name, **values)
     add_booking(desk.sql, desk.org, noon + timedelta(days=9), patient_name="Jo New")

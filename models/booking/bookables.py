@@ -172,21 +172,30 @@ def find(
     )
 
 
-def find_timetable(session: Session, org_id: uuid.UUID, resource_id: str) -> Timetable | None:
-    """The hours of one resource; None if there is no such resource."""
-    return find_timetables(session, org_id, [resource_id]).get(resource_id)
+def find_timetable(
+    session: Session, org_id: uuid.UUID, resource_id: str, *, leads: bool = False
+) -> Timetable | None:
+    """The hours of one resource; None if there is no such resource. A room or device without hours is always
+    open, unless it `leads`: then it is open only where an exception opens it.
+    """
+    return find_timetables(session, org_id, [resource_id], leads=leads).get(resource_id)
 
 
 def find_timetables(
-    session: Session, org_id: uuid.UUID, resource_ids: Sequence[str], *, since: date | None = None
+    session: Session,
+    org_id: uuid.UUID,
+    resource_ids: Sequence[str],
+    *,
+    since: date | None = None,
+    leads: bool = False,
 ) -> dict[str, Timetable]:
     """The hours of resources by id; those that do not exist are left out. `since`: the first day whose
-    exceptions are wanted, by default a few days ago.
+    exceptions are wanted, by default a few days ago. `leads` as for one.
     """
     values = {"org": org_id, "resources": list(resource_ids), "since": since}
     found = session.execute(_READ_HOURS, values).scalar_one()
-    people = [each for each, kind, _, _ in found["able"] or () if kind == ResourceKind.PERSON]
-    return _timetables(found | {"named": None}, people)
+    leaders = [each for each, kind, _, _ in found["able"] or () if leads or kind == ResourceKind.PERSON]
+    return _timetables(found | {"named": None}, leaders)
 
 
 _READ_HOURS = text("""

@@ -99,7 +99,7 @@ class _Clinic:
         }
         blocks = select(Block).where(Block.org_id == org_id, Block.ends_at > self.now)
         self._blocks = list(session.scalars(blocks))
-        self._timetables: dict[str, Timetable] = {}
+        self._timetables: dict[tuple[str, bool], Timetable] = {}
         self._session, self._org_id = session, org_id
 
     @staticmethod
@@ -113,7 +113,9 @@ class _Clinic:
     def why(self, appointment: Appointment, resource: Resource) -> Iterator[Why]:
         if resource.retired_at:
             yield Why.RESOURCE_RETIRED
-        elif not self._timetable(resource.id).is_open(appointment.scheduled_at, appointment.ends_at):
+        elif not self._timetable(resource.id, leads=resource.id == appointment.resource_id).is_open(
+            appointment.scheduled_at, appointment.ends_at
+        ):
             yield Why.OUTSIDE_HOURS
         service: Service | None = self._services.get(appointment.service_id or "")
         if service and service.retired_at:
@@ -151,10 +153,11 @@ class _Clinic:
             (each.until for each in (*timetable.weekly.get(day.weekday(), ()), *opened)), default=A_DAY
         )
 
-    def _timetable(self, resource_id: str) -> Timetable:
-        if resource_id not in self._timetables:
-            timetable = bookables.find_timetable(self._session, self._org_id, resource_id)
+    def _timetable(self, resource_id: str, *, leads: bool = False) -> Timetable:
+        key = (resource_id, leads)
+        if key not in self._timetables:
+            timetable = bookables.find_timetable(self._session, self._org_id, resource_id, leads=leads)
             if timetable is None:  # foreign keys keep every resource that is booked
                 raise LookupError(resource_id)
-            self._timetables[resource_id] = timetable
-        return self._timetables[resource_id]
+            self._timetables[key] = timetable
+        return self._timetables[key]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
+import psycopg
 import pytest
 from flask.testing import FlaskClient
 
@@ -114,6 +116,25 @@ def test_changed_hours_list_what_stands_outside_them(
     assert operator.reads("diary", "outside", dentist) == data["stands"]
     operator.does("resource", "set", dentist, "anna", "--hours", MORNINGS)
     assert operator.reads("diary", "outside", dentist) == []
+
+
+def test_a_room_that_is_booked_by_itself_stands_once_it_has_no_hours(
+    operator: Operator, clinic: str, client: FlaskClient, sql: psycopg.Connection[Any]
+) -> None:
+    """A room without hours is always open for whoever works in it, and never where the room itself leads."""
+    add(operator, clinic, "sauna", "room", "--hours", MORNINGS)
+    operator.does(
+        *("service", "add", clinic, "sauna", "--name", "Sauna", "--minutes", 30), *("--who", "sauna")
+    )
+    operator.does(
+        *("calendar", "add", clinic, "any", "--name", "Anyone", "--zone", ZONE, "--anyone"),
+        *("--default-service", "sauna"),
+    )
+    booked = book(client, clinic, calendarId="any", slotId=slot(hour=9))
+    assert operator.reads("diary", "outside", clinic) == []
+    sql.execute("DELETE FROM resource_hours WHERE org_id = %s", [clinic])
+    (row,) = operator.reads("diary", "outside", clinic)
+    assert (row["appointment"], row["with"], row["why"]) == (booked, "sauna", ["outside hours"])
 
 
 def test_who_retires_leaves_appointments_that_are_listed(

@@ -32,6 +32,16 @@ def version(desk: Desk) -> str:
     return desk.person.get("live/state").headers["ETag"]
 
 
+@pytest.fixture
+def noon(desk: Desk, clock: Clock) -> datetime:
+    """Noon of a day on which nothing is booked yet."""
+    clock.stop()
+    moment = (now(desk.sql) + timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
+    clock.forward((moment - now(desk.sql)).total_seconds())
+    desk.person.sign_in()
+    return moment
+
+
 def test_it_is_said_who_did_it_with_whom_and_from_when_to_when(desk: Desk, client: FlaskClient) -> None:
     linked = Linked(client, desk.sql, desk.org, start=slot_id("15:00"), patientName="Tom Phone")
     client.post(f"{linked.path}/cancel")
@@ -72,8 +82,9 @@ def test_another_person_at_the_same_time_is_a_change_too(desk: Desk) -> None:
 
 
 def test_the_time_that_was_left_is_free_booked_held_or_blocked_and_the_page_follows(
-    desk: Desk, elsewhere: Desk, clock: Clock
+    desk: Desk, elsewhere: Desk, noon: datetime, clock: Clock
 ) -> None:
+    elsewhere.person.sign_in()
     gone = desk.booked("10:00")
     desk.person.post(f"diary/appointments/{gone}/cancel")
     seen = [version(desk)]
@@ -121,16 +132,6 @@ def test_an_erased_patient_is_nobody_among_the_changes(desk: Desk) -> None:
 
 
 # --- today ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def noon(desk: Desk, clock: Clock) -> datetime:
-    """Noon of a day on which nothing is booked yet."""
-    clock.stop()
-    moment = (now(desk.sql) + timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
-    clock.forward((moment - now(desk.sql)).total_seconds())
-    desk.person.sign_in()
-    return moment
 
 
 def test_todays_appointments_and_the_bookings_made_today_are_two_things(desk: Desk, noon: datetime) -> None:

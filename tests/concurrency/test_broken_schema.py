@@ -135,7 +135,7 @@ def test_without_either_two_callers_get_one_slot(database_url: str, template: st
         remove_lock(racers[0])
         remove_constraint(racers[0])
         for race_for, minutes in ((race_for_one_slot, 30), (race_for_overlapping_slots, 60)):
-            for _ in range(20):
+            for _ in range(500):  # on a busy machine the racers seldom meet
                 org = make_clinic(racers[0], cal={"minutes": minutes})
                 results = race_for(racers, org)
                 assert errors_in(results) == []

@@ -36,6 +36,8 @@ INSERT INTO resource_hours (org_id, resource_id, weekday, from_minute, until_min
 SELECT org_id, id, day, 540, 1020 FROM resources, generate_series(0, 6) day WHERE kind = 'person';
 INSERT INTO hours_exceptions (org_id, resource_id, day, is_open)
 SELECT org_id, id, current_date - 7 * n, false FROM resources, generate_series(1, 50) n WHERE kind = 'person';
+INSERT INTO calendar_feeds (org_id, resource_id, label, address_sealed)
+SELECT org_id, id, 'Google', 'sealed' FROM resources WHERE kind = 'person';
 INSERT INTO service_resources (org_id, service_id, resource_id) SELECT org_id, 'visit', id FROM resources;
 INSERT INTO calendars (org_id, id, name, service_id, time_zone)
 SELECT id, 'cal-1', 'C', 'visit', 'UTC' FROM org;

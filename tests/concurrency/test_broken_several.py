@@ -25,7 +25,7 @@ from tests.concurrency.several import STARTS, Diary, Tried, claim, insert_block,
 
 HOUR = timedelta(hours=1)
 #: A thing that is missing is found after a few races, and at the latest after these.
-MOST = 40
+MOST = 500
 
 
 @contextmanager

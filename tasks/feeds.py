@@ -13,7 +13,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 from celeryconfig import Task
 from models.base import sealing
 from models.base.session import Door, system_transaction, transaction
-from models.booking import feed_readings, ics
+from models.booking import calendar_uids, feed_readings, ics
 from models.booking.feed_readings import Due, Read, Recorded, Taken
 from models.clinics.calendar_feeds import ADDRESS, FeedProblem
 from tasks import safe_fetch
@@ -80,7 +80,13 @@ def _read(taken: Taken) -> Read | FeedProblem:
         digest = hashlib.sha256(found.body).hexdigest()
         if digest == taken.digest:
             return Read(None, found.etag, found.last_modified)
-        reading = ics.run(found.body, zone=taken.zone, begin=taken.begin, end=taken.end)
+        reading = ics.run(
+            found.body,
+            zone=taken.zone,
+            begin=taken.begin,
+            end=taken.end,
+            own_uids=calendar_uids.ending(taken.org_id),
+        )
         return Read(reading, found.etag, found.last_modified, digest)
     except (sealing.CannotUnseal, safe_fetch.CannotFetch, ics.CannotRead, SoftTimeLimitExceeded) as problem:
         return _problem(problem)

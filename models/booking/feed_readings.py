@@ -205,6 +205,8 @@ def record(session: Session, taken: Taken, outcome: Read | FeedProblem) -> Recor
         if outcome.reading is not None:
             recorded = _become_busy(session, feed, outcome.reading.spans, now)
             if not recorded.is_all:
+                # If the reading breaks off here, the next one must not hear that nothing has changed since.
+                feed.etag = feed.last_modified = feed.digest = feed.worked_out_at = None
                 feed.taken_at = taken.taken_at
                 return recorded
             feed.events, feed.digest, feed.worked_out_at = outcome.reading.events, outcome.digest, now

@@ -36,9 +36,6 @@ LONGEST = timedelta(days=3660)
 #: No clock of a diary goes beyond it.
 _LAST_YEAR = 2200
 
-#: Events of our own published calendars have an UID that ends with this: they are booked here already.
-OURS = "@holdline"
-
 
 class Fault(StrEnum):
     """Why a calendar could not be read."""
@@ -83,15 +80,20 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 # --- in a program of its own ----------------------------------------------------------------------
 
 
-def run(body: bytes, *, zone: ZoneInfo, begin: datetime, end: datetime, seconds: float = SECONDS) -> Reading:
+def run(
+    body: bytes, *, zone: ZoneInfo, begin: datetime, end: datetime, own_uids: str, seconds: float = SECONDS
+) -> Reading:
     """Read a calendar in a program that is ended after `seconds`. Raises CannotRead.
 
     `zone` is that of times that name none and of whole days. The busy times are those that reach into
-    [begin, end), each from its own beginning to its own end.
+    [begin, end), each from its own beginning to its own end. Events whose UID ends with `own_uids` were
+    published by the clinic itself, and are booked there already.
     """
     if len(body) > MOST_BYTES:
         raise CannotRead(Fault.TOO_LARGE)
-    asked = json.dumps({"zone": zone.key, "begin": begin.isoformat(), "end": end.isoformat()})
+    asked = json.dumps(
+        {"zone": zone.key, "begin": begin.isoformat(), "end": end.isoformat(), "own_uids": own_uids}
+    )
     try:
         done = subprocess.run(  # noqa: S603 (this file, with our own interpreter)
             [sys.executable, "-I", __file__, str(seconds)],
@@ -125,7 +127,7 @@ def main() -> None:
     body = sys.stdin.buffer.read(MOST_BYTES + 1)
     begin, end = (datetime.fromisoformat(asked[name]) for name in ("begin", "end"))
     try:
-        found = read(body, zone=ZoneInfo(asked["zone"]), begin=begin, end=end)
+        found = read(body, zone=ZoneInfo(asked["zone"]), begin=begin, end=end, own_uids=asked["own_uids"])
     except CannotRead as problem:
         answer: dict[str, object] = {"fault": problem.fault}
     except MemoryError:
@@ -150,7 +152,7 @@ def _limit(seconds: int) -> None:
 # --- the reading itself ---------------------------------------------------------------------------
 
 
-def read(body: bytes, *, zone: ZoneInfo, begin: datetime, end: datetime) -> Reading:
+def read(body: bytes, *, zone: ZoneInfo, begin: datetime, end: datetime, own_uids: str) -> Reading:
     """As `run`, within this process and however long it takes; it may raise what a library raises."""
     import icalendar  # noqa: PLC0415 (the rest of Holdline does without them)
     import recurring_ical_events  # type: ignore[import-untyped] # noqa: PLC0415
@@ -171,7 +173,7 @@ def read(body: bytes, *, zone: ZoneInfo, begin: datetime, end: datetime) -> Read
             if "DTSTART" not in event or event["DTSTART"].dt.year > _LAST_YEAR:
                 continue
             events += 1
-            if str(event.get("UID", "")).strip().endswith(OURS):
+            if str(event.get("UID", "")).strip().endswith(own_uids):
                 ours += 1
                 continue
             if (

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 import settings
 from models.base import clock, phones
 from models.base.erased import MARK
-from models.booking import published, resources
+from models.booking import calendar_uids, published, resources
 from models.booking.blocks import BlockSource
 from models.booking.published import Found
 from models.clinics import organizations
@@ -82,7 +82,7 @@ class Published:
 
 # The names are asked for only where they are published, so that no later mistake can show them.
 _ENTRIES = text("""
-    SELECT a.id || '@holdline' AS uid, a.id AS appointment_id, a.scheduled_at AS starts_at, a.ends_at,
+    SELECT a.id || :ending AS uid, a.id AS appointment_id, a.scheduled_at AS starts_at, a.ends_at,
            a.status = 'cancelled' AS is_cancelled, c.times AS sequence,
            greatest(a.created_at, c.last_at) AS changed_at,
            CASE WHEN :names THEN coalesce(s.name, a.service_type) END AS what,
@@ -100,14 +100,14 @@ _ENTRIES = text("""
        AND (:resource IS NULL OR a.resource_id = :resource OR :resource = ANY (a.other_resources))
        AND (a.status <> 'cancelled' OR c.last_at >= :begin)
     UNION ALL
-    SELECT 'block-' || b.id || '@holdline', NULL, b.starts_at, b.ends_at, false, 0, b.created_at,
+    SELECT 'block-' || b.id || :ending, NULL, b.starts_at, b.ends_at, false, 0, b.created_at,
            CASE WHEN :names THEN b.reason END, NULL, CASE WHEN :names AND :resource IS NULL THEN r.name END
       FROM blocks b
       JOIN resources r ON r.org_id = b.org_id AND r.id = b.resource_id
      WHERE b.org_id = :org AND b.ends_at > :begin AND b.starts_at < :end AND b.source = :desk
        AND (:resource IS NULL OR b.resource_id = :resource)
      ORDER BY starts_at DESC, uid LIMIT :most
-""").bindparams(bindparam("resource", type_=Text))
+""").bindparams(bindparam("resource", type_=Text), bindparam("ending", type_=Text))
 
 
 def read(session: Session, found: Found) -> Published | None:
@@ -121,6 +121,7 @@ def read(session: Session, found: Found) -> Published | None:
     today = clock.now(session).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     values = {
         "org": found.org_id,
+        "ending": calendar_uids.ending(found.org_id),
         "resource": calendar.resource_id,
         "names": calendar.with_names,
         "begin": today - BACK,

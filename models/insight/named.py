@@ -1,5 +1,5 @@
-"""What the staff wrote in their own words, and a patient who is named in it: the reasons of blocks and of
-appointments beside others, and notes about other patients.
+"""What the staff wrote in their own words, and a patient who is named in it: the reasons of blocks, of
+closed days and of appointments beside others, and notes about other patients.
 
 These rows are not about the patient, and are found by name and number only. Where a patient is erased,
 `erased` takes the place of the name and the number, and the rest of the words stays.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, update
@@ -18,14 +18,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from models.base.erased import ERASED, is_erased
 from models.booking.appointments import Appointment
 from models.booking.blocks import Block
+from models.booking.resources import HoursException
 from models.clinics.patient_notes import PatientNote
 
-#: The columns with words of the staff. Those of blocks come last: their trigger takes the clinic's lock for
-#: blocks, which comes after all rows.
+#: The columns with words of the staff.
 _WORDS: tuple[InstrumentedAttribute[str] | InstrumentedAttribute[str | None], ...] = (
     PatientNote.body,
     Appointment.overruled,
     Block.reason,
+    HoursException.reason,
 )
 
 #: The last figures of a number, which a person writes in any way; before them are the country's or a zero.
@@ -53,16 +54,6 @@ class Names:
 
 def _escaped(word: str) -> str:
     return "".join(letter if letter.isalnum() else f"\\{letter}" for letter in word)
-
-
-def resources_of_blocks(session: Session, org_id: uuid.UUID, names: Names) -> Collection[str]:
-    """Whose blocks name the patient: their locks are taken before those of rows."""
-    if not names.pattern:
-        return ()
-    query = select(Block.resource_id).where(
-        Block.org_id == org_id, Block.reason.regexp_match(names.pattern, flags="i")
-    )
-    return set(session.scalars(query))
 
 
 def erase(session: Session, org_id: uuid.UUID, names: Names) -> None:

@@ -251,8 +251,8 @@ def erase(
     With `cancel` appointments to come are cancelled. Raises NothingHeld, StillExpected or BeingSent before
     it changes anything.
     """
-    before = find(session, org_id, phones)
-    _lock_diaries(session, org_id, phones, named.resources_of_blocks(session, org_id, before.names))
+    uploads.lock(session, org_id)  # before the resources, as an import does
+    _lock_diaries(session, org_id, phones)
     _lock_sms(session, org_id, find(session, org_id, phones))
     held = find(session, org_id, phones, for_update=True)
     now = clock.now(session)
@@ -277,10 +277,8 @@ def erase(
     return held.counts()
 
 
-def _lock_diaries(
-    session: Session, org_id: uuid.UUID, phones: Collection[str], others: Collection[str]
-) -> None:
-    """Lock the resources whose times may become free, and `others`, in order; rows are locked after them."""
+def _lock_diaries(session: Session, org_id: uuid.UUID, phones: Collection[str]) -> None:
+    """Lock the resources whose times may become free, in order; rows are locked only after them."""
     contacts = select(Contact.id).where(Contact.org_id == org_id, Contact.phone.in_(phones))
     live = (
         select(_resources(AppointmentHold))
@@ -298,7 +296,7 @@ def _lock_diaries(
             )
         )
     )
-    holds.lock_resources(session, org_id, {*session.scalars(live), *others})
+    holds.lock_resources(session, org_id, session.scalars(live))
 
 
 def _resources(entity: type[AppointmentHold | Appointment]) -> ColumnElement[str]:

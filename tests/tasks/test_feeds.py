@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
 from collections.abc import Iterator
@@ -339,6 +340,29 @@ def test_a_reading_that_never_ended_is_said_to(clinic: Clinic, clock: Clock) -> 
 def _take(clinic: Clinic) -> Any:
     with system_transaction(Door.SWEEP) as session:
         return feed_readings.take(session, clinic.org_id, clinic.feed_id)
+
+
+def test_what_a_reading_had_yet_to_write_when_it_broke_off_is_written_by_the_next(
+    clinic: Clinic, elsewhere: Elsewhere, clock: Clock
+) -> None:
+    """Although the calendar then says that nothing has changed."""
+    clock.stop()
+    clinic.read()
+    spans = tuple((at(1) + timedelta(hours=n), at(1, 30) + timedelta(hours=n)) for n in range(250))
+    elsewhere.body = calendar(*(event(n, begins) for n, (begins, _) in enumerate(spans)))
+    elsewhere.headers = {"ETag": '"2"'}
+    with system_transaction(Door.SWEEP) as session:
+        feed_readings.ask_for(session, clinic.org_id, clinic.feed_id)
+    taken = _take(clinic)
+    digest = hashlib.sha256(elsewhere.body).hexdigest()
+    outcome = feed_readings.Read(ics.Reading(spans, 250, 0), '"2"', None, digest)
+    with transaction(clinic.org_id) as session:
+        recorded = feed_readings.record(session, taken, outcome)
+    assert recorded
+    assert not recorded.is_all
+    clock.forward(41)  # the worker is gone, and its lease runs out
+    clinic.read()
+    assert clinic.busy == list(spans)
 
 
 def test_an_address_that_another_key_sealed_is_said_to(clinic: Clinic) -> None:

@@ -69,6 +69,11 @@ def get_or_none(
     return session.scalar(query.with_for_update() if for_update else query)
 
 
+def lock(session: Session, org_id: uuid.UUID) -> None:
+    """Lock the clinic's file until the commit, whatever its age."""
+    session.scalar(select(ImportFile.id).where(ImportFile.org_id == org_id).with_for_update())
+
+
 def forget(session: Session, org_id: uuid.UUID) -> None:
     """Erase the clinic's file, if it has one."""
     session.execute(delete(ImportFile).where(ImportFile.org_id == org_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.booking import ics
+from models.booking import calendar_uids, ics
 from models.booking.ics import CannotRead, Fault, Span, merge
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -30,18 +31,19 @@ def event(*lines: str, uid: object = 1) -> str:
     return "\n".join(("BEGIN:VEVENT", f"UID:{uid}", "DTSTAMP:20260101T000000Z", *lines, "END:VEVENT"))
 
 
+OURS = calendar_uids.ending(uuid.UUID(int=1))
 TEN = ("DTSTART:20261205T100000Z", "DTEND:20261205T110000Z")
 
 
 def busy(body: bytes, *, begin: datetime = BEGIN, end: datetime = END) -> list[str]:
     """The busy times in UTC, short."""
-    found = ics.read(body, zone=BERLIN, begin=begin, end=end)
+    found = ics.read(body, zone=BERLIN, begin=begin, end=end, own_uids=OURS)
     return [f"{begins:%d.%m. %H:%M}-{ends:%d.%m. %H:%M}" for begins, ends in found.spans]
 
 
 def fault(body: bytes, **more: float) -> Fault:
     with pytest.raises(CannotRead) as caught:
-        ics.run(body, zone=BERLIN, begin=BEGIN, end=END, **more)
+        ics.run(body, zone=BERLIN, begin=BEGIN, end=END, own_uids=OURS, **more)
     return caught.value.fault
 
 
@@ -122,7 +124,11 @@ ODD = {
         ),
         ["05.12. 10:00-05.12. 11:00"],
     ),
-    "our own": (calendar(event(*TEN, uid="abc@holdline")), []),
+    "our own": (calendar(event(*TEN, uid=f"abc{OURS}")), []),
+    "that of another clinic, where the same person works, too": (
+        calendar(event(*TEN, uid=f"abc{calendar_uids.ending(uuid.UUID(int=2))}")),
+        ["05.12. 10:00-05.12. 11:00"],
+    ),
     "every week, but once": (
         calendar(event(*TEN, "RRULE:FREQ=WEEKLY;COUNT=3", "EXDATE:20261212T100000Z")),
         ["05.12. 10:00-05.12. 11:00", "19.12. 10:00-19.12. 11:00"],
@@ -188,9 +194,9 @@ def test_what_adjoins_or_overlaps_is_one_and_our_own_is_counted() -> None:
         event(*TEN),
         event("DTSTART:20261205T103000Z", "DURATION:PT1H", uid=2),
         event("DTSTART:20261205T113000Z", "DURATION:PT1H", uid=3),
-        event(*TEN, uid="abc@holdline"),
+        event(*TEN, uid=f"abc{OURS}"),
     )
-    found = ics.run(body, zone=BERLIN, begin=BEGIN, end=END)
+    found = ics.run(body, zone=BERLIN, begin=BEGIN, end=END, own_uids=OURS)
     assert [str(each) for span in found.spans for each in span] == [
         "2026-12-05 10:00:00+00:00",
         "2026-12-05 12:30:00+00:00",
@@ -252,7 +258,7 @@ def test_what_is_too_much_or_no_calendar_has_a_code(name: str) -> None:
 )
 def test_what_is_only_odd_is_read_or_has_a_code(body: bytes) -> None:
     with suppress(CannotRead):  # and nothing else
-        found = ics.run(body, zone=BERLIN, begin=BEGIN, end=END, seconds=60)
+        found = ics.run(body, zone=BERLIN, begin=BEGIN, end=END, own_uids=OURS, seconds=60)
         assert len(found.spans) <= ics.MOST_INSTANCES
 
 
@@ -261,7 +267,7 @@ def test_years_of_the_past_are_no_burden() -> None:
         event(f"DTSTART:2025{n % 12 + 1:02d}01T100000Z", "DTEND:20251231T110000Z", uid=n)
         for n in range(20_000)
     ]
-    found = ics.run(calendar(*old, event(*TEN)), zone=BERLIN, begin=BEGIN, end=END, seconds=60)
+    found = ics.run(calendar(*old, event(*TEN)), zone=BERLIN, begin=BEGIN, end=END, own_uids=OURS, seconds=60)
     assert found.events == len(found.spans) == 1
 
 
@@ -273,7 +279,7 @@ def test_the_program_that_reads_knows_no_secret(monkeypatch: pytest.MonkeyPatch,
     spy.chmod(0o755)
     monkeypatch.setenv("SECRET_KEY", "s3cr3t")
     monkeypatch.setattr("sys.executable", str(spy))
-    ics.run(calendar(), zone=BERLIN, begin=BEGIN, end=END, seconds=60)
+    ics.run(calendar(), zone=BERLIN, begin=BEGIN, end=END, own_uids=OURS, seconds=60)
     assert "s3cr3t" not in seen.read_text()
     assert "DATABASE_URL" not in seen.read_text()
 

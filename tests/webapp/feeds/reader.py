@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
 from models.base.session import transaction
-from models.booking import appointments, blocks, published
+from models.booking import appointments, blocks, calendar_uids, published
 from tests.factories import create_clinic, phone_number
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -34,6 +34,11 @@ class Reader:
         org = create_clinic(("anna", "ben"))
         sql.execute("UPDATE services SET name = 'Check-up' WHERE org_id = %s", [org])
         return cls(client, sql, org)
+
+    @property
+    def ending(self) -> str:
+        """That of every UID."""
+        return calendar_uids.ending(uuid.UUID(self.org))
 
     # --- the links
 

@@ -29,21 +29,21 @@ def test_it_says_of_each_appointment_and_block_when_it_is(reader: Reader) -> Non
     reader.block(SOON + HOUR, SOON + 3 * HOUR, who="ben")
     found = reader.events(path)
     assert {uid: (event.start, event.end) for uid, event in found.items()} == {
-        f"{first}@holdline": (SOON, SOON + timedelta(minutes=20)),
-        f"block-{block}@holdline": (SOON + HOUR, SOON + 3 * HOUR),
+        f"{first}{reader.ending}": (SOON, SOON + timedelta(minutes=20)),
+        f"block-{block}{reader.ending}": (SOON + HOUR, SOON + 3 * HOUR),
     }
     for event in found.values():
         assert (event["SUMMARY"], event["STATUS"], event["TRANSP"]) == ("Busy", "CONFIRMED", "OPAQUE")
         assert (event["CLASS"], event["SEQUENCE"]) == ("PUBLIC", 0)
         assert event["DTSTAMP"].dt == event["LAST-MODIFIED"].dt
-    assert found[f"{first}@holdline"]["DESCRIPTION"] == (
+    assert found[f"{first}{reader.ending}"]["DESCRIPTION"] == (
         f"http://127.0.0.1:1/dashboard/diary/appointments/{first}"
     )
     everybody = reader.events(reader.link())
     rows = reader.sql.execute(
-        "SELECT id || '@holdline' FROM appointments WHERE org_id = %(org)s"
-        " UNION ALL SELECT 'block-' || id || '@holdline' FROM blocks WHERE org_id = %(org)s",
-        {"org": reader.org},
+        "SELECT id || %(ending)s FROM appointments WHERE org_id = %(org)s"
+        " UNION ALL SELECT 'block-' || id || %(ending)s FROM blocks WHERE org_id = %(org)s",
+        {"org": reader.org, "ending": reader.ending},
     )
     assert set(everybody) == {uid for (uid,) in rows}
     assert len(everybody) == 4
@@ -63,18 +63,18 @@ def test_a_room_that_an_appointment_takes_up_is_busy_too(reader: Reader) -> None
     appointment = reader.book()
     assert reader.events(reader.link("ben")) == {}
     reader.sql.execute("UPDATE appointments SET other_resources = '{ben}' WHERE id = %s", [appointment])
-    assert list(reader.events(reader.link("ben"))) == [f"{appointment}@holdline"]
+    assert list(reader.events(reader.link("ben"))) == [f"{appointment}{reader.ending}"]
 
 
 def test_with_names_it_says_who_comes_and_for_what(reader: Reader) -> None:
     appointment, block = reader.book(), reader.block(SOON + HOUR, SOON + 2 * HOUR)
     of_one = reader.events(reader.link("anna", names=True))
-    assert of_one[f"{appointment}@holdline"]["SUMMARY"] == "Check-up, Jo Canary"
-    assert of_one[f"block-{block}@holdline"]["SUMMARY"] == "Lunch"
+    assert of_one[f"{appointment}{reader.ending}"]["SUMMARY"] == "Check-up, Jo Canary"
+    assert of_one[f"block-{block}{reader.ending}"]["SUMMARY"] == "Lunch"
     assert {event["CLASS"] for event in of_one.values()} == {"PRIVATE"}
     of_all = reader.events(reader.link(names=True))
-    assert of_all[f"{appointment}@holdline"]["SUMMARY"] == "anna: Check-up, Jo Canary"
-    assert of_all[f"block-{block}@holdline"]["SUMMARY"] == "anna: Lunch"
+    assert of_all[f"{appointment}{reader.ending}"]["SUMMARY"] == "anna: Check-up, Jo Canary"
+    assert of_all[f"block-{block}{reader.ending}"]["SUMMARY"] == "anna: Lunch"
 
 
 @pytest.mark.parametrize("who", ["anna", None])
@@ -115,7 +115,7 @@ def test_a_move_keeps_the_uid_and_raises_the_sequence(reader: Reader) -> None:
     [before] = reader.events(path).values()
     reader.move(appointment, SOON + 2 * HOUR)
     [after] = reader.events(path).values()
-    assert after["UID"] == before["UID"] == f"{appointment}@holdline"
+    assert after["UID"] == before["UID"] == f"{appointment}{reader.ending}"
     assert (before["SEQUENCE"], after["SEQUENCE"]) == (0, 1)
     assert after.start == SOON + 2 * HOUR
     assert after["DTSTAMP"].dt >= before["DTSTAMP"].dt
@@ -142,7 +142,7 @@ def test_it_reaches_from_thirty_days_ago_to_two_years_ahead(reader: Reader) -> N
     now = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     days = (-32, -29, 0, 700, 740)
     booked = {reader.book(now + timedelta(days=each)): each for each in days}
-    seen = {booked[uid.removesuffix("@holdline")] for uid in reader.events(reader.link())}
+    seen = {booked[uid.removesuffix(reader.ending)] for uid in reader.events(reader.link())}
     assert seen == {-29, 0, 700}
 
 
@@ -150,7 +150,7 @@ def test_the_first_day_begins_at_midnight_and_has_what_reaches_into_it(reader: R
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=30)
     reader.book(midnight - HOUR, minutes=60)
     reaches = reader.book(midnight - HOUR, minutes=61, calendar="ben")
-    assert list(reader.events(reader.link())) == [f"{reaches}@holdline"]
+    assert list(reader.events(reader.link())) == [f"{reaches}{reader.ending}"]
 
 
 def test_a_live_hold_and_a_block_that_was_read_from_elsewhere_are_left_out(reader: Reader) -> None:
@@ -159,7 +159,7 @@ def test_a_live_hold_and_a_block_that_was_read_from_elsewhere_are_left_out(reade
         "SELECT * FROM claim_slot_atomic(%s::uuid, 'ben', %s, 'call', 'Jo', %s, 10)",
         [reader.org, SOON, phone_number()],
     )
-    assert list(reader.events(reader.link())) == [f"block-{block}@holdline"]
+    assert list(reader.events(reader.link())) == [f"block-{block}{reader.ending}"]
     reader.sql.execute(
         "WITH feed AS (INSERT INTO calendar_feeds (org_id, resource_id, label, address_sealed, is_on)"
         " VALUES (%s, 'anna', 'Google', 'sealed', false) RETURNING id)"
@@ -230,5 +230,5 @@ def test_of_too_many_entries_the_oldest_are_left_out(reader: Reader, monkeypatch
     booked = [reader.book(SOON + n * HOUR) for n in range(2)]
     assert "X-HOLDLINE-COMMENT" not in reader.reads(path)
     booked.append(reader.book(SOON + 5 * HOUR))
-    assert list(reader.events(path)) == [f"{each}@holdline" for each in booked[1:]]
+    assert list(reader.events(path)) == [f"{each}{reader.ending}" for each in booked[1:]]
     assert reader.reads(path)["X-HOLDLINE-COMMENT"] == "Only the last 2 entries are here."

@@ -235,7 +235,7 @@ def test_the_link_of_one_clinic_shows_that_clinic_alone(client: FlaskClient, sql
     blocked = [each.block(SOON + HOUR, SOON + 2 * HOUR) for each in (ours, theirs)]
     for who in (None, "anna"):
         found = ours.events(ours.link(who, names=True))
-        assert set(found) == {f"{booked[0]}@holdline", f"block-{blocked[0]}@holdline"}
+        assert set(found) == {f"{booked[0]}{ours.ending}", f"block-{blocked[0]}{ours.ending}"}
         for each in (booked[1], blocked[1], theirs.org):
             assert each not in ours.get(ours.link(who, names=True)).text
 

@@ -122,7 +122,7 @@ def run(
 
 
 def main() -> None:
-    _limit(int(float(sys.argv[1])) + 1)
+    limit(int(float(sys.argv[1])) + 1)
     asked = json.loads(sys.stdin.buffer.readline())
     body = sys.stdin.buffer.read(MOST_BYTES + 1)
     begin, end = (datetime.fromisoformat(asked[name]) for name in ("begin", "end"))
@@ -140,7 +140,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(answer))
 
 
-def _limit(seconds: int) -> None:
+def limit(seconds: int) -> None:
     """Have the system end this program when it has used its time, and refuse it more memory."""
     import resource  # noqa: PLC0415 (only this program needs it)
 
@@ -200,7 +200,8 @@ def _checked(body: bytes) -> bytes:
     """What could be a calendar, and has no more of anything than is read."""
     if len(body) > MOST_BYTES:
         raise CannotRead(Fault.TOO_LARGE)
-    body = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    body = _LINE_END.sub(b"\n", body.removeprefix(b"\xef\xbb\xbf").lstrip())
+    body = body.replace(b"\n ", b"").replace(b"\n\t", b"")  # long lines are folded
     if not body[:15].upper().startswith(b"BEGIN:VCALENDAR"):
         raise CannotRead(Fault.NOT_A_CALENDAR)
     if not body.rstrip()[-13:].upper().endswith(b"END:VCALENDAR"):
@@ -210,6 +211,7 @@ def _checked(body: bytes) -> bytes:
     return body
 
 
+_LINE_END = re.compile(rb"\r\n?")
 _EVENT = re.compile(
     rb"^BEGIN:VEVENT\r?\n.*?^END:VEVENT[ \t]*\r?\n?", re.DOTALL | re.MULTILINE | re.IGNORECASE
 )

@@ -27,6 +27,8 @@ from models.booking.imports.times_read import NoTime, Written
 
 #: How many lines a report may have above its header.
 _ABOVE = 20
+#: How many columns are looked at; no diary has as many.
+_MOST_COLUMNS = 500
 _DELIMITERS = ",;\t"
 
 _CANCELLED = ("cancel", "canc", "delete", "void", "broken", "annul", "storn", "declin", "true", "yes")
@@ -121,7 +123,7 @@ def _table(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             ) from None
         if cells is None:
             return
-        yield before + 1, cells
+        yield before + 1, cells[:_MOST_COLUMNS]
         before = reader.line_num
 
 

@@ -158,7 +158,8 @@ def _is_followed(rule: vRecur) -> bool:
     parts = {name.upper() for name in rule if name.upper().startswith("BY")}
     days = [str(each) for each in rule.get("BYDAY", ())]
     ordinals = [int(each[:-2]) for each in days if each[:-2]]
-    if often == "DAILY" and parts and int((rule.get("INTERVAL") or [1])[0]) != 1:
+    interval = int((rule.get("INTERVAL") or [1])[0])
+    if interval < 1 or (often == "DAILY" and parts and interval != 1):
         return False
     if ordinals and (often in ("DAILY", "WEEKLY") or not all(0 < abs(each) <= 5 for each in ordinals)):
         return False

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models.base import clock
 from models.booking import resources, services
-from models.booking.imports import reading
+from models.booking.imports import apart
 from models.booking.imports.columns import plain
 from models.booking.imports.entries import Entry, File, Kind
 from models.booking.resources import ResourceKind
@@ -71,7 +71,7 @@ class Ground:
 
     def read(self, data: bytes, kind: Kind, *, with_past: bool = False) -> File:
         """Raises Unreadable. Takes seconds for a large file: no transaction may be open meanwhile."""
-        return reading.read(
+        return apart.read(
             data,
             kind,
             zone=self.zone,

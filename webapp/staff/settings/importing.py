@@ -29,8 +29,16 @@ from webapp.staff import given, guard
 from webapp.staff.guard import in_clinic, signed
 from webapp.staff.settings.owners import blueprint
 from webapp.staff.uploads import MOST_OF_A_FORM
+from webapp.state import per_app
+from webapp.turns import NoTurn, Turns
+from webapp.unit_of_work import Busy
 
 guard.MORE_BYTES["dashboard.settings.upload"] = MOST_OF_A_FORM
+
+#: A file takes seconds of a processor to read, which callers need, too: one is read at a time. Those that
+#: wait keep a thread each, for so many seconds at most.
+_reading = per_app(lambda: Turns(1, waiting=2))
+LONGEST_WAIT = 10.0
 
 #: The most appointments and blocks that are imported by the page, within the time of a request
 #: (docs/decisions/0037); the command takes more.
@@ -91,7 +99,7 @@ def upload() -> ResponseReturnValue:
 
     try:
         kind = reading.kind_of(data)
-        file = in_clinic(_ground).read(data, kind)
+        file = _file(data, kind)
         in_clinic(keep)
     except Unreadable as problem:
         wrong = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
@@ -207,6 +215,13 @@ def forget_file() -> ResponseReturnValue:
     return redirect(url_for("dashboard.settings.importing"), HTTPStatus.SEE_OTHER)
 
 
+@blueprint.errorhandler(Unreadable)
+def _unreadable(problem: Unreadable) -> ResponseReturnValue:
+    """The kept file cannot be read as it was chosen to be: with all its past it may be too long."""
+    flash(f"The file cannot be read: {problem}. Choose it again, or another one.", "not_done")
+    return redirect(url_for("dashboard.settings.importing"), HTTPStatus.SEE_OTHER)
+
+
 def _gone() -> ResponseReturnValue:
     flash(_GONE, "not_done")
     return redirect(url_for("dashboard.settings.importing"), HTTPStatus.SEE_OTHER)
@@ -226,12 +241,22 @@ def _ground(at: Session, org_id: uuid.UUID) -> Ground:
     return matching.ground(at, _clinic(at, org_id))
 
 
+def _file(data: bytes, kind: Kind, *, with_past: bool = False) -> File:
+    """What is in a file. Raises Unreadable, and Busy while others are read."""
+    ground = in_clinic(_ground)
+    try:
+        with _reading().turn(longest=LONGEST_WAIT):
+            return ground.read(data, kind, with_past=with_past)
+    except NoTurn:
+        raise Busy from None
+
+
 def _read(row: ImportFile | None) -> tuple[ImportFile, File, Choices] | None:
     """What is in a kept file, which is read while no transaction is open."""
     if row is None:
         return None
     choices = Choices.read(row.choices)
-    return row, in_clinic(_ground).read(row.body, row.kind, with_past=choices.with_past), choices
+    return row, _file(row.body, row.kind, with_past=choices.with_past), choices
 
 
 def _done(report: Report) -> str:

@@ -303,3 +303,18 @@ def test_the_name_in_the_reason_of_a_block_is_forgotten_with_the_words_of_calls(
     )
     keep_house()
     assert owner.sql.execute(reason, [owner.org]).fetchall() == [("imported",)]
+
+
+def test_a_kept_file_that_cannot_be_read_with_its_past_is_said_in_a_sentence(owner: Desk) -> None:
+    begins = f"{YEAR - 6}0513T0900"
+    event = "BEGIN:VEVENT\nUID:{}\nDTSTART:{}00Z\nDTEND:{}30Z\nRRULE:FREQ=DAILY\nEND:VEVENT\n"
+    events = "".join(event.format(each, begins, begins) for each in range(2))
+    assert send(owner, f"BEGIN:VCALENDAR\n{events}END:VCALENDAR\n", "a.ics").status_code == 303
+    page = owner.person.get("settings/importing/file")
+    upload = re.search(r'name="upload" value="([^"]+)"', page.text)
+    assert upload
+    form = {"csrf": token_in(page), "upload": upload[1], "with_past": "1"}
+    owner.person.client.post("/dashboard/settings/importing/file", data=form)
+    answer = owner.person.client.get("/dashboard/settings/importing/file", follow_redirects=True)
+    assert answer.status_code == 200
+    assert "3,000 times" in answer.text

@@ -16,6 +16,7 @@ from models.base.erased import is_erased
 from models.booking import bookables, resources
 from models.booking.openings import Span, instant
 from models.booking.resources import Resource, ResourceKind
+from models.messaging.states import Cause
 
 #: The most days that are read at once.
 MOST_DAYS = 42
@@ -73,8 +74,11 @@ class Diary:
     entries: tuple[Entry, ...]
 
 
+#: The state of a confirmation. One that was imported was never to be sent, which is no trouble.
+_SMS = f"CASE WHEN m.cause = '{Cause.IMPORTED.value}' THEN 'imported' ELSE m.status END"
+
 # The occupancies of the time lead to what takes it up, so that a buffer that reaches into it counts, too.
-_ENTRIES = text("""
+_ENTRIES = text(f"""
     WITH taken AS (
         SELECT DISTINCT o.appointment_id, o.hold_id FROM occupancies o
          WHERE o.org_id = :org AND o.resource_id = ANY (:resources)
@@ -83,7 +87,7 @@ _ENTRIES = text("""
     )
     SELECT 'appointment' AS kind, a.id, a.resource_id AS first, a.other_resources AS others,
            a.scheduled_at AS starts_at, a.ends_at, a.minutes_before, a.minutes_after, a.patient_name AS title,
-           a.patient_phone AS phone, coalesce(s.name, a.service_type) AS service, a.status, m.status AS sms,
+           a.patient_phone AS phone, coalesce(s.name, a.service_type) AS service, a.status, {_SMS} AS sms,
            NULL::timestamptz AS expires_at, a.overruled
       FROM taken t
       JOIN appointments a ON a.org_id = :org AND a.id = t.appointment_id
@@ -97,8 +101,8 @@ _ENTRIES = text("""
       LEFT JOIN services s ON s.org_id = h.org_id AND s.id = h.service_id
      WHERE hold_is_live(h.status, h.expires_at, app_clock())
     UNION ALL
-    SELECT 'block', b.id, b.resource_id, '{}', b.starts_at, b.ends_at, 0, 0, b.reason, NULL, NULL, NULL, NULL,
-           NULL, NULL
+    SELECT 'block', b.id, b.resource_id, '{{}}', b.starts_at, b.ends_at, 0, 0, b.reason, NULL, NULL, NULL,
+           NULL, NULL, NULL
       FROM blocks b
      WHERE b.org_id = :org AND b.resource_id = ANY (:resources) AND b.ends_at > :begin AND b.starts_at < :end
      ORDER BY starts_at, first, id
@@ -175,14 +179,14 @@ class Appointed:
         return is_erased(self.phone)
 
 
-_ONE = text("""
+_ONE = text(f"""
     SELECT a.id, a.calendar_id, a.contact_id, a.patient_name AS name, a.patient_phone AS phone,
            s.name AS service, a.service_type AS said, a.resource_id, r.name AS with_whom,
            ARRAY(SELECT o.name FROM resources o WHERE o.org_id = a.org_id AND o.id = ANY (a.other_resources)
                   ORDER BY o.name) AS also,
            a.scheduled_at AS starts_at, a.ends_at, a.status, a.overruled, a.booked_by, a.booker,
            u.name AS booker_name, a.created_at AS booked_at, c.id AS call_id, m.id AS message_id,
-           m.status AS sms, m.error_reason AS sms_why,
+           {_SMS} AS sms, m.error_reason AS sms_why,
            (SELECT count(*) FROM patient_notes n WHERE n.org_id = a.org_id AND n.contact_id = a.contact_id)
              AS notes
       FROM appointments a

@@ -91,6 +91,12 @@ def find_done(session: Session, org_id: uuid.UUID) -> dict[Step, bool]:
     return {step: bool(row._mapping[step.value]) for step in Step}
 
 
+def is_bookable(session: Session, org_id: uuid.UUID) -> bool:
+    """Whether there is what a call needs: people or rooms, a service that one of them does, a calendar."""
+    done = find_done(session, org_id)
+    return all(done[step] for step in (Step.PEOPLE, Step.SERVICES, Step.CALENDAR))
+
+
 def find_next(done: dict[Step, bool]) -> Step | None:
     """The step to do now: the first that is missing, and what may be left out after all others."""
     missing = [step for step, is_done in done.items() if not is_done]

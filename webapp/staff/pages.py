@@ -25,7 +25,8 @@ from werkzeug.exceptions import HTTPException
 
 from models.calls import call_backs
 from models.clinics import calendars
-from models.insight import clinic_limits, day_figures, lead_record, reports
+from models.clinics.staff import StaffRole
+from models.insight import clinic_limits, day_figures, first_steps, lead_record, reports
 from models.leads.scoring import Band
 from models.notices import retries
 from webapp.nudge import nudge
@@ -67,6 +68,9 @@ def register(app: Flask) -> None:
 
 @blueprint.get("", strict_slashes=False)
 def home() -> ResponseReturnValue:
+    """The live page; for the owner of a clinic in which nothing can be booked yet, what to set up first."""
+    if signed().role is StaffRole.OWNER and not in_clinic(first_steps.is_bookable):
+        return redirect(url_for("dashboard.settings.overview"), HTTPStatus.SEE_OTHER)
     return redirect(url_for("dashboard.live_page"), HTTPStatus.SEE_OTHER)
 
 

@@ -14,6 +14,7 @@ from models.base.erased import is_erased
 from models.clinics import patient_notes
 from models.clinics.staff import StaffRole
 from models.insight import patients, privacy
+from models.messaging.states import Cause
 from webapp.staff import given, sought
 from webapp.staff.guard import blueprint, in_clinic, signed
 
@@ -46,6 +47,7 @@ def _page(contact_id: uuid.UUID, body: str = "") -> str:
         body=body,
         once=uuid.uuid4(),
         longest=patient_notes.LONGEST,
+        imported=Cause.IMPORTED,
         may_erase=signed().role is StaffRole.OWNER,
         lit="diary",
     )

@@ -20,6 +20,7 @@ _SMS = {
     "failed": "text failed",
     "unknown": "text: outcome not known",
     "expired": "text not sent in time",
+    "imported": "no text",
 }
 _OWNERS_TEXT = {
     "sending": "on its way",

@@ -115,7 +115,7 @@ def guess(session: Session, org_id: uuid.UUID, file: File, *, person: str | None
 
 def _alike(name: str, known: Mapping[str, Iterable[str]]) -> str | None:
     """The id whose name is the same words, in any order and without titles; else the only one that has all
-    the words, or whose words all are in the name.
+    the words, or whose words all are in the name; else the only one of whom a letter is the initial.
     """
     words = _words(name)
     if not words:
@@ -123,10 +123,18 @@ def _alike(name: str, known: Mapping[str, Iterable[str]]) -> str | None:
     theirs = [(each, _words(called)) for each, names in known.items() for called in (*names, each)]
     same = {each for each, called in theirs if called == words}
     part = {each for each, called in theirs if called and (called <= words or words <= called)}
-    for found in (same, part):
+    initials = {each for each, called in theirs if _by_initials(words, called)}
+    for found in (same, part, initials):
         if len(found) == 1:
             return next(iter(found))
     return None
+
+
+def _by_initials(one: frozenset[str], other: frozenset[str]) -> bool:
+    """Whether two names share a word, and what else the one has are initials of the other's words."""
+    letters = {word for word in one ^ other if len(word) == 1 and word.isalpha()}
+    rest = (one ^ other) - letters
+    return bool(one & other) and bool(letters) and all(word[0] in letters for word in rest)
 
 
 def _words(name: str) -> frozenset[str]:

@@ -88,6 +88,8 @@ def test_from_a_file_to_the_diary_without_a_text(owner: Desk) -> None:
     assert answer.location == f"/dashboard/diary?day={DAY}"
     diary = owner.person.client.get(answer.location).text
     assert "2 appointments were imported. No text was sent to anybody." in diary
+    assert "not sent in time" not in diary  # it was never to be sent
+    assert diary.count('<span class="sms imported">no text</span>') == 2
     assert "Anna Quince" in diary
     rows = owner.sql.execute(
         "SELECT booked_by, booker, calendar_id, status FROM appointments WHERE org_id = %s", [owner.org]
@@ -138,6 +140,19 @@ def test_a_name_is_matched_by_hand_made_new_or_left_out(owner: Desk) -> None:
     assert owner.sql.execute(
         "SELECT minutes FROM services WHERE org_id = %s AND id = 'polish'", [owner.org]
     ).fetchall() == [(30,)]
+
+
+def test_a_choice_that_was_made_since_the_look_is_kept_and_nothing_is_imported_yet(owner: Desk) -> None:
+    send(owner, csv_of(HEADER, f"{DAY},09:00,30,Anna,07700 900101,Check-up,Nina New"))
+    answer = go(owner, **{"person-0": "cal-2"})
+    assert answer.location == "/dashboard/settings/importing/file#rows"
+    assert owner.count("appointments") == 0
+    page = owner.page("settings/importing/file")
+    assert "Nothing was imported yet: you have changed who or what is meant." in page
+    assert '<option value="cal-2" selected>' in page
+    assert go(owner, **{"person-0": "cal-2"}).location == f"/dashboard/diary?day={DAY}"
+    rows = owner.sql.execute("SELECT resource_id FROM appointments WHERE org_id = %s", [owner.org])
+    assert rows.fetchall() == [("cal-2",)]
 
 
 def test_what_a_caller_took_meanwhile_stops_the_import_unless_the_others_are_wanted(owner: Desk) -> None:

@@ -51,6 +51,9 @@ _MOST_NAMES = 100
 _MOST_SHOWN = 200
 
 _GONE = "That file is not kept any more. Choose it again."
+_ANOTHER_CHOICE = (
+    "Nothing was imported yet: you have changed who or what is meant. Look at the rows below, then import."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +148,7 @@ def match() -> ResponseReturnValue:
         row = _kept(at, org_id, for_update=True)
         if row is None:
             return False
-        chosen = {
-            sort: {**getattr(choices, sort), **_answers(questions)}
-            for sort, questions in _questions(at, org_id, file, choices).items()
-        }
-        with_past = request.form.get("with_past") == "1"
-        row.choices = asdict(replace(choices, **chosen, with_past=with_past))
+        row.choices = asdict(_chosen(at, org_id, file, choices))
         return True
 
     if not in_clinic(work):
@@ -160,18 +158,23 @@ def match() -> ResponseReturnValue:
 
 @blueprint.post("/importing/file/import")
 def run_import() -> ResponseReturnValue:
-    """Put the kept file into the diary, if no more is refused than the page has shown."""
+    """Put the kept file into the diary, if that is as the page has shown it: by the same choices, and with no
+    more refused.
+    """
     seen = None if request.form.get("others") == "1" else request.form.get("seen", "")
     kept = _read(in_clinic(_kept))
     if kept is None:
         return _gone()
     _, file, choices = kept
 
-    def work(at: Session, org_id: uuid.UUID) -> Report | None:
+    def work(at: Session, org_id: uuid.UUID) -> Report | str | None:
         row = _kept(at, org_id, for_update=True)
         # The choices may be others than those by which it was read.
         if row is None or Choices.read(row.choices) != choices:
             return None
+        if (chosen := _chosen(at, org_id, file, choices)) != choices:
+            row.choices = asdict(chosen)
+            return _ANOTHER_CHOICE
         zone = calendars.zone(at, org_id)
         booker = signed().actor
         report = putting.put(
@@ -180,23 +183,31 @@ def run_import() -> ResponseReturnValue:
         uploads.forget(at, org_id)
         return report
 
-    def happened(at: Session, _: Report | None) -> bool:
+    def happened(at: Session, _: Report | str | None) -> bool:
         return _kept(at, signed().org_id) is None
 
     try:
         report = in_clinic(work, happened=happened)
     except putting.NotAsSeen:
-        flash(
+        return _look_again(
             "Nothing was imported: the diary has changed since you looked. Look at the rows below once more,"
-            " then import.",
-            "not_done",
+            " then import."
         )
-        return redirect(url_for("dashboard.settings.imported_file", _anchor="rows"), HTTPStatus.SEE_OTHER)
     except Impossible as problem:
         flash(f"Nothing was imported: {problem}.", "not_done")
         return redirect(url_for("dashboard.settings.imported_file"), HTTPStatus.SEE_OTHER)
     if report is None:
         return _gone()
+    return _look_again(report) if isinstance(report, str) else _imported(report)
+
+
+def _look_again(why: str) -> ResponseReturnValue:
+    flash(why, "not_done")
+    return redirect(url_for("dashboard.settings.imported_file", _anchor="rows"), HTTPStatus.SEE_OTHER)
+
+
+def _imported(report: Report) -> ResponseReturnValue:
+    """The way to the first day of what was imported, with what was done."""
     flash(_done(report), "done")
     if report.refused:
         lines = [str(each.line) for each in report.refused]
@@ -311,6 +322,15 @@ def _options(word: str, name: str, known: list[tuple[str, str]]) -> Iterator[tup
         yield NEW, "Add a service for them"
     if name or word == "person":
         yield OUT, "Import without a room" if word == "room" else "Leave these rows out"
+
+
+def _chosen(at: Session, org_id: uuid.UUID, file: File, choices: Choices) -> Choices:
+    """The choices with the answers of the form."""
+    chosen = {
+        sort: {**getattr(choices, sort), **_answers(questions)}
+        for sort, questions in _questions(at, org_id, file, choices).items()
+    }
+    return replace(choices, **chosen, with_past=request.form.get("with_past") == "1")
 
 
 def _answers(questions: list[Question]) -> dict[str, str]:

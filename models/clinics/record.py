@@ -146,7 +146,7 @@ COLUMNS = {
     "lead_rules": "points for scoring leads",
     "hot_lead_alert_phone": "alert phone for hot leads",
     "hot_lead_threshold": "score of a hot lead",
-    "hot_lead_min_duration": "least length of a call for an alert",
+    "hot_lead_min_duration": "shortest call for an alert",
     "hot_lead_alerts_an_hour": "alerts an hour",
     "sms_per_second": "pace of SMS",
     "email": "e-mail address",

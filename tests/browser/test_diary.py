@@ -224,7 +224,7 @@ def test_nobody_is_shut_out_of_the_patients_pages(opened: Opens, width: str, sch
         page.get_by_role("link", name="the patient").click()
         expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
         page.get_by_label("A note for the staff").fill("Donaudampfschifffahrtsgesellschaftskapitaen\nlatex")
-        page.get_by_role("button", name="Keep the note").click()
+        page.get_by_role("button", name="Save the note").click()
         expect(page.get_by_role("status")).to_contain_text("Noted.")
         assert faults(page) == []
         for there in ("/dashboard/patients", f"/dashboard/diary/new?day={that_day}"):

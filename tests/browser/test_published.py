@@ -38,6 +38,6 @@ def test_a_link_is_made_copied_and_revoked(opened: Opens, width: str, scheme: st
         expect(page.get_by_text("Last read")).to_be_visible()
         assert faults(page) == []
         page.get_by_role("button", name=re.compile("^Revoke")).press("Enter")
-        expect(page.get_by_text("The link works no more.")).to_be_visible()
+        expect(page.get_by_text("The link no longer works.")).to_be_visible()
         assert page.request.get(address).status == 404
         assert faults(page) == []

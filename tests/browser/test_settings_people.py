@@ -69,7 +69,7 @@ def test_an_owner_adds_a_person_with_hours_who_is_then_offered(
         press(page, "Save")
         expect(page.get_by_role("status").first).to_contain_text("Closed.")
         assert free_with(stack, name) == []
-        page.get_by_role("button", name="Take back").click()
+        page.get_by_role("button", name="Remove").click()
         expect(page.get_by_text("Every day is as usual.")).to_be_visible()
         assert len(free_with(stack, name)) == 2
         press(page, f"Retire {name}")
@@ -121,6 +121,6 @@ def test_public_holidays_are_accepted_on_the_page(opened: Opens) -> None:
         press(page, "Close on the ticked days")
         line = page.locator("li.row").filter(has_text=day.strip()).filter(has_text=name.strip())
         expect(line).to_have_count(1)
-        line.get_by_role("button", name="Take back").click()
-        expect(page.get_by_role("status").first).to_contain_text("Taken back")
+        line.get_by_role("button", name="Remove").click()
+        expect(page.get_by_role("status").first).to_contain_text("Removed")
         expect(line).to_have_count(0)

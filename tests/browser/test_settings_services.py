@@ -75,13 +75,13 @@ def test_a_new_clinic_follows_the_first_steps_and_takes_a_call(
         page.get_by_label("Anna").check()
         page.get_by_label(LONG).check()
         page.get_by_role("button", name="Add", exact=True).click()
-        expect(page.get_by_role("status")).to_contain_text("Check-up is added.")
+        expect(page.get_by_role("status")).to_contain_text("Check-up was added.")
         assert faults(page) == []
 
         page.goto("/dashboard/settings")
-        expect(page.locator("[aria-current=step]")).to_contain_text("Make a calendar")
-        page.get_by_role("link", name="Make a calendar").click()
-        page.get_by_role("button", name="Make a calendar of anyone").click()
+        expect(page.locator("[aria-current=step]")).to_contain_text("Add a calendar for calls")
+        page.get_by_role("link", name="Add a calendar for calls").click()
+        page.get_by_role("button", name="Add a calendar for anyone").click()
         expect(page.locator("main")).to_contain_text("Right now callers are offered")
         assert faults(page) == []
 

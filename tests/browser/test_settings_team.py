@@ -23,7 +23,7 @@ def test_an_owner_adds_a_colleague_who_sets_a_password_and_is_in(opened: Opens, 
     with opened(width, signed_in=True) as page, opened(width, "dark") as theirs:
         page.goto("/dashboard/settings/team")
         assert faults(page) == []
-        page.get_by_role("link", name="Add somebody").click()
+        page.get_by_role("link", name="Add a colleague").click()
         page.get_by_label("Name", exact=True).fill(name)
         page.get_by_label("E-mail address").fill(email)
         page.get_by_role("radio", name="Desk").check()

@@ -20,7 +20,7 @@ from webapp.nudge import nudge
 
 @click.group("feed")
 def feed() -> None:
-    """Calendars at Google, Microsoft or elsewhere: when they are busy, their owners cannot be booked."""
+    """Calendars at Google, Microsoft or elsewhere: when they are busy, their people cannot be booked."""
 
 
 @feed.command("add")

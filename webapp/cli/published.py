@@ -23,7 +23,7 @@ def published_calendar() -> None:
 @click.option(
     "--with-names",
     is_flag=True,
-    help="Say services, patients' names and reasons of blocks; without it, only when somebody is busy.",
+    help="Say services, patients' names and reasons for blocks; without it, busy times only.",
 )
 @as_json
 def add(org_id: uuid.UUID, resource_id: str | None, *, with_names: bool, as_json: bool) -> None:
@@ -63,7 +63,7 @@ def list_(org_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("calendar_id", type=click.UUID)
 @as_json
 def renew(org_id: uuid.UUID, calendar_id: uuid.UUID, *, as_json: bool) -> None:
-    """Print a new link for CALENDAR_ID. The one before works no more."""
+    """Print a new link for CALENDAR_ID. The old one no longer works."""
     with at(org_id) as (session, _):
         token = published.renew(session, org_id, calendar_id) or _there_is_no(org_id, calendar_id)
     _print_link(calendar_id, token, json_wanted=as_json)
@@ -74,14 +74,14 @@ def renew(org_id: uuid.UUID, calendar_id: uuid.UUID, *, as_json: bool) -> None:
 @click.argument("calendar_id", type=click.UUID)
 @as_json
 def revoke(org_id: uuid.UUID, calendar_id: uuid.UUID, *, as_json: bool) -> None:
-    """Publish CALENDAR_ID no more. What other programs have read already stays with them."""
+    """Stop publishing CALENDAR_ID. Other programs keep what they have already read."""
     with at(org_id) as (session, _):
         if not published.revoke(session, org_id, calendar_id):
             _there_is_no(org_id, calendar_id)
     if as_json:
         print_json({"id": calendar_id, "revoked": True})
     else:
-        click.echo("its link works no more")
+        click.echo("its link no longer works")
 
 
 def _there_is_no(org_id: uuid.UUID, calendar_id: uuid.UUID) -> NoReturn:

@@ -35,7 +35,7 @@ def test_a_calendar_is_published_read_renewed_and_revoked(
     second = operator.reads("published-calendar", "renew", anna, row["id"])["link"]
     assert client.get(path_of(first)).status_code == 404
     assert client.get(path_of(second)).status_code == 200
-    assert operator.does("published-calendar", "revoke", anna, row["id"]) == "its link works no more"
+    assert operator.does("published-calendar", "revoke", anna, row["id"]) == "its link no longer works"
     assert client.get(path_of(second)).status_code == 404
     assert operator.reads("published-calendar", "list", anna) == []
     entries = [each for each in operator.audited(anna) if each[2] == "published_calendars"]

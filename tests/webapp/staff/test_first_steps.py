@@ -20,7 +20,7 @@ CHECK_UP = {"name": "Check-up", "minutes": "30", "who": ["anna", "ben"], "by_pho
 
 
 def steps(owner: Owner) -> dict[str, str]:
-    """The state of each step by its title: done, next, if you like, or nothing."""
+    """The state of each step by its title: done, next, optional, or nothing."""
     found = {}
     for item in re.findall(
         r'<li class="row.*?</li>', owner.page().split("<ol")[1].split("</ol>")[0], re.DOTALL
@@ -55,7 +55,7 @@ def test_a_new_clinic_is_led_from_step_to_step(empty: Owner) -> None:
     execute(insert, [empty.org])
     assert following(empty) == "Add services"
     empty.does("/services/add", **CHECK_UP)
-    assert following(empty) == "Make a calendar"
+    assert following(empty) == "Add a calendar for calls"
     empty.does("/phone/first")
     assert following(empty) == "Close public holidays"
     execute(
@@ -74,8 +74,8 @@ def test_a_new_clinic_is_led_from_step_to_step(empty: Owner) -> None:
     execute(credential, [empty.org, empty.org])
     # What many do without comes last, and says so.
     assert "Everything that is needed is set up" in empty.reads()
-    assert following(empty) == "Import the diary that you have"
-    assert steps(empty)["Let colleagues sign in"] == "if you like"
+    assert following(empty) == "Import your old diary"
+    assert steps(empty)["Let colleagues sign in"] == "optional"
     empty.another(StaffRole.STAFF)
     assert steps(empty)["Let colleagues sign in"] == "done"
 
@@ -109,7 +109,7 @@ def test_nothing_of_another_clinic_ticks_a_step(empty: Owner, elsewhere: Owner) 
 
 
 def test_what_offers_nothing_is_said_with_the_page_where_it_is_changed(owner: Owner) -> None:
-    assert "Nothing: all that is set up can be offered." in owner.reads()
+    assert "Everything that is set up can be offered." in owner.reads()
     owner.does("/services/add", **CHECK_UP | {"who": ["carla"]})
     owner.does("/services/add", **CHECK_UP | {"name": "Implant", "minutes": "480", "who": ["ben"]})
     owner.does("/services/add", **CHECK_UP | {"name": "Day", "minutes": "480", "minutes_after": "60"})
@@ -143,7 +143,7 @@ def desk(owner: Owner) -> Desk:
 
 
 def test_an_empty_list_says_so(owner: Owner) -> None:
-    assert "There are none: every appointment to come is one that would be offered today." in owner.reads(
+    assert "There are none: every appointment to come would still be offered today." in owner.reads(
         "/standing"
     )
 

@@ -148,7 +148,7 @@ def test_a_choice_that_was_made_since_the_look_is_kept_and_nothing_is_imported_y
     assert answer.location == "/dashboard/settings/importing/file#rows"
     assert owner.count("appointments") == 0
     page = owner.page("settings/importing/file")
-    assert "Nothing was imported yet: you have changed who or what is meant." in page
+    assert "Nothing was imported yet: you have matched a name differently." in page
     assert '<option value="cal-2" selected>' in page
     assert go(owner, **{"person-0": "cal-2"}).location == f"/dashboard/diary?day={DAY}"
     rows = owner.sql.execute("SELECT resource_id FROM appointments WHERE org_id = %s", [owner.org])

@@ -43,7 +43,7 @@ def test_the_desk_and_owners_note_and_everybody_reads(desk: Desk, booked: str, p
     assert "Allergic to latex &lt;b&gt;bold&lt;/b&gt;" in page.text
     assert re.search("Call after five Olu at the desk, .* Allergic .* Jo at the desk, ", shown(page))
     assert note_ids(page.text) == []
-    assert "Keep the note" not in page.text
+    assert "Save the note" not in page.text
     assert "2 notes" in desk.page(f"diary/appointments/{booked}")
     assert desk.audit("patient_notes", note_ids(desk.page(path))[0])[0][1] == "insert"
 

@@ -215,7 +215,7 @@ def test_two_owners_do_not_undo_each_others_fields(app: Flask, owner: Person, sq
     # The same field, of which the second still sees the old value.
     answer = send(second, second_form, code_length="8")
     assert answer.status_code == 400
-    assert "Digits of a code: was changed meanwhile and is 6 now." in answer.text
+    assert "Digits of a code: was changed meanwhile, and is now 6." in answer.text
     assert kept(sql, owner.org, "code_length") == 6
     assert send(second, form_of(answer.text)).status_code == 303
     assert kept(sql, owner.org, "code_length") == 8

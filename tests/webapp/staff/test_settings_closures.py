@@ -57,7 +57,7 @@ def kept(owner: Owner) -> list[tuple[object, ...]]:
 def test_a_range_is_closed_shown_as_one_and_taken_back_as_one(owner: Owner) -> None:
     page = owner.does("closures/new", **closing(until_day=NEXT, reason="Works outing"))
     assert "Works outing" in page
-    assert page.count("Take back<") == 1
+    assert page.count("Remove<") == 1
     assert owner.free(DAY.isoformat()) == owner.free(NEXT.isoformat()) == []
     ids = re.findall(r'name="id" value="([^"]+)"', page)
     assert len(ids) == 2
@@ -90,7 +90,7 @@ def test_a_part_of_a_day_closes_and_hours_are_opened_besides_in_a_room(owner: Ow
         ),
     )
     assert "<h1>cal-1</h1>" in page
-    assert "open besides 10:00 pm" in page
+    assert "also open 10:00 pm" in page
     assert "midnight in Room 1" in page
     assert kept(owner) == [
         (DAY, "cal-1", False, 600, 960, None, None),
@@ -193,7 +193,7 @@ def test_another_clinics_dates_are_nobodys(owner: Owner, stranger_owner: Owner) 
     before = stranger_owner.everything()
     assert "Theirs" not in owner.page("closures")
     for each in (str(theirs), "00000000-0000-4000-8000-000000000000", "nonsense", "\x00"):
-        assert "that was taken back already" in owner.does("closures/take-back", id=each)
+        assert "that was already removed" in owner.does("closures/take-back", id=each)
     assert f"there is no {person}" in owner.is_refused("closures/new", **closing(**{"for": person}))
     assert stranger_owner.everything() == before
 

@@ -125,7 +125,7 @@ def test_a_revoked_link_is_dead_at_once(owner: Person) -> None:
     assert owner.post(f"{PAGE}/published/{calendar}/revoke").status_code == 303
     assert read(owner, path).status_code == 404
     page = owner.get(PAGE).text
-    assert "The link works no more." in page
+    assert "The link no longer works." in page
     assert "/revoke" not in page
     assert owner.post(f"{PAGE}/published/{calendar}/revoke").status_code == 404
     assert owner.post(f"{PAGE}/published/{calendar}/renew").status_code == 404

@@ -168,7 +168,7 @@ def test_hours_taken_away_leave_the_appointments_and_say_how_many_stand(
 ) -> None:
     booked = book(client, owner.org, slotId=f"{DAY}T10:00:00Z")
     page = owner.does("people/cal-1/hours", **hours("13:00-17:00"))
-    assert "1 appointment stands that would not be offered any more" in page
+    assert "1 appointment stands that would no longer be offered" in page
     [(status,)] = owner.rows("SELECT status FROM appointments WHERE id = %s", booked)
     assert status == "confirmed"
     page = owner.does("people/cal-1/hours")
@@ -313,7 +313,7 @@ def test_a_new_clinic_is_proposed_its_countrys_clock(owner: Owner) -> None:
     assert "<option selected>Europe/London</option>" in new.page("people")
     page = new.does("people", kind="person", name="Anna", zone="Europe/London")
     assert "the clinic has none yet that could be booked" in page
-    assert "callers book by a calendar" in page
+    assert '<a href="/dashboard/settings/phone">Add a calendar for calls</a>' in page
 
 
 RUBBISH = ("\x00", "9999-12-31", "0001-01-01", "24:00", "-1", "../..", "\ud800", "١٢:٣٠", "x" * 5000, "<b>")

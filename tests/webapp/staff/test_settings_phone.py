@@ -44,16 +44,16 @@ def test_one_button_makes_a_calendar_of_anyone_and_callers_are_offered_times(own
     owner.does("/services/add", **CHECK_UP | {"name": "Implant", "by_phone": None})
     assert "First add a service that callers may book." in owner.reads("/phone")
     owner.does("/services/add", **CHECK_UP)
-    assert "Make a calendar of anyone" in owner.page("/phone")
+    assert "Add a calendar for anyone" in owner.page("/phone")
     assert owner.free(date=DAY)["success"] is False
     assert "Callers can book now" in owner.does("/phone/first")
     assert calendar(owner) == ("Test Clinic", "check-up", None, "UTC", 10)
     assert owner.audit("calendars", "cal-1") == ["insert"]
     assert owner.free(date=DAY)["slots"]
     page = owner.reads("/phone")
-    assert "Anyone who does it · Check-up · UTC" in page
+    assert "Anyone who can do the service · Check-up · UTC" in page
     assert "Right now callers are offered" in page
-    assert "Make a calendar of anyone" not in page
+    assert "Add a calendar for anyone" not in page
 
 
 def test_the_button_makes_one_however_often_it_is_pressed(ready: Owner) -> None:
@@ -77,7 +77,7 @@ def test_a_calendar_of_one_person_is_added_and_changed(ready: Owner) -> None:
     said = ready.does(
         "/phone/add", **form | {"name": "Ben", "id": "ben", "service": "cleaning", "who": "ben"}
     )
-    assert "Ben is added." in said
+    assert "Ben was added." in said
     assert calendar(ready, "ben") == ("Ben", "cleaning", "ben", "UTC", 10)
     assert ready.free(date=DAY, calendarId="ben")["slots"]
     ready.changes(
@@ -116,7 +116,7 @@ def test_an_id_that_is_left_empty_is_the_next_free_one(ready: Owner) -> None:
         ({"time_zone": ""}, "is no time zone"),
         ({"hold_minutes": "0"}, "a hold lasts from 1 to 60 minutes, and not 0"),
         ({"hold_minutes": "61"}, "a hold lasts from 1 to 60 minutes, and not 61"),
-        ({"hold_minutes": ""}, "say how many minutes a caller keeps a time"),
+        ({"hold_minutes": ""}, "say for how many minutes a time is held"),
         ({"hold_minutes": "ten"}, "is a whole number"),
     ],
 )

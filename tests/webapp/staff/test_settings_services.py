@@ -41,7 +41,7 @@ def test_a_check_up_of_thirty_minutes_with_anna_takes_one_screen(owner: Owner) -
     shown = fields(owner.page("/services/add"))
     assert shown.pop("who", []) == []
     said = owner.does("/services/add", **(shown | {"name": " Check-up ", "minutes": "40", "who": "anna"}))
-    assert said.startswith("Check-up is added.")
+    assert said.startswith("Check-up was added.")
     made = owner.service(
         "check-up", "name, words, minutes, step_minutes, min_notice_minutes, horizon_days, most_per_day"
     )
@@ -132,7 +132,7 @@ def test_what_is_changed_is_what_callers_are_offered(ready: Owner) -> None:
         ({"words": ", ".join(map(str, range(21)))}, "callers may have 20 words for a service, and not 21"),
         ({"minutes": ""}, "say how many minutes an appointment lasts"),
         ({"minutes": "4"}, "minutes is from 5 to 480, and not 4"),
-        ({"minutes": "half an hour"}, "“Minutes” is a whole number, and not 'half an hour'"),
+        ({"minutes": "half an hour"}, "“Minutes” must be a whole number, and not 'half an hour'"),
         ({"minutes": "-30"}, "is a whole number"),
         ({"minutes": "9" * 30}, "is a whole number"),
         ({"minutes_after": "241"}, "minutes after is from 0 to 240"),
@@ -172,7 +172,7 @@ def test_words_that_two_services_share_are_refused_for_either(ready: Owner) -> N
 def test_a_service_longer_than_any_opening_is_added_and_said_to_offer_nothing(owner: Owner) -> None:
     owner.add("dan", opening={"mon": [["09:00", "10:00"]]})
     said = owner.does("/services/add", **CHECK_UP | {"name": "Implant", "minutes": "120", "who": "dan"})
-    assert "Implant is added." in said
+    assert "Implant was added." in said
     assert "The service implant takes 120 minutes" in said
     assert "never offered" in owner.reads()
 
@@ -218,9 +218,9 @@ def test_a_service_is_retired_with_what_stands_and_taken_back(ready: Owner) -> N
     ready.does("/services/add", **CHECK_UP | {"name": "Cleaning"})
     book(ready, service="cleaning")
     said = ready.does("/service/cleaning/retire")
-    assert "It is offered no more. What is booked stands." in said
+    assert "Retired: nobody can book it any more. What is booked stands." in said
     assert "1 appointment stands" in said
-    assert "Cleaning is offered no more." in ready.reads("/standing")
+    assert "Cleaning is retired." in ready.reads("/standing")
     assert "Offered no more (1)" in ready.reads("/services")
     assert order(ready) == ["check-up"]
     assert "It is offered again." in ready.does("/service/cleaning/retire", undo="1")

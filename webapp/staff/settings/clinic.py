@@ -56,7 +56,12 @@ GROUPS = (
         "patients",
         "What patients read",
         (
-            Field("name", "Name of the clinic", "Stands in every text and on the page of a link.", Kind.LINE),
+            Field(
+                "name",
+                "Name of the clinic",
+                "Appears in every text, and on the page that a link opens.",
+                Kind.LINE,
+            ),
             Field("phone", "Telephone", "Where patients ring to change an appointment.", Kind.PHONE),
         ),
     ),
@@ -67,25 +72,25 @@ GROUPS = (
             Field(
                 "hot_lead_alert_phone",
                 "Alert phone",
-                "Gets a text about each hot lead. Empty: no texts, and the pages show them all the same.",
+                "Gets a text about each hot lead. Leave it empty for no texts: these pages still show them.",
                 Kind.ALERT_PHONE,
             ),
             Field(
                 "hot_lead_threshold",
-                "Score of a hot lead, of 100",
+                "Score of a hot lead, out of 100",
                 "A call with this score or more is a hot lead. A lower score means more alerts.",
             ),
         ),
         (
             Field(
                 "hot_lead_min_duration",
-                "Least length of a call, in seconds",
+                "Shortest call, in seconds",
                 "A shorter call sends no alert, however high its score.",
             ),
             Field(
                 "hot_lead_alerts_an_hour",
                 "Alerts an hour",
-                "Further hot leads of the hour are told together in one text.",
+                "Further hot leads in that hour share one text.",
             ),
         ),
     ),
@@ -93,39 +98,45 @@ GROUPS = (
         "codes",
         "Codes and texts",
         (
-            Field("code_length", "Digits of a code", "The caller reads them back. More are harder to guess."),
-            Field("code_tries", "Wrong codes", "After so many the caller loses the held time."),
+            Field(
+                "code_length",
+                "Digits of a code",
+                "The caller reads them back. A longer code is harder to guess.",
+            ),
+            Field("code_tries", "Wrong codes", "After this many, the caller loses the held time."),
             Field(
                 "landlines_allowed",
                 "Landlines may get codes",
-                "Without it a caller needs a mobile. A landline reads the code aloud, if it can.",
+                "If not, a caller needs a mobile. Many landlines read a text aloud, but not all.",
                 Kind.TICK,
             ),
-            Field("holds_per_phone", "Times held per number", "So many times one number can hold at once."),
+            Field("holds_per_phone", "Times held per number", "How many times one number can hold at once."),
             Field(
                 "moves_per_appointment_a_day",
                 "Moves of an appointment a day",
-                "So often a patient can move an appointment by the link; each move sends a text.",
+                "How often a patient can move an appointment by the link. Each move sends a text.",
             ),
         ),
         (
-            Field("codes_per_hold", "Codes per held time", "So many codes are sent for one held time."),
-            Field("codes_per_call", "Codes per call", "So many codes are sent in one call."),
+            Field("codes_per_hold", "Codes per held time", "The most codes that are sent for one held time."),
+            Field("codes_per_call", "Codes per call", "The most codes that are sent in one call."),
             Field(
                 "codes_per_phone_a_day",
                 "Codes to one number a day",
                 "A caller who needs more has to wait, or to be booked at the desk.",
             ),
-            Field("codes_a_day", "Codes a day", "When they are used up, nobody books by phone for a while."),
+            Field(
+                "codes_a_day", "Codes a day", "Once they are used up, nobody can book by phone for a while."
+            ),
             Field(
                 "codes_per_caller_an_hour",
                 "Codes to other numbers an hour",
-                "So many codes one caller can have sent to numbers that they do not call from.",
+                "The most codes that one caller can have sent to numbers other than their own.",
             ),
             Field(
                 "wrong_codes_per_phone_a_day",
-                "Wrong codes of one number a day",
-                "Beyond it, the number gets no code. More make guessing easier.",
+                "Wrong codes for one number a day",
+                "After this many, the number gets no more codes. A higher limit makes guessing easier.",
             ),
             Field(
                 "texts_per_phone_a_day",
@@ -135,8 +146,8 @@ GROUPS = (
             Field(
                 "segments_a_day",
                 "SMS segments a day",
-                "What the clinic's texts can cost at most: a long text has several, one abroad counts four."
-                " Texts beyond it wait. You can lower it; only the operator of Holdline can raise it again.",
+                "Limits what texts can cost. A long text has several segments; each one abroad counts as four."
+                " Texts over the limit wait. You can lower it; only the operator of Holdline can raise it.",
             ),
         ),
     ),
@@ -147,7 +158,7 @@ GROUPS = (
             Field(
                 "keep_words_days",
                 "Days to keep what was said",
-                "Transcripts and the wording of texts; empty keeps them for ever.",
+                "For transcripts and the wording of texts. Leave it empty to keep them for ever.",
                 Kind.DAYS,
             ),
             Field(
@@ -198,7 +209,7 @@ def change_clinic() -> ResponseReturnValue:
     if saved.values:
         flash(f"Saved: {', '.join(FIELDS[name].label for name in saved.values)}.", "done")
     else:
-        flash("Nothing was different, so nothing was changed.", "done")
+        flash("Nothing was different, so nothing was saved.", "done")
     return redirect(url_for("dashboard.settings.clinic"), HTTPStatus.SEE_OTHER)
 
 
@@ -222,7 +233,7 @@ class _Saved:
         for name, text in self.typed.items():
             if now[name] != was[name]:
                 shown = now[name] or "empty"
-                self.wrong[name] = f"was changed meanwhile and is {shown} now. Save again to have yours."
+                self.wrong[name] = f"was changed meanwhile, and is now {shown}. Save again to keep yours."
                 continue
             try:
                 self.values[name] = _READ[FIELDS[name].kind](self, name, text)
@@ -231,7 +242,7 @@ class _Saved:
             except NotOneLine as error:
                 self.wrong[name] = f"will not do: {error}."
         if MAY_ERASE not in form and any(map(self._shortens, self.values)):
-            self.wrong[MAY_ERASE] = "Days were made fewer. Tick this if what is older may be erased."
+            self.wrong[MAY_ERASE] = "You made the days fewer. Tick this box to have older data erased."
 
     def _shortens(self, name: str) -> bool:
         if FIELDS[name].kind is not Kind.DAYS:
@@ -312,8 +323,8 @@ def _of_the_operator(row: Organization, connections: IntegrationSettings) -> lis
         ("Country", row.region),
         ("Codes go to", ", ".join(row.countries)),
         ("Practice mode, in which no text is sent", "on" if row.sandbox else "off"),
-        ("SMS a second", str(pace) if pace else "as the provider takes them"),
+        ("SMS a second", str(pace) if pace else "as fast as the provider takes them"),
         ("Times held without a code, per credential", str(row.unproved_holds or "any")),
         ("Times held for others, per caller", str(row.unproved_holds_per_caller)),
-        ("Part of a day held without a code", f"{row.unproved_percent_of_day} %"),
+        ("Share of a day held without a code", f"{row.unproved_percent_of_day} %"),
     ]

@@ -88,7 +88,7 @@ def new_closure() -> ResponseReturnValue:
 
 @blueprint.post("/closures/new")
 def add_closure() -> ResponseReturnValue:
-    """Close a day or a range of days, whole or in part, or open hours besides."""
+    """Close a day or a range of days, whole or in part, or open hours as well."""
     whose = given.text("for", 200) or None
     what = request.form.get("what")
 
@@ -110,20 +110,20 @@ def add_closure() -> ResponseReturnValue:
 
     if what not in {CLOSED, CLOSED_PART, OPEN}:
         what = CLOSED
-    if change(work, "Opened besides." if what == OPEN else "Closed.") is None:
+    if change(work, "Opened." if what == OPEN else "Closed.") is None:
         return _form(), HTTPStatus.BAD_REQUEST
     return _back()
 
 
 @blueprint.post("/closures/take-back")
 def take_back_closure() -> ResponseReturnValue:
-    """Take back the dates of one line of the list."""
+    """Remove the dates of one line of the list."""
     wanted = {each for each in map(_row_id, request.form.getlist("id")) if each}
 
     def work(at: Session, org_id: uuid.UUID, made: SetUpChange) -> list[uuid.UUID]:
         rows = [each for each in hours.list_different(at, org_id, date.min) if each.id in wanted]
         if not rows:
-            raise Impossible("that was taken back already")
+            raise Impossible("that was already removed")
         ids = [each.id for each in rows]
         dates.take_back(at, org_id, made, rows)
         return ids
@@ -131,7 +131,7 @@ def take_back_closure() -> ResponseReturnValue:
     def happened(at: Session, ids: list[uuid.UUID]) -> bool:
         return not any(at.get(HoursException, each) for each in ids)
 
-    change(work, "Taken back: these dates are as usual.", happened=happened)
+    change(work, "Removed: these dates are as usual again.", happened=happened)
     return _back()
 
 

@@ -85,7 +85,7 @@ def publish_calendar() -> ResponseReturnValue:
     calendar, token = made
     if token is None:
         flash(
-            "Its link was shown once, and cannot be shown again. Make another one if it is lost.", "not_done"
+            "Its link was shown once, and cannot be shown again. If it is lost, press “New link”.", "not_done"
         )
         return _back()
     return _shown(token, with_names=calendar.with_names)
@@ -93,7 +93,7 @@ def publish_calendar() -> ResponseReturnValue:
 
 @blueprint.post("/calendars/published/<uuid:calendar_id>/renew")
 def renew_calendar(calendar_id: uuid.UUID) -> ResponseReturnValue:
-    """Make another link for a calendar; the one before works no more."""
+    """Make another link for a calendar; the old one no longer works."""
 
     def renew(at: Session, org_id: uuid.UUID) -> tuple[str, bool] | None:
         token = published.renew(at, org_id, calendar_id)
@@ -102,8 +102,8 @@ def renew_calendar(calendar_id: uuid.UUID) -> ResponseReturnValue:
 
     renewed = in_clinic(renew, happened=lambda at, it: it is None or published.find(at, it[0]) is not None)
     if renewed is None:
-        abort(HTTPStatus.NOT_FOUND, "This calendar is not published any more.")
-    flash("The calendar has a new link, and the one before works no more.", "done")
+        abort(HTTPStatus.NOT_FOUND, "This calendar is no longer published.")
+    flash("The calendar has a new link, and the old one no longer works.", "done")
     return _shown(renewed[0], with_names=renewed[1])
 
 
@@ -113,8 +113,8 @@ def revoke_calendar(calendar_id: uuid.UUID) -> ResponseReturnValue:
         lambda at, org_id: published.revoke(at, org_id, calendar_id),
         happened=lambda at, _: published.get_or_none(at, g.signed.org_id, calendar_id) is None,
     ):
-        abort(HTTPStatus.NOT_FOUND, "This calendar is not published any more.")
-    flash("The link works no more. What other programs have read already stays with them.", "done")
+        abort(HTTPStatus.NOT_FOUND, "This calendar is no longer published.")
+    flash("The link no longer works. Other programs keep what they have already read.", "done")
     return _back()
 
 

@@ -50,9 +50,9 @@ _MOST_NAMES = 100
 #: The most rows of the dry run that are shown.
 _MOST_SHOWN = 200
 
-_GONE = "That file is not kept any more. Choose it again."
+_GONE = "That file is no longer kept. Choose it again."
 _ANOTHER_CHOICE = (
-    "Nothing was imported yet: you have changed who or what is meant. Look at the rows below, then import."
+    "Nothing was imported yet: you have matched a name differently. Check the rows below, then import."
 )
 
 
@@ -190,7 +190,7 @@ def run_import() -> ResponseReturnValue:
         report = in_clinic(work, happened=happened)
     except putting.NotAsSeen:
         return _look_again(
-            "Nothing was imported: the diary has changed since you looked. Look at the rows below once more,"
+            "Nothing was imported: the diary has changed since you looked. Check the rows below again,"
             " then import."
         )
     except Impossible as problem:

@@ -22,27 +22,31 @@ from webapp.staff.settings.owners import blueprint
 
 #: What to do in each step, why, and on which page of the settings; without a page an operator does it.
 STEPS: dict[Step, tuple[str, str, str | None]] = {
-    Step.PEOPLE: ("Add people and rooms", "Whoever or whatever patients are booked with.", "people"),
+    Step.PEOPLE: ("Add people and rooms", "Who and what patients are booked with.", "people"),
     Step.HOURS: ("Give everybody hours", "A person without hours is never offered.", "people"),
     Step.SERVICES: ("Add services", "What can be booked, how long it takes, and who does it.", "services"),
-    Step.CALENDAR: ("Make a calendar", "What the agent books by. One of anyone is enough to begin.", "phone"),
+    Step.CALENDAR: (
+        "Add a calendar for calls",
+        "The agent books by it. One for anyone will do at first.",
+        "phone",
+    ),
     Step.HOLIDAYS: ("Close public holidays", "Callers are offered nothing on a closed day.", "closures"),
-    Step.IMPORT: ("Import the diary that you have", "So that no caller is given a taken time.", "importing"),
+    Step.IMPORT: ("Import your old diary", "So that no caller is offered a time that is taken.", "importing"),
     Step.FEEDS: (
         "Connect other calendars",
-        "So that a time which is taken in Google or Outlook is offered to nobody.",
+        "So that no caller is offered a time that is taken in Google or Outlook.",
         "calendars",
     ),
     Step.ALERT_PHONE: ("Say who is told of hot leads", "They get a text after the call.", "clinic"),
     Step.TEAM: ("Let colleagues sign in", "Each with their own password and role.", "team"),
     Step.SMS: (
         "Connect SMS",
-        "Without it no caller gets a code or a text. Whoever runs Holdline does it: flask twilio set.",
+        "Without it no caller gets a code or a text. The operator of Holdline does it: flask twilio set.",
         None,
     ),
     Step.VOICE: (
         "Connect the voice platform",
-        "Without it no call gets through. Whoever runs Holdline does it: flask credential add.",
+        "Without it no call gets through. The operator of Holdline does it: flask credential add.",
         None,
     ),
 }
@@ -115,7 +119,7 @@ def _sentence(each: Standing, why: Why, service: str | None) -> str:
         case Why.RESOURCE_RETIRED:
             return f"{name} is retired."
         case Why.SERVICE_RETIRED:
-            return f"{what[:1].upper()}{what[1:]} is offered no more."
+            return f"{what[:1].upper()}{what[1:]} is retired."
         case Why.NOT_THEIR_SERVICE:
             return f"{name} does not do {what} any more."
         case Why.BLOCKED:

@@ -31,11 +31,11 @@ PAGES = (
     ("services", "Services"),
     ("phone", "Telephone"),
     ("closures", "Closed days"),
-    ("calendars", "Calendars"),
+    ("calendars", "Other calendars"),
     ("importing", "Import"),
     ("clinic", "Clinic"),
     ("team", "Team"),
-    ("record", "Changes made"),
+    ("record", "Record of changes"),
 )
 
 
@@ -76,10 +76,10 @@ def change(
     flash(done, "done")
     if count := len({each.appointment.id for each in made[0].standing}):
         which = "1 appointment stands" if count == 1 else f"{count} appointments stand"
-        flash(f"{which} that would not be offered any more. Ring the patients, or move them.", "stands")
+        flash(f"{which} that would no longer be offered. Ring the patients, or move them.", "stands")
     notes = made[0].notes
     for note in notes[:MOST_NOTES]:
         flash(f"{note[:1].upper()}{note[1:]}.", "not_done")
     if len(notes) > MOST_NOTES:
-        flash(f"First steps has {len(notes) - MOST_NOTES} more that offers nothing now.", "not_done")
+        flash(f"First steps has {len(notes) - MOST_NOTES} more things that offer nothing now.", "not_done")
     return result

@@ -95,7 +95,11 @@ def retire(resource_id: str) -> ResponseReturnValue:
             retirement.retire_resource(at, row)
         made.done(standing.find(at, row.org_id, resource_ids=[row.id]))
 
-    change_locked(resource_id, work, "Offered again." if undo else "Retired: nothing more is booked here.")
+    change_locked(
+        resource_id,
+        work,
+        "Offered again." if undo else "Retired: nobody can book it any more. What is booked stands.",
+    )
     return to_page(resource_id)
 
 

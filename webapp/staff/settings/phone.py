@@ -68,7 +68,7 @@ def add_first_calendar() -> ResponseReturnValue:
     def work(at: Session, org_id: uuid.UUID, made: SetUpChange) -> str:
         return calendar_changes.add_first(at, made, org_id).id
 
-    change(work, "Callers can book now: whoever can do the service is offered.", happened=_is_there)
+    change(work, "Callers can book now: they are offered anyone who can do the service.", happened=_is_there)
     return _to_list()
 
 
@@ -83,7 +83,7 @@ def add_calendar() -> ResponseReturnValue:
         calendar_id = typed.line("id") or None
         return calendar_changes.add(at, made, org_id=org_id, calendar_id=calendar_id, **_typed()).id
 
-    if change(work, f"{typed.line('name')} is added.", happened=_is_there) is None:
+    if change(work, f"{typed.line('name')} was added.", happened=_is_there) is None:
         return _again(None)
     return _to_list()
 
@@ -109,7 +109,7 @@ def change_calendar(calendar_id: str) -> ResponseReturnValue:
         row = at.get(Calendar, (signed().org_id, calendar_id))
         return row is not None and typed.mark(_facts(row)) == mark
 
-    if change(work, f"{typed.line('name')} is changed.", happened=is_so) is None:
+    if change(work, f"{typed.line('name')} was changed.", happened=is_so) is None:
         return _again(calendar_id)
     return _to_list()
 
@@ -127,9 +127,9 @@ def _to_list() -> ResponseReturnValue:
 
 def _typed() -> dict[str, Any]:
     """What was typed, for the verbs of calendar_changes. Raises Impossible for what cannot be read."""
-    hold_minutes = typed.whole_number("hold_minutes", "A caller keeps a time for")
+    hold_minutes = typed.whole_number("hold_minutes", "Minutes that a time is held")
     if hold_minutes is None:
-        raise Impossible("say how many minutes a caller keeps a time")
+        raise Impossible("say for how many minutes a time is held")
     return {
         "name": typed.line("name"),
         "time_zone": typed.line("time_zone"),

@@ -48,9 +48,9 @@ def days(first: date, last: date) -> str:
 
 
 def difference(row: HoursException, rooms: Mapping[str, str]) -> str:
-    """Closed; closed 12:00 pm-2:00 pm; open besides 10:00 am-midnight in Room 1."""
+    """Closed; closed 12:00 pm-2:00 pm; also open 10:00 am-midnight in Room 1."""
     if row.from_minute is None or row.until_minute is None:
         return "Closed"
     end = row.until_minute % A_DAY if row.until_minute > A_DAY else row.until_minute
     words = [hours.time_of(row.from_minute), hours.time_of(end), *filter(None, [row.room_id])]
-    return f"{'Open besides' if row.is_open else 'Closed'} {_in_room(words, rooms)}"
+    return f"{'Also open' if row.is_open else 'Closed'} {_in_room(words, rooms)}"

@@ -89,7 +89,7 @@ def add_service() -> ResponseReturnValue:
     def is_there(at: Session, service_id: str) -> bool:
         return services.get_or_none(at, signed().org_id, service_id) is not None
 
-    if change(work, f"{typed.line('name')} is added.", happened=is_there) is None:
+    if change(work, f"{typed.line('name')} was added.", happened=is_there) is None:
         return _again(None)
     return _to_list()
 
@@ -117,7 +117,7 @@ def change_service(service_id: str) -> ResponseReturnValue:
         row = services.get_or_none(at, signed().org_id, service_id)
         return row is not None and typed.mark(_facts(at, row)) == mark
 
-    if change(work, f"{typed.line('name')} is changed.", happened=is_so) is None:
+    if change(work, f"{typed.line('name')} was changed.", happened=is_so) is None:
         return _again(service_id)
     return redirect(url_for(".service", service_id=service_id), HTTPStatus.SEE_OTHER)
 
@@ -132,7 +132,10 @@ def retire_service(service_id: str) -> ResponseReturnValue:
         (service_changes.take_back if undo else service_changes.retire)(at, made, row)
         return True
 
-    if change(work, "It is offered again." if undo else "It is offered no more. What is booked stands."):
+    if change(
+        work,
+        "It is offered again." if undo else "Retired: nobody can book it any more. What is booked stands.",
+    ):
         return _to_list()
     return redirect(url_for(".service", service_id=service_id), HTTPStatus.SEE_OTHER)
 

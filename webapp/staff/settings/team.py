@@ -65,7 +65,7 @@ def add_colleague() -> ResponseReturnValue:
     except NotOneLine as error:
         return _add_page(given, f"The name will not do: {error}.")
     except NotAnAddress:
-        return _add_page(given, "This is no e-mail address. One looks like jo@clinic.example.")
+        return _add_page(given, "This is not an e-mail address. Write it like jo@clinic.example.")
     except ValueError:
         return _add_page(given, "Choose what this person may do.")
     if refusal := _refusal("dashboard/settings/team_add.html", given=given):
@@ -199,7 +199,7 @@ def _change(
         flash(f"{_locked(staff_id, within)} {done}", "done")
     except LastOwner:
         flash(
-            "Nothing was changed: no other owner can sign in. Make another person an owner first.",
+            "Nothing was changed: no other owner can sign in. Make somebody else an owner first.",
             "not_done",
         )
     return _to(staff_id)

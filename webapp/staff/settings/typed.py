@@ -47,7 +47,7 @@ def whole_number(name: str, label: str) -> int | None:
     if not typed:
         return None
     if not (typed.isascii() and typed.isdecimal() and len(typed) <= _DIGITS):
-        raise Impossible(f"“{label}” is a whole number, and not {typed[:20]!r}")
+        raise Impossible(f"“{label}” must be a whole number, and not {typed[:20]!r}")
     return int(typed)
 
 

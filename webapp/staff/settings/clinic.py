@@ -146,7 +146,7 @@ GROUPS = (
             Field(
                 "segments_a_day",
                 "SMS segments a day",
-                "Limits what texts can cost. A long text has several segments; each one abroad counts as four."
+                "Limits what texts can cost. A long text has several segments; one abroad counts as four."
                 " Texts over the limit wait. You can lower it; only the operator of Holdline can raise it.",
             ),
         ),

@@ -94,7 +94,7 @@ def test_a_new_clinic_follows_the_first_steps_and_takes_a_call(
         page.get_by_label("Words that callers use for it").focus()
         page.keyboard.type("examination")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("status")).to_contain_text("Check-up is changed.")
+        expect(page.get_by_role("status")).to_contain_text("Check-up was changed.")
         answer, _ = stack.tool("calendar/check", tenantId=org, date=slot()[:10], service="examination")
         assert answer["slots"], answer
 

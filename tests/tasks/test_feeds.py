@@ -2,109 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-import settings
 from models.base.session import Door, system_transaction, transaction
 from models.booking import blocks, feed_readings, feed_states, feeds, ics
 from models.booking.hours import Impossible
-from models.clinics.calendar_feeds import FeedProblem
 from tasks.feeds import read_feed, sweep_feeds
 from tests.conftest import Clock
-from tests.factories import create_clinic, reserve
+from tests.factories import reserve
 from tests.factories import slot as slot_id
-from tests.tasks.elsewhere import Authority, Elsewhere, calendar, event, running, status
-
-#: On the grid of the clinics of tests/factories.py.
-DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=14)
-
-
-def at(hour: int, minute: int = 0) -> datetime:
-    return DAY + timedelta(hours=hour, minutes=minute)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture
-def elsewhere(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection
-) -> Iterator[Elsewhere]:
-    sql.execute("UPDATE calendar_feeds SET is_on = false")  # those of other tests
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-    monkeypatch.setenv("FEED_LOOPBACK", "true")
-    settings.of_process.cache_clear()
-    with running(authority) as server:
-        yield server
-    monkeypatch.undo()
-    settings.of_process.cache_clear()
-
-
-@pytest.fixture
-def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the tasks publish, in place of a worker."""
-    published: list[Any] = []
-    monkeypatch.setattr(
-        "tasks.app.app.send_task",
-        lambda name, **more: published.append((name, more["kwargs"], more["queue"])),
-    )
-    return published
-
-
-class Clinic:
-    """With one person, cal-1, whose calendar is elsewhere."""
-
-    def __init__(self, sql: psycopg.Connection, elsewhere: Elsewhere, **clinic: Any) -> None:
-        self.sql, self.id = sql, create_clinic(**clinic)
-        self.org_id = uuid.UUID(self.id)
-        self.feed_id = self.add(elsewhere.address)
-
-    def add(self, address: str, label: str = "Google") -> uuid.UUID:
-        with transaction(self.org_id) as session:
-            return feeds.add(
-                session, org_id=self.org_id, resource_id="cal-1", address=address, label=label
-            ).id
-
-    def read(self, feed_id: uuid.UUID | None = None) -> None:
-        with transaction(self.org_id) as session:
-            feed_readings.ask_for(session, self.org_id, feed_id or self.feed_id)
-        read_feed.run(org_id=self.id, feed_id=str(feed_id or self.feed_id))
-
-    @property
-    def busy(self) -> list[tuple[datetime, datetime]]:
-        return self.sql.execute(
-            "SELECT starts_at, ends_at FROM blocks WHERE org_id = %s AND source = 'feed' ORDER BY 1",
-            [self.id],
-        ).fetchall()
-
-    @property
-    def taken(self) -> list[tuple[datetime, datetime]]:
-        return self.sql.execute(
-            "SELECT starts_at, ends_at FROM occupancies WHERE org_id = %s AND block_id IS NOT NULL"
-            " ORDER BY 1",
-            [self.id],
-        ).fetchall()
-
-    def row(self, *names: str) -> Any:
-        return self.sql.execute(
-            f"SELECT {', '.join(names)} FROM calendar_feeds WHERE id = %s".encode(), [self.feed_id]
-        ).fetchone()
-
-
-@pytest.fixture
-def clinic(sql: psycopg.Connection, elsewhere: Elsewhere, nudged: list[Any]) -> Clinic:
-    return Clinic(sql, elsewhere)
+from tests.tasks.elsewhere import Elsewhere, calendar, event
+from tests.tasks.reading_feeds import Clinic, at, take
+from tests.tasks.reading_feeds import authority as authority  # the fixture  # noqa: PLC0414
+from tests.tasks.reading_feeds import clinic as clinic  # the fixture  # noqa: PLC0414
+from tests.tasks.reading_feeds import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
+from tests.tasks.reading_feeds import nudged as nudged  # the fixture  # noqa: PLC0414
 
 
 def test_busy_times_become_blocks_that_name_no_patient(clinic: Clinic, elsewhere: Elsewhere) -> None:
@@ -144,7 +62,7 @@ def test_a_calendar_of_many_new_times_holds_nobody_up_for_long(clinic: Clinic, e
     moved = [(at(0, 50) + timedelta(hours=n), at(1, 20) + timedelta(hours=n)) for n in range(250)]
     with system_transaction(Door.SWEEP) as session:
         feed_readings.ask_for(session, clinic.org_id, clinic.feed_id)
-    taken = _take(clinic)
+    taken = take(clinic)
     outcome = feed_readings.Read(ics.Reading(tuple(moved), 250, 0))
     portions = 0
     recorded = feed_readings.Recorded(is_all=False)
@@ -274,103 +192,6 @@ def test_a_reading_that_another_change_overtook_writes_nothing(clinic: Clinic, e
     assert clinic.row("read_at") == (None,)
 
 
-# --- what goes wrong ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (b"<html><title>Sign in</title></html>", FeedProblem.NOT_A_CALENDAR),
-        (calendar()[:-8], FeedProblem.UNREADABLE),
-        (calendar(*(event(n, at(9)) for n in range(5001))), FeedProblem.TOO_MANY_EVENTS),
-    ],
-)
-def test_what_cannot_be_read_changes_nothing_and_is_said(
-    clinic: Clinic,
-    elsewhere: Elsewhere,
-    caplog: pytest.LogCaptureFixture,
-    body: bytes,
-    why: FeedProblem,
-) -> None:
-    elsewhere.body = calendar(event(1, at(9)))
-    clinic.read()
-    elsewhere.body = body
-    with caplog.at_level(logging.INFO):
-        clinic.read()
-    assert clinic.row("problem", "failures") == (why.value, 1)
-    assert clinic.busy == [(at(9), at(9, 30))]
-    assert "s3cr3t" not in caplog.text
-    elsewhere.body = calendar()
-    clinic.read()
-    assert clinic.row("problem", "failures") == (None, 0)
-
-
-def test_every_problem_has_a_sentence() -> None:
-    assert set(feed_states.SENTENCES) == set(FeedProblem)
-    assert all(sentence.endswith(".") for sentence in feed_states.SENTENCES.values())
-
-
-def test_it_is_tried_less_and_less_often_up_to_an_hour(
-    clinic: Clinic, elsewhere: Elsewhere, clock: Clock
-) -> None:
-    clock.stop()
-    elsewhere.answer = status(500)
-    waits = []
-    for _ in range(6):
-        clinic.read()
-        [wait] = clinic.row("extract(epoch FROM due_at - asked_at)::float / 60")
-        waits.append(wait)
-    for wait, meant in zip(waits, (10, 20, 40, 60, 60, 60), strict=True):
-        assert meant * 0.9 <= wait <= meant * 1.1
-    assert len(set(waits)) == len(waits)  # each a little different
-    elsewhere.answer = None
-    clinic.read()
-    assert clinic.row("due_at - asked_at < interval '11 minutes 1 second'") == (True,)
-
-
-def test_a_reading_that_never_ended_is_said_to(clinic: Clinic, clock: Clock) -> None:
-    clock.stop()
-    _take(clinic)
-    assert _take(clinic) is None  # it is being read
-    clock.forward(41)
-    assert _take(clinic)
-    assert clinic.row("problem", "failures") == ("interrupted", 1)
-
-
-def _take(clinic: Clinic) -> Any:
-    with system_transaction(Door.SWEEP) as session:
-        return feed_readings.take(session, clinic.org_id, clinic.feed_id)
-
-
-def test_what_a_reading_had_yet_to_write_when_it_broke_off_is_written_by_the_next(
-    clinic: Clinic, elsewhere: Elsewhere, clock: Clock
-) -> None:
-    """Although the calendar then says that nothing has changed."""
-    clock.stop()
-    clinic.read()
-    spans = tuple((at(1) + timedelta(hours=n), at(1, 30) + timedelta(hours=n)) for n in range(250))
-    elsewhere.body = calendar(*(event(n, begins) for n, (begins, _) in enumerate(spans)))
-    elsewhere.headers = {"ETag": '"2"'}
-    with system_transaction(Door.SWEEP) as session:
-        feed_readings.ask_for(session, clinic.org_id, clinic.feed_id)
-    taken = _take(clinic)
-    digest = hashlib.sha256(elsewhere.body).hexdigest()
-    outcome = feed_readings.Read(ics.Reading(spans, 250, 0), '"2"', None, digest)
-    with transaction(clinic.org_id) as session:
-        recorded = feed_readings.record(session, taken, outcome)
-    assert recorded
-    assert not recorded.is_all
-    clock.forward(41)  # the worker is gone, and its lease runs out
-    clinic.read()
-    assert clinic.busy == list(spans)
-
-
-def test_an_address_that_another_key_sealed_is_said_to(clinic: Clinic) -> None:
-    clinic.sql.execute("UPDATE calendar_feeds SET address_sealed = 'v2.x.y' WHERE id = %s", [clinic.feed_id])
-    clinic.read()
-    assert clinic.row("problem") == ("cannot_unseal",)
-
-
 # --- whose turn it is -----------------------------------------------------------------------------
 
 
@@ -396,7 +217,7 @@ def test_only_what_is_due_is_queued_and_each_nudges_the_next(
 
 def test_one_is_read_at_a_time(clinic: Clinic, elsewhere: Elsewhere, nudged: list[Any]) -> None:
     second = clinic.add(elsewhere.address + "?2")
-    assert _take(clinic)
+    assert take(clinic)
     sweep_feeds.run()
     read_feed.run(org_id=clinic.id, feed_id=str(second))
     assert nudged == elsewhere.asked == []

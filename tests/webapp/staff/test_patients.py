@@ -229,7 +229,7 @@ def test_the_appointments_to_come_are_apart_from_those_before(desk: Desk) -> Non
     desk.person.post(f"diary/appointments/{gone}/cancel")
     before = visited(desk, 5)
     page = desk.page(f"patients/{desk.row(booked, 'contact_id')}")
-    to_come, _, rest = page.partition("Appointments before")
+    to_come, _, rest = page.partition("Past and cancelled appointments")
     assert booked in to_come.partition("Appointments to come")[2]
     for each in (gone, before):
         assert each not in to_come.partition("Appointments to come")[2]

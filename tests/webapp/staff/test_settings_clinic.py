@@ -175,7 +175,7 @@ def test_nothing_is_erased_sooner_without_a_word(owner: Person, sql: Sql) -> Non
     for typed in ({"keep_words_days": "30"}, {"keep_patients_days": "365"}):
         answer = change(owner, **typed)
         assert answer.status_code == 400
-        assert "Tick this if what is older may be erased." in answer.text
+        assert "Tick this box to have older data erased." in answer.text
     assert kept(sql, owner.org, "keep_words_days") == 90
     assert kept(sql, owner.org, "keep_patients_days") is None
     assert change(owner, keep_words_days="30", may_erase="on").status_code == 303

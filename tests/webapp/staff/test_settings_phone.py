@@ -117,7 +117,7 @@ def test_an_id_that_is_left_empty_is_the_next_free_one(ready: Owner) -> None:
         ({"hold_minutes": "0"}, "a hold lasts from 1 to 60 minutes, and not 0"),
         ({"hold_minutes": "61"}, "a hold lasts from 1 to 60 minutes, and not 61"),
         ({"hold_minutes": ""}, "say for how many minutes a time is held"),
-        ({"hold_minutes": "ten"}, "is a whole number"),
+        ({"hold_minutes": "ten"}, "must be a whole number"),
     ],
 )
 def test_what_cannot_work_comes_back_as_it_was_typed(ready: Owner, given: Any, says: str) -> None:

@@ -104,9 +104,9 @@ def test_a_colleague_is_added_and_sets_a_password_by_the_link(owner: Person, sql
         ({"name": "  "}, "The name will not do: it is empty."),
         ({"name": "x" * 81}, "longer than 80 characters"),
         ({"name": "a\u202eb"}, "cannot be shown"),
-        ({"email": "jo"}, "This is no e-mail address."),
-        ({"email": "jo\x00@clinic.example"}, "This is no e-mail address."),
-        ({"email": f"{'x' * 250}@clinic.example"}, "This is no e-mail address."),
+        ({"email": "jo"}, "This is not an e-mail address."),
+        ({"email": "jo\x00@clinic.example"}, "This is not an e-mail address."),
+        ({"email": f"{'x' * 250}@clinic.example"}, "This is not an e-mail address."),
         ({"role": "god"}, "Choose what this person may do."),
     ],
 )

@@ -98,6 +98,7 @@ def sign_in(page: Page, password: str = seed.OWNER_PASSWORD) -> None:
 
 def faults(page: Page) -> list[str]:
     """The faults that axe finds, and the fault of a page wider than its window."""
+    page.wait_for_load_state()  # after a click a page may be there without its style
     found = [
         f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:200]}"
         for each in Axe().run(page).response["violations"]

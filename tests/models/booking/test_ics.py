@@ -125,6 +125,14 @@ ODD = {
         ["05.12. 10:00-05.12. 11:00"],
     ),
     "our own": (calendar(event(*TEN, uid=f"abc{OURS}")), []),
+    "lines that end with a carriage return alone": (
+        b"\r".join(calendar(event(*TEN)).splitlines()),
+        ["05.12. 10:00-05.12. 11:00"],
+    ),
+    "a rule that is broken across two lines": (
+        calendar(event("DTSTART:20251205T100000Z", "DTEND:20251205T110000Z", "RRULE:FREQ=YEAR\n LY;COUNT=2")),
+        ["05.12. 10:00-05.12. 11:00"],
+    ),
     "that of another clinic, where the same person works, too": (
         calendar(event(*TEN, uid=f"abc{calendar_uids.ending(uuid.UUID(int=2))}")),
         ["05.12. 10:00-05.12. 11:00"],

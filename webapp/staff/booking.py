@@ -47,6 +47,9 @@ _LONGEST_NAME = 120
 #: The choice of the list that stands for the time that was written.
 OTHER = "other"
 
+#: In the address: the next free time from now on, for a patient who stands at the desk.
+NEXT = "next"
+
 
 @dataclass
 class Form:
@@ -211,6 +214,9 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
     if moved:
         form.bookable = bookable = appointments.as_long_as(bookable, moved)
     desk = _for_the_desk(bookable)
+    if _is_walk_in():
+        for slot in availability.find_nearest(at, desk, wanted=now, now=now, count=1):
+            form.day = slot.starts_at.astimezone(zone).date()
     # Days are those of the clinic's clock, and a person's calendar may have another one.
     around = availability.find_free(at, desk, first=form.day - timedelta(days=1), days=3, now=now)
     form.free = [
@@ -223,6 +229,11 @@ def _form(at: Session, org_id: uuid.UUID, moved: Appointment | None = None) -> F
         wanted = instant(form.day, 12 * 60, zone)
         form.nearest = availability.find_nearest(at, desk, wanted=max(wanted, now), now=now)
     return form
+
+
+def _is_walk_in() -> bool:
+    """Whether the next free time is asked for, and not the times of a day."""
+    return request.args.get("time") == NEXT and "day" not in request.args
 
 
 def _like(at: Session, org_id: uuid.UUID) -> Appointment | None:
@@ -308,7 +319,9 @@ def _answer(outcome: Done | Form, said: str) -> ResponseReturnValue:
 def _wanted(form: Form) -> tuple[str, str]:
     """The choice of the list that is checked, and the written time: the time that was asked for, or none."""
     asked = request.values.get("time", "")
-    free = {f"{slot.starts_at.astimezone(form.zone):%H:%M}" for slot in form.free}
+    free = [f"{slot.starts_at.astimezone(form.zone):%H:%M}" for slot in form.free]
+    if asked == NEXT:
+        return (free[0] if free and _is_walk_in() else ""), ""
     if asked in free:
         return asked, ""
     written = request.values.get("other", "") if asked in ("", OTHER) else asked

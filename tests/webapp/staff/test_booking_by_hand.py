@@ -17,6 +17,7 @@ from tests.webapp.staff.desk import desk as desk  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.desk import elsewhere as elsewhere  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import nudged as nudged  # the fixture  # noqa: PLC0414
 from tests.webapp.staff.reading import shown
+from tests.webapp.staff.rows import now
 
 # --- booking ------------------------------------------------------------------------------------
 
@@ -224,6 +225,25 @@ def test_a_time_that_has_passed_is_none_but_a_patient_who_just_walked_in_is_book
     begun = datetime.now(UTC) - timedelta(minutes=10)
     appointment = desk.booked(f"{begun:%H:%M}", day=f"{begun:%Y-%m-%d}", outside="1")
     assert desk.messages(appointment) == [("confirmation", "queued", "+447700900456")]
+
+
+def test_who_stands_at_the_desk_is_shown_the_next_free_time_of_the_service(desk: Desk, clock: Clock) -> None:
+    clock.stop()
+    clock.forward((at("10:10") - now(desk.sql)).total_seconds())
+    desk.person.sign_in()
+    assert "time=next" in desk.page("diary")
+    desk.booked("10:30", person="cal-1")
+    desk.booked("10:30", person="cal-2")
+
+    def checked(query: str) -> list[str]:
+        return re.findall(r'value="([^"]*)" checked', desk.page(f"diary/new?{query}"))
+
+    assert checked("time=next") == ["11:00"]
+    assert checked(f"time=next&day={later(1)}") == []  # the times of a day were asked for
+    clock.forward(8 * 3600)  # after the last time of the day
+    desk.person.sign_in()
+    assert checked("time=next") == ["09:00"]
+    assert f'value="{later(1)}"' in desk.page("diary/new?time=next")
 
 
 def test_the_desk_may_exceed_notice_horizon_and_the_limit_of_a_day(app: Any, sql: Any) -> None:

@@ -75,4 +75,4 @@ def test_the_clinic_is_changed_and_a_mistake_is_shown_at_its_field(
         assert faults(page) == []
         alerts.fill(before)
         page.get_by_role("button", name="Save").click()
-        expect(page.get_by_role("status")).to_contain_text("nothing was changed")
+        expect(page.get_by_role("status")).to_contain_text("nothing was saved")

@@ -16,7 +16,6 @@ from models.booking.hours import Impossible
 from tasks.feeds import read_feed, sweep_feeds
 from tests.conftest import Clock
 from tests.factories import reserve
-from tests.factories import slot as slot_id
 from tests.tasks.elsewhere import Elsewhere, calendar, event
 from tests.tasks.reading_feeds import Clinic, at, take
 from tests.tasks.reading_feeds import authority as authority  # the fixture  # noqa: PLC0414
@@ -111,14 +110,14 @@ def test_an_answer_that_nothing_changed_is_a_reading_too(
 def test_what_was_booked_stands_and_is_shown_and_its_time_is_taken_when_it_ends(
     clinic: Clinic, elsewhere: Elsewhere, client: FlaskClient, sql: psycopg.Connection
 ) -> None:
-    hold = reserve(client, clinic.id, slotId=slot_id(hour=10))["holdId"]
+    hold = reserve(client, clinic.id, slotId=f"{at(10):%Y-%m-%dT%H:%M:%SZ}")["holdId"]
     elsewhere.body = calendar(event(1, at(9, 30), 60))
     clinic.read()
     assert clinic.busy == [(at(9, 30), at(10, 30))]
     assert clinic.taken == [(at(9, 30), at(10))]  # the hold has the rest until it runs out
     sql.execute("UPDATE appointment_holds SET status = 'released' WHERE id = %s", [hold])
     assert clinic.taken == [(at(9, 30), at(10)), (at(10), at(10, 30))]
-    assert reserve(client, clinic.id, slotId=slot_id(hour=10))["success"] is False
+    assert reserve(client, clinic.id, slotId=f"{at(10):%Y-%m-%dT%H:%M:%SZ}")["success"] is False
 
 
 def test_an_appointment_in_a_busy_time_is_shown_and_never_dropped(

@@ -160,9 +160,9 @@
     if (!state || (dragged && !always)) return;
     const text = JSON.stringify([inColumns && state.now.slice(0, 16), state.resources, state.entries.map((each) => ({ ...each, left: each.left && Math.ceil(each.left / 60) }))]);
     if (text === shown && !always) return;
-    const first = shown === "";
     shown = text;
-    if (!inColumns) return first ? undefined : renewList();
+    // Also the first time: a call may have booked between the page and this answer.
+    if (!inColumns) return renewList();
     const [slotMinTime, slotMaxTime] = hours(state);
     people = new Set(state.resources.filter((each) => each.kind === "person").map((each) => each.id));
     const resources = state.resources.map((each) => ({ id: each.id, title: each.name }));

@@ -18,8 +18,17 @@ def day(name: str, otherwise: date) -> date:
 
 
 def row_id(name: str) -> uuid.UUID | None:
+    return _row_id(request.values.get(name, ""))
+
+
+def row_ids(name: str) -> set[uuid.UUID]:
+    """The ids of a field that is there several times."""
+    return {each for each in map(_row_id, request.values.getlist(name)) if each}
+
+
+def _row_id(written: str) -> uuid.UUID | None:
     try:
-        return uuid.UUID(request.values.get(name, ""))
+        return uuid.UUID(written)
     except ValueError:
         return None
 

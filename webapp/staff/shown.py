@@ -77,6 +77,11 @@ _ACTORS = {
 }
 
 
+def sentence(words: str) -> str:
+    """What the domain says of a problem, as a sentence of its own."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 class Words:
     """The functions of the templates' variable `words`."""
 

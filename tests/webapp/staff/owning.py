@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from models.clinics.staff import StaffRole
 from tests.factories import bare, create_clinic
-from tests.stack import eventually
+from tests.webapp.staff.at_once import at_once
 from tests.webapp.staff.browsers import Person, employ, token_in
 
 
@@ -86,7 +86,7 @@ class Owner:
         return [each["slotId"][11:16] for each in answer.get("slots", []) if each["slotId"][:10] == day]
 
 
-def at_once(table: str, presses: Sequence[tuple[Owner, str, dict[str, str]]]) -> list[int]:
+def press_at_once(table: str, presses: Sequence[tuple[Owner, str, dict[str, str]]]) -> list[int]:
     """Send these forms at once, and return the statuses of the answers.
 
     Nothing is written into `table` before each of them waits: to write there, or for a lock of another.
@@ -97,21 +97,8 @@ def at_once(table: str, presses: Sequence[tuple[Owner, str, dict[str, str]]]) ->
         owner, path, form = presses[number]
         found[number] = owner.sends(path, **form).status_code
 
-    threads = [threading.Thread(target=press, args=[number]) for number in range(len(presses))]
-    sql = presses[0][0].sql
-    with sql.transaction():
-        sql.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
-        for each in threads:
-            each.start()
-        eventually(lambda: _waiting(sql) == len(presses), within=60)
-    for each in threads:
-        each.join(60)
+    at_once(presses[0][0].sql, table, *(partial(press, number) for number in range(len(presses))))
     return found
-
-
-def _waiting(sql: psycopg.Connection[tuple[Any, ...]]) -> int:
-    [(count,)] = sql.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted").fetchall()
-    return int(count)
 
 
 def said(answer: TestResponse) -> list[str]:

@@ -20,7 +20,7 @@ from tests.factories import EVERY_DAY, create_clinic
 from tests.places import ROOT
 from tests.webapp.cli.test_diary_resources import book
 from tests.webapp.staff.browsers import employ
-from tests.webapp.staff.owning import Owner, at_once, employ_owner, owner, stranger_owner
+from tests.webapp.staff.owning import Owner, employ_owner, owner, press_at_once, stranger_owner
 from webapp.staff.settings import owners
 
 __all__ = ["owner", "stranger_owner"]
@@ -213,7 +213,7 @@ def test_only_owners_close(owner: Owner, role: StaffRole) -> None:
 def test_two_owners_at_once_close_a_day_once(owner: Owner, whose: str) -> None:
     other = employ_owner(owner.app, owner.sql, owner.org)
     form = closing(**{"for": whose})
-    statuses = at_once("hours_exceptions", [(each, "closures/new", form) for each in (owner, other)])
+    statuses = press_at_once("hours_exceptions", [(each, "closures/new", form) for each in (owner, other)])
     assert statuses == [303, 303]
     assert len(kept(owner)) == 1
 

@@ -11,7 +11,7 @@ from models.clinics.staff import StaffRole
 from tests.factories import create_clinic
 from tests.webapp.cli.test_diary_resources import book
 from tests.webapp.staff.browsers import employ
-from tests.webapp.staff.owning import Owner, at_once, employ_owner, owner, said, seen_in, stranger_owner
+from tests.webapp.staff.owning import Owner, employ_owner, owner, press_at_once, said, seen_in, stranger_owner
 
 __all__ = ["owner", "stranger_owner"]
 
@@ -290,7 +290,10 @@ def test_whoever_saves_over_a_change_of_somebody_else_is_told_first(owner: Owner
 def test_two_owners_at_once_add_one_of_a_name(owner: Owner) -> None:
     other = employ_owner(owner.app, owner.sql, owner.org)
     form = {"kind": "person", "name": "Dr Twice", "zone": "UTC"}
-    assert sorted(at_once("resources", [(owner, "people", form), (other, "people", form)])) == [303, 400]
+    assert sorted(press_at_once("resources", [(owner, "people", form), (other, "people", form)])) == [
+        303,
+        400,
+    ]
     assert owner.rows("SELECT id FROM resources WHERE name = 'Dr Twice' AND org_id = %s", owner.org) == [
         ("dr-twice",)
     ]
@@ -299,7 +302,7 @@ def test_two_owners_at_once_add_one_of_a_name(owner: Owner) -> None:
 @pytest.mark.parametrize(("what", "table"), [("services", "service_resources"), ("retire", "resources")])
 def test_two_owners_at_once_leave_a_service_with_somebody(owner: Owner, what: str, table: str) -> None:
     other = employ_owner(owner.app, owner.sql, owner.org)
-    at_once(table, [(owner, f"people/cal-1/{what}", {}), (other, f"people/cal-2/{what}", {})])
+    press_at_once(table, [(owner, f"people/cal-1/{what}", {}), (other, f"people/cal-2/{what}", {})])
     able = owner.rows(
         "SELECT count(*) FROM service_resources s JOIN resources r"
         " ON r.org_id = s.org_id AND r.id = s.resource_id AND r.retired_at IS NULL WHERE s.org_id = %s",

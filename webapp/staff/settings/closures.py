@@ -17,7 +17,7 @@ from models.booking.hours import Impossible
 from models.booking.public_holidays import Proposed
 from models.booking.resources import HoursException, Resource, ResourceKind
 from models.booking.set_up_change import SetUpChange
-from webapp.staff import given
+from webapp.staff import given, shown
 from webapp.staff.guard import in_clinic
 from webapp.staff.settings import said
 from webapp.staff.settings.owners import blueprint, change
@@ -118,7 +118,7 @@ def add_closure() -> ResponseReturnValue:
 @blueprint.post("/closures/take-back")
 def take_back_closure() -> ResponseReturnValue:
     """Remove the dates of one line of the list."""
-    wanted = {each for each in map(_row_id, request.form.getlist("id")) if each}
+    wanted = given.row_ids("id")
 
     def work(at: Session, org_id: uuid.UUID, made: SetUpChange) -> list[uuid.UUID]:
         rows = [each for each in hours.list_different(at, org_id, date.min) if each.id in wanted]
@@ -184,13 +184,6 @@ def _reason() -> str | None:
     return reason or None
 
 
-def _row_id(written: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(written)
-    except ValueError:
-        return None
-
-
 # --- public holidays ----------------------------------------------------------------------------------
 
 
@@ -227,7 +220,7 @@ def _proposed() -> str:
     found = in_clinic(read)
     if isinstance(found, str):
         if request.method == "GET":
-            flash(f"{found[:1].upper()}{found[1:]}.", "not_done")
+            flash(shown.sentence(found), "not_done")
         return render_template("dashboard/settings/closures_holidays.html", found=None, page="closures")
     # At first all are ticked. Once some were accepted, the rest was left out on purpose.
     is_first = not any(each.is_closed for each in found.holidays)

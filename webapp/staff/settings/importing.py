@@ -25,7 +25,7 @@ from models.booking.imports.uploads import ImportFile
 from models.booking.resources import ResourceKind
 from models.clinics import calendars
 from models.clinics.organizations import Organization
-from webapp.staff import given, guard
+from webapp.staff import given, guard, shown
 from webapp.staff.guard import in_clinic, signed
 from webapp.staff.settings.owners import blueprint
 from webapp.staff.uploads import MOST_OF_A_FORM
@@ -105,7 +105,7 @@ def upload() -> ResponseReturnValue:
         file = _file(data, kind)
         in_clinic(keep)
     except Unreadable as problem:
-        wrong = f"{str(problem)[:1].upper()}{str(problem)[1:]}."
+        wrong = shown.sentence(str(problem))
         return (
             render_template("dashboard/settings/importing.html", kept=None, wrong=wrong),
             HTTPStatus.UNPROCESSABLE_ENTITY,

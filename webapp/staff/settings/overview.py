@@ -17,6 +17,7 @@ from models.booking.resources import ResourceKind
 from models.booking.standing import Standing, Why
 from models.insight import first_steps
 from models.insight.first_steps import OPTIONAL, Step
+from webapp.staff import shown
 from webapp.staff.guard import in_clinic
 from webapp.staff.settings.owners import blueprint
 
@@ -71,7 +72,7 @@ def overview() -> ResponseReturnValue:
         steps=[(step, is_done, *STEPS[step]) for step, is_done in done.items()],
         next_step=first_steps.find_next(done),
         optional=OPTIONAL,
-        gaps=[(f"{says[:1].upper()}{says[1:]}.", *_CHANGED_ON[about]) for about, says in found],
+        gaps=[(shown.sentence(says), *_CHANGED_ON[about]) for about, says in found],
         stands=stands,
     )
 

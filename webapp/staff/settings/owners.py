@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.booking.hours import Impossible
 from models.booking.set_up_change import SetUpChange
 from models.clinics.staff import StaffRole
+from webapp.staff import shown
 from webapp.staff.guard import in_clinic, signed
 from webapp.unit_of_work import repeatable
 
@@ -79,7 +80,7 @@ def change(
         flash(f"{which} that would no longer be offered. Ring the patients, or move them.", "stands")
     notes = made[0].notes
     for note in notes[:MOST_NOTES]:
-        flash(f"{note[:1].upper()}{note[1:]}.", "not_done")
+        flash(shown.sentence(note), "not_done")
     if len(notes) > MOST_NOTES:
         flash(f"First steps has {len(notes) - MOST_NOTES} more things that offer nothing now.", "not_done")
     return result
